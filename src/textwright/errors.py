@@ -1,0 +1,38 @@
+"""The one family of exceptions for what a user, or a machine, can get wrong.
+
+Every message is one line that names the thing and the remedy. The command line and the HTTP layer
+translate this family and nothing else: a `RequestError` is a wrong request (exit code 2, HTTP 4xx),
+any other `TextwrightError` is something that went wrong while running (exit code 1, HTTP 5xx).
+"""
+
+
+class TextwrightError(Exception):
+    """Something went wrong while running: a full disk, a lost connection, a diverged training."""
+
+
+class RequestError(TextwrightError):
+    """The request itself can't be met: a missing file, an unknown size, a bad setting."""
+
+
+class CorpusError(RequestError):
+    """The text asked for can't be read, or holds nothing usable."""
+
+
+class TokenizerError(RequestError):
+    """A tokenizer can't be built from this text, or can't read this prompt."""
+
+
+class RunError(RequestError):
+    """A run folder is missing, exists already, or is damaged."""
+
+
+class MissingPackageError(RequestError):
+    """An optional package is needed for this; the message says which extra installs it."""
+
+
+class DownloadError(TextwrightError):
+    """A download failed; the message says from where and what can be done instead."""
+
+
+class TrainingError(TextwrightError):
+    """Training can't go on: a loss that isn't finite, a disk that is full."""
