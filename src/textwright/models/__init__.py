@@ -1,0 +1,36 @@
+"""The model families in torch, one readable file each; `build` makes one from its config."""
+
+from __future__ import annotations
+
+import torch
+
+from textwright.configs import ModelConfig
+from textwright.models.gpt import GPT
+from textwright.models.interface import LanguageModel, State
+from textwright.models.recurrent import Recurrent
+from textwright.models.transformer import Transformer
+
+FAMILIES: list[type[LanguageModel]] = [Recurrent, GPT, Transformer]
+"""Every family; one of your own is added by `register`."""
+
+
+def build(config: ModelConfig, seed: int = 0) -> LanguageModel:
+    """A model with fresh weights, drawn from `seed` on the CPU; torch's own seed stays as it is."""
+    for family in FAMILIES:
+        if isinstance(config, family.config_class):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return family(config)
+    raise TypeError(f"no family is registered for {type(config).__name__}")
+
+
+def register(family: type[LanguageModel]) -> type[LanguageModel]:
+    """Make a family of your own known under the names in its config class; a class decorator."""
+    from textwright import configs
+
+    FAMILIES.append(family)
+    configs.CONFIG_CLASSES.append(family.config_class)
+    return family
+
+
+__all__ = ["FAMILIES", "LanguageModel", "State", "build", "register"]

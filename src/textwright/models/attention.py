@@ -1,0 +1,81 @@
+"""What attention models share: a state of at most `block_size` tokens, and what happens beyond.
+
+The state holds the tokens read so far with the keys and values of every layer. When it is full
+and another token comes, its last half is encoded anew from position 0 and reading goes on. So
+the logits of a token are a function of the tokens alone, however they were cut into calls, and
+memory and cost a token stay flat as the text grows.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from textwright.configs import AttentionConfig
+from textwright.models.interface import LanguageModel, State
+
+
+class AttentionModel(LanguageModel):
+    """A family derives from this and fills in `encode`."""
+
+    config: AttentionConfig
+
+    @abstractmethod
+    def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """As `forward`, where state and tokens together fit into `block_size`."""
+
+    def initial_state(self, batch_size: int) -> State:
+        device = next(self.parameters()).device
+        heads, size = self.config.num_heads, self.config.head_size
+        empty = torch.empty(batch_size, heads, 0, size, device=device)
+        state = {"tokens": torch.empty(batch_size, 0, dtype=torch.long, device=device)}
+        for layer in range(self.config.num_layers):
+            state[f"keys.{layer}"] = state[f"values.{layer}"] = empty
+        return state
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        block = self.config.block_size
+        if state is None:
+            state = self.initial_state(tokens.shape[0])
+        pieces = []
+        while tokens.shape[1]:
+            if state["tokens"].shape[1] == block:
+                kept = state["tokens"][:, -(block // 2) :]
+                _, state = self.encode(kept, self.initial_state(tokens.shape[0]))
+            room = block - state["tokens"].shape[1]
+            logits, state = self.encode(tokens[:, :room], state)
+            pieces.append(logits)
+            tokens = tokens[:, room:]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1), state
+
+
+def extend(state: State, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The keys and values of a layer with new ones after the old, (B, heads, time, head_size)."""
+    if state["tokens"].shape[1]:
+        keys = torch.cat((state[f"keys.{layer}"], keys), dim=2)
+        values = torch.cat((state[f"values.{layer}"], values), dim=2)
+    return keys, values
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Causal attention of the last positions over all (Vaswani et al., 2017, section 3.2.1).
+
+    Args:
+        queries: (B, heads, T, head_size), of the last T positions.
+        keys, values: (B, heads, S, head_size), S ≥ T.
+
+    Returns:
+        (B, T, heads × head_size).
+    """
+    time, all_time = queries.shape[2], keys.shape[2]
+    mask = None
+    if 1 < time < all_time:
+        mask = torch.ones(time, all_time, dtype=torch.bool, device=queries.device)
+        mask = mask.tril(all_time - time)
+    mixed = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, is_causal=time == all_time
+    )
+    return mixed.transpose(1, 2).flatten(2)

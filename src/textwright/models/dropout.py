@@ -1,0 +1,65 @@
+"""Dropout whose masks are a pure function of (seed, step, sample index, place, element).
+
+A run that is resumed, or that spreads its batch over more workers or smaller micro-batches, must
+draw the same masks for the same sample; a generator's state could not promise that. So the mask
+comes from a counter-based hash: each element's number is mixed with its sample's key. The mixer
+is `lowbias32` (Chris Wellons, "Prospecting for Hash Functions", 2018), elementwise in int32, so
+one definition holds on every device and a compiler can fuse it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_GOLDEN = 0x9E3779B9 - (1 << 32)  # the int32 with these bits: spreads consecutive numbers
+
+
+def _signed(bits: int) -> int:
+    """The int32 with these 32 bits."""
+    return bits - (1 << 32) if bits >= 1 << 31 else bits
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ ((x >> 16) & 0xFFFF)) * 0x7FEB352D
+    x = (x ^ ((x >> 15) & 0x1FFFF)) * _signed(0x846CA68B)
+    return x ^ ((x >> 16) & 0xFFFF)
+
+
+def dropout_keys(seed: int, step: int, first_sample: int, samples: int) -> Tensor:
+    """Keys for consecutive samples of a step's batch, (samples,) int32, on the CPU."""
+    words = [
+        np.random.SeedSequence((seed, step, first_sample + index)).generate_state(1)[0]
+        for index in range(samples)
+    ]
+    return torch.from_numpy(np.array(words, dtype=np.uint32).view(np.int32))
+
+
+class Dropout(nn.Module):
+    """Zero each element with probability `p` while training, and scale the rest by 1 / (1 - p).
+
+    Args:
+        p: the probability, 0 ≤ p < 1.
+        place: a number for where in the model this stands; two places draw different masks.
+    """
+
+    keys: Tensor | None
+
+    def __init__(self, p: float, place: int) -> None:
+        super().__init__()
+        self.p = p
+        self.place = place
+        self.keys = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` is (batch, ...), with the batch of the keys."""
+        if not self.training or self.p == 0.0:
+            return x
+        if self.keys is None:
+            raise RuntimeError("dropout needs keys: call set_dropout_keys before training passes")
+        element = torch.arange(x[0].numel(), dtype=torch.int32, device=x.device) * _GOLDEN
+        key = _mix(self.keys + self.place * 0x3C6EF372)
+        bits = _mix(element + key[:, None]) & 0x7FFFFFFF
+        kept = (bits >= int(self.p * (1 << 31))).view(x.shape)
+        return x * kept * (1.0 / (1.0 - self.p))

@@ -1,0 +1,155 @@
+"""`gpt`: a modern decoder, in exactly the shape of `Qwen3ForCausalLM`.
+
+Read `GPT.encode` first: embed the tokens, send them through the blocks, normalise, and compare
+with every token's output vector. A block adds to the stream of vectors twice: what attention
+gathers from earlier positions, and what a small network makes of each position by itself.
+
+Parameter names are those of the stock class, so the weights file needs no conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from textwright.configs import GPTConfig
+from textwright.models.attention import AttentionModel, attend, extend
+from textwright.models.dropout import Dropout
+from textwright.models.interface import State
+
+
+class GPT(AttentionModel):
+    """The model: embedding, blocks, norm, output."""
+
+    config_class = GPTConfig
+    config: GPTConfig
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__(config)
+        self.model = Decoder(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        else:
+            nn.init.zeros_(self.lm_head.weight)  # every token equally likely at first
+        cos, sin = rotary_tables(config.block_size, config.head_size, config.rope_theta)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        held = state["tokens"].shape[1]
+        positions = slice(held, held + tokens.shape[1])
+        rotation = (self.cos[positions], self.sin[positions])
+        new: State = {"tokens": torch.cat((state["tokens"], tokens), dim=1)}
+        x = self.model.dropout(self.model.embed_tokens(tokens))  # (B, T, C)
+        for layer, block in enumerate(self.model.layers):
+            x = block(x, rotation, state, new, layer)
+        return self.lm_head(self.model.norm(x)), new
+
+    def matrices(self) -> Iterable[nn.Parameter]:
+        return (weight for weight in self.model.layers.parameters() if weight.ndim == 2)
+
+    def is_shared(self, name: str) -> bool:
+        return self.config.tie_embeddings and name == "lm_head.weight"
+
+
+class Decoder(nn.Module):
+    """Everything below the output layer."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        nn.init.normal_(self.embed_tokens.weight, std=0.02 if config.tie_embeddings else 1.0)
+        self.dropout = Dropout(config.dropout, place=0)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward layer, each on a normalised copy of the stream."""
+
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.mlp = SwiGLU(config)
+        self.attention_dropout = Dropout(config.dropout, place=2 * layer + 1)
+        self.mlp_dropout = Dropout(config.dropout, place=2 * layer + 2)
+
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], old: State, new: State, layer: int
+    ) -> Tensor:
+        gathered = self.self_attn(self.input_layernorm(x), rotation, old, new, layer)
+        x = x + self.attention_dropout(gathered)
+        return x + self.mlp_dropout(self.mlp(self.post_attention_layernorm(x)))
+
+
+class Attention(nn.Module):
+    """Multi-head causal attention with rotary positions and normalised queries and keys.
+
+    Rotary positions: Su et al., "RoFormer" (2021), in the half-split form. Normalised queries
+    and keys: Henry et al., "Query-Key Normalization for Transformers" (2020); they keep the
+    attention logits in bounds, which lets the learning rate be high.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width, self.heads, self.head_size = config.hidden_size, config.num_heads, config.head_size
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+        self.q_norm = nn.RMSNorm(self.head_size, eps=config.rms_norm_eps)
+        self.k_norm = nn.RMSNorm(self.head_size, eps=config.rms_norm_eps)
+        for projection in (self.q_proj, self.k_proj, self.v_proj):
+            nn.init.normal_(projection.weight, std=width**-0.5)
+        nn.init.zeros_(self.o_proj.weight)  # each block starts as the identity
+
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], old: State, new: State, layer: int
+    ) -> Tensor:
+        # One product for all three: on small models the calls cost more than the arithmetic.
+        weight = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
+        heads = F.linear(x, weight).unflatten(-1, (3 * self.heads, self.head_size))
+        q, k, v = heads.transpose(1, 2).chunk(3, dim=1)  # (B, heads, T, head_size) each
+        q, k = rotate(self.q_norm(q), *rotation), rotate(self.k_norm(k), *rotation)
+        k, v = extend(old, layer, k, v)
+        new[f"keys.{layer}"], new[f"values.{layer}"] = k, v
+        return self.o_proj(attend(q, k, v))
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) · up(x)): Shazeer, "GLU Variants Improve Transformer" (2020)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width, inner = config.hidden_size, config.intermediate_size
+        self.gate_proj = nn.Linear(width, inner, bias=False)
+        self.up_proj = nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+        for projection in (self.gate_proj, self.up_proj):
+            nn.init.normal_(projection.weight, std=width**-0.5)
+        nn.init.zeros_(self.down_proj.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = F.linear(x, torch.cat((self.gate_proj.weight, self.up_proj.weight)))
+        gate, up = both.chunk(2, dim=-1)
+        return self.down_proj(F.silu(gate) * up)
+
+
+def rotary_tables(length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotations, (length, head_size) each; the halves are equal."""
+    exponents = torch.arange(0, head_size, 2, dtype=torch.float32) / head_size
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), theta**-exponents)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pair (x[i], x[i + half]) of each head by its position's angle."""
+    left, right = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-right, left), dim=-1) * sin
