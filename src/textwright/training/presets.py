@@ -1,0 +1,105 @@
+"""The dials: what each size of each family is, and the recipe that goes with it. Imports no torch.
+
+A preset fills whatever the user didn't set. `nano` learns in minutes on a laptop's processor,
+`large` wants a GPU and hours. How the numbers were found is in `docs/log.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from textwright.configs import ModelConfig, config_class, nearest, one_line
+from textwright.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of one family: settings of the model and of its training."""
+
+    model: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def _gpt(layers: int, width: int, heads: int, block: int, batch: int, rate: float) -> Preset:
+    return Preset(
+        {"num_layers": layers, "hidden_size": width, "num_heads": heads, "block_size": block},
+        {"batch_size": batch, "matrix_learning_rate": rate},
+    )
+
+
+def _recurrent(layers: int, width: int, embedding: int, block: int, batch: int) -> Preset:
+    return Preset(
+        {
+            "num_layers": layers,
+            "hidden_size": width,
+            "embedding_size": embedding,
+            "block_size": block,
+        },
+        {"batch_size": batch, "learning_rate": 4e-3},
+    )
+
+
+_GPT = {
+    "nano": _gpt(4, 128, 4, 128, 8, 0.02),
+    "micro": _gpt(6, 192, 6, 192, 8, 0.02),
+    "small": _gpt(6, 384, 6, 256, 16, 0.02),
+    "medium": _gpt(12, 512, 8, 512, 32, 0.015),
+    "large": _gpt(16, 768, 12, 1024, 32, 0.01),
+}
+_RECURRENT = {
+    "nano": _recurrent(2, 192, 64, 64, 32),
+    "micro": _recurrent(2, 384, 128, 96, 32),
+    "small": _recurrent(2, 768, 256, 128, 48),
+    "medium": _recurrent(3, 1024, 512, 128, 64),
+    "large": _recurrent(3, 1536, 768, 128, 64),
+}
+
+SIZES: dict[str, dict[str, Preset]] = {
+    "lstm": _RECURRENT,
+    "gru": _RECURRENT,
+    "rnn": _RECURRENT,
+    "gpt": _GPT,
+    "transformer": _GPT,
+}
+"""Family → size → preset, the smallest size first."""
+
+
+def preset(family: str, size: str) -> Preset:
+    """The preset of a size.
+
+    Raises:
+        RequestError: the family or the size is unknown; the message offers the nearest.
+    """
+    config_class(family)  # names an unknown family
+    sizes = SIZES.get(family)
+    if sizes is None:
+        raise RequestError(f"model {family!r} has no sizes; set its model.* settings yourself")
+    if size not in sizes:
+        raise RequestError(f"unknown size {size!r}{nearest(size, list(sizes))}")
+    return sizes[size]
+
+
+def model_settings(
+    family: str, size: str, vocab_size: int, settings: dict[str, Any] | None = None
+) -> ModelConfig:
+    """The model config of a size for a vocabulary, with the user's own `settings` on top.
+
+    Raises:
+        RequestError: family, size or a setting is unknown or out of range.
+    """
+    chosen = dict(preset(family, size).model) if size else {}
+    if vocab_size > 1024 and family in ("gpt", "transformer"):
+        # With a large vocabulary most parameters are the two tables; sharing them halves that.
+        chosen["tie_embeddings"] = True
+    known = [name for name in config_class(family).model_fields if name != "family"]
+    for name in settings or {}:
+        if name not in known:
+            raise RequestError(f"unknown setting model.{name!s}{nearest(name, known)}")
+    values = {**chosen, **(settings or {}), "family": family, "vocab_size": vocab_size}
+    try:
+        return config_class(family)(**values)
+    except ValidationError as error:
+        raise RequestError(f"model settings: {one_line(error)}") from error
