@@ -30,7 +30,7 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """What every family has. A family adds its own fields and says how `config.json` spells them."""
+    """What every family has. A family adds fields and says how `config.json` spells them."""
 
     families: ClassVar[tuple[str, ...]]
     """The names this class answers to as `--model`."""
@@ -388,7 +388,10 @@ class TrainingSettings(Section):
     """The recipe. Presets fill what the user does not set; `run.toml` records what was in force."""
 
     seed: int = Field(default=1, ge=0, lt=2**31)
-    steps: int = Field(default=1000, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    """How long to train: optimiser steps, or `epochs`, or `minutes`; the first one set counts."""
+    epochs: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=8, ge=1)
     """Samples of `block_size` tokens an optimiser step, over all accumulation and workers."""
     micro_batch_size: int = Field(default=0, ge=0)
@@ -417,10 +420,12 @@ class TrainingSettings(Section):
     """Evaluate and keep an exponential average of the weights; 0 keeps the weights themselves."""
     patience: int = Field(default=10, ge=0)
     """Evaluations without a better one after which training stops early; 0 never does."""
-    eval_every: int = Field(default=100, ge=1)
-    eval_tokens: int = Field(default=0, ge=0)
-    """Validation tokens an evaluation reads; 0 reads them all."""
-    checkpoint_every: int = Field(default=100, ge=1)
+    eval_every: int | None = Field(default=None, ge=1)
+    """Steps between evaluations; None lets the plan choose."""
+    eval_tokens: int | None = Field(default=None, ge=0)
+    """Validation tokens an evaluation reads; 0 reads them all, None lets the plan choose."""
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    """Steps between checkpoints; None writes one at each evaluation."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """How many of the last ones stay, beside the best."""
     sample_prompt: str = ""

@@ -19,7 +19,7 @@ from textwright.errors import RunError
 from textwright.models.dropout import Dropout
 
 State = dict[str, Tensor]
-"""Named tensors, batch first. Flat, so that a checkpoint or another runtime can hold any of them."""
+"""Named tensors, batch first. Flat, so that a checkpoint or another runtime can hold any."""
 
 
 class LanguageModel(nn.Module, ABC):

@@ -1,0 +1,128 @@
+"""The `textwright` command: its groups, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from textwright.cli import chat, corpora, doctor, evaluate, generate, runs, train
+from textwright.errors import RequestError, TextwrightError
+
+# Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
+_UsageProblem = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="textwright",
+    help="Train a language model on your own words, watch it learn, generate from it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command explains itself: textwright COMMAND --help. With --debug an error shows "
+    "where it happened.",
+)
+app.command("train")(train.train)
+app.command("generate")(generate.generate)
+app.command("chat")(chat.chat)
+app.command("eval")(evaluate.evaluate)
+app.command("report")(runs.report)
+app.command("doctor")(doctor.doctor)
+
+_runs = typer.Typer(help="List, compare and remove runs.", invoke_without_command=True)
+_runs.callback()(runs.default)
+_runs.command("list")(runs.list_runs)
+_runs.command("compare")(runs.compare_runs)
+_runs.command("rm")(runs.remove_run)
+app.add_typer(_runs, name="runs")
+
+_corpora = typer.Typer(help="Built-in texts: list them, download one.", no_args_is_help=True)
+_corpora.command("list")(corpora.list_corpora)
+_corpora.command("fetch")(corpora.fetch_corpus)
+app.add_typer(_corpora, name="corpora")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import textwright
+
+        typer.echo(f"textwright {textwright.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train a language model on your own words, watch it learn, generate from it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or bool(os.environ.get("TEXTWRIGHT_DEBUG"))
+    words = [word for word in words if word != "--debug"]
+    _say_to_stderr(debug)
+    sys.exit(_run(words, debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    try:
+        result = app(args=words, prog_name="textwright", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TextwrightError as error:
+        if debug:
+            raise
+        return _complain(str(error), 2 if isinstance(error, RequestError) else 1)
+    except _UsageProblem as error:
+        # The help of a group called without a command comes this way too, and is no mistake.
+        message = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(message)
+            return 2
+        return _complain(message, 2)
+    except BrokenPipeError:
+        # The reader has had enough (`| head`). Nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 128 + signal.SIGINT
+    except MemoryError:
+        if debug:
+            raise
+        return _complain("not enough memory; take a smaller --size or training.batch_size", 1)
+    except Exception as error:
+        if debug:
+            raise
+        name = type(error).__name__
+        line = " ".join(str(error).split())
+        return _complain(f"{name}: {line} (this is a fault in textwright; see --debug)", 1)
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code
+
+
+class _Line(logging.Formatter):
+    """`note: …` and `warning: …`, one line each."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        return f"{kind}: {' '.join(record.getMessage().split())}"
+
+
+def _say_to_stderr(debug: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line())
+    logger = logging.getLogger("textwright")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if debug else logging.INFO)
+    logger.propagate = False

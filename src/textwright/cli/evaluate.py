@@ -1,0 +1,55 @@
+"""`textwright eval`: the loss of a run on a text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run: a path, a name, or hf:owner/name.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Text to evaluate on; none takes the run's own validation text.",
+            show_default=False,
+        ),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Windows start every so many tokens, so that each prediction sees more context; "
+            "else windows don't overlap."
+        ),
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity."""
+    from textwright.cli.train import training_library
+    from textwright.runs import find
+
+    found = find(run, runs)
+    score = training_library().score(found, files or [], stride=stride, device=device)
+    if as_json:
+        typer.echo(json.dumps(score.record()))
+        return
+    rows = {
+        "loss": f"{score.loss:.4f} nats a token",
+        "bits a character": f"{score.bits_per_char:.4f}",
+        "bits a byte": f"{score.bits_per_byte:.4f}",
+        "perplexity": f"{score.perplexity:,.2f} a token",
+        "read": f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",
+        "protocol": score.protocol,
+    }
+    if score.unknown_characters:
+        rows["left out"] = f"{score.unknown_characters:,} characters that the model never saw"
+    width = max(map(len, rows))
+    for label, value in rows.items():
+        typer.echo(f"{label:<{width}}  {value}")

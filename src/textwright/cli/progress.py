@@ -1,0 +1,169 @@
+"""How a training shows: live on a terminal, plain blocks elsewhere, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from textwright.reporting import numbers
+from textwright.runs import Run
+from textwright.training import Evaluation, Observer, Plan, Progress, Result, Sample
+
+_SAMPLE_LINES = 10
+
+
+def progress() -> Observer:
+    """The observer for where standard error goes."""
+    return Terminal() if sys.stderr.isatty() else Blocks()
+
+
+class JSONLines(Observer):
+    """One object a line on standard output; the last has `run`, `val_loss` and `seconds`."""
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self._write({"event": "started", "run": str(run.path), "step": step, "plan": plan.record()})
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        self._write({"event": "evaluation", **evaluation.record(), "sample": sample.text})
+
+    def finished(self, run: Run, result: Result) -> None:
+        self._write({"event": "finished", "run": str(run.path), **asdict(result)})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+
+
+class Blocks(Observer):
+    """A plain block an evaluation: for notebooks, logs, CloudWatch."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self._steps = plan.steps
+        self._write(_opening(run, plan, step))
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        train = "" if evaluation.train_loss is None else f"train_loss {evaluation.train_loss:.4f}  "
+        self._write(
+            f"\nepoch {evaluation.epoch:.2f}  step {evaluation.step}/{self._steps}  {train}"
+            f"val_loss {evaluation.val_loss:.4f}  bits_per_char {evaluation.val_bits_per_char:.4f}"
+            f"  tokens_per_second {evaluation.tokens_per_second:.0f}  seconds "
+            f"{evaluation.seconds:.1f}" + ("  best" if evaluation.best else "")
+        )
+        for line in _lines(sample):
+            self._write(f"  | {line}")
+
+    def finished(self, run: Run, result: Result) -> None:
+        self._write("")
+        _close(run, result)
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+class Terminal(Observer):
+    """A bar with the numbers, and below it the latest sample; evaluations scroll by above."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._bar = Bar(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            console=self.console,
+            expand=True,
+        )
+        self._task = self._bar.add_task("training", numbers="")
+        self._live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self._sample = Panel("", title="sample", border_style="dim")
+        self._val_loss = float("nan")
+        self._train_loss: float | None = None
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.console.print(_opening(run, plan, step))
+        self._bar.update(self._task, total=plan.steps, completed=step)
+        self._live.start()
+
+    def progressed(self, progress: Progress) -> None:
+        self._train_loss = progress.train_loss
+        words = [
+            f"loss {progress.train_loss:.3f}",
+            f"validation {self._val_loss:.3f}",
+            f"{progress.tokens_per_second:,.0f} tokens/s",
+            f"{numbers.duration(progress.seconds_left)} left",
+        ]
+        self._bar.update(self._task, completed=progress.step, numbers=" · ".join(words))
+        self._show()
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        self._val_loss = evaluation.val_loss
+        train = "–" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
+        row = Text(f"step {evaluation.step:>7,}   loss {train:>6}   validation ")
+        row.append(f"{evaluation.val_loss:.4f}", style="bold green" if evaluation.best else "")
+        row.append(f"   {evaluation.val_bits_per_char:.3f} bits a character")
+        self.console.print(row)
+        text = Text("\n".join(_lines(sample)), overflow="fold")
+        title = f"what it writes at step {evaluation.step:,}"
+        self._sample = Panel(text, title=title, title_align="left", border_style="dim")
+        self._show()
+
+    def finished(self, run: Run, result: Result) -> None:
+        self._live.stop()
+        self.console.print(self._sample)
+        _close(run, result)
+
+    def _show(self) -> None:
+        self._live.update(Group(self._bar, self._sample))
+
+
+def _opening(run: Run, plan: Plan, step: int) -> str:
+    words = [
+        f"{'going on with' if step else 'training'} {run.name}:",
+        f"{plan.size + ', ' if plan.size else ''}{numbers.short(plan.parameters)} parameters,",
+        f"{plan.steps:,} steps of {plan.tokens_per_step:,} tokens ({plan.epochs:.1f} epochs)",
+    ]
+    if plan.expected_seconds:
+        words[-1] += f", about {numbers.duration(plan.expected_seconds)}"
+    if step:
+        words[-1] += f", from step {step:,}"
+    return " ".join(words)
+
+
+def _lines(sample: Sample) -> list[str]:
+    lines = (sample.prompt + sample.text).split("\n")
+    # Control characters that a model may write are shown, not obeyed.
+    shown = ["".join(c if c.isprintable() else "·" for c in line) for line in lines]
+    return shown[:_SAMPLE_LINES] + (["…"] if len(shown) > _SAMPLE_LINES else [])
+
+
+def _close(run: Run, result: Result) -> None:
+    """The outcome and what to do next: the result of the command, so on standard output."""
+    table = Table.grid(padding=(0, 2))
+    loss = "–" if result.val_loss is None else f"{result.val_loss:.4f} nats a token"
+    if result.val_bits_per_char is not None:
+        loss += f", {result.val_bits_per_char:.4f} bits a character"
+    table.add_row("run", str(run.path))
+    table.add_row("validation loss", f"{loss} (step {result.best_step:,})")
+    table.add_row("time", numbers.duration(result.seconds))
+    if result.verdict:
+        table.add_row("verdict", result.verdict)
+    if result.status == "interrupted":
+        table.add_row("go on", f"textwright train --name {run.name} --resume")
+    else:
+        table.add_row("next", f"textwright generate {run.name}")
+        table.add_row("report", str(run.report_file))
+    Console(soft_wrap=True, highlight=False).print(table)

@@ -1,0 +1,246 @@
+"""`textwright train`: read the options, show progress, say what to do next."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from textwright.configs import ModelConfig, Settings
+    from textwright.runs import Run
+    from textwright.training import Plan
+
+_BUDGET = "How long"
+_RHYTHM = "Rhythm and logs"
+_MODEL = "Model and text"
+
+
+class Then(StrEnum):
+    """What `--then` offers."""
+
+    generate = "generate"
+    chat = "chat"
+
+
+def train(
+    corpus: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders, globs, URLs, `-`, hf:owner/dataset, or the name of a built-in; "
+            "none takes `shakespeare`.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; else it is called after the corpus.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="lstm, gru, rnn, gpt or transformer.", rich_help_panel=_MODEL),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="nano, micro, small, medium or large; else time and text decide. "
+            "`textwright doctor` tells their parameters.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="char, word or bpe.", rich_help_panel=_MODEL)
+    ] = None,
+    vocab_size: Annotated[
+        int | None, typer.Option(help="Types of word or bpe.", rich_help_panel=_MODEL)
+    ] = None,
+    lowercase: Annotated[
+        bool, typer.Option("--lowercase", help="Fold capitals away.", rich_help_panel=_MODEL)
+    ] = False,
+    val: Annotated[
+        str | None, typer.Option(help="Text to validate on.", rich_help_panel=_MODEL)
+    ] = None,
+    val_fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Share at the end of the text to validate on; else 0.1.", rich_help_panel=_MODEL
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Measure this machine and plan to end within this time; 5 where nothing is said.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Exactly so many steps.", rich_help_panel=_BUDGET)
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="So many times through the text.", rich_help_panel=_BUDGET),
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what would be done; train nothing.", rich_help_panel=_BUDGET
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run --name, or the last one, exactly as it was planned.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = False,
+    eval_every: Annotated[
+        int | None, typer.Option(help="Steps between evaluations.", rich_help_panel=_RHYTHM)
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints.", rich_help_panel=_RHYTHM)
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="tensorboard or csv; may be repeated.", rich_help_panel=_RHYTHM),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights and batches; else 1.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; else auto.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of settings, e.g. another run's run.toml."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any setting by its dotted name, e.g. model.num_layers=3; may be repeated.",
+        ),
+    ] = None,
+    then: Annotated[Then | None, typer.Option(help="What to do when it is trained.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on standard output.")
+    ] = False,
+) -> None:
+    """Train a model on your own text, and watch it learn.
+
+    textwright train my_novel.txt --minutes 5
+    """
+    options: dict[str, Any] = {
+        "model": model,
+        "size": size,
+        "tokenizer": tokenizer,
+        "vocab_size": vocab_size,
+        "lowercase": lowercase or None,
+        "minutes": minutes,
+        "steps": steps,
+        "epochs": epochs,
+        "validation": val,
+        "validation_fraction": val_fraction,
+        "eval_every": eval_every,
+        "checkpoint_every": checkpoint_every,
+        "seed": seed,
+        "device": device,
+        "config": config,
+        "changes": set_ or [],
+    }
+    corpus = corpus or []
+    _check(options, name)
+    training = training_library()
+    if plan:
+        _print_plan(*training.plan_training(*corpus, **options), as_json=as_json)
+        return
+    from textwright.cli.progress import JSONLines, progress
+
+    observers = [JSONLines() if as_json else progress()]
+    run = training.train(
+        *corpus,
+        name=name,
+        runs_folder=runs,
+        resume=resume,
+        logs=log or [],
+        observers=observers,
+        **options,
+    )
+    status = run.settings()["result"]["status"]
+    if status == "interrupted":
+        raise typer.Exit(130)
+    _go_on(run, then)
+
+
+def training_library() -> Any:
+    """The training library, or the error that says how to install what it needs."""
+    try:
+        import torch  # noqa: F401
+
+        from textwright import training
+    except ModuleNotFoundError as error:
+        from textwright.errors import MissingPackageError
+
+        raise MissingPackageError(
+            f"training needs {error.name}; pip install 'textwright[train]'"
+        ) from error
+    return training
+
+
+def _check(options: dict[str, Any], name: str | None) -> None:
+    """Find plain mistakes at once: importing torch takes seconds."""
+    from textwright.runs import check_name
+    from textwright.training.request import request_from
+
+    if name is not None:
+        check_name(name)
+    request_from(options)
+
+
+def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        record = {
+            "family": config.family,
+            **plan.record(),
+            "model": config.model_dump(),
+            "settings": settings.model_dump(),
+        }
+        typer.echo(json.dumps(record))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from textwright.reporting import numbers
+
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "model": f"{config.family}" + (f", {plan.size}" if plan.size else ""),
+        "parameters": numbers.whole(plan.parameters),
+        "memory": f"about {numbers.size(plan.memory_bytes)}",
+        "steps": f"{plan.steps:,} of {plan.tokens_per_step:,} tokens",
+        "epochs": f"{plan.epochs:.2f}",
+        "evaluations": f"every {plan.eval_every:,} steps"
+        + (f", on {plan.eval_tokens:,} tokens of the validation text" if plan.eval_tokens else ""),
+        "speed": f"{plan.tokens_per_second or 0:,.0f} tokens a second",
+        "expected time": numbers.duration(plan.expected_seconds),
+    }
+    for label, value in rows.items():
+        table.add_row(label, value)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _go_on(run: Run, then: Then | None) -> None:
+    if then is None:
+        return
+    sys.stdout.flush()
+    if then is Then.generate:
+        from textwright.cli.generate import generate
+
+        generate(str(run.path))
+    else:
+        from textwright.cli.chat import chat
+
+        chat(str(run.path))

@@ -1,0 +1,57 @@
+"""A torch model as a generation runtime: for families that have none of their own in NumPy.
+
+It lets a new family generate, chat and be sampled from the day its one file is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from textwright import models
+from textwright.configs import ModelConfig
+
+
+@dataclass
+class TorchState:
+    """A torch state of one sequence; its tensors are never changed in place."""
+
+    tensors: models.State
+
+    def copy(self) -> TorchState:
+        return TorchState(dict(self.tensors))
+
+
+class TorchRuntime:
+    """Runs `(tokens, state) → (logits, state)` of a torch model for one sequence."""
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """
+        Args:
+            config: of a family that `textwright.models` knows.
+            weights: the tensors of its `model.safetensors`.
+
+        Raises:
+            RunError: the weights don't fit the config.
+        """
+        self.model = models.build(config).eval()
+        self.model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
+        self.vocab_size = config.vocab_size
+        self.block_size = config.block_size if config.order == "windows" else None
+
+    def initial_state(self) -> TorchState:
+        return TorchState(self.model.initial_state(1))
+
+    def __call__(
+        self, tokens: NDArray[np.integer[Any]], state: TorchState, *, last_only: bool = False
+    ) -> tuple[NDArray[np.float32], TorchState]:
+        with torch.inference_mode():
+            ids = torch.from_numpy(np.asarray(tokens, dtype=np.int64))[None]
+            logits, after = self.model(ids, state.tensors)
+        rows = logits[0, -1:] if last_only else logits[0]
+        return rows.float().numpy(), TorchState(after)

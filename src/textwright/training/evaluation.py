@@ -1,0 +1,157 @@
+"""The loss over a whole text, by a protocol that has a name.
+
+The loss is the mean over every token but the first, in nats; each token is predicted once. How
+much context a prediction gets is the protocol:
+
+- *windows* (attention models): windows of `block_size` tokens that don't overlap; with `stride`,
+  a window starts every `stride` tokens and only its last `stride` predictions count, so that each
+  has at least `block_size - stride` tokens of context.
+- *streams* (recurrent models): the state is carried through the text. For speed the text is cut
+  into streams read side by side; each first reads the tokens before it, uncounted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from textwright.errors import CorpusError, RequestError
+from textwright.models import LanguageModel
+from textwright.training.batches import Tokens
+
+_STREAMS = 32
+_STREAM_WARMUP = 256
+_STREAM_CHUNK = 256
+_TOKENS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The result of an evaluation."""
+
+    loss: float
+    """Mean negative log-likelihood a token, in nats."""
+    tokens: int
+    """Predictions it is the mean of."""
+    protocol: str
+    """How context was given, in words."""
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(self.loss, 700.0))
+
+    def bits_per(self, units: int) -> float:
+        """Bits a unit, where the text has `units` characters or bytes."""
+        return self.loss * self.tokens / math.log(2) / max(1, units)
+
+
+def evaluate(
+    model: LanguageModel, tokens: Tokens, *, stride: int | None = None, limit: int = 0
+) -> Loss:
+    """The loss of `model` on `tokens`, in evaluation mode and without gradients.
+
+    Args:
+        model: of any family.
+        tokens: ids of the whole text, (n,), n ≥ 2.
+        stride: see above; None for windows that don't overlap.
+        limit: read this many tokens only, in stretches spread evenly; 0 reads all.
+
+    Raises:
+        CorpusError: fewer than two tokens.
+        RequestError: `stride` is out of range, or the model carries its state.
+    """
+    if len(tokens) < 2:
+        raise CorpusError("the text to evaluate on has fewer than two tokens; give it more")
+    block = model.config.block_size
+    if stride is not None and model.config.order == "streams":
+        raise RequestError(
+            f"--stride is for attention models; {model.config.family} carries its state through "
+            "the whole text already"
+        )
+    if stride is not None and not 1 <= stride <= block:
+        raise RequestError(f"--stride must be between 1 and the model's block size, {block}")
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            if model.config.order == "streams":
+                return _streams(model, tokens, limit)
+            return _windows(model, tokens, stride or block, limit)
+    finally:
+        model.train(was_training)
+
+
+def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> Loss:
+    block = model.config.block_size
+    predictions = len(tokens) - 1
+    # The first window counts whole; each later one ends `stride` further and counts its end.
+    ends = [*range(min(block, predictions), predictions, stride), predictions]
+    words = f"windows of {block} tokens" + (
+        "" if stride == block else f" every {stride} tokens, the last {stride} counted"
+    )
+    if limit and limit < predictions:
+        kept = max(1, limit // block)
+        ends = [ends[round(i * (len(ends) - 1) / kept)] for i in range(kept)]
+        words += f", {kept} of them spread evenly"
+    total, counted = 0.0, 0
+    groups: dict[tuple[int, int], list[int]] = {}
+    previous = 0
+    for end in ends:
+        start = max(0, end - block) if stride < block or limit else previous
+        count = end - start if limit and limit < predictions else end - previous
+        groups.setdefault((end - start, count), []).append(start)
+        previous = end
+    at_once = max(1, _TOKENS_AT_ONCE // block)
+    for (length, count), starts in groups.items():
+        for first in range(0, len(starts), at_once):
+            rows = [tokens[start : start + length + 1] for start in starts[first : first + at_once]]
+            batch = _tensor(np.stack(rows), model)
+            logits, _ = model(batch[:, :-1])
+            total += _sum(logits[:, -count:], batch[:, -count:])
+            counted += count * len(rows)
+    return Loss(total / counted, counted, words)
+
+
+def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> Loss:
+    predictions = len(tokens) - 1
+    words = "state carried through the text"
+    if limit and limit < predictions:
+        # The start of the text, in one piece: a recurrent model has no windows to spread.
+        predictions = limit
+        words += f", its first {limit:,} tokens"
+    streams = max(1, min(_STREAMS, predictions // (4 * _STREAM_WARMUP)))
+    each = predictions // streams
+    state = model.initial_state(streams)
+    if streams > 1:
+        words += f", in {streams} streams that each read {_STREAM_WARMUP} tokens before, uncounted"
+        rows = [tokens[i * each - _STREAM_WARMUP : i * each] for i in range(1, streams)]
+        _, warm = model(_tensor(np.stack(rows), model))
+        state = {name: torch.cat((state[name][:1], tensor)) for name, tensor in warm.items()}
+    total = 0.0
+    for first in range(0, each, _STREAM_CHUNK):
+        last = min(first + _STREAM_CHUNK, each)
+        rows = [tokens[i * each + first : i * each + last + 1] for i in range(streams)]
+        batch = _tensor(np.stack(rows), model)
+        logits, state = model(batch[:, :-1], state)
+        total += _sum(logits, batch[:, 1:])
+    # What the division left over goes on from the last stream's state.
+    rest = _tensor(np.asarray(tokens[streams * each : predictions + 1])[None], model)
+    if rest.shape[1] > 1:
+        state = {name: tensor[-1:] for name, tensor in state.items()}
+        logits, _ = model(rest[:, :-1], state)
+        total += _sum(logits, rest[:, 1:])
+    return Loss(total / predictions, predictions, words)
+
+
+def _tensor(rows: np.ndarray, model: LanguageModel) -> Tensor:
+    return torch.from_numpy(rows.astype(np.int64)).to(next(model.parameters()).device)
+
+
+def _sum(logits: Tensor, targets: Tensor) -> float:
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    return losses.double().sum().item()

@@ -1,0 +1,171 @@
+"""A model that learns: weights, optimisers, average and carried state, advanced one step at a time.
+
+`Learner.step` is the whole recipe of one optimiser step; what happens between steps (evaluations,
+checkpoints, signals) is the trainer's business, and how fast a step is the plan's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from textwright.configs import ModelConfig, TrainingSettings
+from textwright.errors import RequestError, TrainingError
+from textwright.models import LanguageModel, State, build
+from textwright.models.dropout import dropout_keys
+from textwright.training.batches import Batches, Streams, Tokens, Windows
+from textwright.training.optimizers import Optimizers, learning_rate_factor
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device to train on; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        RequestError: the device asked for isn't there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there[wanted]:
+        raise RequestError(f"--device {wanted}: this machine has none that torch can use")
+    return torch.device(wanted)
+
+
+def use_threads(threads: int) -> int:
+    """Set the processor threads (0 leaves them) and give the number in force."""
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+class Learner:
+    """The state of learning `tokens` by the recipe in `settings`."""
+
+    def __init__(
+        self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, steps: int
+    ) -> None:
+        self.settings, self.steps = settings, steps
+        self.device = choose_device(settings.device)
+        self.batches: Batches = (Streams if config.order == "streams" else Windows)(
+            tokens, config.block_size, settings.batch_size, settings.seed
+        )
+        self.model: LanguageModel = build(config, settings.seed).to(self.device)
+        self.model.train()
+        self.optimizers = Optimizers(self.model, settings)
+        self.average: AveragedModel | None = None
+        if settings.ema_decay:
+            update = get_ema_multi_avg_fn(settings.ema_decay)
+            self.average = AveragedModel(self.model, multi_avg_fn=update)
+        self.state: State | None = None
+        self.precision = self._precision()
+        on_gpu = self.device.type == "cuda"
+        compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
+        self._forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+
+    def _precision(self) -> torch.dtype:
+        wanted = self.settings.precision
+        if wanted == "auto":
+            on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+            wanted = "bfloat16" if on_gpu else "float32"
+        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+    def step(self, step: int) -> Tensor:
+        """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
+        batch = self.settings.batch_size
+        at_once = self.settings.micro_batch_size or batch
+        before = None if self.batches.starts_anew(step) else self.state
+        total = torch.zeros((), device=self.device)
+        states = []
+        for first in range(0, batch, at_once):
+            count = min(at_once, batch - first)
+            state = before and {name: part[first : first + count] for name, part in before.items()}
+            loss, after = self._accumulate(step, first, count, state)
+            total += loss
+            states.append(after)
+        if states[0]:
+            self.state = {name: torch.cat([s[name] for s in states]) for name in states[0]}
+        if self.settings.gradient_clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
+        self.optimizers.step(learning_rate_factor(step, self.settings, self.steps))
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return total
+
+    def _accumulate(
+        self, step: int, first: int, count: int, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Add the gradients of some samples; gives their share of the loss, and their new state."""
+        rows = torch.from_numpy(self.batches.batch(step, first, count)).to(self.device)
+        if self.model.config.dropout:
+            keys = dropout_keys(self.settings.seed, step, first, count)
+            self.model.set_dropout_keys(keys.to(self.device))
+        with torch.autocast(
+            self.device.type, self.precision, enabled=self.precision != torch.float32
+        ):
+            logits, after = self._forward(rows[:, :-1], state)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+        loss = loss * (count / self.settings.batch_size)
+        loss.backward()
+        if self.model.config.order == "windows":
+            return loss.detach(), {}
+        return loss.detach(), {name: part.detach().float() for name, part in after.items()}
+
+    @property
+    def judged(self) -> LanguageModel:
+        """The model that is evaluated and kept: the average where there is one."""
+        return self.model if self.average is None else cast(LanguageModel, self.average.module)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that must survive, named `part/name`, on the CPU."""
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "model": dict(self.model.named_parameters()),
+            "optimizer": self.optimizers.tensors(),
+            "state": self.state or {},
+        }
+        if self.average is not None:
+            parts["average"] = {
+                **dict(self.average.module.named_parameters()),
+                "averaged": self.average.n_averaged,
+            }
+        return {
+            f"{part}/{name}": tensor.detach().cpu()
+            for part, tensors in parts.items()
+            for name, tensor in tensors.items()
+        }
+
+    def load_parts(
+        self,
+        model: Mapping[str, Tensor],
+        optimizer: Mapping[str, Tensor],
+        average: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
+    ) -> None:
+        """Take over what `tensors` gave.
+
+        Raises:
+            TrainingError: they don't fit this model.
+        """
+        try:
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    parameter.copy_(model[name])
+                if self.average is not None:
+                    for name, parameter in self.average.module.named_parameters():
+                        parameter.copy_(average[name])
+                    self.average.n_averaged.copy_(average["averaged"])
+            self.optimizers.load_tensors(optimizer)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"the checkpoint doesn't fit this model ({type(error).__name__}: {error}); "
+                "was config.json or run.toml changed by hand?"
+            ) from error
+        self.state = {name: tensor.to(self.device) for name, tensor in state.items()} or None

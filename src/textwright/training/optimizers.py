@@ -1,0 +1,107 @@
+"""Which optimiser updates what, and the learning rate of each step.
+
+Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; everything else
+(embedding, output, norms, biases) takes AdamW (Loshchilov and Hutter, 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textwright.configs import TrainingSettings
+from textwright.errors import TrainingError
+from textwright.models import LanguageModel
+
+
+class Optimizers:
+    """The one or two optimisers of a model, stepped together."""
+
+    def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
+        self.settings = settings
+        muon = list(model.matrices()) if settings.optimizer == "muon" else []
+        in_muon = {id(parameter) for parameter in muon}
+        rest = [parameter for parameter in model.parameters() if id(parameter) not in in_muon]
+        # Weight decay is for matrices: norms and biases have no scale to keep small, and with
+        # Muon the two tables are left alone, since few rows of them get a gradient each step.
+        decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
+        groups = [
+            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": decay},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.all: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                lr=settings.learning_rate,
+                betas=(settings.beta1, settings.beta2),
+                fused=True,
+            )
+        ]
+        if muon:
+            self.all.append(
+                torch.optim.Muon(
+                    muon,
+                    lr=settings.matrix_learning_rate,
+                    weight_decay=settings.weight_decay,
+                    momentum=settings.momentum,
+                )
+            )
+        self._heights = [settings.learning_rate, settings.matrix_learning_rate]
+
+    def step(self, factor: float) -> None:
+        """Update the parameters at `factor` × the learning rates, and clear the gradients."""
+        for optimizer, height in zip(self.all, self._heights, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = height * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state as named tensors: `optimizer.parameter.name`."""
+        return {
+            f"{number}.{parameter}.{name}": value
+            for number, optimizer in enumerate(self.all)
+            for parameter, state in optimizer.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+        for number, optimizer in enumerate(self.all):
+            state: dict[int, dict[str, Any]] = {}
+            for name, tensor in tensors.items():
+                owner, parameter, field = name.split(".")
+                if int(owner) == number:
+                    state.setdefault(int(parameter), {})[field] = tensor
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def learning_rate_factor(step: int, settings: TrainingSettings, steps: int) -> float:
+    """What the learning rates are multiplied by at `step` (from 0) of `steps`."""
+    warmup = math.ceil(settings.warmup * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    falling = settings.decay * steps
+    left = steps - step
+    if settings.schedule == "constant" or left >= falling:
+        return 1.0
+    share = left / falling
+    if settings.schedule == "cosine":
+        share = 0.5 * (1.0 - math.cos(math.pi * share))
+    low = settings.final_learning_rate
+    return low + (1.0 - low) * share
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Raise a `TrainingError` with advice where the loss is not a number any more."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is not finite at step {step}: training has diverged; halve the learning "
+            "rates (--set training.learning_rate=…, training.matrix_learning_rate=…), and go on "
+            "from the last checkpoint under a new name"
+        )

@@ -1,0 +1,235 @@
+"""The plan of a training: how large, how many steps, how often to look; frozen before it begins.
+
+With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it measures this machine:
+a few steps of the smallest size tell which size can read enough text in the time, a few steps of
+that size, an evaluation and a sample tell how many steps fit. So the schedule is complete when
+the time is up, and the same plan, resumed or repeated, gives the same model.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from textwright.configs import ModelConfig, TrainingSettings
+from textwright.training.batches import Tokens
+from textwright.training.evaluation import evaluate
+from textwright.training.learner import Learner
+
+log = logging.getLogger("textwright")
+
+_EVALUATION_SHARE = 0.10
+"""Share of the time that evaluations, samples and checkpoints may take."""
+_MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
+_MEASURED_SHARE = 0.03
+"""Share of the time spent on measuring."""
+_AIM = 0.96
+"""Share of the time to fill: machines get slower under a long load, seldom faster."""
+_TOKENS_A_PARAMETER = 2.0
+"""A size is chosen only where the time suffices to read this many tokens a parameter."""
+_PARAMETERS_A_TOKEN = 12.0
+"""A size is chosen only up to this many parameters a distinct training token: beyond, it learns
+the text by heart sooner than its language."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training will do."""
+
+    size: str | None
+    parameters: int
+    steps: int
+    tokens_per_step: int
+    epochs: float
+    eval_every: int
+    checkpoint_every: int
+    eval_tokens: int
+    """Validation tokens an evaluation reads; 0 reads all."""
+    memory_bytes: int
+    """Rough need while training: weights, gradients, optimiser, activations."""
+    minutes: float | None = None
+    expected_seconds: float | None = None
+    tokens_per_second: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As `run.toml` holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Plan:
+        """What `record` gave, with the Nones that TOML can't hold."""
+        return cls(**{"size": None, **record})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A size that could be trained: its config and its recipe."""
+
+    size: str | None
+    config: ModelConfig
+    settings: TrainingSettings
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured on this machine."""
+
+    step_seconds: float
+    evaluation_seconds: float
+    """Of one evaluation of the whole validation text, with its sample and checkpoint."""
+    fixed_seconds: float
+    """The part of it that doesn't shrink with the validation text."""
+
+
+def counted_plan(candidate: Candidate, train: Tokens, speed: Speed | None = None) -> Plan:
+    """The plan for `settings.steps`, or else `settings.epochs`; exact."""
+    settings = candidate.settings
+    per_step = settings.batch_size * candidate.config.block_size
+    if settings.steps is not None:
+        steps = settings.steps
+    else:
+        assert settings.epochs is not None, "a plan needs steps, epochs or minutes"
+        steps = max(1, math.ceil(settings.epochs * len(train) / per_step))
+    evaluations = _MOST_EVALUATIONS // 2
+    if settings.epochs is not None and _FEWEST_EVALUATIONS < settings.epochs <= _MOST_EVALUATIONS:
+        evaluations = math.ceil(settings.epochs)  # one an epoch, as people expect
+    plan = _complete(candidate, train, steps, max(1, math.ceil(steps / evaluations)), 0)
+    if speed is None:
+        return plan
+    looks = math.ceil(plan.steps / plan.eval_every)
+    seconds = plan.steps * speed.step_seconds + looks * speed.evaluation_seconds
+    return replace(plan, expected_seconds=seconds, tokens_per_second=per_step / speed.step_seconds)
+
+
+def timed_plan(
+    candidates: list[Candidate], train: Tokens, validation: Tokens, deadline: float
+) -> tuple[Candidate, Plan]:
+    """The plan for `settings.minutes`, measured on this machine.
+
+    Args:
+        candidates: sizes to choose from, the smallest first; one where the user chose.
+        deadline: when training is to be over, on the clock of `time.monotonic`.
+    """
+    budget = max(1.0, deadline - time.monotonic())
+    chosen = candidates[0]
+    if len(candidates) > 1:
+        chosen = _choose_size(candidates, train, validation, budget)
+    speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
+    left = max(1.0, deadline - time.monotonic()) * _AIM
+    # As many looks as fit into their share; a validation text too large even for the fewest is
+    # read in part.
+    looks = int(_EVALUATION_SHARE * left / speed.evaluation_seconds)
+    looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
+    eval_tokens, look_seconds = 0, speed.evaluation_seconds
+    most = 1.5 * _EVALUATION_SHARE * left / looks
+    if chosen.settings.eval_tokens is not None:
+        eval_tokens = chosen.settings.eval_tokens
+    elif look_seconds > most and len(validation) > 8 * chosen.config.block_size:
+        variable = max(look_seconds - speed.fixed_seconds, 1e-9)
+        share = max(0.0, most - speed.fixed_seconds) / variable
+        eval_tokens = max(4 * chosen.config.block_size, int(share * len(validation)))
+        look_seconds = speed.fixed_seconds + variable * eval_tokens / len(validation)
+    steps = max(1, int((left - looks * look_seconds) / speed.step_seconds))
+    plan = _complete(chosen, train, steps, max(1, math.ceil(steps / looks)), eval_tokens)
+    per_step = plan.tokens_per_step
+    return chosen, replace(
+        plan,
+        minutes=chosen.settings.minutes,
+        expected_seconds=steps * speed.step_seconds + looks * look_seconds,
+        tokens_per_second=per_step / speed.step_seconds,
+    )
+
+
+def _complete(
+    candidate: Candidate, train: Tokens, steps: int, eval_every: int, eval_tokens: int
+) -> Plan:
+    settings, config = candidate.settings, candidate.config
+    per_step = settings.batch_size * config.block_size
+    eval_every = settings.eval_every or eval_every
+    return Plan(
+        size=candidate.size,
+        parameters=config.parameter_count(),
+        steps=steps,
+        tokens_per_step=per_step,
+        epochs=steps * per_step / len(train),
+        eval_every=eval_every,
+        checkpoint_every=settings.checkpoint_every or eval_every,
+        eval_tokens=eval_tokens if settings.eval_tokens is None else settings.eval_tokens,
+        memory_bytes=memory(config, settings),
+    )
+
+
+def memory(config: ModelConfig, settings: TrainingSettings) -> int:
+    """A rough estimate of the bytes that training takes, beside the text and the libraries."""
+    copies = 4 + (1 if settings.ema_decay else 0)  # weights, gradients, two of the optimiser
+    tokens = (settings.micro_batch_size or settings.batch_size) * config.block_size
+    # Activations kept for the backward pass: a few vectors a parameter matrix and token, which
+    # is about the root of the parameters a layer; and the logits with their gradient.
+    a_layer = math.sqrt(config.parameter_count() / config.num_layers)
+    activations = tokens * (12 * config.num_layers * a_layer + 3 * config.vocab_size)
+    return int(4 * (copies * config.parameter_count() + activations))
+
+
+def _choose_size(
+    candidates: list[Candidate], train: Tokens, validation: Tokens, budget: float
+) -> Candidate:
+    """The largest size that the time and the text suffice for, by the speed of the smallest."""
+    smallest = candidates[0]
+    speed = measure(smallest, train, validation, min(2.0, _MEASURED_SHARE * budget), looks=False)
+    per_step = smallest.settings.batch_size * smallest.config.block_size
+    operations = smallest.config.parameter_count() * per_step / speed.step_seconds
+    chosen = smallest
+    for candidate in candidates[1:]:
+        parameters = candidate.config.parameter_count()
+        tokens = budget * operations / parameters
+        enough_time = tokens >= _TOKENS_A_PARAMETER * parameters
+        enough_text = parameters <= _PARAMETERS_A_TOKEN * len(train)
+        fits = len(train) >= 4 * candidate.config.block_size * candidate.settings.batch_size
+        if enough_time and enough_text and fits:
+            chosen = candidate
+    return chosen
+
+
+def measure(
+    candidate: Candidate, train: Tokens, validation: Tokens, seconds: float, *, looks: bool = True
+) -> Speed:
+    """Time some steps for about `seconds`, and with `looks` an evaluation; learns nothing."""
+    learner = Learner(candidate.config, candidate.settings, train, steps=10_000)
+    synchronise = torch.cuda.synchronize if learner.device.type == "cuda" else _nothing
+
+    def one_step(number: int) -> float:
+        begin = time.perf_counter()
+        learner.step(number).item()
+        synchronise()
+        return time.perf_counter() - begin
+
+    for number in range(2):  # the first steps allocate, choose kernels, compile
+        one_step(number)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or (time.perf_counter() < end and len(times) < 1000):
+        times.append(one_step(2 + len(times)))
+    # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
+    kept = sorted(times)[: max(3, math.ceil(0.9 * len(times)))]
+    step_seconds = sum(kept) / len(kept)
+    if not looks:
+        return Speed(step_seconds, 0.0, 0.0)
+    block = candidate.config.block_size
+    part = validation[: max(16 * block, min(len(validation), 32_768)) + 1]
+    evaluate(learner.model, part[: block + 1])
+    begin = time.perf_counter()
+    evaluate(learner.model, part)
+    each = (time.perf_counter() - begin) / max(1, len(part) - 1)
+    # A sample and a checkpoint cost about as much as a few steps, whatever the size.
+    fixed = 0.05 + 3 * step_seconds
+    return Speed(step_seconds, fixed + each * len(validation), fixed)
+
+
+def _nothing() -> None:
+    """The CPU has nothing to wait for."""

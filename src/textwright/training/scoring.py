@@ -1,0 +1,111 @@
+"""How well a run predicts a text: what `textwright eval` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from textwright.corpora import TextPart, open_corpus, open_text, prepare_tokens
+from textwright.errors import RunError
+from textwright.models import LanguageModel, build
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
+from textwright.training.evaluation import evaluate
+from textwright.training.learner import choose_device
+
+
+@dataclass(frozen=True)
+class Score:
+    """The loss of a model on a text, by every measure in use."""
+
+    model_name: str
+    loss: float
+    """Nats a token."""
+    bits_per_char: float
+    bits_per_byte: float
+    perplexity: float
+    """A token."""
+    tokens: int
+    """Predictions: every token of the text but the first."""
+    characters: int
+    bytes: int
+    unknown_characters: int
+    """Characters that the model never saw; left out."""
+    protocol: str
+
+    def record(self) -> dict[str, Any]:
+        """As `eval --json` prints it."""
+        return asdict(self)
+
+
+def score(
+    run: Run,
+    sources: Sequence[str] = (),
+    *,
+    stride: int | None = None,
+    device: str = "auto",
+) -> Score:
+    """Evaluate `run` on the text of `sources`, or on its own validation text where none is named.
+
+    Raises:
+        RunError: the run is damaged, or its own text is gone or has changed.
+        CorpusError: the text can't be read.
+        RequestError: `stride` is out of range.
+    """
+    model = load_model(run, device)
+    tokenizer = Tokenizer.load(run)
+    part = open_text(list(sources)) if sources else _own_validation_text(run)
+    tokens = prepare_tokens(part, tokenizer)
+    result = evaluate(model, tokens.array(), stride=stride)
+    return Score(
+        model_name=run.name,
+        loss=result.loss,
+        bits_per_char=result.bits_per(tokens.characters),
+        bits_per_byte=result.bits_per(tokens.bytes),
+        perplexity=result.perplexity,
+        tokens=result.tokens,
+        characters=tokens.characters,
+        bytes=tokens.bytes,
+        unknown_characters=sum(tokens.unknown.values()),
+        protocol=result.protocol,
+    )
+
+
+def load_model(run: Run, device: str = "auto") -> LanguageModel:
+    """The torch model of a run with its weights.
+
+    Raises:
+        RunError: a file is missing or damaged, or the weights don't fit.
+    """
+    model = build(run.config())
+    try:
+        weights = load_file(run.weights_file)
+    except FileNotFoundError:
+        raise RunError(f"run {run.name!r} has no model.safetensors yet; train it first") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"run {run.name!r}: model.safetensors is damaged ({error})") from error
+    model.load_weights({name: tensor.to(torch.float32) for name, tensor in weights.items()})
+    return model.to(choose_device(device))
+
+
+def _own_validation_text(run: Run) -> TextPart:
+    settings = run.settings()
+    sources = settings.get("corpus", {}).get("sources")
+    if not sources:
+        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
+    corpus = open_corpus(
+        sources,
+        validation=settings["corpus"].get("validation"),
+        validation_fraction=settings["corpus"].get("validation_fraction", 0.1),
+    )
+    if corpus.sha256 != settings.get("data", {}).get("sha256"):
+        raise RunError(
+            f"the text that run {run.name!r} was trained on has changed since; name the file to "
+            "evaluate on"
+        )
+    return corpus.validation

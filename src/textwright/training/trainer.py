@@ -1,0 +1,286 @@
+"""The training loop: learn a step; now and then look, keep, save; stop when it is time.
+
+Read `Trainer.train`. It can be left at any moment: a kill loses the steps since the last
+checkpoint and nothing else, Ctrl-C or SIGTERM save first. Going on gives the same weights as
+never having stopped, to the byte, on the same machine with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from textwright import atomic
+from textwright.configs import ModelConfig, TrainingSettings
+from textwright.errors import TextwrightError, TrainingError
+from textwright.reporting.verdict import verdict
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
+from textwright.training import checkpoints
+from textwright.training.batches import Tokens
+from textwright.training.checkpoints import Checkpoint, Numbers
+from textwright.training.evaluation import evaluate
+from textwright.training.events import Evaluation, Observer, Progress, Result
+from textwright.training.learner import Learner
+from textwright.training.optimizers import check_finite, learning_rate_factor
+from textwright.training.plan import Plan
+from textwright.training.samples import write_sample
+
+log = logging.getLogger("textwright")
+
+_TICK = 0.2
+"""Seconds between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The text, as tokens."""
+
+    train: Tokens
+    validation: Tokens
+    validation_characters: int
+
+
+class Trainer:
+    """One training of one run, from its latest checkpoint on."""
+
+    def __init__(
+        self,
+        run: Run,
+        config: ModelConfig,
+        settings: TrainingSettings,
+        plan: Plan,
+        data: Data,
+        tokenizer: Tokenizer,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.run, self.settings, self.plan, self.data = run, settings, plan, data
+        self.tokenizer, self.observers = tokenizer, observers
+        self.learner = Learner(config, settings, data.train, plan.steps)
+        self.numbers = Numbers()
+        self._losses: list[Tensor] = []  # of steps not yet added up, still on the device
+        self._clock = _Clock()
+
+    def train(self) -> Result:
+        """Train to the end of the plan, or to an early stop, or until asked to stop.
+
+        Raises:
+            TrainingError: the loss is not finite, or the disk is full; the last checkpoint stays.
+            RunError: every checkpoint is damaged.
+        """
+        self._restore()
+        for observer in self.observers:
+            observer.started(self.run, self.plan, self.numbers.step)
+        with _stop_signals() as asked_to_stop:
+            if self.numbers.step == 0:
+                self._look()  # what an untrained model writes is where the story begins
+                self._save()
+            while not self._is_over() and not asked_to_stop.is_set():
+                self._losses.append(self.learner.step(self.numbers.step))
+                self.numbers.step += 1
+                last = self.numbers.step == self.plan.steps
+                if last or self.numbers.step % self.plan.eval_every == 0:
+                    self._look()
+                due = self.numbers.step % self.plan.checkpoint_every == 0
+                if due or self._is_over() or asked_to_stop.is_set():
+                    self._save()
+                self._report_progress()
+        return self._finish()
+
+    def _is_over(self) -> bool:
+        return self.numbers.step >= self.plan.steps or self._out_of_patience()
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return 0 < patience <= self.numbers.evaluations_since_best
+
+    def _restore(self) -> None:
+        atomic.remove_partials(self.run.path)
+        atomic.remove_partials(self.run.checkpoints_folder)
+        checkpoint = checkpoints.load_latest(self.run)
+        if checkpoint is not None:
+            parts = (checkpoint.part(name) for name in ("model", "optimizer", "average", "state"))
+            self.learner.load_parts(*parts)
+            self.numbers = checkpoint.numbers
+        self.run.forget_after(self.numbers.step if checkpoint else -1)
+        self._clock.start(self.numbers.seconds)
+
+    def _look(self) -> None:
+        """Evaluate, keep the weights where they are the best so far, write a sample."""
+        numbers, plan = self.numbers, self.plan
+        self._add_up()
+        tokens_per_second = self._clock.tokens_per_second(plan.tokens_per_step)
+        with self._clock.looking():
+            model = self.learner.judged
+            result = evaluate(model, self.data.validation, limit=plan.eval_tokens)
+            check_finite(result.loss, numbers.step)
+            best = numbers.best_loss is None or result.loss < numbers.best_loss
+            if best:
+                data = save_tensors(model.weights(), metadata={"format": "pt"})
+                self._write_weights(data)
+                numbers.best_step, numbers.best_loss = numbers.step, result.loss
+                numbers.evaluations_since_best = 0
+            else:
+                numbers.evaluations_since_best += 1
+            sample = write_sample(model, self.tokenizer, self.settings, numbers.step)
+        factor = learning_rate_factor(max(0, numbers.step - 1), self.settings, plan.steps)
+        # A part of the validation text has the same characters a token as the whole.
+        share = result.tokens / max(1, len(self.data.validation) - 1)
+        evaluation = Evaluation(
+            step=numbers.step,
+            epoch=numbers.step / self.learner.batches.steps_per_epoch,
+            tokens=numbers.step * plan.tokens_per_step,
+            seconds=self._clock.seconds(),
+            train_loss=numbers.loss_sum / numbers.loss_count if numbers.loss_count else None,
+            val_loss=result.loss,
+            val_bits_per_char=result.bits_per(round(self.data.validation_characters * share)),
+            lr=self.settings.learning_rate * factor,
+            tokens_per_second=tokens_per_second,
+            best=best,
+        )
+        numbers.loss_sum, numbers.loss_count = 0.0, 0
+        self.run.append(self.run.metrics_file, evaluation.record())
+        self.run.append(self.run.samples_file, sample.record())
+        for observer in self.observers:
+            observer.evaluated(evaluation, sample)
+
+    def _write_weights(self, data: bytes) -> None:
+        try:
+            atomic.write_bytes(self.run.weights_file, data)
+        except TextwrightError as error:
+            raise self._cant_save(error) from error
+
+    def _save(self) -> None:
+        self._add_up()
+        self.numbers.seconds = self._clock.seconds()
+        with self._clock.looking():
+            try:
+                checkpoints.save(self.run, Checkpoint(self.numbers, self.learner.tensors()))
+            except TextwrightError as error:
+                raise self._cant_save(error) from error
+            keep = self.settings.keep_checkpoints
+            checkpoints.remove_old(self.run, keep, self.numbers.best_step)
+
+    def _cant_save(self, error: TextwrightError) -> TrainingError:
+        return TrainingError(
+            f"{error}; what was saved before is whole: go on with "
+            f"textwright train --name {self.run.name} --resume"
+        )
+
+    def _add_up(self) -> None:
+        """Fetch the losses of the last steps from the device; a loss that isn't finite ends it."""
+        if self._losses:
+            first = self.numbers.step - len(self._losses) + 1
+            for offset, loss in enumerate(torch.stack(self._losses).tolist()):
+                check_finite(loss, first + offset)
+                self.numbers.loss_sum += loss
+                self.numbers.loss_count += 1
+            self._losses.clear()
+
+    def _report_progress(self) -> None:
+        if not self._clock.tick():
+            return
+        self._add_up()
+        numbers, plan = self.numbers, self.plan
+        done = numbers.step / plan.steps
+        seconds = self._clock.seconds()
+        progress = Progress(
+            step=numbers.step,
+            steps=plan.steps,
+            train_loss=numbers.loss_sum / max(1, numbers.loss_count),
+            tokens_per_second=self._clock.tokens_per_second(plan.tokens_per_step),
+            seconds=seconds,
+            seconds_left=seconds / done - seconds,
+        )
+        for observer in self.observers:
+            observer.progressed(progress)
+
+    def _finish(self) -> Result:
+        numbers = self.numbers
+        status = "interrupted"
+        if numbers.step >= self.plan.steps:
+            status = "finished"
+        elif self._out_of_patience():
+            status = "stopped early"
+        metrics = self.run.metrics()
+        best = next((m for m in metrics if m["step"] == numbers.best_step), {})
+        return Result(
+            status=status,
+            step=numbers.step,
+            seconds=numbers.seconds,
+            best_step=numbers.best_step,
+            val_loss=numbers.best_loss,
+            val_bits_per_char=best.get("val_bits_per_char"),
+            verdict=str(
+                verdict(metrics, status=status, steps=self.plan.steps, minutes=self.plan.minutes)
+            ),
+        )
+
+
+class _Clock:
+    """Time spent training, over all the times a run was resumed, with and without looking."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._begin = self._last_tick = time.monotonic()
+        self._looked = 0.0
+        self._steps = 0
+
+    def start(self, seconds_before: float) -> None:
+        self._before = seconds_before
+        self._begin = self._last_tick = time.monotonic()
+
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._begin
+
+    def tick(self) -> bool:
+        """Count a step; whether it is time to report progress."""
+        self._steps += 1
+        now = time.monotonic()
+        if now - self._last_tick < _TICK:
+            return False
+        self._last_tick = now
+        return True
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Time inside doesn't count as learning."""
+        begin = time.monotonic()
+        yield
+        self._looked += time.monotonic() - begin
+
+    def tokens_per_second(self, tokens_per_step: int) -> float:
+        """Learning speed since training began here."""
+        learning = time.monotonic() - self._begin - self._looked
+        return self._steps * tokens_per_step / learning if learning > 0 else 0.0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second one acts as usual, at once."""
+    asked = threading.Event()
+    before = {}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(number, before[number])
+        log.warning("stopping: saving a checkpoint first")
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
