@@ -1,0 +1,39 @@
+"""Generating text, without torch: `load` a model, then `generate`, `stream`, `explain`."""
+
+from textwright.generation.defaults import (
+    Defaults,
+    read_generation_config,
+    write_generation_config,
+)
+from textwright.generation.dialogue import Dialogue
+from textwright.generation.families import RUNTIMES, load_runtime
+from textwright.generation.generator import Generator
+from textwright.generation.models import Models, load
+from textwright.generation.requests import Options
+from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
+from textwright.generation.runtime import Runtime, State
+from textwright.generation.sampling import Sampler
+from textwright.generation.stream import Stream
+from textwright.generation.weights import read_weights
+
+__all__ = [
+    "RUNTIMES",
+    "Defaults",
+    "Dialogue",
+    "Explanation",
+    "Generation",
+    "Generator",
+    "Models",
+    "Options",
+    "Runtime",
+    "Sampler",
+    "State",
+    "Step",
+    "Stream",
+    "TokenLogprob",
+    "load",
+    "load_runtime",
+    "read_generation_config",
+    "read_weights",
+    "write_generation_config",
+]

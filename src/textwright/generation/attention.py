@@ -1,0 +1,142 @@
+"""What attention runtimes share: the cache of keys and values, and text beyond the context.
+
+The cache holds at most B = `block_size` tokens. When it is full and another token comes, its last
+H = B // 2 tokens are encoded anew from position 0, and reading goes on from there. So windows
+begin at the multiples of B − H, whatever the calls, and the logits after a token are a function
+of the tokens alone. Cost and memory a token are the same after a million tokens as after B.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from textwright.configs import AttentionConfig
+from textwright.generation.runtime import Floats, Tokens
+from textwright.generation.threads import single_threaded
+
+PIECE = 256
+"""Tokens encoded at once: enough for the matrix products, few enough for the attention weights."""
+
+
+class AttentionState:
+    """The tokens a window holds, with the keys and values of every layer; filled in place."""
+
+    def __init__(self, config: AttentionConfig) -> None:
+        shape = (config.num_layers, config.num_heads, config.block_size, config.head_size)
+        # np.empty takes no memory before it is written to, so a long context costs nothing yet.
+        self.keys = np.empty(shape, np.float32)  # (layers, heads, B, head_size)
+        self.values = np.empty(shape, np.float32)
+        self.tokens = np.empty(config.block_size, np.int64)  # (B,)
+        self.held = 0
+        """Tokens in the window."""
+        self.start = 0
+        """Where in the whole text the window begins."""
+
+    def copy(self) -> AttentionState:
+        other = object.__new__(AttentionState)
+        other.held, other.start = self.held, self.start
+        other.tokens = self.tokens.copy()
+        other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
+        other.keys[:, :, : self.held] = self.keys[:, :, : self.held]
+        other.values[:, :, : self.held] = self.values[:, :, : self.held]
+        return other
+
+
+class AttentionRuntime(ABC):
+    """A family derives from this and fills in `encode` and `logits`."""
+
+    def __init__(self, config: AttentionConfig) -> None:
+        self.config = config
+        self.vocab_size = config.vocab_size
+        self.block_size = config.block_size
+
+    @abstractmethod
+    def encode(self, tokens: Tokens, state: AttentionState) -> Floats:
+        """Read tokens (T,) at positions `state.held` and up, which exist; vectors (T, C)."""
+
+    @abstractmethod
+    def logits(self, vectors: Floats) -> Floats:
+        """What `encode` gave, (T, C), as logits (T, vocab_size)."""
+
+    def initial_state(self) -> AttentionState:
+        return AttentionState(self.config)
+
+    @single_threaded
+    def __call__(
+        self, tokens: Tokens, state: AttentionState, *, last_only: bool = False
+    ) -> tuple[Floats, AttentionState]:
+        if last_only:
+            tokens = self._skip(tokens, state)
+        pieces = []
+        position = 0
+        while position < len(tokens):
+            if state.held == self.block_size:
+                self._begin_window(state)
+            vectors = self._read(tokens[position : position + PIECE], state)
+            position += len(vectors)
+            if not last_only:
+                pieces.append(self.logits(vectors))
+            elif position == len(tokens):
+                pieces.append(self.logits(vectors[-1:]))
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), state
+
+    def _read(self, tokens: Tokens, state: AttentionState) -> Floats:
+        """Encode as many tokens as the window has room for."""
+        tokens = tokens[: self.block_size - state.held]
+        vectors = self.encode(tokens, state)
+        state.tokens[state.held : state.held + len(tokens)] = tokens
+        state.held += len(tokens)
+        return vectors
+
+    def _begin_window(self, state: AttentionState) -> None:
+        half = self.block_size // 2
+        kept = state.tokens[self.block_size - half :].copy()
+        state.start += self.block_size - half
+        state.held = 0
+        while state.held < half:
+            self._read(kept[state.held : state.held + PIECE], state)
+
+    def _skip(self, tokens: Tokens, state: AttentionState) -> Tokens:
+        """Leave out what the logits after the last token don't depend on.
+
+        Token t is read in window max(0, (t − H) // (B − H)). If the last token's window begins
+        within `tokens`, then everything before it can be forgotten unread.
+        """
+        half = self.block_size // 2
+        seen = state.start + state.held
+        stride = self.block_size - half
+        start = max(0, seen + len(tokens) - 1 - half) // stride * stride
+        if start <= seen:
+            return tokens
+        state.start, state.held = start, 0
+        return tokens[start - seen :]
+
+
+def attend(
+    queries: Floats, keys: Floats, values: Floats, state: AttentionState, layer: int
+) -> Floats:
+    """Causal attention of new positions over all (Vaswani et al., 2017, section 3.2.1).
+
+    Args:
+        queries, keys, values: of the T new positions, (T, heads, head_size) each; the queries
+            already divided by √head_size.
+        state: its cache takes the new keys and values of `layer`.
+
+    Returns:
+        (T, heads × head_size).
+    """
+    time, end = len(queries), state.held + len(queries)
+    state.keys[layer, :, state.held : end] = keys.transpose(1, 0, 2)
+    state.values[layer, :, state.held : end] = values.transpose(1, 0, 2)
+    all_keys = state.keys[layer, :, :end]  # (heads, S, head_size)
+    scores: Floats = queries.transpose(1, 0, 2) @ all_keys.transpose(0, 2, 1)  # (heads, T, S)
+    if time > 1:
+        future = np.arange(end) > np.arange(state.held, end)[:, None]  # (T, S)
+        scores[:, future] = -np.inf
+    scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    mixed: Floats = scores @ state.values[layer, :, :end]  # (heads, T, head_size)
+    mixed /= np.add.reduce(scores, axis=-1, keepdims=True)
+    return mixed.transpose(1, 0, 2).reshape(time, -1)

@@ -1,0 +1,233 @@
+"""A model with its tokenizer: text in, text out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+
+from textwright.errors import RequestError, RunError
+from textwright.generation.cursor import Cursor
+from textwright.generation.defaults import Defaults, end_token
+from textwright.generation.requests import Options, Request, check
+from textwright.generation.results import Explanation, Generation, Step
+from textwright.generation.runtime import Floats, Runtime
+from textwright.generation.sampling import (
+    Doubles,
+    Sampler,
+    check_seed,
+    log_probabilities,
+    ranked,
+)
+from textwright.generation.stream import Stream
+from textwright.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from textwright.generation.dialogue import Dialogue
+
+PIECE = 256
+"""Tokens of a text explained at once; bounds the memory their logits take."""
+
+logger = logging.getLogger("textwright")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as the model reads it."""
+
+    text: str
+    tokens: list[int]
+    """What it reads: the prompt, or, where that is empty, what stands for the start of a text."""
+    warnings: list[str]
+
+
+class Generator:
+    """Generates text; see `Options` for the settings that every method takes.
+
+    It never changes once made, so threads may share it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        tokenizer: Tokenizer,
+        *,
+        name: str = "model",
+        defaults: Defaults | None = None,
+    ) -> None:
+        """
+        Args:
+            runtime: from `load_runtime`.
+            tokenizer: of the same vocabulary.
+            name: what the model is called in errors and answers.
+            defaults: what holds where a request doesn't say.
+
+        Raises:
+            RunError: tokenizer and model are not of one vocabulary.
+        """
+        if tokenizer.vocab_size != runtime.vocab_size:
+            raise RunError(
+                f"run {name!r}: tokenizer.json has {tokenizer.vocab_size:,} tokens and the model "
+                f"{runtime.vocab_size:,}; copy both from one training"
+            )
+        self.runtime = runtime
+        self.tokenizer = tokenizer
+        self.name = name
+        self.defaults = defaults or Defaults()
+        size = runtime.vocab_size
+        own_end = end_token(tokenizer)
+        self._ends = self.defaults.ends.union(() if own_end is None else (own_end,))
+        suppressed = self.defaults.suppressed.union(tokenizer.suppressed)
+        self._suppressed = sorted(token for token in suppressed if token < size)
+        if len(self._suppressed) == size:
+            raise RunError(f"run {name!r} may draw no token at all; train it on more text")
+
+    def generate(self, prompt: str = "", **options: Unpack[Options]) -> Generation:
+        """Continue `prompt`; an empty one begins at the start of a line.
+
+        Raises:
+            RequestError: a setting is out of range.
+            TokenizerError: `strict`, and the prompt has characters that the model never saw.
+        """
+        return _finish(self.stream(prompt, **options))
+
+    def generate_many(
+        self, prompt: str = "", count: int = 1, **options: Unpack[Options]
+    ) -> list[Generation]:
+        """`count` continuations, with the seeds `seed`, `seed` + 1 …, each as if it were alone."""
+        return [_finish(stream) for stream in self.streams(prompt, count, **options)]
+
+    def stream(self, prompt: str = "", **options: Unpack[Options]) -> Stream:
+        """The continuation in pieces as it is generated; `.generation` of it is the whole."""
+        return next(self.streams(prompt, 1, **options))
+
+    def streams(
+        self, prompt: str = "", count: int = 1, **options: Unpack[Options]
+    ) -> Iterator[Stream]:
+        """As `generate_many`, each as a stream."""
+        request = check(options, self.defaults)
+        if count < 1:
+            raise RequestError(f"count must be at least 1, not {count}")
+        encoded = self.encode_prompt(prompt, strict=request.strict)
+        first = request.seed
+        seeds = range(first, first + count)
+        check_seed(seeds[-1])
+        cursor = Cursor(self.runtime)
+        cursor.read(encoded.tokens)
+        if count > 1:
+            _ = cursor.logits  # the prompt is read once for all
+        return (self.continue_from(cursor.copy(), encoded, request, seed) for seed in seeds)
+
+    def continue_from(self, cursor: Cursor, prompt: Prompt, request: Request, seed: int) -> Stream:
+        """A stream that goes on from `cursor`, which is not copied and has read `prompt`."""
+        sampler = Sampler(request.sampling, seed, suppressed=self._suppressed, read=prompt.tokens)
+        return Stream(
+            cursor,
+            sampler,
+            self.tokenizer,
+            prompt=prompt.text,
+            max_tokens=request.max_tokens,
+            ends=self._ends,
+            stop=request.sampling.stop,
+            seed=seed,
+            warnings=prompt.warnings,
+            logprobs=request.logprobs,
+        )
+
+    def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:
+        """The continuation token by token, with the distribution each was drawn from."""
+        return self.stream(prompt, **options).steps()
+
+    def explain(self, text: str, *, top: int = 5, strict: bool = False) -> list[Explanation]:
+        """How likely the model finds each token of `text`, and what it would rather have seen.
+
+        Args:
+            text: any length.
+            top: how many alternatives a token gets.
+            strict: make characters that the model never saw an error.
+        """
+        if top < 0:
+            raise RequestError(f"top must be at least 0, not {top}")
+        tokens, warnings = self.tokenizer.encode_prompt(text, strict=strict)
+        for warning in warnings:
+            logger.warning(warning)
+        explanations: list[Explanation] = []
+        if not tokens:
+            return explanations
+        # Nothing stands before the first token but what an empty prompt begins with.
+        state = self.runtime.initial_state()
+        logits, _ = self.runtime(np.array(self._start), state, last_only=True)
+        explanations += self._explain(logits, tokens[:1], top)
+        state = self.runtime.initial_state()
+        for start in range(0, len(tokens) - 1, PIECE):
+            piece = tokens[start : min(start + PIECE, len(tokens) - 1)]
+            logits, state = self.runtime(np.array(piece), state)
+            explanations += self._explain(logits, tokens[start + 1 : start + 1 + PIECE], top)
+        return explanations
+
+    def next_distribution(
+        self, prompt: str = "", top: int | None = 10, *, strict: bool = False
+    ) -> list[tuple[str, float]]:
+        """The likeliest next tokens with their probabilities, the likeliest first.
+
+        Args:
+            prompt: the text before.
+            top: how many; None gives the whole vocabulary.
+            strict: make characters that the model never saw an error.
+        """
+        cursor = Cursor(self.runtime)
+        cursor.read(self.encode_prompt(prompt, strict=strict).tokens)
+        count = self.runtime.vocab_size if top is None else top
+        return self._alternatives(np.exp(log_probabilities(cursor.logits)), count)
+
+    def chat(self, **options: Unpack[Options]) -> Dialogue:
+        """A conversation with the model; a plain-text model improvises one."""
+        from textwright.generation.dialogue import Dialogue
+
+        return Dialogue(self, **options)
+
+    def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
+        """`prompt` as the model reads it.
+
+        Raises:
+            TokenizerError: `strict`, and it has characters that the model never saw.
+        """
+        tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
+        return Prompt(prompt, tokens or self._start, warnings)
+
+    @property
+    def _start(self) -> list[int]:
+        """What stands for the start of a text: the first of these that is a token by itself."""
+        for text in ("\n", " "):
+            tokens = self.tokenizer.encode(text)
+            if len(tokens) == 1 and tokens[0] != self.tokenizer.unk_id:
+                return tokens
+        for token in (self.tokenizer.eos_id, self.tokenizer.bos_id):
+            if token is not None:
+                return [token]
+        return [0]
+
+    def _explain(self, logits: Floats, tokens: list[int], top: int) -> list[Explanation]:
+        """Tokens (T,) beside the logits (T, V) before each."""
+        spread = np.exp(log_probabilities(logits))
+        return [
+            Explanation(
+                self.tokenizer.token_text(token), float(row[token]), self._alternatives(row, top)
+            )
+            for token, row in zip(tokens, spread, strict=True)
+        ]
+
+    def _alternatives(self, probabilities: Doubles, count: int) -> list[tuple[str, float]]:
+        return [
+            (self.tokenizer.token_text(int(token)), float(probabilities[token]))
+            for token in ranked(probabilities, count)
+        ]
+
+
+def _finish(stream: Stream) -> Generation:
+    while stream.step() is not None:
+        pass
+    return stream.generation

@@ -1,0 +1,93 @@
+"""Opening models by name: one, or a folder of them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from textwright import runs
+from textwright.configs import nearest
+from textwright.errors import RunError
+from textwright.generation.defaults import read_generation_config
+from textwright.generation.families import load_runtime
+from textwright.generation.generator import Generator
+from textwright.generation.weights import read_weights
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
+
+
+def load(reference: str | Path | Run, runs_folder: str | Path | None = None) -> Generator:
+    """A generator of a trained model.
+
+    Args:
+        reference: a run or model folder, a name under the runs folder, the name of a model that
+            ships with the package, `hf:owner/name`, or a `Run`.
+        runs_folder: where runs live; `$TEXTWRIGHT_RUNS` or `runs` where it is None.
+
+    Raises:
+        RunError: there is no such run, it has no weights yet, or a file of it is damaged.
+    """
+    run = reference if isinstance(reference, Run) else runs.find(str(reference), runs_folder)
+    config = run.config()
+    if not run.weights_file.is_file():
+        raise RunError(_no_weights(run))
+    try:
+        tokenizer = Tokenizer.load(run)
+        runtime = load_runtime(config, read_weights(run.weights_file))
+        defaults = read_generation_config(run)
+    except RunError as error:
+        prefix = f"run {run.name!r}: "
+        raise error if str(error).startswith("run ") else RunError(prefix + str(error)) from error
+    return Generator(runtime, tokenizer, name=run.name, defaults=defaults)
+
+
+def _no_weights(run: Run) -> str:
+    if run.lock_file.exists() or run.checkpoints():
+        return (
+            f"run {run.name!r} has no model.safetensors yet: it comes with the first evaluation; "
+            "wait for it, or go on with training: textwright train --resume "
+            f"--name {run.name}"
+        )
+    return (
+        f"run {run.name!r} has no model.safetensors: its training never got to an evaluation, "
+        "or the folder was copied in part; train it again or copy it whole"
+    )
+
+
+class Models:
+    """The models directly below a folder; each is loaded once, when it is first asked for."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """
+        Raises:
+            RunError: there is no such folder.
+        """
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise RunError(f"no folder {folder}; name one that holds runs or model folders")
+        self._loaded: dict[Path, Generator] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def available_models(self) -> list[str]:
+        """The names of the models that can be loaded, in order; looked up each time."""
+        return [run.name for run in self._runs()]
+
+    def load_model(self, name: str) -> Generator:
+        """The model `name`; `-` and `_` are the same.
+
+        Raises:
+            RunError: there is none of this name, or it is damaged.
+        """
+        for run in self._runs():
+            if runs.same_name(run.name) == runs.same_name(name):
+                with self._lock:
+                    if run.path not in self._loaded:
+                        self._loaded[run.path] = load(run)
+                    return self._loaded[run.path]
+        known = self.available_models
+        hint = nearest(name, known) if known else "; there are none yet"
+        raise RunError(f"no model {name!r} in {self.folder}{hint}")
+
+    def _runs(self) -> list[Run]:
+        return [run for run in runs.listed(self.folder) if run.has_model()]

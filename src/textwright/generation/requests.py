@@ -1,0 +1,87 @@
+"""What may be asked of a generator, and the check that it makes sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from pydantic import ValidationError
+
+from textwright.configs import SamplingSettings, one_line
+from textwright.errors import RequestError
+from textwright.generation.defaults import Defaults
+from textwright.generation.sampling import check_seed, new_seed
+
+
+class Options(TypedDict, total=False):
+    """Settings of one text. What is left out, or None, is as the run's defaults say."""
+
+    max_tokens: int | None
+    """Tokens at most; 200 where the run doesn't say."""
+    temperature: float | None
+    """Logits are divided by it; 0 takes the likeliest token each time."""
+    top_k: int | None
+    """Keep the k likeliest tokens; 0 or less keeps all."""
+    top_p: float | None
+    """Keep the likeliest tokens that together reach this probability."""
+    min_p: float | None
+    """Keep tokens at least this likely, relative to the likeliest."""
+    repetition_penalty: float | None
+    """Logits of tokens already in the text shrink by this factor."""
+    stop: str | Sequence[str] | None
+    """Strings that end the text; they are not part of it."""
+    seed: int | None
+    """The same seed, model, prompt and settings give the same text; None draws one."""
+    strict: bool
+    """Make it an error if the prompt has characters that the model never saw."""
+    logprobs: int | None
+    """Note each token's log probability, with so many of the likeliest; None notes nothing."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Options with everything filled in and checked."""
+
+    sampling: SamplingSettings
+    max_tokens: int
+    seed: int
+    """The one given, or a new one."""
+    strict: bool
+    logprobs: int | None
+
+
+def check(options: Options, defaults: Defaults) -> Request:
+    """The request that `options` make.
+
+    Raises:
+        RequestError: an option is unknown, of the wrong kind or out of range.
+    """
+    given: dict[str, Any] = dict(options)
+    max_tokens = _number("max_tokens", given.pop("max_tokens", None), at_least=1)
+    strict = bool(given.pop("strict", False))
+    logprobs = _number("logprobs", given.pop("logprobs", None), at_least=0)
+    if isinstance(given.get("stop"), str):
+        given["stop"] = [given["stop"]]
+    elif given.get("stop") is not None:
+        given["stop"] = list(given["stop"])
+    changed = {name: value for name, value in given.items() if value is not None}
+    try:
+        sampling = SamplingSettings(**{**defaults.sampling.model_dump(), **changed})
+    except ValidationError as error:
+        raise RequestError(f"a setting can't be met: {one_line(error)}") from error
+    return Request(
+        sampling=sampling,
+        max_tokens=defaults.max_tokens if max_tokens is None else max_tokens,
+        seed=new_seed() if sampling.seed is None else check_seed(sampling.seed),
+        strict=strict,
+        logprobs=logprobs,
+    )
+
+
+def _number(name: str, value: Any, at_least: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise RequestError(f"{name} must be a whole number of at least {at_least}, not {value!r}")
+    return value

@@ -1,0 +1,57 @@
+"""What every runtime is: `(tokens, state) → (logits, state)`, in NumPy, for one sequence.
+
+A runtime is a model made ready to generate. Families differ in their state only, so nothing above
+this interface asks which family it holds. A runtime itself never changes once made: everything
+that does lives in the state, so several threads may share one runtime, each with its own states.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Tokens = NDArray[np.integer[Any]]
+
+
+class State(Protocol):
+    """What a model carries from one token to the next."""
+
+    def copy(self) -> State:
+        """An independent state that continues from the same place."""
+        ...
+
+
+class Runtime(Protocol):
+    """A model that reads tokens one after another."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def block_size(self) -> int | None:
+        """Tokens a state holds at most, or None where it has no such limit."""
+        ...
+
+    def initial_state(self) -> Any:
+        """The state before any token; a `State`, known in full to this runtime only."""
+        ...
+
+    def __call__(
+        self, tokens: Tokens, state: Any, *, last_only: bool = False
+    ) -> tuple[Floats, Any]:
+        """Read `tokens` after what `state` holds.
+
+        Args:
+            tokens: ids, (T,), T ≥ 1, each below `vocab_size`.
+            state: from `initial_state` or an earlier call. It is used up: copy it beforehand to
+                continue from the same place twice.
+            last_only: give the logits after the last token alone, which saves work.
+
+        Returns:
+            Logits of the token after each one read, (T, vocab_size), or (1, vocab_size) with
+            `last_only`; and the new state.
+        """
+        ...

@@ -1,0 +1,132 @@
+"""`transformer` in NumPy: the shape of `GPT2LMHeadModel`. Beside it, `models/transformer.py`.
+
+The scale and shift of each LayerNorm and the attention's 1/√D are worked into the product after
+them when a model is loaded, so that few calls are left a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from textwright.configs import TransformerConfig
+from textwright.generation.attention import AttentionRuntime, AttentionState, attend
+from textwright.generation.runtime import Floats, Tokens
+from textwright.generation.weights import take
+
+
+class Linear(NamedTuple):
+    """x @ weight + bias."""
+
+    weight: Floats  # (in, out)
+    bias: Floats  # (out,)
+
+    def __call__(self, x: Floats) -> Floats:
+        y: Floats = x @ self.weight
+        y += self.bias
+        return y
+
+
+class Layer(NamedTuple):
+    """The products of a block; C is the width, I the inner one."""
+
+    qkv: Linear  # C → 3C
+    out: Linear  # C → C
+    inner: Linear  # C → I
+    outer: Linear  # I → C
+
+
+class TransformerRuntime(AttentionRuntime):
+    """A `transformer` model; weights as in the stock class's file."""
+
+    def __init__(self, config: TransformerConfig, weights: Mapping[str, Floats]) -> None:
+        super().__init__(config)
+        width, vocabulary = config.hidden_size, config.vocab_size
+        self.epsilon = np.float32(config.layer_norm_eps)
+        self.activate = {"relu": _relu, "gelu": _gelu}[config.activation]
+        self.embedding = take(weights, "transformer.wte.weight", vocabulary, width)
+        self.positions = take(weights, "transformer.wpe.weight", config.block_size, width)
+        self.layers = [_layer(config, weights, number) for number in range(config.num_layers)]
+        head = self.embedding
+        if not config.tie_embeddings:
+            head = take(weights, "lm_head.weight", vocabulary, width)
+        zero = np.zeros(vocabulary, np.float32)
+        self.head = _after_norm(weights, "transformer.ln_f", Linear(head.T, zero))
+
+    def encode(self, tokens: Tokens, state: AttentionState) -> Floats:
+        time, heads, size = len(tokens), self.config.num_heads, self.config.head_size
+        x = self.embedding[tokens]  # (T, C)
+        x += self.positions[state.held : state.held + time]
+        for number, layer in enumerate(self.layers):
+            q, k, v = layer.qkv(self._standardise(x)).reshape(time, 3, heads, size).swapaxes(0, 1)
+            x += layer.out(attend(q, k, v, state, number))
+            x += layer.outer(self.activate(layer.inner(self._standardise(x))))
+        return x
+
+    def logits(self, vectors: Floats) -> Floats:
+        return self.head(self._standardise(vectors))
+
+    def _standardise(self, x: Floats) -> Floats:
+        """`x` with mean 0 and variance 1 over the last axis (Ba et al., 2016)."""
+        width = np.float32(x.shape[-1])
+        mean: Floats = np.add.reduce(x, axis=-1, keepdims=True)
+        mean /= width
+        centred: Floats = x - mean
+        deviation = np.vecdot(centred, centred) / width
+        deviation += self.epsilon
+        np.sqrt(deviation, out=deviation)
+        centred /= deviation[..., None]
+        return centred
+
+
+def _relu(x: Floats) -> Floats:
+    return np.maximum(x, 0, out=x)
+
+
+def _gelu(x: Floats) -> Floats:
+    """GPT-2's tanh form (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016)."""
+    inner = x * x
+    inner *= np.float32(0.044715)
+    inner += 1
+    inner *= x
+    inner *= np.float32((2 / np.pi) ** 0.5)
+    np.tanh(inner, out=inner)
+    inner += 1
+    inner *= x
+    inner *= np.float32(0.5)
+    return inner
+
+
+def _linear(weights: Mapping[str, Floats], name: str, inputs: int, outputs: int) -> Linear:
+    """A layer of the file, which has it as (in, out) already."""
+    return Linear(
+        np.ascontiguousarray(take(weights, f"{name}.weight", inputs, outputs)),
+        take(weights, f"{name}.bias", outputs),
+    )
+
+
+def _after_norm(weights: Mapping[str, Floats], name: str, linear: Linear) -> Linear:
+    """`linear`, with the scale and shift of the LayerNorm `name` before it worked in."""
+    width = linear.weight.shape[0]
+    scale, shift = take(weights, f"{name}.weight", width), take(weights, f"{name}.bias", width)
+    return Linear(
+        np.ascontiguousarray(linear.weight * scale[:, None]), shift @ linear.weight + linear.bias
+    )
+
+
+def _layer(config: TransformerConfig, weights: Mapping[str, Floats], number: int) -> Layer:
+    width, inner = config.hidden_size, config.intermediate_size
+    name = f"transformer.h.{number}"
+    qkv = _linear(weights, f"{name}.attn.c_attn", width, 3 * width)
+    scale = np.ones(3 * width, np.float32)
+    scale[:width] = config.head_size**-0.5  # of the queries
+    return Layer(
+        qkv=_after_norm(weights, f"{name}.ln_1", Linear(qkv.weight * scale, qkv.bias * scale)),
+        out=_linear(weights, f"{name}.attn.c_proj", width, width),
+        inner=_after_norm(
+            weights, f"{name}.ln_2", _linear(weights, f"{name}.mlp.c_fc", width, inner)
+        ),
+        outer=_linear(weights, f"{name}.mlp.c_proj", inner, width),
+    )
