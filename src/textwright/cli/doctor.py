@@ -1,0 +1,288 @@
+"""`textwright doctor`: what this machine has, what is missing, and which command brings it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textwright.cli.tables import show_json, show_table
+
+CORPORA_VARIABLE = "TEXTWRIGHT_CORPORA"
+
+VOCABULARY = 65
+"""The vocabulary for which sizes are counted: the characters of Tiny Shakespeare."""
+
+_GROUPS = ("all", "dev")
+"""Extras that stand for others."""
+
+
+def doctor(
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="DIR", help="Where runs live [$TEXTWRIGHT_RUNS or runs]."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what this machine has, what is missing, and how to get it."""
+    found = {
+        "machine": _machine(),
+        "torch": _torch(),
+        "extras": _extras(),
+        "folders": _folders(runs),
+        "corpora": _corpora(),
+        "sizes": _sizes(),
+    }
+    if as_json:
+        show_json(found)
+    else:
+        _show(found)
+
+
+def _machine() -> dict[str, Any]:
+    import textwright
+
+    return {
+        "textwright": textwright.__version__,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": _cores(),
+        "memory_bytes": _memory(),
+        "disk_free_bytes": _disk_free(Path.cwd()),
+    }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> int | None:
+    """The machine's memory in bytes, where the system says."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return None
+
+
+def _disk_free(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(_nearest_existing(folder)).free
+    except OSError:
+        return None
+
+
+def _torch() -> dict[str, Any]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: its libraries don't load
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "torch"
+        return {
+            "version": None,
+            "problem": None if missing else str(error).split("\n", 1)[0],
+            "install": _install("train"),
+        }
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices += [
+            f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+            for index in range(torch.cuda.device_count())
+        ]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return {
+        "version": str(torch.__version__),
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+    }
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An optional group of packages."""
+
+    name: str
+    missing: tuple[str, ...]
+    """Its packages that are not installed."""
+
+    def to_json(self) -> dict[str, Any]:
+        install = _install(self.name) if self.missing else None
+        return {"name": self.name, "missing": list(self.missing), "install": install}
+
+
+def extras(requirements: Sequence[str], has: Callable[[str], bool]) -> list[Extra]:
+    """The extras that `requirements` name, and what of each is missing.
+
+    Args:
+        requirements: a package's requirements, as `importlib.metadata.requires` gives them.
+        has: whether a package is installed.
+    """
+    packages: dict[str, list[str]] = {}
+    for requirement in requirements:
+        extra = re.search(r"""extra\s*==\s*["']([\w-]+)["']""", requirement)
+        package = re.match(r"[\w.-]+", requirement)
+        if extra and package and package[0] != "textwright" and extra[1] not in _GROUPS:
+            packages.setdefault(extra[1], []).append(package[0])
+    return [
+        Extra(name, tuple(package for package in needed if not has(package)))
+        for name, needed in packages.items()
+    ]
+
+
+def _extras() -> list[dict[str, Any]]:
+    try:
+        requirements = metadata.requires("textwright") or []
+    except metadata.PackageNotFoundError:  # run from a checkout that isn't installed
+        return []
+    return [extra.to_json() for extra in extras(requirements, _installed)]
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'textwright[{extra}]'"
+
+
+def _folders(runs: Path | None) -> list[dict[str, Any]]:
+    from textwright.corpora.cache import CACHE_VARIABLE, cache_folder
+    from textwright.runs import RUNS_VARIABLE, runs_folder
+
+    places = (("runs", runs_folder(runs), RUNS_VARIABLE), ("cache", cache_folder(), CACHE_VARIABLE))
+    return [
+        {
+            "name": name,
+            "path": str(path.absolute()),
+            "variable": variable,
+            "set": bool(os.environ.get(variable)),
+            "exists": path.is_dir(),
+            "writable": _writable(path),
+            "free_bytes": _disk_free(path),
+        }
+        for name, path, variable in places
+    ]
+
+
+def _writable(folder: Path) -> bool:
+    """Whether something can be written into `folder`, or the folder be made."""
+    place = _nearest_existing(folder)
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def _nearest_existing(path: Path) -> Path:
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _corpora() -> dict[str, Any]:
+    chosen = os.environ.get(CORPORA_VARIABLE)
+    folder = Path(chosen) if chosen else None
+    files = sorted(
+        (path for path in folder.rglob("*") if path.is_file()) if folder is not None else []
+    )
+    return {
+        "variable": CORPORA_VARIABLE,
+        "path": chosen or None,
+        "exists": folder is not None and folder.is_dir(),
+        "files": len(files),
+        "bytes": sum(file.stat().st_size for file in files),
+    }
+
+
+def _sizes() -> list[dict[str, Any]]:
+    from textwright.training.presets import SIZES, model_settings
+
+    return [
+        {
+            "family": family,
+            "size": size,
+            "vocab_size": VOCABULARY,
+            "parameters": model_settings(family, size, VOCABULARY).parameter_count(),
+        }
+        for family, sizes in SIZES.items()
+        for size in sizes
+    ]
+
+
+def _show(found: dict[str, Any]) -> None:
+    from textwright.reporting import numbers
+
+    machine, torch = found["machine"], found["torch"]
+    rows = [
+        ("textwright", machine["textwright"]),
+        ("python", f"{machine['python']} ({machine['executable']})"),
+        ("platform", machine["platform"]),
+        ("cores", str(machine["cores"])),
+        ("memory", numbers.size(machine["memory_bytes"])),
+        ("disk free", numbers.size(machine["disk_free_bytes"])),
+        ("torch", _torch_line(torch)),
+    ]
+    if torch["version"]:
+        rows += [("devices", ", ".join(torch["devices"])), ("threads", str(torch["threads"]))]
+    for extra in found["extras"]:
+        missing = ", ".join(extra["missing"])
+        state = f"{missing} missing: {extra['install']}" if missing else "installed"
+        rows.append((f"extra {extra['name']}", state))
+    rows += [(f"{folder['name']} folder", _folder_line(folder)) for folder in found["folders"]]
+    rows.append(("corpora", _corpora_line(found["corpora"])))
+    show_table(("", ""), rows)
+    typer.echo()
+    _show_sizes(found["sizes"])
+
+
+def _torch_line(torch: dict[str, Any]) -> str:
+    if torch["version"]:
+        return str(torch["version"])
+    if torch["problem"]:
+        return f"installed but broken ({torch['problem']}): install it anew, {torch['install']}"
+    return f"not installed; generating works without, training needs it: {torch['install']}"
+
+
+def _folder_line(folder: dict[str, Any]) -> str:
+    state = "writable" if folder["writable"] else "NOT writable; name another"
+    made = "" if folder["exists"] else ", made when it is needed"
+    origin = f"from ${folder['variable']}" if folder["set"] else f"${folder['variable']} is not set"
+    return f"{folder['path']} ({state}{made}; {origin})"
+
+
+def _corpora_line(corpora: dict[str, Any]) -> str:
+    from textwright.reporting import numbers
+
+    if corpora["path"] is None:
+        return f"${corpora['variable']} is not set; built-in corpora are downloaded"
+    if not corpora["exists"]:
+        return f"${corpora['variable']} is {corpora['path']}, which is no folder"
+    return f"{corpora['path']}: {corpora['files']} files, {numbers.size(corpora['bytes'])}"
+
+
+def _show_sizes(sizes: list[dict[str, Any]]) -> None:
+    from textwright.reporting import numbers
+
+    names = list(dict.fromkeys(entry["size"] for entry in sizes))
+    families: dict[str, dict[str, int]] = {}
+    for entry in sizes:
+        families.setdefault(entry["family"], {})[entry["size"]] = entry["parameters"]
+    rows = [
+        (family, *(numbers.short(counts.get(name)) for name in names))
+        for family, counts in families.items()
+    ]
+    title = f"parameters of each --model and --size, for a vocabulary of {VOCABULARY}"
+    show_table(("model", *names), rows, right=names, title=title)

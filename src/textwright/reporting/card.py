@@ -1,0 +1,294 @@
+"""The model card: `README.md` of a run, as the Hugging Face Hub reads it and as people do.
+
+Front matter comes from `huggingface_hub`'s own classes; the body says what the model was trained
+on, how well it does and by which protocol, what it writes, what it can't do, and the commands that
+use it and make it again.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from textwright import atomic
+from textwright.reporting import numbers
+from textwright.reporting.report import text_facts
+from textwright.reporting.reproduce import commands
+from textwright.reporting.summary import RunSummary, number
+from textwright.runs import Run
+
+_HUB_LICENCES = {
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-3.0", "cc-by-4.0",
+    "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0",
+    "agpl-3.0", "mpl-2.0", "unlicense", "odc-by", "pddl", "gfdl", "wtfpl", "isc", "zlib",
+}  # fmt: skip
+"""Licences by the identifiers that the Hub knows; any other is `other` with a `license_name`."""
+
+_STOCK = {"gpt": "Qwen3ForCausalLM", "transformer": "GPT2LMHeadModel"}
+"""Families that stock `transformers` classes load."""
+
+CARD_SAMPLES = 3
+"""Samples in the card: the first, one from the middle and the kept one."""
+
+
+def write_card(run: Run) -> None:
+    """Write the run's `README.md`. Raises `TextwrightError` where the folder can't be written."""
+    atomic.write_text(run.card_file, card_text(RunSummary.read(run)))
+
+
+def card_text(summary: RunSummary) -> str:
+    """The card: YAML front matter and Markdown."""
+    parts = [
+        f"# {_plain(summary.name)}",
+        _opening(summary),
+        *_part("Numbers", _numbers(summary)),
+        *_part("Use it", _usage(summary)),
+        *_part("What it writes", _samples(summary)),
+        *_part("Text it learned from", _table(text_facts(summary))),
+        *_part("Settings", _settings(summary)),
+        *_part("Limits", _limits(summary)),
+        *_part("Make it again", _reproduce(summary)),
+    ]
+    text = f"---\n{_front_matter(summary)}\n---\n\n" + "\n\n".join(parts) + "\n"
+    return _without_folders(summary, text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _without_folders(summary: RunSummary, text: str) -> str:
+    """`text` with local files named only: a card is published, its author's folders are not."""
+    corpus, data = summary.section("corpus"), summary.section("data")
+    places = [*_list(corpus.get("sources")), corpus.get("validation")]
+    places += [one.get("address") for one in _list(data.get("sources")) if isinstance(one, dict)]
+    for place in sorted({str(place) for place in places if place}, key=len, reverse=True):
+        if PurePosixPath(place).is_absolute() or PureWindowsPath(place).is_absolute():
+            text = text.replace(place, PureWindowsPath(place).name)  # it knows both kinds of slash
+    return text
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _front_matter(summary: RunSummary) -> str:
+    from huggingface_hub import ModelCardData
+
+    data = summary.section("data")
+    stock = summary.family in _STOCK
+    licence, licence_name = _licence(data.get("licence"))
+    results = _results(summary)
+    prompt = _prompt(summary)
+    card = ModelCardData(
+        language=data.get("language"),
+        library_name="transformers" if stock else "textwright",
+        pipeline_tag="text-generation",
+        tags=[
+            "textwright", "text-generation",
+            *(tag for tag in (summary.family, summary.tokenizer) if tag),
+        ],
+        datasets=_datasets(data.get("sources")) or None,
+        metrics=["perplexity"] if results else None,
+        eval_results=results or None,
+        # the Hub's class asks for a name beside results
+        model_name=summary.name if results else None,
+        widget=[{"text": prompt}] if stock and prompt else None,
+        license=licence,
+        license_name=licence_name,
+    )  # fmt: skip
+    return card.to_yaml().strip()
+
+
+def _results(summary: RunSummary) -> list[Any]:
+    from huggingface_hub import EvalResult
+
+    protocol = summary.section("plan").get("protocol")
+    measured = (
+        ("validation", "loss", "Loss (nats a token)", summary.val_loss),
+        ("validation", "bits_per_char", "Bits a character", summary.val_bits_per_char),
+        ("validation", "perplexity", "Perplexity a token", summary.perplexity),
+        ("test", "loss", "Loss (nats a token)", number(summary.section("result"), "test_loss")),
+    )
+    corpus = summary.corpus or "unnamed text"
+    return [
+        EvalResult(
+            task_type="text-generation", task_name="Text generation", dataset_type=corpus,
+            dataset_name=corpus, dataset_split=split, metric_type=metric, metric_name=name,
+            metric_value=round(value, 6),
+            metric_args={"protocol": str(protocol)} if protocol else None,
+        )
+        for split, metric, name, value in measured
+        if value is not None
+    ]  # fmt: skip
+
+
+def _licence(licence: Any) -> tuple[str | None, str | None]:
+    """The text's licence as the Hub's fields have it; nothing where it isn't known."""
+    if not licence:
+        return None, None
+    name = re.sub(r"[^a-z0-9.]+", "-", str(licence).lower()).strip("-.")
+    if name in _HUB_LICENCES:
+        return name, None
+    return "other", name or "other"
+
+
+def _datasets(sources: Any) -> list[str]:
+    """Sources that are data sets of the Hub."""
+    found = []
+    for source in _list(sources):
+        address = str(source.get("address", "")) if isinstance(source, dict) else ""
+        if re.fullmatch(r"hf:[\w.-]+/[\w.-]+", address):
+            found.append(address.removeprefix("hf:"))
+    return found
+
+
+def _opening(summary: RunSummary) -> str:
+    kind = f"{summary.family} " if summary.family else ""
+    size = (
+        f" of {numbers.short(summary.parameters)} parameters ({summary.parameters:,})"
+        if summary.parameters
+        else ""
+    )
+    corpus = f", trained from scratch on {_plain(summary.corpus)}" if summary.corpus else ""
+    tokens = {"char": "characters", "word": "words", "bpe": "byte-level BPE tokens"}
+    unit = tokens.get(summary.tokenizer or "")
+    reads = f" It reads and writes {unit}." if unit else ""
+    return (
+        f"A small {kind}language model{size}{corpus}. It continues text in the style of what it "
+        f"read.{reads} Made with textwright."
+    )
+
+
+def _numbers(summary: RunSummary) -> str:
+    rows = [
+        ("validation loss (nats a token)", numbers.loss(summary.val_loss)),
+        ("bits a character", numbers.loss(summary.val_bits_per_char)),
+        ("perplexity a token", numbers.perplexity(summary.perplexity)),
+        ("test loss (nats a token)",
+         numbers.loss(number(summary.section("result"), "test_loss"))),
+        ("tokens read in training", numbers.whole(summary.tokens)),
+        ("steps, kept step",
+         f"{numbers.whole(summary.steps)}; {numbers.whole(summary.best_step)}"
+         if summary.steps else numbers.NONE),
+        ("training time", numbers.duration(summary.seconds)),
+    ]  # fmt: skip
+    table = _table([(label, value) for label, value in rows if value != numbers.NONE])
+    if not table:
+        return ""
+    protocol = summary.section("plan").get("protocol")
+    how = f"\n\nMeasured on {_plain(protocol)}." if protocol else ""
+    verdict = f"\n\nThe training: {_plain(summary.verdict.text)}." if summary.metrics else ""
+    return table + how + verdict
+
+
+def _usage(summary: RunSummary) -> str:
+    prompt = _prompt(summary) or "Once"
+    path = f"path/to/{summary.name}"
+    parts = [
+        _fenced(shlex.join(["textwright", "generate", path, prompt]), "sh"),
+        _fenced(
+            f"import textwright as tw\n\nmodel = tw.load({path!r})\n"
+            f"print(model.generate({prompt!r}, max_tokens=200))",
+            "python",
+        ),
+    ]
+    if summary.family in _STOCK:
+        parts += [
+            f"Stock `transformers` loads it too, as `{_STOCK[summary.family]}`:",
+            _fenced(
+                "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+                f"path = {path!r}\n"
+                "tokenizer = AutoTokenizer.from_pretrained(path)\n"
+                "model = AutoModelForCausalLM.from_pretrained(path)\n"
+                f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
+                "output = model.generate(**inputs, max_new_tokens=100, do_sample=True)\n"
+                "print(tokenizer.decode(output[0]))",
+                "python",
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+def _samples(summary: RunSummary) -> str:
+    samples = summary.samples
+    if not samples:
+        return ""
+    kept = next(
+        (index for index, one in enumerate(samples) if one["step"] == summary.best_step),
+        len(samples) - 1,
+    )
+    shown = sorted({0, kept // 2, kept})[:CARD_SAMPLES]
+    parts = ["As they came, none chosen: the same prompt and seed as training went on."]
+    for index in shown:
+        sample = samples[index]
+        text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
+        parts += [
+            f"Step {numbers.whole(sample['step'])}:" if sample["step"] else "Untrained:",
+            _fenced(text, "text"),
+        ]
+    return "\n\n".join(parts)
+
+
+def _settings(summary: RunSummary) -> str:
+    return _table([
+        (f"`{name}`", f"`{_cell(str(value))}`")
+        for name, value in summary.settings().items()
+        if name.startswith(("model.", "training.", "tokenizer.")) and value not in (None, "", [])
+    ])  # fmt: skip
+
+
+def _limits(summary: RunSummary) -> str:
+    context = getattr(summary.config, "block_size", None)
+    sees = (
+        f" It sees at most the last {context:,} tokens."
+        if context and summary.family in _STOCK
+        else ""
+    )
+    return (
+        "It knows one text and nothing of the world: it imitates, it doesn't answer, and what it "
+        "writes is invented. It may repeat passages of its text word for word, so the rights in "
+        f"that text matter for what it writes.{sees}"
+    )
+
+
+def _reproduce(summary: RunSummary) -> str:
+    found = commands(summary)
+    if not found:
+        return ""
+    parts = [f"{note.split(' One click')[0]}\n\n{_fenced(text, 'sh')}" for note, text in found]
+    sha256 = summary.section("data").get("sha256")
+    if sha256:
+        parts.append(f"The prepared text has the sha256 `{_cell(str(sha256))}`.")
+    return "\n\n".join(parts)
+
+
+def _prompt(summary: RunSummary) -> str:
+    return str(summary.samples[-1].get("prompt") or "").strip() if summary.samples else ""
+
+
+def _part(title: str, body: str) -> list[str]:
+    return [f"## {title}", body] if body else []
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    if not rows:
+        return ""
+    lines = [f"| {label} | {_cell(value)} |" for label, value in rows]
+    return "\n".join(["| | |", "| --- | --- |", *lines])
+
+
+def _cell(text: str) -> str:
+    """`text` inside one cell of a table: a bar or a line end would end it."""
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _plain(text: Any) -> str:
+    """`text` without effect on the Markdown around it."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", re.sub(r"\s+", " ", str(text)))
+
+
+def _fenced(text: str, language: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

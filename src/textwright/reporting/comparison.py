@@ -1,0 +1,154 @@
+"""Runs side by side: which settings differ, the numbers, the curves, and what doesn't compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textwright.errors import RunError
+from textwright.reporting.summary import RunSummary, number
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs or more, in the order they were named."""
+
+    runs: tuple[RunSummary, ...]
+    settings: dict[str, list[Any]]
+    """The settings that differ: dotted name to the value in each run, None where it has none."""
+    numbers: dict[str, list[float | int | None]]
+    """Name of a number to its value in each run; losses in nats a token, times in seconds."""
+    warnings: tuple[str, ...]
+    """What keeps the numbers from comparing, one line each."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as `textwright runs compare --json` prints it."""
+        return {
+            "runs": [run.name for run in self.runs],
+            "settings": self.settings,
+            "numbers": self.numbers,
+            "warnings": list(self.warnings),
+            "curves": [
+                [
+                    {name: record.get(name) for name in ("step", "tokens", "seconds", "val_loss")}
+                    for record in run.metrics
+                ]
+                for run in self.runs
+            ],
+        }
+
+
+def compare(runs: Sequence[RunSummary]) -> Comparison:
+    """Set runs side by side.
+
+    Raises:
+        RunError: there are fewer than two, or one is damaged beyond its numbers.
+    """
+    if len(runs) < 2:
+        raise RunError("comparing takes two runs or more; `textwright runs` lists them")
+    return Comparison(tuple(runs), _differing(runs), _numbers(runs), tuple(_warnings(runs)))
+
+
+def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: float) -> str:
+    """The run's validation loss as `width` block characters, over steps 0 to `last_step`.
+
+    Args:
+        run: the run; where it has no evaluation, the line ends.
+        width: characters of the whole line.
+        last_step: the step at its right end, the same for every run that stands beside it.
+        low: the loss of the lowest block.
+        high: the loss of the highest block.
+    """
+    points = _curve(run)
+    if not points or last_step <= 0:
+        return ""
+    line = ""
+    span = high - low or 1.0
+    for column in range(width):
+        step = last_step * (column + 1) / width
+        if step > points[-1][0] + last_step / width:
+            break
+        # the evaluation that was the latest at this step
+        loss = next((loss for at, loss in reversed(points) if at <= step), points[0][1])
+        level = round((loss - low) / span * (len(_BLOCKS) - 1))
+        line += _BLOCKS[max(0, min(level, len(_BLOCKS) - 1))]
+    return line
+
+
+def sparklines(runs: Sequence[RunSummary], width: int = 40) -> list[str]:
+    """One line a run, all on one scale."""
+    points = [point for run in runs for point in _curve(run)]
+    if not points:
+        return ["" for _ in runs]
+    last = max(step for step, _ in points)
+    # An untrained model's loss would flatten all that follows.
+    losses = [loss for step, loss in points if step > 0] or [loss for _, loss in points]
+    return [sparkline(run, width, last, min(losses), max(losses)) for run in runs]
+
+
+def _curve(run: RunSummary) -> list[tuple[int, float]]:
+    return [
+        (record["step"], loss)
+        for record in run.metrics
+        if (loss := number(record, "val_loss")) is not None
+    ]
+
+
+def _differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
+    every = [run.settings() for run in runs]
+    names = dict.fromkeys(name for settings in every for name in settings)
+    rows = {name: [settings.get(name) for settings in every] for name in names}
+    return {
+        name: values
+        for name, values in rows.items()
+        if any(value != values[0] for value in values[1:])
+    }
+
+
+def _numbers(runs: Sequence[RunSummary]) -> dict[str, list[float | int | None]]:
+    return {
+        "parameters": [run.parameters for run in runs],
+        "val_loss": [run.val_loss for run in runs],
+        "val_bits_per_char": [run.val_bits_per_char for run in runs],
+        "perplexity": [run.perplexity for run in runs],
+        "best_step": [run.best_step for run in runs],
+        "steps": [run.steps for run in runs],
+        "tokens": [run.tokens for run in runs],
+        "seconds": [run.seconds for run in runs],
+    }
+
+
+def _warnings(runs: Sequence[RunSummary]) -> list[str]:
+    found = [f"{run.name} is damaged: {run.damage}" for run in runs if run.damage]
+    data = {_validation(run) for run in runs}
+    if None in data:
+        found.append("not every run says what it was validated on, so the numbers may not compare")
+    elif len(data) > 1:
+        found.append(
+            "they were validated on different text, so neither losses nor bits a character "
+            "compare; `textwright eval RUN FILE` measures each on the same file"
+        )
+    if len({_tokens(run) for run in runs}) > 1:
+        found.append(
+            "their tokenizers differ, so losses and perplexities a token don't compare"
+            + ("; bits a character do" if len(data) == 1 and None not in data else "")
+        )
+    return found
+
+
+def _validation(run: RunSummary) -> tuple[Any, ...] | None:
+    """What tells one validation text from another; None where the run doesn't say."""
+    data, corpus = run.section("data"), run.section("corpus")
+    if not data.get("sha256"):
+        return None
+    own = corpus.get("validation")
+    return data["sha256"], own, None if own else data.get("validation_characters")
+
+
+def _tokens(run: RunSummary) -> tuple[Any, ...]:
+    tokenizer = run.section("tokenizer")
+    vocabulary = run.config.vocab_size if run.config else None
+    return tokenizer.get("kind"), bool(tokenizer.get("lowercase")), vocabulary

@@ -1,0 +1,319 @@
+"""`report.html`: one self-contained page about a run, for whoever wants to see how it learned.
+
+It opens offline: styles and curves stand in it, nothing is loaded, nothing needs JavaScript. The
+template is beside this file; every value passes through its escaping, so that markup in a name, a
+sample or a setting shows as the text it is. The same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from textwright import atomic
+from textwright.errors import MissingPackageError
+from textwright.reporting import charts, numbers
+from textwright.reporting.reproduce import commands
+from textwright.reporting.summary import RunSummary, number
+from textwright.runs import Run
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+
+STAGES = 6
+"""Samples shown at once; the others unfold below them."""
+
+TONES = {
+    "improving": "good", "levelled off": "good", "overfitting": "care", "interrupted": "care",
+    "diverged": "bad",
+}  # fmt: skip
+"""Colour of a verdict; the others are plain."""
+
+_COLUMNS = {
+    "step": ("step", numbers.whole),
+    "epoch": ("epoch", numbers.small),
+    "train_loss": ("training loss", numbers.loss),
+    "val_loss": ("validation loss", numbers.loss),
+    "val_bits_per_char": ("bits a character", numbers.loss),
+    "lr": ("learning rate", numbers.small),
+    "tokens_per_second": ("tokens a second", numbers.whole),
+    "seconds": ("time", numbers.duration),
+}
+
+
+def write_report(run: Run) -> Path:
+    """Write the run's `report.html` and give its path.
+
+    Raises:
+        MissingPackageError: matplotlib or Jinja is not installed.
+        TextwrightError: the folder can't be written.
+    """
+    atomic.write_text(run.report_file, report_html(RunSummary.read(run)))
+    return run.report_file
+
+
+def report_html(summary: RunSummary) -> str:
+    """The page as text. Raises `MissingPackageError` without matplotlib or Jinja."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingPackageError(
+            "the report needs jinja2; pip install 'textwright[train]'"
+        ) from error
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    drawn = _charts(summary)
+    samples = _samples(summary)
+    page = template.render(
+        name=summary.name,
+        lead=_lead(summary),
+        verdict=summary.verdict,
+        tone="bad" if summary.damage else TONES.get(summary.verdict.kind, "plain"),
+        damage=summary.damage,
+        numbers=_numbers(summary),
+        prompt=samples[0]["prompt"].strip() if samples else "",
+        samples=samples,
+        stages=[samples[index] for index in stages(len(samples), _kept(samples))],
+        charts=_marked(drawn, Markup) if drawn else None,
+        loss_label=_loss_label(summary),
+        untrained=numbers.loss(_untrained(summary)) if _untrained(summary) else "",
+        no_charts="There is no evaluation to draw yet.",
+        columns=[_COLUMNS[name][0] for name in _columns(summary)],
+        records=_records(summary),
+        commands=[{"note": note, "words": text.split(" ")} for note, text in commands(summary)],
+        facts=[(title, rows) for title, rows in _facts(summary) if rows],
+        warnings=_list(summary.section("data").get("warnings")),
+        footer=_footer(summary),
+    )
+    return page.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair isn't text
+
+
+def stages(count: int, kept: int | None, most: int = STAGES) -> list[int]:
+    """Which of `count` samples to show at once: the first, the last, the kept one, and some between.
+
+    Denser towards the beginning, where a model changes fastest.
+    """  # noqa: E501
+    if count <= most:
+        return list(range(count))
+    wanted = {0, count - 1} | ({kept} if kept is not None else set())
+    spaced = [round((count - 1) * (step / (most - 1)) ** 2) for step in range(most)]
+    for index in [*spaced, *range(count)]:
+        if len(wanted) == most:
+            break
+        wanted.add(index)
+    return sorted(wanted)
+
+
+def _lead(summary: RunSummary) -> str:
+    run = summary.section("run")
+    size = f"{numbers.short(summary.parameters)} parameters" if summary.parameters else None
+    parts = [
+        f"{summary.family} model" if summary.family else None,
+        size,
+        f"trained on {summary.corpus}" if summary.corpus else None,
+        str(run["created"])[:10] if run.get("created") else None,
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
+    planned = number(summary.section("plan"), "steps")
+    steps = numbers.whole(summary.steps)
+    if planned and summary.steps is not None and planned != summary.steps:
+        steps += f" of {numbers.whole(planned)}"
+    best = summary.best_step
+    epochs = number(summary.metrics[-1], "epoch") if summary.metrics else None
+    test = number(summary.section("result"), "test_loss")
+    found = [
+        ("Validation loss", numbers.loss(summary.val_loss), "nats a token"),
+        ("Bits a character", numbers.loss(summary.val_bits_per_char), "whatever the tokenizer"),
+        ("Perplexity", numbers.perplexity(summary.perplexity), "a token"),
+        ("Tokens read", numbers.short(summary.tokens),
+         f"{epochs:.3g} times the text" if epochs else ""),
+        ("Time", numbers.duration(summary.seconds), f"{steps} steps" if summary.steps else ""),
+        ("Kept step", numbers.whole(best), "the lowest validation loss" if best else ""),
+    ]  # fmt: skip
+    if test is not None:
+        found.insert(1, ("Test loss", numbers.loss(test), "nats a token"))
+    return found
+
+
+def _charts(summary: RunSummary) -> dict[str, Any] | None:
+    train = charts.finite(summary.metrics, "train_loss")
+    validation = charts.finite(summary.metrics, "val_loss")
+    if not train.xs and not validation.xs:
+        return None
+    best = summary.best
+    mark = (float(best["step"]), float(best["val_loss"])) if best else None
+    wanted = (("lr", "Learning rate"), ("tokens_per_second", "Tokens a second"))
+    # At step 0 nothing has been learned yet, at no speed.
+    begun = [record for record in summary.metrics if record["step"] > 0]
+    small = [(title, charts.finite(begun, name)) for name, title in wanted]
+    return {
+        "loss": {
+            "wide": charts.loss_chart(train, validation, mark),
+            "narrow": charts.loss_chart(train, validation, mark, narrow=True),
+        },
+        "small": [
+            (title, {
+                "wide": charts.small_chart(series),
+                "narrow": charts.small_chart(series, narrow=True),
+            })
+            for title, series in small
+            if series.xs
+        ],
+    }  # fmt: skip
+
+
+def _marked(drawn: dict[str, Any], markup: Any) -> dict[str, Any]:
+    """The drawings, told apart from text: they alone go into the page unescaped."""
+    safe = {form: markup(svg) for form, svg in drawn["loss"].items()}
+    small = [
+        (title, {form: markup(svg) for form, svg in forms.items()})
+        for title, forms in drawn["small"]
+    ]
+    return {"loss": safe, "small": small}
+
+
+def _loss_label(summary: RunSummary) -> str:
+    known = charts.finite(summary.metrics, "val_loss")
+    if not known.xs:
+        return "Training loss over the steps"
+    return (
+        f"Validation and training loss over the steps: validation begins at {known.ys[0]:.4f}, "
+        f"is lowest at {min(known.ys):.4f} and ends at {known.ys[-1]:.4f}"
+    )
+
+
+def _untrained(summary: RunSummary) -> float | None:
+    """The validation loss before the first step."""
+    first = summary.metrics[0] if summary.metrics else {}
+    return number(first, "val_loss") if first.get("step") == 0 else None
+
+
+def _samples(summary: RunSummary) -> list[dict[str, Any]]:
+    losses = {record["step"]: number(record, "val_loss") for record in summary.metrics}
+    found = []
+    for sample in summary.samples:
+        step = sample["step"]
+        loss = losses.get(step)
+        prompt = str(sample.get("prompt") or "")
+        found.append({
+            "title": f"Step {numbers.whole(step)}" if step else "Untrained",
+            "note": f"loss {numbers.loss(loss)}" if loss is not None else "",
+            "prompt": prompt if prompt.strip() else "",
+            "text": str(sample.get("text") or ""),
+            "kept": step == summary.best_step,
+        })  # fmt: skip
+    return found
+
+
+def _kept(samples: list[dict[str, Any]]) -> int | None:
+    return next((index for index, sample in enumerate(samples) if sample["kept"]), None)
+
+
+def _columns(summary: RunSummary) -> list[str]:
+    return [name for name in _COLUMNS if any(name in record for record in summary.metrics)]
+
+
+def _records(summary: RunSummary) -> list[dict[str, Any]]:
+    names = _columns(summary)
+    return [
+        {
+            "cells": [_COLUMNS[name][1](number(record, name)) for name in names],
+            "kept": record["step"] == summary.best_step,
+        }
+        for record in summary.metrics
+    ]
+
+
+def _facts(summary: RunSummary) -> list[tuple[str, list[tuple[str, str]]]]:
+    settings = summary.settings()
+    groups = [
+        (title, [
+            (name.removeprefix(f"{section}."), _shown(value))
+            for name, value in settings.items()
+            if name.startswith(f"{section}.")
+        ])
+        for section, title in (
+            ("model", "Model"), ("tokenizer", "Tokenizer"), ("corpus", "Corpus"),
+            ("training", "Training"), ("sampling", "Sampling"),
+        )
+    ]  # fmt: skip
+    if summary.parameters:
+        groups[0][1].insert(0, ("parameters", numbers.whole(summary.parameters)))
+    # The longest last: two columns come out about equal.
+    return [("Text", text_facts(summary)), *groups[:3], ("Machine", _machine(summary)), *groups[3:]]
+
+
+def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
+    """What is known of the text: name, licence, split, sha256, each source."""
+    data = summary.section("data")
+    fraction = summary.section("corpus").get("validation_fraction")
+    own = summary.section("corpus").get("validation")
+    split = str(own) if own else f"the last {fraction:.0%}" if number(
+        summary.section("corpus"), "validation_fraction") is not None else None  # fmt: skip
+    rows = [
+        ("name", data.get("name")),
+        ("licence", data.get("licence")),
+        ("sha256", data.get("sha256")),
+        ("validation", split),
+        ("training characters", _count(data, "train_characters")),
+        ("validation characters", _count(data, "validation_characters")),
+        ("training tokens", _count(data, "train_tokens")),
+        ("validation tokens", _count(data, "validation_tokens")),
+        ("vocabulary", _count(data, "vocab_size")),
+        ("evaluation", summary.section("plan").get("protocol")),
+    ]
+    for source in _list(data.get("sources")):
+        if isinstance(source, dict):
+            known = (
+                source.get("address"),
+                numbers.size(size) if (size := number(source, "bytes")) is not None else None,
+                source.get("encoding"),
+                source.get("licence"),
+                f"sha256 {source['sha256']}" if source.get("sha256") else None,
+            )
+            rows.append(("source", ", ".join(str(part) for part in known if part)))
+    return [(label, str(value)) for label, value in rows if value]
+
+
+def _machine(summary: RunSummary) -> list[tuple[str, str]]:
+    run = summary.section("run")
+    left_out = ("name", "command")
+    rows = [(key, _shown(value)) for key, value in run.items() if key not in left_out]
+    memory = number(summary.section("plan"), "memory_bytes")
+    if memory is not None:
+        rows.append(("memory planned", numbers.size(memory)))
+    return rows
+
+
+def _footer(summary: RunSummary) -> str:
+    version = summary.section("run").get("textwright")
+    return f"Written by textwright{f' {version}' if version else ''} from {summary.name}."
+
+
+def _count(table: Mapping[str, Any], name: str) -> str | None:
+    value = number(table, name)
+    return None if value is None else numbers.whole(value)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _shown(value: Any) -> str:
+    """A setting as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value in ("", []):
+        return numbers.NONE
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return numbers.whole(value)
+    return str(value)

@@ -1,0 +1,91 @@
+"""The command that trains a run again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from typing import Any
+
+from textwright.reporting.summary import RunSummary, number
+
+_COUNTED = re.compile(r"--(steps|epochs)\b|training\.(steps|epochs)=")
+"""Options with which a command means the same steps on every machine."""
+
+_OWN_OPTION = {
+    "corpus.sources", "corpus.validation", "corpus.validation_fraction", "tokenizer.kind",
+    "tokenizer.vocab_size", "tokenizer.lowercase", "training.steps", "training.epochs",
+    "training.minutes", "training.seed", "training.eval_every", "training.checkpoint_every",
+    "model.family", "model.vocab_size",
+}  # fmt: skip
+"""Settings that the exact command gives by an option of their own, or not at all."""
+
+
+def typed_command(summary: RunSummary) -> str | None:
+    """The command as it was typed, from `run.toml`; None where Python code began the run."""
+    command = summary.section("run").get("command")
+    if not command:
+        return None
+    program, _, rest = str(command).partition(" ")
+    # where the program lies on one machine says nothing on another
+    program = re.split(r"[/\\]", program)[-1].removesuffix(".exe")
+    return f"{program} {rest}" if program == "textwright" else None
+
+
+def exact_command(summary: RunSummary) -> str | None:
+    """A command that names every setting that was in force, or None if too little is known.
+
+    `--minutes` measures the machine and so plans other steps on another one; this plans the same.
+    """
+    settings = summary.settings()
+    plan = summary.section("plan")
+    steps = number(plan, "steps") or settings.get("training.steps")
+    sources = settings.get("corpus.sources")
+    if not steps or not isinstance(sources, list) or summary.family is None:
+        return None
+    words = ["textwright", "train", *(str(source) for source in sources)]
+    words += ["--model", summary.family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
+    if settings.get("tokenizer.vocab_size"):
+        words += ["--vocab-size", str(settings["tokenizer.vocab_size"])]
+    if settings.get("tokenizer.lowercase"):
+        words += ["--lowercase"]
+    if settings.get("corpus.validation"):
+        words += ["--val", str(settings["corpus.validation"])]
+    elif settings.get("corpus.validation_fraction"):
+        words += ["--val-fraction", str(settings["corpus.validation_fraction"])]
+    words += ["--steps", str(int(steps))]
+    for option in ("seed", "eval_every", "checkpoint_every"):
+        value = plan.get(option) or settings.get(f"training.{option}")
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    for name, value in settings.items():
+        if name not in _OWN_OPTION and value is not None and value != "":
+            words += ["--set", f"{name}={_spelled(value)}"]
+    return shlex.join(words)
+
+
+def commands(summary: RunSummary) -> list[tuple[str, str]]:
+    """(what it is, command) of each that is worth showing, the first the one to take."""
+    typed, exact = typed_command(summary), exact_command(summary)
+    if typed and (_COUNTED.search(typed) or exact is None):
+        return [("The command that trained it. One click selects it.", typed)]
+    found = []
+    if typed:
+        found.append(("As it was typed; it plans its steps by the machine's speed.", typed))
+    if exact:
+        found.append(("The same steps with the same settings, on any machine.", exact))
+    return found
+
+
+def _spelled(value: Any) -> str:
+    """A value as `--set` takes it: TOML, quotes left out where a bare word means the same."""
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    bare = value == value.strip() and value.isprintable() and value not in ("True", "False")
+    if bare:
+        try:
+            tomllib.loads(f"value = {value}")
+        except tomllib.TOMLDecodeError:
+            return value
+    return json.dumps(value, ensure_ascii=False)  # TOML's basic strings are JSON's
