@@ -26,6 +26,8 @@ class GPT(AttentionModel):
 
     config_class = GPTConfig
     config: GPTConfig
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__(config)

@@ -18,7 +18,7 @@ from textwright.configs import RecurrentConfig
 from textwright.models.dropout import Dropout
 from textwright.models.interface import LanguageModel, State
 
-LAYERS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class Recurrent(LanguageModel):
@@ -46,16 +46,18 @@ class Recurrent(LanguageModel):
 
     def _initialise(self) -> None:
         nn.init.normal_(self.embedding.weight, std=0.1 if self.config.tie_embeddings else 1.0)
-        for layer in self.layers:
-            nn.init.orthogonal_(layer.weight_hh_l0)
-            nn.init.xavier_uniform_(layer.weight_ih_l0)
-            nn.init.zeros_(layer.bias_ih_l0)
-            nn.init.zeros_(layer.bias_hh_l0)
-            if isinstance(layer, nn.LSTM):
+        for name, weight in self.layers.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(weight)
+            elif "weight_hh" in name:
+                nn.init.orthogonal_(weight)
+            else:
+                nn.init.xavier_uniform_(weight)
+            if self.config.family == "lstm" and "bias_ih" in name:
                 # An open forget gate lets gradients through from the start
                 # (Jozefowicz et al., "An Empirical Exploration of Recurrent Architectures", 2015).
-                width = layer.hidden_size
-                nn.init.ones_(layer.bias_ih_l0[width : 2 * width])
+                width = len(weight) // self.config.gates
+                nn.init.ones_(weight.detach()[width : 2 * width])
         nn.init.zeros_(self.output.bias)
         if not self.config.tie_embeddings:
             nn.init.zeros_(self.output.weight)

@@ -43,7 +43,7 @@ class TensorBoardLog(Observer):
         from torch.utils.tensorboard import SummaryWriter
 
         # What a killed run wrote past its checkpoint is hidden from `step` on.
-        self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=step)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=step)
 
     def progressed(self, progress: Progress) -> None:
         self._scalar("loss/train_running", progress.train_loss, progress.step)
@@ -56,16 +56,16 @@ class TensorBoardLog(Observer):
         if self._writer is not None:
             # Indented by four, so that TensorBoard's Markdown shows it as it stands.
             text = "".join(f"    {line}\n" for line in sample.text.split("\n"))
-            self._writer.add_text("sample", text, sample.step)  # type: ignore[no-untyped-call]
-            self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_text("sample", text, sample.step)
+            self._writer.flush()
 
     def finished(self, run: Run, result: Result) -> None:
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
     def _scalar(self, tag: str, value: float, step: int) -> None:
         if self._writer is not None:
-            self._writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, value, step)
 
 
 def log_observers(names: Sequence[str], run: Run | None) -> list[Observer]:

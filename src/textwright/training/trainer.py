@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import torch
 from safetensors.torch import save as save_tensors
@@ -269,7 +270,7 @@ class _Clock:
 def _stop_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets; a second one acts as usual, at once."""
     asked = threading.Event()
-    before = {}
+    before: dict[int, Any] = {}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
@@ -282,5 +283,5 @@ def _stop_signals() -> Iterator[threading.Event]:
     try:
         yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
