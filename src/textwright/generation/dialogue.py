@@ -12,14 +12,16 @@ for the user. What was said stays in the model's state, so a turn costs its own 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Unpack
 
 from textwright.errors import RequestError
 from textwright.generation.cursor import Cursor
-from textwright.generation.generator import Generator, Prompt
+from textwright.generation.generator import Generator as Model
+from textwright.generation.generator import Prompt
 from textwright.generation.requests import Options, check
+from textwright.generation.stopping import StopFilter
 from textwright.generation.stream import Stream
 
 BETWEEN = "\n\n"
@@ -31,7 +33,7 @@ class Dialogue:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Model,
         *,
         user: str = "YOU",
         name: str = "MODEL",
@@ -78,11 +80,11 @@ class Dialogue:
         """The reply to `text`, whole."""
         return "".join(self.stream(text))
 
-    def stream(self, text: str) -> Iterator[str]:
-        """The reply to `text`, piece by piece; leaving it early ends the model's turn."""
+    def stream(self, text: str) -> Generator[str, None, None]:
+        """The reply to `text`, piece by piece; closing it early ends the model's turn."""
         stream = self._answer(text)
         try:
-            yield from _trimmed(stream)
+            yield from _turn(stream)
         finally:
             self._tokens += stream.generation.tokens
             self._written = stream.generation.text + stream.rest
@@ -97,7 +99,7 @@ class Dialogue:
         seed = self._request.seed + self._turns
         self._turns += 1
         sampling = self._request.sampling
-        stops = {"stop": [*sampling.stop, *self._stops()]}
+        stops = {"stop": [*sampling.stop, *self._cues()]}
         request = replace(self._request, sampling=sampling.model_copy(update=stops))
         said = Prompt(turn, self._tokens, prompt.warnings)
         return self._generator.continue_from(self._cursor, said, request, seed)
@@ -109,22 +111,28 @@ class Dialogue:
         blank = "" if self._written.endswith(BETWEEN) else BETWEEN
         return f"{blank}{self.user}:"
 
-    def _stops(self) -> list[str]:
-        """The ends of a turn, also as the model's tokenizer writes them, e.g. in lower case."""
+    def _cues(self) -> list[str]:
+        """Where the user's turn begins; also as the tokenizer writes it, e.g. in lower case."""
         cue = f"\n{self.user}:"
-        tokens, _ = self._generator.tokenizer.encode_prompt(cue)
-        own = self._generator.tokenizer.decode(tokens)
-        return [BETWEEN, cue, own] if own.strip(" \n:") else [BETWEEN, cue]
+        tokenizer = self._generator.tokenizer
+        own = tokenizer.decode(tokenizer.encode_prompt(cue)[0])
+        return [cue, own] if own.strip(" \n:") else [cue]
 
 
-def _trimmed(pieces: Iterator[str]) -> Iterator[str]:
-    """The text without white space at its beginning and end."""
-    white = ""
+def _turn(pieces: Iterator[str]) -> Iterator[str]:
+    """A turn up to the blank line that ends it, without white space at its beginning and end."""
+    until_blank = StopFilter([BETWEEN])
     begun = False
+    white = ""
     for piece in pieces:
-        text = white + piece if begun else piece.lstrip()
+        fresh = piece if begun else piece.lstrip()
+        begun = begun or bool(fresh)
+        text = white + until_blank.push(fresh)
         kept = text.rstrip()
         white = text[len(kept) :]
         if kept:
-            begun = True
             yield kept
+        if until_blank.stopped:
+            return
+    if rest := (white + until_blank.flush()).rstrip():
+        yield rest

@@ -183,11 +183,18 @@ class Generator:
         count = self.runtime.vocab_size if top is None else top
         return self._alternatives(np.exp(log_probabilities(cursor.logits)), count)
 
-    def chat(self, **options: Unpack[Options]) -> Dialogue:
-        """A conversation with the model; a plain-text model improvises one."""
+    def chat(
+        self, *, user: str = "YOU", name: str = "MODEL", **options: Unpack[Options]
+    ) -> Dialogue:
+        """A conversation with the model; one of plain text improvises it.
+
+        Args:
+            user, name: what you and the model are called in the dialogue.
+            options: settings of the replies.
+        """
         from textwright.generation.dialogue import Dialogue
 
-        return Dialogue(self, **options)
+        return Dialogue(self, user=user, name=name, **options)
 
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
         """`prompt` as the model reads it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -25,6 +26,15 @@ class TokenLogprob:
     """Natural logarithm of its probability."""
     top: list[tuple[str, float]] = field(default_factory=list)
     """The likeliest tokens there with their logarithms, the likeliest first."""
+
+    @property
+    def probability(self) -> float:
+        return math.exp(self.logprob)
+
+    @property
+    def likeliest(self) -> list[tuple[str, float]]:
+        """`top` with probabilities in place of their logarithms."""
+        return [(token, math.exp(logprob)) for token, logprob in self.top]
 
 
 @dataclass(frozen=True)

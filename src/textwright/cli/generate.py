@@ -1,0 +1,218 @@
+"""`textwright generate`: continue a prompt on standard output, as it is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:  # `textwright --help` must not wait for NumPy
+    from textwright.generation import Generation, Generator, Options, Stream, TokenLogprob
+
+ALTERNATIVES = 5
+"""Tokens that `--probabilities` shows beside each one."""
+
+_SAMPLING = "Sampling (the run's own defaults where left out)"
+
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's folder or name, a shipped model, or hf:owner/name."
+    ),
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", "-n", help="Tokens to generate at most.")
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Below 1 plays safe, above 1 dares more; 0 takes the likeliest each time.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(help="Only the k likeliest tokens; 0: all.", rich_help_panel=_SAMPLING),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Only the likeliest that together reach this.", rich_help_panel=_SAMPLING),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option(
+        help="Only those at least this likely, relative to the likeliest.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+RepetitionPenalty = Annotated[
+    float | None,
+    typer.Option(help="Above 1: what is there comes less often.", rich_help_panel=_SAMPLING),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="The same seed gives the same text.", rich_help_panel=_SAMPLING)
+]
+Runs = Annotated[
+    Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS", metavar="DIR")
+]
+
+
+def generate(
+    run: RunName,
+    prompt: Annotated[
+        str, typer.Argument(help="What to continue; `-` reads it from standard input.")
+    ] = "",
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End before this string; may be repeated.", rich_help_panel=_SAMPLING),
+    ] = None,
+    seed: Seed = None,
+    count: Annotated[
+        int, typer.Option(help="Samples to generate, with the seeds SEED, SEED + 1 …")
+    ] = 1,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities", help="Also show how likely each token was, and what else was."
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a prompt with characters the model never saw."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a sample, one a line.")
+    ] = False,
+    runs: Runs = None,
+) -> None:
+    """Continue a prompt; without one, begin a new text.
+
+    textwright generate my_novel "It was" -n 300 --temperature 0.7
+    """
+    from textwright.generation import load
+
+    be_printable()
+    options: Options = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "stop": stop or None,
+        "seed": seed,
+        "strict": strict,
+        "logprobs": ALTERNATIVES if probabilities else None,
+    }
+    model = load(run, runs)
+    streams = model.streams(_from_stdin() if prompt == "-" else prompt, count, **options)
+    for number, stream in enumerate(streams):
+        if number == 0:
+            for warning in stream.generation.warnings:
+                logging.getLogger("textwright").warning(warning)
+        if as_json:
+            _write_json(model, stream)
+            continue
+        if number:
+            typer.echo("---")
+        _write(stream)
+        if probabilities:
+            _write_probabilities(stream.generation)
+
+
+def be_printable() -> None:
+    """Never fail on a character that the terminal's encoding hasn't got: it shows as `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def show(text: str) -> None:
+    """Write a piece of text at once; a terminal gets no control characters."""
+    if sys.stdout.isatty():
+        text = "".join(
+            char if char in "\n\t" or (char >= " " and not "\x7f" <= char < "\xa0") else "�"
+            for char in text
+        )
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _from_stdin() -> str:
+    """All of standard input, without the line end that `echo` and editors put after it."""
+    text = sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+def _write(stream: Stream) -> None:
+    try:
+        show(stream.generation.prompt)
+        for piece in stream:
+            show(piece)
+    finally:  # also after Ctrl-C, so that what is there stands on a line of its own
+        show("\n")
+
+
+def _write_json(model: Generator, stream: Stream) -> None:
+    for _ in stream:
+        pass
+    generation = stream.generation
+    record: dict[str, Any] = {
+        "model_name": model.name,
+        "prompt": generation.prompt,
+        "text": generation.text,
+        "tokens": generation.tokens,
+        "finish_reason": generation.finish_reason,
+        "warnings": generation.warnings,
+        "seed": generation.seed,
+    }
+    if generation.logprobs is not None:
+        record["probabilities"] = [_record(token) for token in generation.logprobs]
+    # Only UTF-8 can hold every character; elsewhere they are written as \u escapes
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json.dumps(record, ensure_ascii=not utf8))
+
+
+def _record(token: TokenLogprob) -> dict[str, Any]:
+    return {
+        "token": token.token,
+        "id": token.id,
+        "probability": token.probability,
+        "alternatives": [
+            {"token": text, "probability": probability} for text, probability in token.likeliest
+        ],
+    }
+
+
+def _write_probabilities(generation: Generation) -> None:
+    from textwright.cli.tables import show_table
+
+    rows = [
+        (
+            _quoted(token.token),
+            _percent(token.probability),
+            "  ".join(f"{_quoted(text)} {_percent(other)}" for text, other in token.likeliest),
+        )
+        for token in generation.logprobs or []
+    ]
+    typer.echo()
+    show_table(("token", "probability", "likeliest there"), rows, right=("probability",))
+
+
+def _quoted(token: str) -> str:
+    """A token so that spaces and line ends show."""
+    return json.dumps(token, ensure_ascii=False)
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:.1f} %"
