@@ -1,0 +1,255 @@
+"""Opening a corpus: sources → prepared text → the parts to train, validate and test on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from textwright.corpora import builtin
+from textwright.corpora.cache import cache_folder
+from textwright.corpora.prepared import PreparedText, prepare
+from textwright.corpora.rawtext import KnownText, RawText, look_at
+from textwright.corpora.sources import Found, find
+from textwright.corpora.text import TextPart
+from textwright.errors import CorpusError, DownloadError, RequestError
+
+DEFAULT = "shakespeare"
+SHORTEST = 2
+"""Characters of a part: one to read and one to predict."""
+
+_MOST_WARNINGS = 10
+_logger = logging.getLogger("textwright")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that a corpus is made of, as it came."""
+
+    address: str
+    sha256: str
+    """Of its bytes (unpacked, for a .gz)."""
+    bytes: int
+    encoding: str
+    """Empty for formats that say it themselves."""
+    licence: str | None
+    known_edition: bool | None
+    """Whether a built-in's hash is a known one; None where there are none to know."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A source of running text, prepared and split."""
+
+    name: str
+    train: TextPart
+    validation: TextPart
+    test: TextPart | None
+    sha256: str
+    """Of the prepared text; where the parts are texts of their own, of their hashes' lines."""
+    sources: tuple[Source, ...]
+    licence: str | None
+    word_form: Literal["text", "whitespace"]
+    """How the word tokenizer splits: as text reads, or at white space as a benchmark counts."""
+    warnings: tuple[str, ...]
+
+
+def open_corpus(
+    sources: Sequence[str] | None = None,
+    *,
+    validation: str | None = None,
+    validation_fraction: float = 0.1,
+    cache: Path | None = None,
+) -> Corpus:
+    """The text that `sources` mean, ready to train on.
+
+    Args:
+        sources: files, folders, globs, addresses, `-`, built-ins, `hf:owner/dataset`; none means
+            `shakespeare`, or `python-docs` where that can't be downloaded.
+        validation: a source to validate on, in place of a published split or the text's end.
+        validation_fraction: the share of characters at the end that is kept for validation
+            otherwise: training takes the first int(n × (1 - fraction)), computed exactly.
+        cache: in place of `cache_folder()`.
+
+    Raises:
+        CorpusError: a source does not exist, can't be read, or there is too little text.
+        DownloadError: a download failed.
+        MissingPackageError: a format needs an extra.
+    """
+    if not 0 < validation_fraction < 1:
+        raise RequestError(
+            f"the validation fraction must be between 0 and 1, not {validation_fraction}"
+        )
+    with ExitStack() as until:
+        opening = _Opening(cache or cache_folder(), until)
+        found = opening.find_all(sources) if sources else [opening.default()]
+        held_out = opening.find_all([validation]) if validation else []
+        return _split(opening, found, held_out, validation_fraction)
+
+
+def open_text(sources: Sequence[str], *, cache: Path | None = None) -> TextPart:
+    """The text that `sources` mean as one part, unsplit: to evaluate on.
+
+    Of a source with a published split it is the test part, where there is one.
+
+    Raises:
+        CorpusError, DownloadError, MissingPackageError: as `open_corpus`.
+    """
+    if not sources:
+        raise CorpusError("no text named; give a file")
+    with ExitStack() as until:
+        opening = _Opening(cache or cache_folder(), until)
+        files: list[RawText] = []
+        for found in opening.find_all(sources):
+            tests = _with_role(found, "test")
+            files += tests if found.split and tests else found.files
+        text = opening.prepare(files, " ".join(sources))
+        return text.part(0, text.characters)
+
+
+class _Opening:
+    """One call: where things are kept, what was found, what there is to warn about."""
+
+    def __init__(self, cache: Path, until: ExitStack) -> None:
+        self.cache = cache
+        self.until = until
+        self.warnings: list[str] = []
+        self.sources: list[Source] = []
+        self._quiet = 0
+
+    def warn(self, line: str) -> None:
+        self.warnings.append(line)
+        _logger.warning(line)
+
+    def skip(self, line: str) -> None:
+        """A warning of which a folder may give thousands."""
+        if sum(warning.startswith("skipped ") for warning in self.warnings) < _MOST_WARNINGS:
+            self.warn(line)
+        else:
+            self._quiet += 1
+
+    def find_all(self, sources: Sequence[str]) -> list[Found]:
+        return [find(source, self.cache, self.until) for source in sources]
+
+    def default(self) -> Found:
+        """The built-in that is taken where no corpus is named."""
+        try:
+            return find(DEFAULT, self.cache, self.until)
+        except DownloadError as error:
+            reason = str(error).split("; ")[0]
+            self.warn(f"{reason}; taking {builtin.PYTHON_DOCS} in place of {DEFAULT}")
+            return find(builtin.PYTHON_DOCS, self.cache, self.until)
+
+    def prepare(self, files: Sequence[RawText], label: str) -> PreparedText:
+        """One prepared text of `files`; what is unusable in a folder is left out by name."""
+        known: list[KnownText] = []
+        seen: set[Path] = set()
+        for raw in files:
+            if raw.path:  # a file named twice, or named beside its folder, counts once
+                resolved = raw.path.resolve()
+                if resolved in seen:
+                    continue
+                seen.add(resolved)
+            try:
+                known.append(look_at(raw))
+            except CorpusError as error:
+                if raw.listed:
+                    raise
+                self.skip(f"skipped {error}")
+        if not known:
+            raise CorpusError(f"{label} holds no usable text; give a file of text")
+        text = prepare(known, self.cache)
+        for line in text.warnings:
+            self.skip(line)
+        if self._quiet:
+            self.warn(f"{self._quiet} more files were skipped")
+            self._quiet = 0
+        if not text.characters:
+            raise CorpusError(f"{label} holds no usable text; give a file of text")
+        for index, item in enumerate(known):
+            if index not in text.skipped:
+                self._record(item)
+        return text
+
+    def _record(self, item: KnownText) -> None:
+        raw, inspection = item.raw, item.inspection
+        for note in item.notes:
+            self.warn(note)
+        is_known = inspection.sha256 in raw.editions if raw.editions else None
+        if is_known is False:
+            self.warn(
+                f"{raw.label} is an edition that textwright does not know (sha256 "
+                f"{inspection.sha256[:12]}…); results may differ from published ones"
+            )
+        encoding = "" if item.kind in ("html", "epub", "docx", "parquet") else inspection.encoding
+        self.sources.append(
+            Source(raw.label, inspection.sha256, inspection.size, encoding, raw.licence, is_known)
+        )
+
+
+def _split(opening: _Opening, found: list[Found], held_out: list[Found], fraction: float) -> Corpus:
+    label = " ".join(item.name for item in found)
+    published = len(found) == 1 and found[0].split
+    files: list[RawText] = []
+    for item in found:
+        files += _with_role(item, "train") if item.split else item.files
+    if held_out:
+        apart = {file.path.resolve() for item in held_out for file in item.files if file.path}
+        files = [raw for raw in files if not (raw.path and raw.path.resolve() in apart)]
+        if not files:
+            raise CorpusError(f"{label} is the validation text itself; give another to train on")
+    text = opening.prepare(files, label)
+
+    validation_files: list[RawText] = []
+    test_files = _with_role(found[0], "test") if published else []
+    if held_out:
+        for item in held_out:
+            own = _with_role(item, "validation")
+            validation_files += own if item.split and own else item.files
+    elif published:
+        validation_files = _with_role(found[0], "validation")
+
+    if validation_files:
+        train = text.part(0, text.characters)
+        other = opening.prepare(validation_files, "the validation text")
+        validation = other.part(0, other.characters)
+    else:
+        cut = int(text.characters * (1 - Fraction(str(fraction))))
+        train, validation = text.part(0, cut), text.part(cut, text.characters)
+    test = None
+    if test_files:
+        other = opening.prepare(test_files, "the test text")
+        test = other.part(0, other.characters)
+    for part, name in ((train, "train"), (validation, "validate")):
+        if part.characters < SHORTEST:
+            raise CorpusError(
+                f"{label} has {text.characters} characters, too few to {name} on; give a longer "
+                "text, or a file of its own for validation (--val FILE)"
+            )
+    hashes = list(dict.fromkeys(part.sha256 for part in (train, validation, test) if part))
+    licences = list(dict.fromkeys(source.licence for source in opening.sources if source.licence))
+    return Corpus(
+        name=found[0].name + ("-and-more" if len(found) > 1 else ""),
+        train=train,
+        validation=validation,
+        test=test,
+        sha256=hashes[0]
+        if len(hashes) == 1
+        else hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+        sources=tuple(opening.sources),
+        licence=" and ".join(licences) or None,
+        word_form="whitespace" if all(item.word_form == "whitespace" for item in found) else "text",
+        warnings=tuple(opening.warnings),
+    )
+
+
+def _with_role(found: Found, role: str) -> list[RawText]:
+    return [file for file in found.files if file.role == role]
+
+
+__all__ = ["Corpus", "Source", "open_corpus", "open_text"]

@@ -1,0 +1,207 @@
+"""What a file is and how it is encoded: one pass over its bytes.
+
+Text is taken as people have it. A byte-order mark decides; then UTF-8, where the bytes are valid
+UTF-8; the rest is for charset-normalizer, whose ties go to Windows-1252, the encoding that most
+old Western text is in (and a superset of Latin-1's printable characters).
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from charset_normalizer import from_bytes
+
+from textwright.corpora.gutenberg import WINDOW
+
+BLOCK = 1 << 22
+_SAMPLE = WINDOW
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
+_MAGIC = {
+    b"%PDF": "a PDF; save it as text, EPUB or DOCX",
+    b"PK\x03\x04": "a ZIP archive; unpack it",
+    b"\x1f\x8b": "compressed; unpack it, or end its name in .gz",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"{\\rtf": "RTF; save it as text, DOCX or HTML",
+    b"\xd0\xcf\x11\xe0": "an old Word document; save it as DOCX",
+}
+_BOMS = [  # the longer first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one pass over a file tells: either an `encoding`, or the `problem` with it."""
+
+    sha256: str
+    size: int
+    """In bytes."""
+    head: bytes
+    """The first 64 KB."""
+    encoding: str
+    problem: str = ""
+    """Why it holds no usable text, to follow "it is"; empty where it does."""
+    clean: bool = False
+    """It is ASCII with LF line ends and no trace of Project Gutenberg: prepared as it is."""
+    replaced: int = 0
+    """Places that are no text in the encoding and become U+FFFD."""
+
+
+class _Utf8:
+    """Whether bytes are UTF-8, or would be but for a few damaged places."""
+
+    def __init__(self) -> None:
+        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.valid = True
+        self.good = 0
+        self.bad = 0
+
+    def feed(self, block: bytes, final: bool = False) -> None:
+        if self.valid:
+            try:
+                self.decoder.decode(block, final)
+                return
+            except UnicodeDecodeError:
+                self.valid = False
+                self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = self.decoder.decode(block, final)
+        marks = text.count("\ufffd")
+        self.bad += max(0, marks - block.count(b"\xef\xbf\xbd"))
+        self.good += len(text) - marks - len(text.encode("ascii", "ignore"))
+
+    def nearly(self) -> bool:
+        """A handful of damaged places in a text that is otherwise full of valid sequences."""
+        return self.valid or self.good > 20 * self.bad
+
+
+class _Survey:
+    """What one pass over a file's bytes gathers."""
+
+    def __init__(self, open_file: Callable[[], BinaryIO]) -> None:
+        digest = hashlib.sha256()
+        self.size = 0
+        self.head = b""
+        self.sample = bytearray()
+        self.holds_nul = False
+        self.tail = b""
+        self.blank = True
+        self.ascii = True
+        self.holds_cr = False
+        self.utf8 = _Utf8()
+        with open_file() as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+                self.size += len(block)
+                self.head = self.head or block[:_SAMPLE]
+                self.blank = self.blank and not block.strip()
+                self.tail = (self.tail + block[-WINDOW:])[-WINDOW:]
+                self.holds_nul = self.holds_nul or b"\0" in block
+                self.holds_cr = self.holds_cr or b"\r" in block
+                self.ascii = self.ascii and block.isascii()
+                if not self.ascii and not self.holds_nul:
+                    self.utf8.feed(block)
+                    if not self.utf8.valid and len(self.sample) < _SAMPLE:
+                        self.sample += _telling_lines(block, _SAMPLE - len(self.sample))
+        self.utf8.feed(b"", final=True)
+        self.sha256 = digest.hexdigest()
+
+    def clean(self) -> bool:
+        """Whether preparing would change nothing."""
+        ends = (self.head + self.tail).lower()
+        return self.ascii and not self.holds_cr and b"gutenberg" not in ends
+
+
+def inspect(open_file: Callable[[], BinaryIO]) -> Inspection:
+    """Read a file once (a second time where it isn't UTF-8) and say what it is. Bounded memory."""
+    survey = _Survey(open_file)
+    encoding, problem = _verdict(survey)
+    replaced = 0
+    if encoding in ("utf-8", "utf-8-sig"):
+        replaced = survey.utf8.bad
+    elif encoding:
+        replaced = _count_replaced(open_file, encoding)
+    clean = encoding == "utf-8" and survey.clean()
+    return Inspection(survey.sha256, survey.size, survey.head, encoding, problem, clean, replaced)
+
+
+def _verdict(survey: _Survey) -> tuple[str, str]:
+    """(encoding, problem), one of them empty."""
+    head = survey.head
+    if survey.blank or head in (mark for mark, _ in _BOMS):
+        return "", "empty"
+    problem = next((what for start, what in _MAGIC.items() if head.startswith(start)), "")
+    if problem:
+        return "", problem
+    encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
+    if encoding:
+        pass
+    elif survey.holds_nul:
+        encoding = _wide_encoding(head)
+        problem = "binary (it holds NUL bytes)"
+    elif len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 100:
+        problem = "binary (it holds control characters)"
+    elif survey.utf8.nearly():
+        encoding = "utf-8"
+    else:
+        encoding = _detected(bytes(survey.sample) or head)
+        problem = "binary, or text in no encoding that can be recognised"
+    return encoding, "" if encoding else problem
+
+
+def _telling_lines(block: bytes, wanted: int) -> bytes:
+    """Up to `wanted` bytes of the lines that hold more than ASCII: the rest tells no encodings."""
+    lines = bytearray()
+    for line in block.splitlines(keepends=True):
+        if not line.isascii():
+            lines += line[:4096]
+            if len(lines) >= wanted:
+                break
+    return bytes(lines)
+
+
+def _wide_encoding(head: bytes) -> str:
+    """UTF-16 or UTF-32 without a byte-order mark, where that reads as text; else empty."""
+    head = head[: len(head) // 4 * 4]
+    best = from_bytes(head).best()
+    candidates = [best.encoding] if best else []
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    candidates.append("utf_16_le" if odd > even else "utf_16_be")
+    for encoding in candidates:
+        if not encoding.startswith(("utf_16", "utf_32")):
+            continue
+        text = head.decode(encoding, "replace")
+        if "\0" in text or "\ufffd" in text[:-1]:
+            continue
+        readable = sum(character.isprintable() or character in "\t\n\r\f" for character in text)
+        # A short text may be all Latin letters; noise that is also valid UTF-16 never is mostly so.
+        if readable >= 0.98 * len(text) and (odd or even) * 8 >= len(text):
+            return encoding
+    return ""
+
+
+def _detected(sample: bytes) -> str:
+    best = from_bytes(sample).best()
+    if best is None:
+        return ""
+    if "cp1252" in best.could_be_from_charset or best.encoding in ("latin_1", "ascii"):
+        return "cp1252"
+    return best.encoding
+
+
+def _count_replaced(open_file: Callable[[], BinaryIO], encoding: str) -> int:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    count = 0
+    with open_file() as file:
+        while block := file.read(BLOCK):
+            count += decoder.decode(block).count("\ufffd")
+    return count + decoder.decode(b"", final=True).count("\ufffd")

@@ -1,0 +1,137 @@
+"""A stretch of prepared text, read in pieces that may be tokenized one by one."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from textwright.errors import TextwrightError
+
+CHUNK = 1 << 22
+"""Bytes read at once."""
+
+# White_Space of Unicode, what \s means to the tokenizers library; str.isspace() has four more.
+WHITESPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_JOINER = "\u200d"
+_VIRAMA = 9  # canonical combining class
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """Bytes `start` to `end` of a prepared text file: UTF-8, NFC, LF line ends, no BOM.
+
+    `sha256` is that of the whole file; it is empty where nobody knows it. `stamp` is the size and
+    time of change (ns) of a file that is not ours, which must not change while it is used.
+    """
+
+    path: Path
+    start: int
+    end: int
+    characters: int
+    sha256: str = ""
+    stamp: tuple[int, int] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Length in bytes."""
+        return self.end - self.start
+
+    def read(self) -> str:
+        """The whole text; for parts that are known to be small."""
+        return "".join(self.chunks())
+
+    def chunks(self, size: int = CHUNK) -> Iterator[str]:
+        """The text in pieces of about `size` bytes.
+
+        A piece ends before white space where there is some, so that tokenizing piece by piece
+        gives the tokens of the whole; else between two characters that no combining sequence
+        joins. Where neither is found in twice the size, it ends where it ends.
+
+        Raises:
+            TextwrightError: the file is gone, can't be read, or is damaged.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        held = ""
+        try:
+            for block in _blocks(self, size):
+                text = held + decoder.decode(block)
+                cut = boundary(text)
+                if not cut and len(text) > 2 * size:
+                    cut = len(text)
+                if cut:
+                    yield text[:cut]
+                held = text[cut:]
+            held += decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise TextwrightError(
+                f"{self.path} is damaged ({error.reason}); delete it and try again"
+            ) from error
+        if held:
+            yield held
+
+    def content_key(self) -> str:
+        """A hash that is the same for the same text."""
+        if self.sha256:
+            return f"{self.sha256}:{self.start}:{self.end}"
+        digest = hashlib.sha256()
+        for block in _blocks(self, CHUNK):
+            digest.update(block)
+        return f"{digest.hexdigest()}:0:{self.bytes}"
+
+
+def _blocks(part: TextPart, size: int) -> Iterator[bytes]:
+    """The bytes of a part in pieces of at most `size`, cut anywhere.
+
+    Read rather than mapped, so that a text larger than the memory does not count as ours.
+    """
+    left = part.bytes
+    try:
+        with part.path.open("rb", buffering=0) as file:
+            file.seek(part.start)
+            while left > 0 and (block := file.read(min(size, left))):
+                left -= len(block)
+                yield block
+            status = os.fstat(file.fileno())
+    except OSError as error:
+        raise TextwrightError(f"{part.path} can't be read ({error.strerror}); try again") from error
+    if left or part.stamp not in (None, (status.st_size, status.st_mtime_ns)):
+        raise TextwrightError(f"{part.path} changed while it was in use; start again")
+
+
+def boundary(text: str) -> int:
+    """The last place inside `text` where cutting is safe for every tokenizer; 0 if none is."""
+    space = max(text.rfind(" "), text.rfind("\n"))
+    if space > 0 and (cut := len(text[:space].rstrip(WHITESPACE))):
+        return cut
+    for cut in range(len(text) - 1, max(0, len(text) - 256), -1):
+        if _may_cut(text[cut - 1], text[cut]):
+            return cut
+    return 0
+
+
+def _may_cut(before: str, after: str) -> bool:
+    """Whether no combining or emoji sequence joins two characters.
+
+    A stricter and simpler rule than the grapheme clusters of Unicode Annex 29: it refuses some
+    places that would be safe (around flags, Hangul letters), never the other way.
+    """
+    if before == _JOINER or unicodedata.combining(before) == _VIRAMA:
+        return False
+    if before == "\r" and after == "\n":
+        return False
+    point = ord(after)
+    joins = (
+        0x1160 <= point <= 0x11FF  # Hangul vowels and final consonants
+        or 0x1F1E6 <= point <= 0x1F1FF  # flags are pairs of these
+        or 0x1F3FB <= point <= 0x1F3FF  # skin tones
+        or point in (0xFF9E, 0xFF9F)  # halfwidth voiced marks
+    )
+    return not joins and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")
