@@ -1,0 +1,12 @@
+"""Text to token ids and back: characters, words, byte pairs.
+
+Whatever the kind, a tokenizer is a `tokenizer.json` of the `tokenizers` library, and gives the
+ids which that library gives. `train_tokenizer` makes one from a text; `Tokenizer.save` and
+`Tokenizer.load` put it into a run folder and read it from there.
+"""
+
+from textwright.tokenizers.streaming import TextStream
+from textwright.tokenizers.tokenizer import Kind, Tokenizer
+from textwright.tokenizers.training import WordForm, train_tokenizer
+
+__all__ = ["Kind", "TextStream", "Tokenizer", "WordForm", "train_tokenizer"]

@@ -1,0 +1,172 @@
+"""`char`: one token a character, a BPE without merges in the file, a table lookup in practice."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import decoders, models, normalizers
+
+_CODE_POINTS = 0x110000
+_LATIN = 256
+
+_LARGEST = 255
+"""The largest value of a byte: marks unknown characters in a table of bytes."""
+
+_UNSEEN = -(1 << 31)
+_BY_LIBRARY = _UNSEEN + 1
+"""Entries of a table of code points: not looked up yet; not to be done by table."""
+
+_COMPOSING_LETTERS = (
+    range(0x1100, 0x1200),  # Hangul Jamo
+    range(0xA960, 0xA980),  # Hangul Jamo Extended-A
+    range(0xD7B0, 0xD800),  # Hangul Jamo Extended-B
+    range(0x16D40, 0x16D80),  # Kirat Rai
+)
+"""Letters that compose with one another. Everywhere else, a character that composes with the one
+before it is a mark (general category M)."""
+
+
+def build(characters: Iterable[str], *, lowercase: bool) -> tokenizers.Tokenizer:
+    """The library's tokenizer for `characters`, numbered in order of code point."""
+    vocabulary = {character: i for i, character in enumerate(sorted(characters))}
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.normalizer = normalizer(lowercase)
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def normalizer(lowercase: bool) -> normalizers.Normalizer:
+    """NFC, after lower-casing where asked; the other way round would not always end in NFC."""
+    if lowercase:
+        return normalizers.Sequence([normalizers.Lowercase(), normalizers.NFC()])
+    return normalizers.NFC()
+
+
+def distinct(texts: Iterable[str], *, lowercase: bool) -> set[str]:
+    """The characters of `texts` as they are after normalisation."""
+    normalized = NormalizedCodes(normalizer(lowercase))
+    latin: set[int] = set()
+    others = np.zeros(_CODE_POINTS, np.bool_)
+    for text in texts:
+        codes = normalized(text)
+        if isinstance(codes, bytes):
+            latin |= set(codes.translate(None, bytes(latin)))
+        else:
+            others[codes] = True
+    return {chr(code) for code in latin.union(np.flatnonzero(others).tolist())}
+
+
+class NormalizedCodes:
+    """The code points of normalised text, fast; the same as the library's normaliser gives.
+
+    Lower-casing works a character at a time, and so does NFC but for marks and the few letters
+    that compose. So a table does nearly all text, and the library is asked about the composing
+    characters with those before them. The table is filled from the library as characters are met,
+    for its Unicode version and Python's may differ.
+    """
+
+    def __init__(self, normalizer: normalizers.Normalizer) -> None:
+        """Normalise as `normalizer` does, which is NFC, maybe after lower-casing."""
+        self._normalizer = normalizer
+        # All of Latin-1 is NFC, and lower case of Latin-1 is Latin-1
+        self._latin = normalizer.normalize_str(bytes(range(_LATIN)).decode("latin-1")).encode(
+            "latin-1"
+        )
+        self._table: npt.NDArray[np.int32] | None = None
+
+    def __call__(self, text: str) -> bytes | npt.NDArray[np.uint32]:
+        """Code points of `text`: Latin-1 bytes where it has no others, else shape (characters,)."""
+        try:
+            return text.encode("latin-1").translate(self._latin)
+        except UnicodeEncodeError:
+            return self._mapped(code_points(text), text)
+
+    def _mapped(self, codes: npt.NDArray[np.uint32], text: str) -> npt.NDArray[np.uint32]:
+        if self._table is None:
+            self._table = np.full(_CODE_POINTS, _UNSEEN, np.int32)
+        mapped = self._table[codes]
+        if mapped.min() == _UNSEEN:
+            for code in set(codes[mapped == _UNSEEN].tolist()):
+                self._table[code] = self._entry(chr(code))
+            mapped = self._table[codes]
+        if mapped.min() >= 0:
+            return mapped.view(np.uint32)
+        if mapped.min() > _BY_LIBRARY:
+            composing = mapped < 0
+            mapped[composing] = ~mapped[composing]
+            composing[:-1] |= composing[1:]  # and the character that each run of them follows
+            one_by_one = mapped[composing].view(np.uint32)
+            if self._normalizer.normalize_str(_text(codes[composing])) == _text(one_by_one):
+                return mapped.view(np.uint32)
+        return code_points(self._normalizer.normalize_str(text))
+
+    def _entry(self, character: str) -> int:
+        """What the table holds: the code point after normalisation; its complement (`~`) where it
+        may compose with what comes before; `_BY_LIBRARY` where a table can't say."""
+        result = self._normalizer.normalize_str(character)
+        if unicodedata.category(character) == "Cn" or len(result) != 1:
+            return _BY_LIBRARY
+        composes = _composes(character) or _composes(result)
+        return ~ord(result) if composes else ord(result)
+
+
+class CharacterTable:
+    """Ids of characters by table lookup, the same as the library's BPE without merges gives.
+
+    What is not in the vocabulary is left out.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, int], normalizer: normalizers.Normalizer) -> None:
+        """Look up in `vocabulary`, whose every token is one character."""
+        self._normalized = NormalizedCodes(normalizer)
+        self._ids = np.full(_CODE_POINTS, -1, np.int32)
+        for character, token in vocabulary.items():
+            self._ids[ord(character)] = token
+        latin = self._ids[:_LATIN]
+        self._latin_known = np.flatnonzero(latin >= 0).astype(np.uint8).tobytes()
+        # The ids of Latin-1 fit a byte where the vocabulary is sorted, which ours are
+        fits = latin.max() < _LARGEST
+        self._latin_ids = latin.astype(np.uint8).tobytes() if fits else None
+
+    def encode(self, text: str) -> npt.NDArray[np.uint32]:
+        """The ids of `text`, shape (tokens,)."""
+        codes = self._normalized(text)
+        if isinstance(codes, bytes):
+            if self._latin_ids is not None:
+                data = codes.translate(self._latin_ids)
+                if _LARGEST in data:
+                    data = data.replace(bytes([_LARGEST]), b"")
+                return np.frombuffer(data, np.uint8).astype(np.uint32)
+            codes = np.frombuffer(codes, np.uint8).astype(np.uint32)
+        ids = self._ids[codes]
+        if ids.size and ids.min() < 0:
+            ids = ids[ids >= 0]
+        return ids.view(np.uint32)
+
+    def unknown(self, text: str) -> Counter[str]:
+        """The characters of `text` that `encode` leaves out, with how often they occur."""
+        codes = self._normalized(text)
+        if isinstance(codes, bytes):
+            return Counter(codes.translate(None, self._latin_known).decode("latin-1"))
+        return Counter(_text(codes[self._ids[codes] < 0]))
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The code points of `text`, shape (characters,)."""
+    return np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint32, copy=False)
+
+
+def _text(codes: npt.NDArray[np.uint32]) -> str:
+    return codes.astype("<u4", copy=False).tobytes().decode("utf-32-le")
+
+
+def _composes(character: str) -> bool:
+    code = ord(character)
+    return unicodedata.category(character).startswith("M") or any(
+        code in letters for letters in _COMPOSING_LETTERS
+    )

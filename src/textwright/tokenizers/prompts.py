@@ -1,0 +1,179 @@
+"""Reading what a person typed with a vocabulary that may not have all of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import tokenizers
+from tokenizers import pre_tokenizers
+
+from textwright.tokenizers.folding import nearest_form, plain
+
+_SHOWN = 8
+"""Things that a warning names, at most, of each sort."""
+
+_OPENING = "([{“‘„«"
+
+_BY_MARK = re.compile(r"['’](?:s|t|d|m|re|ve|ll)\b|\w+|[^\w\s]")
+_BY_APOSTROPHE = re.compile(r"\s*[^\s'’]+|\s*['’]|\s+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass
+class Prompt:
+    """The ids of a prompt, and what had to be done to get them; each thing once, in order."""
+
+    ids: list[int] = field(default_factory=list)
+    read_as: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, None] = field(default_factory=dict)
+    unknown: dict[str, None] = field(default_factory=dict)
+
+    def warning(self) -> str:
+        """One line that names everything not read as it was typed; empty where all was."""
+        forms = [f"{_quoted(typed)} as {_quoted(form)}" for typed, form in self.read_as.items()]
+        sorts = (
+            ("read as a known form", forms),
+            ("read as <unk>, never seen in training", list(map(_quoted, self.unknown))),
+            ("left out, never seen in training", list(map(_named, self.left_out))),
+        )
+        return "; ".join(f"{sort}: {_listed(things)}" for sort, things in sorts if things)
+
+
+class PromptReader:
+    """Reads prompts for one tokenizer."""
+
+    def __init__(self, backend: tokenizers.Tokenizer, kind: str, unk_id: int | None) -> None:
+        """Read for `backend`, of the kind `kind`, which gives `unk_id` for unknown words."""
+        self._backend = backend
+        self._kind = kind
+        self._unk_id = unk_id
+        self._white_space_splits = isinstance(backend.pre_tokenizer, pre_tokenizers.WhitespaceSplit)
+
+    def read(self, text: str) -> Prompt:
+        """The ids of `text`, with what the vocabulary has not read as its nearest known form."""
+        prompt = Prompt()
+        # Two surrogates that belong together are a character; line ends are LF in all corpora
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        prompt.left_out.update(dict.fromkeys(_SURROGATE.findall(text)))
+        text = _SURROGATE.sub("", text)
+        if self._kind == "char":
+            self._read_characters(text, prompt)
+        elif self._kind == "word":
+            self._read_words(text, prompt)
+        else:
+            prompt.ids = self._ids(text)
+        return prompt
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _known(self, token: str) -> bool:
+        return self._backend.token_to_id(token) is not None
+
+    def _read_characters(self, text: str, prompt: Prompt) -> None:
+        text = self._backend.normalizer.normalize_str(text)
+        read = []
+        for i, character in enumerate(text):
+            if self._known(character):
+                read.append(character)
+                continue
+            form = nearest_form(
+                character, self._known, opening=_opens_after(text[i - 1] if i else "")
+            )
+            if form is None:
+                prompt.left_out[character] = None
+            else:
+                prompt.read_as[character] = form
+                read.append(form)
+        prompt.ids = self._ids("".join(read))
+
+    def _read_words(self, text: str, prompt: Prompt) -> None:
+        backend = self._backend
+        text = backend.normalizer.normalize_str(text)
+        for token, (start, _) in backend.pre_tokenizer.pre_tokenize_str(text):
+            opening = token[0].isspace() or _opens_after(text[start - 1] if start else "")
+            self._read_word(token, prompt, opening=opening)
+
+    def _read_word(self, token: str, prompt: Prompt, *, opening: bool) -> None:
+        token_id = self._backend.token_to_id(token)
+        if token_id is not None:
+            prompt.ids.append(token_id)
+            return
+        core = token.strip() or token
+        parts = self._parts(token)
+        for forms, as_typed in self._variants(token, parts, opening):
+            ids = [token_id for form in forms for token_id in self._ids(form)]
+            if self._unk_id not in ids:
+                if not as_typed:
+                    form = "".join(forms)
+                    prompt.read_as[core] = form.strip() or form
+                prompt.ids += ids
+                return
+        if len(parts) > 1:
+            for part in parts:
+                self._read_word(part, prompt, opening=False)
+            return
+        assert self._unk_id is not None
+        prompt.unknown[core] = None
+        prompt.ids.append(self._unk_id)
+
+    def _variants(
+        self, token: str, parts: list[str], opening: bool
+    ) -> Iterator[tuple[list[str], bool]]:
+        """Forms of an unknown word, the nearest first, and whether each still is what was typed."""
+        core = token.strip() or token
+        space = token[: token.index(core[0])]
+        other = "" if space else " "
+        yield [other + core], True  # a word known only after a space, or only where a line starts
+        yield parts, True
+        if len(core) == 1:
+            form = nearest_form(core, self._known_anyhow, opening=opening)
+            if form is not None:
+                yield [space + form], False
+                yield [other + form], False
+        folded = plain(core.replace("’", "'"))
+        for cased in _cases((core, core.replace("'", "’"), folded)):
+            yield [space + cased], False
+            yield [other + cased], False
+
+    def _parts(self, token: str) -> list[str]:
+        """A word taken apart: "word," at its comma where white space alone splits; "Ann's" at its
+        apostrophe."""
+        pattern = _BY_MARK if self._white_space_splits else _BY_APOSTROPHE
+        return pattern.findall(token)
+
+    def _known_anyhow(self, token: str) -> bool:
+        return self._known(token) or self._known(f" {token}")
+
+
+def _opens_after(before: str) -> bool:
+    """Whether a quotation opens after the character `before`, or '', rather than closes."""
+    return not before or before.isspace() or before in _OPENING
+
+
+def _cases(forms: Iterable[str]) -> dict[str, None]:
+    """`forms`, then each in every case."""
+    found = dict.fromkeys(forms)
+    for form in list(found):
+        found.update(dict.fromkeys((form.lower(), form.capitalize(), form.upper())))
+    return found
+
+
+def _listed(things: list[str]) -> str:
+    more = len(things) - _SHOWN
+    return ", ".join(things[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")
+
+
+def _named(character: str) -> str:
+    code = f"U+{ord(character):04X}"
+    alone = character.isprintable() and not unicodedata.combining(character)
+    return f"{character!r} ({code})" if alone else code

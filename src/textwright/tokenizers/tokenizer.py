@@ -1,0 +1,242 @@
+"""The one class for all kinds of tokenizer, around a `tokenizer.json`."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from textwright import atomic
+from textwright.errors import RunError, TokenizerError
+from textwright.tokenizers import bytepairs, words
+from textwright.tokenizers.characters import CharacterTable
+from textwright.tokenizers.prompts import PromptReader
+from textwright.tokenizers.splitting import ChunkEncoder
+from textwright.tokenizers.streaming import TextStream
+
+if TYPE_CHECKING:
+    from textwright.runs import Run
+
+Kind: TypeAlias = Literal["char", "word", "bpe"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+_SPECIALS = ("pad", "bos", "eos", "unk")
+_NO_LIMIT = int(1e30)  # what transformers itself writes for "any length"
+
+
+class Tokenizer:
+    """Text to ids and back; immutable, and safe to share between threads.
+
+    Attributes:
+        kind: `char`, `word` or `bpe`.
+        backend: the `tokenizers` library's tokenizer, whose ids these are.
+        vocab_size: number of ids; they run from 0.
+        sha256: of the text of `tokenizer.json`.
+        pad_id, bos_id, eos_id, unk_id: ids of the special tokens, None where there is none.
+        suppressed: ids that generation never draws, for no text has them.
+    """
+
+    def __init__(self, file: str, kind: Kind | None = None) -> None:
+        """Read the text of a `tokenizer.json`.
+
+        Args:
+            file: its text.
+            kind: what it should be; None accepts each kind.
+
+        Raises:
+            TokenizerError: it is no tokenizer, of another kind, or of none of these kinds.
+        """
+        try:
+            data = json.loads(file)
+            self.backend = tokenizers.Tokenizer.from_str(file)
+        except Exception as error:  # the library raises bare `Exception`
+            raise TokenizerError(f"no tokenizer file: {_line(error)}") from error
+        vocabulary = self.backend.get_vocab()
+        found = _kind(data, vocabulary)
+        if found is None or found != (kind or found):
+            raise TokenizerError(
+                f"not a {kind or 'char, word or bpe'} tokenizer, but {found or 'another'}"
+            )
+        self.kind: Kind = found
+        self.vocab_size = len(vocabulary)
+        if sorted(vocabulary.values()) != list(range(self.vocab_size)):
+            raise TokenizerError("the ids of the vocabulary do not run from 0 without a gap")
+        self.sha256 = hashlib.sha256(file.encode()).hexdigest()
+        self._file = file
+        special = vocabulary.get if found == "word" else lambda token: None
+        self.pad_id: int | None = special(words.PAD)
+        self.bos_id: int | None = special(words.BOS)
+        self.eos_id: int | None = special(words.EOS)
+        self.unk_id: int | None = special(words.UNK)
+        undrawn = (self.pad_id, self.bos_id, self.unk_id)
+        self.suppressed = tuple(token for token in undrawn if token is not None)
+
+    # Text to ids
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`, as the `tokenizers` library gives them.
+
+        `char` leaves out characters that it does not know, `word` gives `unk_id` for words that it
+        does not know. No text becomes a special token. Lone surrogates, which are no text, are
+        left out.
+        """
+        ids: list[int] = self.backend.encode(_encodable(text), add_special_tokens=False).ids
+        return ids
+
+    def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
+        """The ids that `encode` gives, fast: for corpora. Shape (tokens,)."""
+        text = _encodable(text)
+        return self._table.encode(text) if self.kind == "char" else self._chunks.encode(text)
+
+    def unknown_characters(self, text: str) -> Counter[str]:
+        """The characters that `encode` leaves out of `text`, with how often they occur.
+
+        Cheap where there are none; only `char` leaves any out.
+        """
+        return self._table.unknown(_encodable(text)) if self.kind == "char" else Counter()
+
+    def encode_prompt(self, text: str, *, strict: bool = False) -> tuple[list[int], list[str]]:
+        """The ids of what a person typed, and at most one warning about it.
+
+        What the model never saw is read as the nearest form that it knows (curly quotes as
+        straight ones, é as e, another case); failing that, characters are left out, and words
+        become `unk_id`.
+
+        Args:
+            text: the prompt.
+            strict: raise instead of reading something else than what was typed.
+
+        Raises:
+            TokenizerError: `strict`, and `text` has what the model never saw.
+        """
+        prompt = self._prompts.read(text)
+        warning = prompt.warning()
+        if strict and warning:
+            raise TokenizerError(
+                f"the prompt has what this model never saw in training ({warning}); "
+                "change it, or generate without --strict"
+            )
+        return prompt.ids, [warning] if warning else []
+
+    # Ids to text
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; bytes that are no UTF-8 become U+FFFD."""
+        return str(self.backend.decode(list(ids), skip_special_tokens=False))
+
+    def stream(self) -> TextStream:
+        """A decoder to push ids into one by one."""
+        return TextStream(self._pieces)
+
+    def token_text(self, id: int) -> str:  # noqa: A002
+        """How one token shows to a person: its text, the name of a special one, `\\xe2` for a byte
+        that is a part of a character."""
+        token = self.backend.id_to_token(id)
+        if token is None:
+            raise TokenizerError(f"no token {id}; the vocabulary has {self.vocab_size}")
+        if id in (*self.suppressed, self.eos_id):
+            return str(token)
+        return self._pieces[id].decode("utf-8", errors="backslashreplace")
+
+    # The run folder
+
+    def save(self, run: Run) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers` reads them."""
+        atomic.write_text(run.tokenizer_file, self._file)
+        run.write_json(run.tokenizer_config_file, self.config())
+
+    def config(self) -> dict[str, Any]:
+        """What `tokenizer_config.json` holds."""
+        specials = {
+            f"{name}_token": self.backend.id_to_token(token)
+            for name in _SPECIALS
+            if (token := getattr(self, f"{name}_id")) is not None
+        }
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": _NO_LIMIT,
+            "clean_up_tokenization_spaces": False,
+            "split_special_tokens": True,  # "<eos>" in a text is text
+            **specials,
+            "textwright": {"kind": self.kind},
+        }
+
+    @classmethod
+    def load(cls, run: Run) -> Tokenizer:
+        """Read the tokenizer of `run`.
+
+        A folder without `tokenizer_config.json`, or with another project's, is read too: the kind
+        shows in `tokenizer.json`.
+
+        Raises:
+            RunError: a file is missing or damaged, or the two do not belong together.
+        """
+        run.read_json(run.tokenizer_file)  # names the run where the file is missing or damaged
+        kind = None
+        if run.tokenizer_config_file.exists():
+            own = run.read_json(run.tokenizer_config_file).get("textwright")
+            kind = own.get("kind") if isinstance(own, dict) else None
+        try:
+            return cls(run.tokenizer_file.read_text(encoding="utf-8"), cast("Kind | None", kind))
+        except TokenizerError as error:
+            raise RunError(
+                f"run {run.name!r}: tokenizer.json can't be used ({error}); "
+                "take the file from a copy of the run, or train again"
+            ) from error
+
+    # Made when first needed
+
+    @functools.cached_property
+    def _table(self) -> CharacterTable:
+        return CharacterTable(self.backend.get_vocab(), self.backend.normalizer)
+
+    @functools.cached_property
+    def _chunks(self) -> ChunkEncoder:
+        return ChunkEncoder(self.backend)
+
+    @functools.cached_property
+    def _prompts(self) -> PromptReader:
+        return PromptReader(self.backend, self.kind, self.unk_id)
+
+    @functools.cached_property
+    def _pieces(self) -> list[bytes]:
+        if self.kind == "bpe":
+            vocabulary = self.backend.get_vocab()
+            return [
+                bytepairs.token_bytes(token)
+                for token in sorted(vocabulary, key=vocabulary.__getitem__)
+            ]
+        return [self.decode([token]).encode() for token in range(self.vocab_size)]
+
+
+def _kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | None:
+    """What the contents of a `tokenizer.json` show."""
+    model, decoder = data["model"], data.get("decoder") or {}
+    if model["type"] == "WordLevel":
+        return "word" if words.UNK in vocabulary else None
+    if model["type"] == "BPE" and decoder.get("type") == "ByteLevel":
+        return "bpe"
+    if model["type"] == "BPE" and not model["merges"] and all(len(key) == 1 for key in vocabulary):
+        return "char" if data.get("normalizer") and not data.get("pre_tokenizer") else None
+    return None
+
+
+def _encodable(text: str) -> str:
+    """`text` without lone surrogates, which neither UTF-8 nor the library can hold."""
+    if not text.isascii():  # known without looking
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "ignore").decode()
+    return text
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,146 @@
+"""Making a tokenizer from a text, with memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeAlias
+
+import tokenizers
+
+from textwright.errors import TokenizerError
+from textwright.tokenizers import bytepairs, characters, words
+from textwright.tokenizers.splitting import pieces
+from textwright.tokenizers.tokenizer import KINDS, Kind, Tokenizer
+
+WordForm: TypeAlias = Literal["text", "whitespace"]
+Chunks: TypeAlias = Callable[[], Iterable[str]]
+
+MAX_WORDS = 10_000
+MAX_MERGED = 4_096
+"""Vocabulary sizes where none is asked for, at most."""
+
+_CHARACTERS_PER_TOKEN = 200
+"""A `bpe` token should occur often enough to be learned: a text of N characters gets N / 200."""
+
+_MAX_TYPES = 1 << 20
+"""The largest vocabulary that a model takes (`configs.MAX_VOCAB_SIZE`)."""
+
+_SAMPLES = {"word": 200_000_000, "bpe": 50_000_000}
+"""Characters that words and pairs are counted in, at most; from a longer text, pieces spread
+evenly over it. More would change the order of the rarest entries and little else."""
+
+_PIECE = 1 << 15
+"""Characters handed to the library at a time; it takes 256 such pieces at once."""
+
+
+def train_tokenizer(
+    kind: str,
+    part_chunks: Chunks,
+    *,
+    vocab_size: int | None = None,
+    lowercase: bool = False,
+    word_form: WordForm = "text",
+) -> Tokenizer:
+    """Make a tokenizer from a text.
+
+    Args:
+        kind: `char`, `word` or `bpe`.
+        part_chunks: gives the chunks of the text from the start, each time it is called; it is
+            called twice. Chunks should end before white space, as those of a corpus do.
+        vocab_size: number of token ids, the special ones included; None takes what suits the
+            text: all characters; at most 10,000 words (all, in the `whitespace` form); at most
+            4,096 byte pairs.
+        lowercase: lower-case all text, now and whenever the tokenizer reads.
+        word_form: for `word`; `whitespace` is that of the WikiText benchmarks.
+
+    Raises:
+        TokenizerError: the text is empty, or can't give a vocabulary of `vocab_size`.
+    """
+    if kind not in KINDS:
+        raise TokenizerError(f"no tokenizer {kind!r}; there are {', '.join(KINDS)}")
+    if kind == "char":
+        return _characters(part_chunks, vocab_size, lowercase)
+    total = sum(map(len, part_chunks()))
+    if not total:
+        raise TokenizerError("the text is empty: no tokenizer can be made from it")
+    sample = _spread(part_chunks(), min(1.0, _SAMPLES[kind] / total))
+    if kind == "word":
+        return _words(sample, vocab_size, lowercase, word_form)
+    return _byte_pairs(sample, total, vocab_size, lowercase)
+
+
+def _characters(part_chunks: Chunks, vocab_size: int | None, lowercase: bool) -> Tokenizer:
+    if vocab_size is not None:
+        raise TokenizerError(
+            "the vocabulary of a char tokenizer is the characters of the text, so its size can't "
+            "be set; leave the vocabulary size out, or take --tokenizer word or bpe"
+        )
+    found = characters.distinct(part_chunks(), lowercase=lowercase)
+    if len(found) < 2:
+        raise TokenizerError(
+            "the text is empty: no tokenizer can be made from it"
+            if not found
+            else f"the text holds no character but {found.pop()!r}: there is nothing to learn"
+        )
+    return _tokenizer(characters.build(found, lowercase=lowercase), "char")
+
+
+def _words(
+    sample: Iterator[str], vocab_size: int | None, lowercase: bool, form: WordForm
+) -> Tokenizer:
+    pipeline, specials, default = (
+        (words.text_pipeline, words.TEXT_SPECIALS, MAX_WORDS)
+        if form == "text"
+        else (words.whitespace_pipeline, words.WHITESPACE_SPECIALS, _MAX_TYPES)
+    )
+    smallest = len(specials) + 1
+    if vocab_size is not None and vocab_size < smallest:
+        raise TokenizerError(
+            f"a word vocabulary of {vocab_size:,} is too small: {', '.join(specials)} and one word "
+            f"make {smallest}"
+        )
+    counted = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
+    entries = [*specials, *(word for word in counted if word not in specials)]
+    if vocab_size is not None and vocab_size > len(entries):
+        raise _too_large(vocab_size, len(entries), "word")
+    size = vocab_size or min(default, len(entries))
+    vocabulary = {word: i for i, word in enumerate(entries[:size])}
+    return _tokenizer(pipeline(vocabulary, lowercase=lowercase), "word")
+
+
+def _byte_pairs(
+    sample: Iterator[str], total: int, vocab_size: int | None, lowercase: bool
+) -> Tokenizer:
+    if vocab_size is not None and not bytepairs.BYTES <= vocab_size <= _MAX_TYPES:
+        raise TokenizerError(
+            f"a bpe vocabulary of {vocab_size:,} is impossible: the bytes alone are "
+            f"{bytepairs.BYTES}, and {_MAX_TYPES:,} is the most"
+        )
+    size = vocab_size or min(MAX_MERGED, max(2 * bytepairs.BYTES, total // _CHARACTERS_PER_TOKEN))
+    backend = bytepairs.train(sample, vocab_size=size, lowercase=lowercase)
+    reached = backend.get_vocab_size()
+    if vocab_size is not None and reached < vocab_size:
+        raise _too_large(vocab_size, reached, "bpe")
+    return _tokenizer(backend, "bpe")
+
+
+def _spread(chunks: Iterable[str], share: float) -> Iterator[str]:
+    """Small pieces of `chunks`: all, or evenly spread ones that make up a `share` of them."""
+    owed = 0.0
+    for chunk in chunks:
+        for piece in pieces(chunk, _PIECE):
+            owed += len(piece) * share
+            if owed >= len(piece) * 0.999_999:  # rounding must not drop what is owed in full
+                owed -= len(piece)
+                yield piece
+
+
+def _too_large(asked: int, most: int, kind: str) -> TokenizerError:
+    return TokenizerError(
+        f"a {kind} vocabulary of {asked:,} is too large for this text, which gives {most:,} at "
+        f"most; ask for --vocab-size {most} or less, leave it out, or add more text"
+    )
+
+
+def _tokenizer(backend: tokenizers.Tokenizer, kind: Kind) -> Tokenizer:
+    return Tokenizer(backend.to_str(pretty=True), kind)
