@@ -17,7 +17,7 @@ from charset_normalizer import from_bytes
 
 from textwright.corpora.gutenberg import WINDOW
 
-BLOCK = 1 << 22
+BLOCK = 1 << 19
 _SAMPLE = WINDOW
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 _MAGIC = {

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from textwright.errors import TextwrightError
 
-CHUNK = 1 << 22
-"""Bytes read at once."""
+CHUNK = 1 << 19
+"""Bytes read at once. Small enough to stay in a processor's cache, and in memory that the C library
+keeps and reuses: with chunks of 4 MB, half of the time goes to fresh pages."""
 
 # White_Space of Unicode, what \s means to the tokenizers library; str.isspace() has four more.
 WHITESPACE = (

@@ -17,11 +17,15 @@ import numpy.typing as npt
 
 from textwright import atomic
 from textwright.corpora.cache import cache_folder, holds, key_of, read_record, write_record
-from textwright.corpora.text import TextPart
+from textwright.corpora.text import CHUNK, TextPart
 from textwright.errors import TextwrightError
 
 FORMAT = 1
 """Part of every key; raised when the same text and tokenizer would give another file."""
+
+
+_WORD_CHUNK = 1 << 22
+"""Bytes that a tokenizer of words or byte pairs gets at once, enough to keep its threads busy."""
 
 
 class Tokenizer(Protocol):
@@ -88,7 +92,7 @@ def prepare_tokens(part: TextPart, tokenizer: Tokenizer, cache: Path | None = No
     tokens = 0
     try:
         with atomic.replacing(path) as partial, partial.open("wb", buffering=0) as file:
-            for chunk in part.chunks():
+            for chunk in part.chunks(CHUNK if tokenizer.kind == "char" else _WORD_CHUNK):
                 ids = tokenizer.encode_array(chunk).astype(dtype)
                 file.write(ids.data)
                 tokens += len(ids)
