@@ -17,8 +17,6 @@ import typer
 
 from textwright.cli.tables import show_json, show_table
 
-CORPORA_VARIABLE = "TEXTWRIGHT_CORPORA"
-
 VOCABULARY = 65
 """The vocabulary for which sizes are counted: the characters of Tiny Shakespeare."""
 
@@ -193,17 +191,15 @@ def _nearest_existing(path: Path) -> Path:
 
 
 def _corpora() -> dict[str, Any]:
+    from textwright.corpora import BUILT_INS, cache_folder
+    from textwright.corpora.builtin import CORPORA_VARIABLE, whereabouts
+
     chosen = os.environ.get(CORPORA_VARIABLE)
-    folder = Path(chosen) if chosen else None
-    files = sorted(
-        (path for path in folder.rglob("*") if path.is_file()) if folder is not None else []
-    )
     return {
         "variable": CORPORA_VARIABLE,
         "path": chosen or None,
-        "exists": folder is not None and folder.is_dir(),
-        "files": len(files),
-        "bytes": sum(file.stat().st_size for file in files),
+        "exists": bool(chosen) and Path(chosen or "").is_dir(),
+        "built_ins": {name: whereabouts(text, cache_folder()) for name, text in BUILT_INS.items()},
     }
 
 
@@ -242,7 +238,7 @@ def _show(found: dict[str, Any]) -> None:
         state = f"{missing} missing: {extra['install']}" if missing else "installed"
         rows.append((f"extra {extra['name']}", state))
     rows += [(f"{folder['name']} folder", _folder_line(folder)) for folder in found["folders"]]
-    rows.append(("corpora", _corpora_line(found["corpora"])))
+    rows += _corpora_lines(found["corpora"])
     show_table(("", ""), rows)
     typer.echo()
     _show_sizes(found["sizes"])
@@ -263,14 +259,17 @@ def _folder_line(folder: dict[str, Any]) -> str:
     return f"{folder['path']} ({state}{made}; {origin})"
 
 
-def _corpora_line(corpora: dict[str, Any]) -> str:
-    from textwright.reporting import numbers
-
-    if corpora["path"] is None:
-        return f"${corpora['variable']} is not set; built-in corpora are downloaded"
-    if not corpora["exists"]:
-        return f"${corpora['variable']} is {corpora['path']}, which is no folder"
-    return f"{corpora['path']}: {corpora['files']} files, {numbers.size(corpora['bytes'])}"
+def _corpora_lines(corpora: dict[str, Any]) -> list[tuple[str, str]]:
+    path, variable = corpora["path"], f"${corpora['variable']}"
+    if path is None:
+        first = f"{variable} is not set"
+    else:
+        first = f"{path}" if corpora["exists"] else f"{variable} is {path}, which is no folder"
+    places: dict[str, list[str]] = {}
+    for name, place in corpora["built_ins"].items():
+        places.setdefault(place, []).append(name)
+    lines = [(f"  from {place}", ", ".join(names)) for place, names in places.items()]
+    return [("corpora folder", first), *lines]
 
 
 def _show_sizes(sizes: list[dict[str, Any]]) -> None:

@@ -52,7 +52,7 @@ def _fitting(
     """The table without as many of its `spare` columns as it takes to fit the terminal."""
     room = shutil.get_terminal_size().columns
     for name in spare:
-        if sum(_widths(columns, rows)) + 2 * len(columns) <= room:
+        if sum(_widths(columns, rows)) + 3 * len(columns) <= room:
             break
         kept = [index for index, column in enumerate(columns) if column != name]
         columns = [columns[index] for index in kept]

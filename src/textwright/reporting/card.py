@@ -15,7 +15,7 @@ from typing import Any
 
 from textwright import atomic
 from textwright.reporting import numbers
-from textwright.reporting.report import text_facts
+from textwright.reporting.facts import as_list, text_facts
 from textwright.reporting.reproduce import commands
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
@@ -59,16 +59,12 @@ def card_text(summary: RunSummary) -> str:
 def _without_folders(summary: RunSummary, text: str) -> str:
     """`text` with local files named only: a card is published, its author's folders are not."""
     corpus, data = summary.section("corpus"), summary.section("data")
-    places = [*_list(corpus.get("sources")), corpus.get("validation")]
-    places += [one.get("address") for one in _list(data.get("sources")) if isinstance(one, dict)]
+    places = [*as_list(corpus.get("sources")), corpus.get("validation")]
+    places += [one.get("address") for one in as_list(data.get("sources")) if isinstance(one, dict)]
     for place in sorted({str(place) for place in places if place}, key=len, reverse=True):
         if PurePosixPath(place).is_absolute() or PureWindowsPath(place).is_absolute():
             text = text.replace(place, PureWindowsPath(place).name)  # it knows both kinds of slash
     return text
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _front_matter(summary: RunSummary) -> str:
@@ -109,7 +105,7 @@ def _results(summary: RunSummary) -> list[Any]:
         ("validation", "perplexity", "Perplexity a token", summary.perplexity),
         ("test", "loss", "Loss (nats a token)", number(summary.section("result"), "test_loss")),
     )
-    corpus = summary.corpus or "unnamed text"
+    corpus = " ".join((summary.corpus or "unnamed text").split())
     return [
         EvalResult(
             task_type="text-generation", task_name="Text generation", dataset_type=corpus,
@@ -135,7 +131,7 @@ def _licence(licence: Any) -> tuple[str | None, str | None]:
 def _datasets(sources: Any) -> list[str]:
     """Sources that are data sets of the Hub."""
     found = []
-    for source in _list(sources):
+    for source in as_list(sources):
         address = str(source.get("address", "")) if isinstance(source, dict) else ""
         if re.fullmatch(r"hf:[\w.-]+/[\w.-]+", address):
             found.append(address.removeprefix("hf:"))

@@ -7,13 +7,13 @@ sample or a setting shows as the text it is. The same run gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from textwright import atomic
 from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
+from textwright.reporting.facts import as_list, facts
 from textwright.reporting.reproduce import commands
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
@@ -85,8 +85,8 @@ def report_html(summary: RunSummary) -> str:
         columns=[_COLUMNS[name][0] for name in _columns(summary)],
         records=_records(summary),
         commands=[{"note": note, "words": text.split(" ")} for note, text in commands(summary)],
-        facts=[(title, rows) for title, rows in _facts(summary) if rows],
-        warnings=_list(summary.section("data").get("warnings")),
+        facts=[(title, rows) for title, rows in facts(summary) if rows],
+        warnings=as_list(summary.section("data").get("warnings")),
         footer=_footer(summary),
     )
     return page.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair isn't text
@@ -231,89 +231,6 @@ def _records(summary: RunSummary) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(summary: RunSummary) -> list[tuple[str, list[tuple[str, str]]]]:
-    settings = summary.settings()
-    groups = [
-        (title, [
-            (name.removeprefix(f"{section}."), _shown(value))
-            for name, value in settings.items()
-            if name.startswith(f"{section}.")
-        ])
-        for section, title in (
-            ("model", "Model"), ("tokenizer", "Tokenizer"), ("corpus", "Corpus"),
-            ("training", "Training"), ("sampling", "Sampling"),
-        )
-    ]  # fmt: skip
-    if summary.parameters:
-        groups[0][1].insert(0, ("parameters", numbers.whole(summary.parameters)))
-    # The longest last: two columns come out about equal.
-    return [("Text", text_facts(summary)), *groups[:3], ("Machine", _machine(summary)), *groups[3:]]
-
-
-def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
-    """What is known of the text: name, licence, split, sha256, each source."""
-    data = summary.section("data")
-    fraction = summary.section("corpus").get("validation_fraction")
-    own = summary.section("corpus").get("validation")
-    split = str(own) if own else f"the last {fraction:.0%}" if number(
-        summary.section("corpus"), "validation_fraction") is not None else None  # fmt: skip
-    rows = [
-        ("name", data.get("name")),
-        ("licence", data.get("licence")),
-        ("sha256", data.get("sha256")),
-        ("validation", split),
-        ("training characters", _count(data, "train_characters")),
-        ("validation characters", _count(data, "validation_characters")),
-        ("training tokens", _count(data, "train_tokens")),
-        ("validation tokens", _count(data, "validation_tokens")),
-        ("vocabulary", _count(data, "vocab_size")),
-        ("evaluation", summary.section("plan").get("protocol")),
-    ]
-    for source in _list(data.get("sources")):
-        if isinstance(source, dict):
-            known = (
-                source.get("address"),
-                numbers.size(size) if (size := number(source, "bytes")) is not None else None,
-                source.get("encoding"),
-                source.get("licence"),
-                f"sha256 {source['sha256']}" if source.get("sha256") else None,
-            )
-            rows.append(("source", ", ".join(str(part) for part in known if part)))
-    return [(label, str(value)) for label, value in rows if value]
-
-
-def _machine(summary: RunSummary) -> list[tuple[str, str]]:
-    run = summary.section("run")
-    left_out = ("name", "command")
-    rows = [(key, _shown(value)) for key, value in run.items() if key not in left_out]
-    memory = number(summary.section("plan"), "memory_bytes")
-    if memory is not None:
-        rows.append(("memory planned", numbers.size(memory)))
-    return rows
-
-
 def _footer(summary: RunSummary) -> str:
     version = summary.section("run").get("textwright")
     return f"Written by textwright{f' {version}' if version else ''} from {summary.name}."
-
-
-def _count(table: Mapping[str, Any], name: str) -> str | None:
-    value = number(table, name)
-    return None if value is None else numbers.whole(value)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _shown(value: Any) -> str:
-    """A setting as a person reads it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value in ("", []):
-        return numbers.NONE
-    if isinstance(value, list):
-        return ", ".join(_shown(item) for item in value)
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return numbers.whole(value)
-    return str(value)
