@@ -36,3 +36,7 @@ class DownloadError(TextwrightError):
 
 class TrainingError(TextwrightError):
     """Training can't go on: a loss that isn't finite, a disk that is full."""
+
+
+class DivergedError(TrainingError):
+    """The loss is not a finite number any more."""

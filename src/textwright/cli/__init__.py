@@ -3,7 +3,3 @@
 Exit codes: 0; 1 for what went wrong while running; 2 for a wrong request; 130 or 143 where Ctrl-C
 or SIGTERM ended it. Results go to standard output, everything else to standard error.
 """
-
-from textwright.cli.app import main
-
-__all__ = ["main"]

@@ -55,10 +55,21 @@ class TokenFile:
     """Little-endian uint16, or uint32 where the vocabulary has more than 65,536 types."""
     tokens: int
     characters: int
-    """Of the text; with `bytes`, what losses a character and a byte are counted by."""
+    """Of the text, also those left out."""
     bytes: int
     unknown: dict[str, int]
     """Characters that the tokenizer does not have and left out, with how often."""
+
+    @property
+    def read_characters(self) -> int:
+        """Characters that the tokens stand for: what a loss a character is counted by."""
+        return self.characters - sum(self.unknown.values())
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes that the tokens stand for: what a loss a byte is counted by."""
+        left_out = sum(len(char.encode()) * count for char, count in self.unknown.items())
+        return self.bytes - left_out
 
     def array(self) -> npt.NDArray[np.unsignedinteger[Any]]:
         """The ids (tokens,), mapped read-only."""

@@ -60,8 +60,8 @@ class Result:
     """How a training ended."""
 
     status: str
-    """`finished`, `stopped early` or `interrupted`."""
-    step: int
+    """`finished`, `stopped early`, `interrupted` or `diverged`."""
+    steps: int
     seconds: float
     best_step: int
     val_loss: float | None

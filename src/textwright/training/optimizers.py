@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from textwright.configs import TrainingSettings
-from textwright.errors import TrainingError
+from textwright.errors import DivergedError
 from textwright.models import LanguageModel
 
 
@@ -98,9 +98,9 @@ def learning_rate_factor(step: int, settings: TrainingSettings, steps: int) -> f
 
 
 def check_finite(loss: float, step: int) -> None:
-    """Raise a `TrainingError` with advice where the loss is not a number any more."""
+    """Raise a `DivergedError` with advice where the loss is not a number any more."""
     if not math.isfinite(loss):
-        raise TrainingError(
+        raise DivergedError(
             f"the loss is not finite at step {step}: training has diverged; halve the learning "
             "rates (--set training.learning_rate=…, training.matrix_learning_rate=…), and go on "
             "from the last checkpoint under a new name"

@@ -83,7 +83,7 @@ def preset(family: str, size: str) -> Preset:
 
 
 def model_settings(
-    family: str, size: str, vocab_size: int, settings: dict[str, Any] | None = None
+    family: str, size: str | None, vocab_size: int, settings: dict[str, Any] | None = None
 ) -> ModelConfig:
     """The model config of a size for a vocabulary, with the user's own `settings` on top.
 

@@ -105,11 +105,9 @@ def request(
     values.pop("model.family", None)
     config_class(family)  # names an unknown family
     _check_names(family, values)
-    if size is None and family not in SIZES:
-        raise RequestError(f"model {family!r} has no sizes; give its model.* settings with --set")
     if size is not None:
         preset(family, size)
-    elif _describes_model(family, values):
+    elif family in SIZES and _describes_model(family, values):
         size = next(iter(SIZES[family]))  # the recipe; every width is set already
     if not any(name in values for name in _BUDGETS):
         values["training.minutes"] = DEFAULT_MINUTES
@@ -197,7 +195,7 @@ def _check_names(family: str, values: Mapping[str, Any]) -> None:
     known += [f"model.{name}" for name in config_class(family).model_fields]
     elsewhere = {
         f"model.{name}": candidate.families[0]
-        for candidate in CONFIG_CLASSES
+        for candidate in reversed(CONFIG_CLASSES)
         for name in candidate.model_fields
     }
     for name in values:

@@ -33,6 +33,7 @@ class Score:
     tokens: int
     """Predictions: every token of the text but the first."""
     characters: int
+    """That the tokens stand for."""
     bytes: int
     unknown_characters: int
     """Characters that the model never saw; left out."""
@@ -65,12 +66,12 @@ def score(
     return Score(
         model_name=run.name,
         loss=result.loss,
-        bits_per_char=result.bits_per(tokens.characters),
-        bits_per_byte=result.bits_per(tokens.bytes),
+        bits_per_char=result.bits_per(tokens.read_characters),
+        bits_per_byte=result.bits_per(tokens.read_bytes),
         perplexity=result.perplexity,
         tokens=result.tokens,
-        characters=tokens.characters,
-        bytes=tokens.bytes,
+        characters=tokens.read_characters,
+        bytes=tokens.read_bytes,
         unknown_characters=sum(tokens.unknown.values()),
         protocol=result.protocol,
     )

@@ -28,7 +28,7 @@ import textwright
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
 from textwright.corpora import Corpus, TokenFile, open_corpus, prepare_tokens
-from textwright.errors import RequestError, RunError
+from textwright.errors import DivergedError, RequestError, RunError
 from textwright.generation import write_generation_config
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
@@ -60,7 +60,7 @@ class Prepared:
 
     @property
     def data(self) -> Data:
-        return Data(self.train.array(), self.validation.array(), self.validation.characters)
+        return Data(self.train.array(), self.validation.array(), self.validation.read_characters)
 
 
 def train(
@@ -190,8 +190,8 @@ def _plan(
     use_threads(training.threads)
     vocab_size = prepared.tokenizer.vocab_size
     timed = training.steps is None and training.epochs is None
-    sizes = [asked.size] if asked.size else list(SIZES[asked.family])
-    if not timed and not asked.size:
+    sizes = [asked.size] if asked.size else [*SIZES.get(asked.family, [None])]
+    if not timed:
         sizes = sizes[:1]  # nothing says how long it may take: the one that is soon done
     candidates = [
         Candidate(
@@ -241,8 +241,12 @@ def _train(
     trainer = Trainer(
         run, config, settings.training, plan, prepared.data, prepared.tokenizer, observers
     )
-    result = trainer.train()
-    _write_result(run, result, prepared)
+    try:
+        result = trainer.train()
+    except DivergedError:
+        _write_result(run, trainer.result("diverged"))
+        raise
+    _write_result(run, result)
     for observer in observers:
         observer.finished(run, result)
     return run
@@ -283,7 +287,7 @@ def _write_start(
                 "train_tokens": prepared.train.tokens,
                 "validation_tokens": prepared.validation.tokens,
                 "train_characters": corpus.train.characters,
-                "validation_characters": prepared.validation.characters,
+                "validation_characters": corpus.validation.characters,
                 "vocab_size": prepared.tokenizer.vocab_size,
                 "sources": [asdict(source) for source in corpus.sources],
                 "warnings": list(corpus.warnings),
@@ -295,10 +299,8 @@ def _write_start(
     run.write_json(run.config_file, config.to_json())
 
 
-def _write_result(run: Run, result: Result, prepared: Prepared) -> None:
-    settings = run.settings()
-    settings["result"] = {"best_step": result.best_step, **asdict(result), "steps": result.step}
-    run.write_settings(settings)
+def _write_result(run: Run, result: Result) -> None:
+    run.write_settings({**run.settings(), "result": asdict(result)})
     write_card(run)
     write_report(run)
 
@@ -331,7 +333,7 @@ def _resume(run: Run, sources: Sequence[str], asked: Request, observers: Sequenc
         if result.get("status") in ("finished", "stopped early") and run.has_model():
             done = Result(
                 status=result["status"],
-                step=result["step"],
+                steps=result["steps"],
                 seconds=result["seconds"],
                 best_step=result["best_step"],
                 val_loss=result.get("val_loss"),

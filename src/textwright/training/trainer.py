@@ -96,7 +96,9 @@ class Trainer:
                 if due or self._is_over() or asked_to_stop.is_set():
                     self._save()
                 self._report_progress()
-        return self._finish()
+        if self.numbers.step >= self.plan.steps:
+            return self.result("finished")
+        return self.result("stopped early" if self._out_of_patience() else "interrupted")
 
     def _is_over(self) -> bool:
         return self.numbers.step >= self.plan.steps or self._out_of_patience()
@@ -206,18 +208,14 @@ class Trainer:
         for observer in self.observers:
             observer.progressed(progress)
 
-    def _finish(self) -> Result:
+    def result(self, status: str) -> Result:
+        """Where training stands, as the end of it."""
         numbers = self.numbers
-        status = "interrupted"
-        if numbers.step >= self.plan.steps:
-            status = "finished"
-        elif self._out_of_patience():
-            status = "stopped early"
         metrics = self.run.metrics()
         best = next((m for m in metrics if m["step"] == numbers.best_step), {})
         return Result(
             status=status,
-            step=numbers.step,
+            steps=numbers.step,
             seconds=numbers.seconds,
             best_step=numbers.best_step,
             val_loss=numbers.best_loss,

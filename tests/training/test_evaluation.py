@@ -1,0 +1,98 @@
+"""The loss over a whole text, against a plain walk through it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from textwright.configs import GPTConfig, RecurrentConfig
+from textwright.errors import CorpusError, RequestError
+from textwright.models import LanguageModel, build
+from textwright.training.evaluation import evaluate
+
+TOKENS = np.random.default_rng(0).integers(0, 13, 3000).astype(np.uint16)
+
+
+def _gpt() -> LanguageModel:
+    model = build(GPTConfig(vocab_size=13, block_size=16, num_layers=1, hidden_size=32, num_heads=1))
+    torch.nn.init.normal_(model.lm_head.weight, std=0.5)  # type: ignore[union-attr, arg-type]
+    return model
+
+
+def _lstm() -> LanguageModel:
+    config = RecurrentConfig(
+        vocab_size=13, block_size=16, num_layers=1, hidden_size=16, embedding_size=8
+    )
+    model = build(config)
+    torch.nn.init.normal_(model.output.weight)  # type: ignore[union-attr, arg-type]
+    return model
+
+
+def _losses(model: LanguageModel, tokens: np.ndarray) -> list[float]:
+    """Of each prediction, reading `tokens` in one piece."""
+    row = torch.from_numpy(tokens.astype(np.int64))[None]
+    with torch.no_grad():
+        logits, _ = model(row[:, :-1])
+    return F.cross_entropy(logits[0], row[0, 1:], reduction="none").tolist()
+
+
+@pytest.mark.parametrize("count", [2, 10, 17, 18, 33, 500])
+def test_windows_that_do_not_overlap_count_every_token_once(count: int) -> None:
+    model, tokens = _gpt(), TOKENS[:count]
+    expected = []
+    for start in range(0, count - 1, 16):
+        expected += _losses(model, tokens[start : start + 17])
+    assert len(expected) == count - 1
+    result = evaluate(model, tokens)
+    assert result.tokens == count - 1
+    assert result.loss == pytest.approx(np.mean(expected), abs=1e-6)
+    assert result.protocol == "windows of 16 tokens"
+
+
+@pytest.mark.parametrize("stride", [1, 5, 16])
+def test_a_stride_gives_every_prediction_more_context(stride: int) -> None:
+    model, count = _gpt(), 100
+    expected = _losses(model, TOKENS[:17])
+    end = 16
+    while end < count - 1:
+        new = min(end + stride, count - 1)
+        expected += _losses(model, TOKENS[new - 16 : new + 1])[-(new - end) :]
+        end = new
+    assert len(expected) == count - 1
+    result = evaluate(model, TOKENS[:count], stride=stride)
+    assert result.tokens == count - 1
+    assert result.loss == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 40, 1024, 3000])
+def test_a_recurrent_model_carries_its_state_through_the_text(count: int) -> None:
+    model = _lstm()
+    result = evaluate(model, TOKENS[:count])
+    assert result.tokens == count - 1
+    # Streams that warm up on 256 tokens know nearly all that one pass from the start knows.
+    one_pass = np.mean(_losses(model, TOKENS[:count]))
+    assert result.loss == pytest.approx(one_pass, abs=1e-6 if count < 2048 else 1e-4)
+    assert "state carried" in result.protocol
+
+
+def test_a_limit_reads_a_part_and_says_so() -> None:
+    result = evaluate(_gpt(), TOKENS, limit=160)
+    assert result.tokens == 160
+    assert "10 of them spread evenly" in result.protocol
+    assert evaluate(_gpt(), TOKENS, limit=10_000).tokens == 2999
+
+
+def test_measures_and_errors() -> None:
+    result = evaluate(_gpt(), TOKENS[:101])
+    assert result.perplexity == pytest.approx(math.exp(result.loss))
+    assert result.bits_per(200) == pytest.approx(result.loss * 100 / math.log(2) / 200)
+    with pytest.raises(CorpusError, match="fewer than two tokens"):
+        evaluate(_gpt(), TOKENS[:1])
+    with pytest.raises(RequestError, match="between 1 and the model's block size, 16"):
+        evaluate(_gpt(), TOKENS, stride=17)
+    with pytest.raises(RequestError, match="carries its state"):
+        evaluate(_lstm(), TOKENS, stride=4)

@@ -1,0 +1,80 @@
+"""Learning rates by step, and who updates what."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textwright.configs import GPTConfig, TrainingSettings
+from textwright.errors import TrainingError
+from textwright.models import build
+from textwright.training.optimizers import Optimizers, check_finite, learning_rate_factor
+
+CONFIG = GPTConfig(vocab_size=11, block_size=8, num_layers=2, hidden_size=32, num_heads=1)
+
+
+def test_the_rate_rises_stays_and_falls_to_its_end() -> None:
+    settings = TrainingSettings(warmup=0.1, decay=0.5)
+    rates = [learning_rate_factor(step, settings, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[49] == 1.0
+    assert rates[75] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.02)
+    assert learning_rate_factor(100, settings, 100) == 0.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_other_schedules() -> None:
+    constant = TrainingSettings(warmup=0.0, schedule="constant")
+    assert {learning_rate_factor(step, constant, 50) for step in range(50)} == {1.0}
+    cosine = TrainingSettings(warmup=0.0, decay=1.0, schedule="cosine", final_learning_rate=0.1)
+    assert learning_rate_factor(0, cosine, 50) == pytest.approx(1.0)
+    assert learning_rate_factor(25, cosine, 50) == pytest.approx(0.55)
+    assert learning_rate_factor(50, cosine, 50) == pytest.approx(0.1)
+
+
+def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
+    model = build(CONFIG)
+    adamw, muon = Optimizers(model, TrainingSettings()).all
+    assert isinstance(adamw, torch.optim.AdamW) and isinstance(muon, torch.optim.Muon)
+    in_muon = {id(p) for group in muon.param_groups for p in group["params"]}
+    in_adamw = {id(p) for group in adamw.param_groups for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) in in_muon}
+    assert names == {
+        f"model.layers.{layer}.{part}.weight"
+        for layer in range(2)
+        for part in (
+            *(f"self_attn.{p}_proj" for p in "qkvo"),
+            *(f"mlp.{p}_proj" for p in ("gate", "up", "down")),
+        )
+    }
+    assert in_adamw == {id(p) for p in model.parameters()} - in_muon
+    assert len(Optimizers(model, TrainingSettings(optimizer="adamw")).all) == 1
+
+
+def test_the_state_round_trips_through_named_tensors() -> None:
+    def learned(optimizers: Optimizers, model: torch.nn.Module, steps: int) -> torch.Tensor:
+        for step in range(steps):
+            tokens = torch.randint(0, 11, (2, 9), generator=torch.Generator().manual_seed(step))
+            logits, _ = model(tokens[:, :-1])
+            torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), tokens[:, 1:].flatten()
+            ).backward()
+            optimizers.step(1.0)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    model = build(CONFIG)
+    first = Optimizers(model, TrainingSettings())
+    learned(first, model, 3)
+    other = build(CONFIG)
+    other.load_state_dict(model.state_dict())
+    second = Optimizers(other, TrainingSettings())
+    second.load_tensors({name: tensor.clone() for name, tensor in first.tensors().items()})
+    assert torch.equal(learned(first, model, 3), learned(second, other, 3))
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_advice() -> None:
+    check_finite(4.2, 1)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(TrainingError, match=r"step 12.*halve the learning rates"):
+            check_finite(bad, 12)

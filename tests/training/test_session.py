@@ -1,0 +1,235 @@
+"""A training from text to run folder, interrupted and resumed, in one process."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+import textwright
+from textwright import runs
+from textwright.errors import CorpusError, RequestError, RunError, TrainingError
+from textwright.runs import Run
+from textwright.training import Evaluation, Observer, Plan, Progress, Result, Sample, score
+
+TINY: dict[str, list[str]] = {
+    "lstm": ["model.hidden_size=24", "model.embedding_size=16", "model.block_size=16"],
+    "gpt": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=2"],
+    "transformer": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=1"],
+}
+for changes in TINY.values():
+    changes += ["training.batch_size=4", "model.block_size=16", "training.sample_tokens=40"]
+
+
+def train(*corpus: Any, family: str = "lstm", more: list[str] | None = None, **options: Any) -> Run:
+    changes = [*TINY[family], *(more or [])]
+    options = {"steps": 40, "eval_every": 10, "model": family, "changes": changes, **options}
+    return textwright.train(*corpus, **options)
+
+
+class Recorder(Observer):
+    """Keeps what it is told; at `stop_at` it asks the process to stop, as Ctrl-C would."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.evaluations: list[Evaluation] = []
+        self.result: Result | None = None
+        self.began_at: int | None = None
+        self.stop_at = stop_at
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.began_at = step
+
+    def progressed(self, progress: Progress) -> None:
+        assert 0 < progress.step <= progress.steps and progress.seconds_left >= 0
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        self.evaluations.append(evaluation)
+        if evaluation.step == self.stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def finished(self, run: Run, result: Result) -> None:
+        self.result = result
+
+
+def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    run = train(text_file, logs=["csv"], observers=[recorder])
+    assert run.path == tmp_path / "runs" / "prose"
+    names = {entry.name for entry in run.path.iterdir()}
+    assert names == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "generation_config.json", "README.md", "run.toml", "metrics.jsonl", "metrics.csv",
+        "samples.jsonl", "report.html", "checkpoints",
+    }  # fmt: skip
+    metrics, samples = run.metrics(), run.samples()
+    assert [record["step"] for record in metrics] == [0, 10, 20, 30, 40]
+    assert [record["step"] for record in samples] == [0, 10, 20, 30, 40]
+    assert set(metrics[0]) >= {
+        "step", "tokens", "seconds", "train_loss", "val_loss", "val_bits_per_char", "lr",
+        "tokens_per_second",
+    }  # fmt: skip
+    last = metrics[-1]
+    assert last["val_loss"] < metrics[0]["val_loss"] - 0.2
+    assert last["val_bits_per_char"] == pytest.approx(last["val_loss"] / math.log(2), rel=1e-3)
+    assert all(len(sample["text"]) == 40 for sample in samples)
+    with safe_open(run.weights_file, "np") as weights:
+        assert weights.metadata() == {"format": "pt"}
+    toml = tomllib.loads(run.settings_file.read_text())
+    assert toml["training"]["steps"] == 40 and toml["plan"]["parameters"] > 1000
+    assert toml["data"]["train_characters"] == 36_000
+    assert toml["data"]["validation_characters"] == 4_000
+    assert len(toml["data"]["sha256"]) == 64
+    assert toml["corpus"]["sources"] == [str(text_file)]
+    assert toml["result"]["status"] == "finished" and toml["result"]["verdict"]
+    assert recorder.result is not None and recorder.result.val_loss == toml["result"]["val_loss"]
+    table = run.metrics_csv_file.read_text().splitlines()
+    assert len(table) == 6 and table[0].startswith("step,epoch,tokens")
+
+
+def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:
+    for family in ("lstm", "gpt"):
+        run = train(text_file, family=family, name=family)
+        best = min(record["val_loss"] for record in run.metrics())
+        result = score(run)
+        assert result.loss == pytest.approx(best, abs=1e-6)
+        # Two Z of the validation text never occur in the training text
+        assert result.unknown_characters == 2
+        assert (result.tokens, result.characters) == (3997, 3998)
+        assert result.perplexity == pytest.approx(math.exp(best), rel=1e-5)
+        assert result.bits_per_byte == pytest.approx(best * 3997 / math.log(2) / result.bytes)
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt", "transformer"])
+def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file: Path) -> None:
+    # An average, dropout, accumulation, and a checkpoint that isn't at an evaluation
+    more = ["training.ema_decay=0.9", "model.dropout=0.2", "training.micro_batch_size=3"]
+    whole = train(text_file, family=family, more=more, name="whole", checkpoint_every=7)
+    recorder = Recorder(stop_at=20)
+    parts = train(
+        text_file, family=family, more=more, name="parts", checkpoint_every=7, observers=[recorder]
+    )
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert parts.checkpoints()[0][0] == 20
+    assert parts.settings()["result"]["status"] == "interrupted"
+    again = Recorder()
+    textwright.train(name="parts", resume=True, observers=[again])
+    assert again.began_at == 20
+    for file in ("model.safetensors", "config.json", "tokenizer.json", "samples.jsonl"):
+        assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    timeless = ("step", "train_loss", "val_loss", "lr", "best")
+    assert [[m[k] for k in timeless] for m in parts.metrics()] == [
+        [m[k] for k in timeless] for m in whole.metrics()
+    ]
+
+
+def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:
+    run = train(text_file)
+    weights = run.weights_file.stat().st_mtime_ns
+    recorder = Recorder()
+    assert textwright.train(name="prose", resume=True, observers=[recorder]) == run
+    assert recorder.began_at is None
+    assert recorder.result is not None and recorder.result.status == "finished"
+    assert run.weights_file.stat().st_mtime_ns == weights
+
+
+def test_a_setting_changed_on_resume_is_refused(text_file: Path) -> None:
+    train(text_file, observers=[Recorder(stop_at=10)])
+    with pytest.raises(RequestError, match="training.steps is 40 in run 'prose', not 50"):
+        textwright.train(name="prose", resume=True, steps=50)
+    with pytest.raises(RequestError, match="model.family is 'lstm'"):
+        textwright.train(name="prose", resume=True, model="gpt")
+    text_file.write_text(text_file.read_text() + "And more.\n" * 50)
+    with pytest.raises(RunError, match="has changed since it began"):
+        textwright.train(name="prose", resume=True)
+    assert textwright.train(text_file, steps=3, name="other", resume=True).name == "other"
+
+
+def test_names(text_file: Path) -> None:
+    assert [train(text_file, steps=2).name for _ in range(3)] == ["prose", "prose-2", "prose-3"]
+    with pytest.raises(RunError, match="run 'prose' exists already"):
+        train(text_file, name="prose")
+    for name in ("../x", "a/b", "..", "", "x..y", ".hidden", "con"):
+        with pytest.raises(RunError, match="can't be the name of a run"):
+            train(text_file, name=name)
+
+
+def test_what_fails_leaves_nothing_behind(text_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    with pytest.raises(CorpusError, match="nowhere"):
+        train(tmp_path / "nowhere.txt")
+    short = tmp_path / "short.txt"
+    short.write_text("Too short to learn from.")
+    with pytest.raises(CorpusError, match="tokens, fewer than"):
+        train(short)
+    with pytest.raises(RequestError, match="bfloat17"):
+        train(text_file, more=["training.precision=bfloat17"])
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_it_with_advice(text_file: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite at step .*halve the learning rates"):
+        train(text_file, more=["training.learning_rate=1e30", "training.gradient_clip=0"])
+    run = runs.find("prose")
+    result = run.settings()["result"]
+    assert result["status"] == "diverged" and "diverged" in result["verdict"]
+    assert math.isfinite(score(run).loss)  # what was kept is from before
+
+
+def test_it_stops_early_and_keeps_the_best(text_file: Path) -> None:
+    # A rate so high that later evaluations get worse
+    more = ["training.patience=2", "training.schedule=constant", "training.learning_rate=0.5"]
+    run = train(text_file, more=more, steps=400, eval_every=5)
+    metrics, result = run.metrics(), run.settings()["result"]
+    assert result["status"] == "stopped early"
+    assert metrics[-1]["step"] < 400
+    best = min(metrics, key=lambda record: record["val_loss"])
+    assert best["step"] == result["best_step"] == metrics[-3]["step"]
+    assert score(run).loss == pytest.approx(best["val_loss"], abs=1e-5)
+
+
+def test_epochs_are_exact(text_file: Path) -> None:
+    run = textwright.train(text_file, epochs=0.5, model="lstm", changes=TINY["lstm"])
+    plan = run.settings()["plan"]
+    assert plan["steps"] == math.ceil(0.5 * 36_000 / 64)
+    assert run.metrics()[-1]["epoch"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_run_toml_as_config_gives_the_same_model(text_file: Path) -> None:
+    run = train(text_file, family="gpt", steps=12)
+    again = textwright.train(config=run.settings_file, name="again")
+    assert again.weights_file.read_bytes() == run.weights_file.read_bytes()
+
+
+def test_minutes_are_planned_and_frozen(text_file: Path) -> None:
+    run = textwright.train(text_file, minutes=0.05, model="lstm", size="nano")
+    toml = run.settings()
+    assert toml["plan"]["minutes"] == 0.05
+    assert toml["plan"]["size"] == "nano"
+    assert toml["training"]["steps"] == toml["plan"]["steps"] == run.metrics()[-1]["step"]
+    assert 0.2 < toml["plan"]["expected_seconds"] <= 3
+
+
+def test_a_plan_trains_nothing(text_file: Path, tmp_path: Path) -> None:
+    from textwright.training import plan_training
+
+    config, settings, plan = plan_training(
+        text_file, model="gpt", steps=30, changes=TINY["gpt"], size="nano"
+    )
+    assert plan.steps == settings.training.steps == 30
+    assert plan.parameters == config.parameter_count()
+    assert plan.memory_bytes > 4 * plan.parameters
+    assert plan.expected_seconds is not None and plan.expected_seconds > 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_records_are_json_a_line(text_file: Path) -> None:
+    run = train(text_file, steps=10)
+    for line in run.metrics_file.read_text().splitlines():
+        assert math.isfinite(json.loads(line)["val_loss"])
