@@ -49,6 +49,7 @@ def test_other_validation_text(make_run: MakeRun) -> None:
         {"data": {"sha256": "00ff"}},
         {"corpus": {"validation": "other.txt"}},
         {"data": {"validation_characters": 55_770}},
+        {"plan": {"eval_tokens": 4096}},
     ):
         runs = read(make_run("a"), make_run("b", changes=other))
         found = compare(runs).warnings

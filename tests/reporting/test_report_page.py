@@ -199,6 +199,12 @@ def test_an_interrupted_run(make_run: MakeRun) -> None:
     assert "800 of 3,000 steps" in text_of(page)
 
 
+def test_a_loss_on_part_of_the_text_says_so(make_run: MakeRun) -> None:
+    text = text_of(page_of(make_run(changes={"plan": {"eval_tokens": 15_805, "protocol": None}})))
+    assert "nats a token, on 15.8 k of 0.11 M tokens" in text
+    assert "15,805 of the 111,540 validation tokens" in text
+
+
 def test_a_run_that_was_killed_is_interrupted(make_run: MakeRun) -> None:
     assert RunSummary.read(make_run(status="running")).status == "interrupted"
 

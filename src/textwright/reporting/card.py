@@ -98,7 +98,7 @@ def _front_matter(summary: RunSummary) -> str:
 def _results(summary: RunSummary) -> list[Any]:
     from huggingface_hub import EvalResult
 
-    protocol = summary.section("plan").get("protocol")
+    protocol = summary.protocol
     measured = (
         ("validation", "loss", "Loss (nats a token)", summary.val_loss),
         ("validation", "bits_per_char", "Bits a character", summary.val_bits_per_char),
@@ -111,7 +111,7 @@ def _results(summary: RunSummary) -> list[Any]:
             task_type="text-generation", task_name="Text generation", dataset_type=corpus,
             dataset_name=corpus, dataset_split=split, metric_type=metric, metric_name=name,
             metric_value=round(value, 6),
-            metric_args={"protocol": str(protocol)} if protocol else None,
+            metric_args={"protocol": protocol} if protocol else None,
         )
         for split, metric, name, value in measured
         if value is not None
@@ -171,7 +171,7 @@ def _numbers(summary: RunSummary) -> str:
     table = _table([(label, value) for label, value in rows if value != numbers.NONE])
     if not table:
         return ""
-    protocol = summary.section("plan").get("protocol")
+    protocol = summary.protocol
     how = f"\n\nMeasured on {_plain(protocol)}." if protocol else ""
     verdict = f"\n\nThe training: {_plain(summary.verdict.text)}." if summary.metrics else ""
     return table + how + verdict

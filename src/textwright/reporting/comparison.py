@@ -128,8 +128,8 @@ def _warnings(runs: Sequence[RunSummary]) -> list[str]:
         found.append("not every run says what it was validated on, so the numbers may not compare")
     elif len(data) > 1:
         found.append(
-            "they were validated on different text, so neither losses nor bits a character "
-            "compare; `textwright eval RUN FILE` measures each on the same file"
+            "they were validated on different text (or different parts of it), so neither losses "
+            "nor bits a character compare; `textwright eval RUN FILE` measures each on the same file"
         )
     if len({_tokens(run) for run in runs}) > 1:
         found.append(
@@ -145,7 +145,8 @@ def _validation(run: RunSummary) -> tuple[Any, ...] | None:
     if not data.get("sha256"):
         return None
     own = corpus.get("validation")
-    return data["sha256"], own, None if own else data.get("validation_characters")
+    size = None if own else data.get("validation_characters")
+    return data["sha256"], own, size, number(run.section("plan"), "eval_tokens") or 0
 
 
 def _tokens(run: RunSummary) -> tuple[Any, ...]:

@@ -46,7 +46,7 @@ def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
         ("training tokens", _count(data, "train_tokens")),
         ("validation tokens", _count(data, "validation_tokens")),
         ("vocabulary", _count(data, "vocab_size")),
-        ("evaluation", summary.section("plan").get("protocol")),
+        ("evaluated on", summary.protocol),
     ]
     for source in as_list(data.get("sources")):
         if isinstance(source, dict):

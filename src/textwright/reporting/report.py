@@ -129,17 +129,32 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
     epochs = number(summary.metrics[-1], "epoch") if summary.metrics else None
     test = number(summary.section("result"), "test_loss")
     found = [
-        ("Validation loss", numbers.loss(summary.val_loss), "nats a token"),
+        ("Validation loss", numbers.loss(summary.val_loss), _measured_on(summary)),
         ("Bits a character", numbers.loss(summary.val_bits_per_char), "whatever the tokenizer"),
         ("Perplexity", numbers.perplexity(summary.perplexity), "a token"),
         ("Tokens read", numbers.short(summary.tokens),
-         f"{epochs:.3g} times the text" if epochs else ""),
+         _passes(epochs) if epochs else ""),
         ("Time", numbers.duration(summary.seconds), f"{steps} steps" if summary.steps else ""),
         ("Kept step", numbers.whole(best), "the lowest validation loss" if best else ""),
     ]  # fmt: skip
     if test is not None:
         found.insert(1, ("Test loss", numbers.loss(test), "nats a token"))
     return found
+
+
+def _measured_on(summary: RunSummary) -> str:
+    """The unit; and how much was read, where that wasn't all."""
+    part, every = (
+        number(summary.section(section), name)
+        for section, name in (("plan", "eval_tokens"), ("data", "validation_tokens"))
+    )
+    if part and every and part < every:
+        return f"nats a token, on {numbers.short(part)} of {numbers.short(every)} tokens"
+    return "nats a token"
+
+
+def _passes(epochs: float) -> str:
+    return f"{epochs:.3g} times the text" if epochs >= 1 else f"{epochs:.0%} of the text"
 
 
 def _charts(summary: RunSummary) -> dict[str, Any] | None:

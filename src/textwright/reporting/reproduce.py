@@ -27,10 +27,17 @@ def typed_command(summary: RunSummary) -> str | None:
     command = summary.section("run").get("command")
     if not command:
         return None
-    program, _, rest = str(command).partition(" ")
+    try:
+        program, *rest = shlex.split(str(command))
+    except ValueError:  # no command of ours has an open quote
+        return None
     # where the program lies on one machine says nothing on another
-    program = re.split(r"[/\\]", program)[-1].removesuffix(".exe")
-    return f"{program} {rest}" if program == "textwright" else None
+    places = re.split(r"[/\\]", program)
+    if places[-1] == "__main__.py":  # python -m textwright
+        places.pop()
+    if not places or places[-1].removesuffix(".exe") != "textwright":
+        return None
+    return shlex.join(["textwright", *rest])
 
 
 def exact_command(summary: RunSummary) -> str | None:

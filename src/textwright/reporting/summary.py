@@ -116,6 +116,19 @@ class RunSummary:
         )
 
     @property
+    def protocol(self) -> str | None:
+        """How much of the validation text the losses were measured on, and how, in words."""
+        written = self.section("plan").get("protocol")
+        if written:
+            return str(written)
+        every = number(self.section("data"), "validation_tokens")
+        part = number(self.section("plan"), "eval_tokens")
+        if every is None:
+            return None
+        share = f"{part:,.0f} of the" if part and part < every else "all"
+        return f"{share} {every:,.0f} validation tokens"
+
+    @property
     def perplexity(self) -> float | None:
         """e to the best validation loss: a token, so it compares within one tokenizer only."""
         loss = self.val_loss
