@@ -110,6 +110,11 @@ def test_never_better_than_untrained() -> None:
     assert "from the start" in found.text
 
 
+def test_a_step_or_two_may_go_wrong() -> None:
+    """A run of a few steps, as in a first try or a test, isn't called diverged."""
+    assert verdict(records([4.17, 4.2], [None, 4.2]), status="finished").kind == "too few"
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_few_evaluations(count: int) -> None:
     found = verdict(IMPROVING[:count], status="finished")  # the untrained one doesn't count

@@ -129,7 +129,7 @@ def _warnings(runs: Sequence[RunSummary]) -> list[str]:
     elif len(data) > 1:
         found.append(
             "they were validated on different text (or different parts of it), so neither losses "
-            "nor bits a character compare; `textwright eval RUN FILE` measures each on the same file"
+            "nor bits a character compare; `textwright eval RUN FILE` measures each on one file"
         )
     if len({_tokens(run) for run in runs}) > 1:
         found.append(

@@ -136,7 +136,7 @@ def _diverged(metrics: Sequence[Mapping[str, Any]], curve: _Curve) -> bool:
         losses = [last[name] for name in ("train_loss", "val_loss") if name in last]
         if any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses):
             return True
-    if len(curve.steps) > 1 and curve.best == 0 and curve.steps[0] == 0:
+    if len(curve.steps) > FEWEST and curve.best == 0 and curve.steps[0] == 0:
         return True  # no step was better than the untrained model
     known = [loss for loss in curve.training if loss is not None]
     if len(known) < 2 or curve.training[-1] is None:
