@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,18 +117,22 @@ def generate(
     }
     model = load(run, runs)
     streams = model.streams(_from_stdin() if prompt == "-" else prompt, count, **options)
-    for number, stream in enumerate(streams):
-        if number == 0:
-            for warning in stream.generation.warnings:
-                logging.getLogger("textwright").warning(warning)
-        if as_json:
-            _write_json(model, stream)
-            continue
-        if number:
-            typer.echo("---")
-        _write(stream)
-        if probabilities:
-            _write_probabilities(stream.generation)
+    try:
+        for number, stream in enumerate(streams):
+            if number == 0:
+                for warning in stream.generation.warnings:
+                    logging.getLogger("textwright").warning(warning)
+            if as_json:
+                _write_json(model, stream)
+                continue
+            if number:
+                typer.echo("---")
+            _write(stream)
+            if probabilities:
+                _write_probabilities(stream.generation)
+    except BrokenPipeError:
+        # The reader has had enough (`| head`): nothing went wrong, and nothing is left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def be_printable() -> None:

@@ -72,8 +72,8 @@ def read_generation_config(run: Run) -> Defaults:
         return Defaults(
             sampling=SamplingSettings(**values),
             max_tokens=_positive(config.get("max_new_tokens") or MAX_TOKENS),
-            ends=_ids(config.get("eos_token_id")),
-            suppressed=_ids(config.get("suppress_tokens")),
+            ends=_ids(config, "eos_token_id"),
+            suppressed=_ids(config, "suppress_tokens"),
         )
     except (ValidationError, ValueError, TypeError) as error:
         raise RunError(
@@ -97,9 +97,10 @@ def _positive(value: Any) -> int:
     return value
 
 
-def _ids(value: Any) -> frozenset[int]:
+def _ids(config: dict[str, Any], name: str) -> frozenset[int]:
     """transformers writes one id, or a list of them, or null."""
+    value = config.get(name)
     ids = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(token, int) and token >= 0 for token in ids):
-        raise ValueError(f"{value!r} is no list of token ids")
+        raise ValueError(f"{name} is {value!r}, not token ids")
     return frozenset(ids)

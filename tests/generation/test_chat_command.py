@@ -1,0 +1,201 @@
+"""`textwright chat` at a pipe and at a real (pseudo) terminal, and the dialogue behind it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from textwright.errors import RequestError
+from textwright.generation import Generator, load
+from textwright.generation.dialogue import _turn as turn_of
+from textwright.runs import Run
+
+START = [sys.executable, "-c", "from textwright.cli.app import main; main()", "chat"]
+
+
+@pytest.fixture(scope="module")
+def run(make_run: Callable[..., Run]) -> Run:
+    return make_run("gpt", name="play", block_size=256)
+
+
+@pytest.fixture(scope="module")
+def model(run: Run) -> Generator:
+    return load(run)
+
+
+# The dialogue
+
+
+def test_a_dialogue_continues_what_was_said(model: Generator) -> None:
+    first = model.chat(seed=1, max_tokens=30)
+    second = model.chat(seed=1, max_tokens=30)
+    assert first.say("What light?") == second.say("What light?")
+    assert first.say("Who art thou?") != ""
+    # The same words and seed in another conversation give another reply
+    fresh = model.chat(seed=2, max_tokens=30)
+    again = model.chat(seed=1, max_tokens=30)
+    again.say("What light?")
+    assert fresh.say("Who art thou?") != again.say("Who art thou?") == second.say("Who art thou?")
+
+
+def test_a_reply_is_what_the_whole_transcript_gives(model: Generator) -> None:
+    dialogue = model.chat(seed=5, max_tokens=25, user="ROMEO", name="JULIET")
+    one = dialogue.stream("It was")
+    raw_one = "".join(one)
+    transcript = "\n\nROMEO: It was\n\nJULIET:"
+    stop = ["\n\n", "\nROMEO:"]
+    made = model.generate(transcript, seed=5, max_tokens=25, stop=stop)
+    assert raw_one == made.text.strip()
+    assert made.finish_reason == "length"
+    transcript += made.text + "\n\nROMEO: soft\n\nJULIET:"
+    expected = model.generate(transcript, seed=6, max_tokens=25, stop=stop)
+    assert dialogue.say("soft") == expected.text.strip() != ""
+
+
+def test_the_model_never_speaks_for_the_user(make_chain: Callable[..., Run]) -> None:
+    # After the model's name it says " it was", then goes on with the user's turn
+    model = load(make_chain(": itwas\nR"))
+    dialogue = model.chat(user="R", name="O", temperature=0, max_tokens=50)
+    pieces = list(dialogue.stream("it"))
+    assert "".join(pieces) == "itwas"
+    assert dialogue.say("it") == "itwas"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "turn"),
+    [
+        (["\n", "\n it", " was", " \n", "\nmore"], "it was"),
+        ([" it\n", " was", "\n"], "it\n was"),
+        (["\n\n", " "], ""),
+        (["it\n\n\n"], "it"),
+    ],
+)
+def test_a_blank_line_ends_the_turn(drawn: list[str], turn: str) -> None:
+    pieces = list(turn_of(iter(drawn)))
+    assert "".join(pieces) == turn and all(pieces)
+
+
+def test_a_reply_that_is_left_is_a_turn_all_the_same(model: Generator) -> None:
+    dialogue = model.chat(seed=1, max_tokens=100)
+    reply = dialogue.stream("It was")
+    next(reply)
+    reply.close()
+    assert isinstance(dialogue.say("the best"), str)
+
+
+def test_changed_settings_hold_from_the_next_reply(model: Generator) -> None:
+    dialogue = model.chat(seed=1, max_tokens=30)
+    other = model.chat(seed=77, max_tokens=30, temperature=0.1)
+    dialogue.change(seed=77)
+    dialogue.change(temperature=0.1)
+    assert dialogue.say("It") == other.say("It")
+    with pytest.raises(RequestError):
+        dialogue.change(temperature=-1)
+    assert dialogue.say("It") == other.say("It")
+
+
+def test_names_are_checked(model: Generator) -> None:
+    for user, name in (("", "B"), ("A", " "), ("A", "A"), ("A\nB", "C")):
+        with pytest.raises(RequestError, match="names"):
+            model.chat(user=user, name=name)
+
+
+# The command
+
+
+def test_chat_at_a_pipe(run: Run) -> None:
+    lines = "It was\n\n/seed 9\nthe Ж\n/temperature hot\n/temperature 0.5\n/dance\n/help\n/quit\nno"
+    found = subprocess.run(
+        [*START, str(run.path), "--seed", "1", "-n", "20"],
+        check=True, input=lines, capture_output=True, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    dialogue = load(run).chat(seed=1, max_tokens=20)
+    expected = f"MODEL: {dialogue.say('It was')}\n"
+    dialogue.change(seed=9)
+    expected += f"MODEL: {dialogue.say('the Ж')}\n"
+    assert found.stdout == expected
+    for word in ("improvises", "Ж", "'hot' is not a number", "no command /dance", "/temperature X"):
+        assert word in found.stderr
+
+
+class Terminal:
+    """A pseudo-terminal with the chat in it."""
+
+    def __init__(self, *arguments: str) -> None:
+        import pty
+
+        self.child, self.screen = pty.fork()
+        if self.child == 0:
+            os.execv(START[0], [*START, *arguments])
+        self.shown = b""
+
+    def type(self, keys: str) -> None:
+        os.write(self.screen, keys.encode())
+
+    def wait_for(self, text: str, seconds: float = 30) -> str:
+        """What was shown up to and with `text`; the rest stays for later."""
+        import select
+
+        end = time.monotonic() + seconds
+        while text.encode() not in self.shown:
+            assert time.monotonic() < end, f"no {text!r} in {self.shown!r}"
+            if select.select([self.screen], [], [], 0.1)[0]:
+                try:
+                    self.shown += os.read(self.screen, 4096)
+                except OSError:  # the other side is closed
+                    break
+        assert text.encode() in self.shown, f"no {text!r} in {self.shown!r}"
+        before, _, self.shown = self.shown.partition(text.encode())
+        return before.decode(errors="replace") + text
+
+    def exit_code(self) -> int:
+        import select
+
+        while select.select([self.screen], [], [], 0.2)[0]:
+            try:
+                if not os.read(self.screen, 4096):
+                    break
+            except OSError:
+                break
+        return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
+
+
+@pytest.fixture
+def endless(make_chain: Callable[..., Run]) -> Run:
+    """A model whose replies never end by themselves."""
+    return make_chain(": itwas")
+
+
+@pytest.fixture
+def terminal(endless: Run) -> Iterator[Terminal]:
+    pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    opened = Terminal(str(endless.path), "-n", "100000000", "--temperature", "0")
+    yield opened
+    try:
+        os.kill(opened.child, signal.SIGKILL)
+        os.waitpid(opened.child, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    os.close(opened.screen)
+
+
+def test_chat_at_a_terminal(terminal: Terminal) -> None:
+    terminal.wait_for("improvises")
+    terminal.wait_for("YOU: ")
+    terminal.type("\x03")  # Ctrl-C at the prompt ends nothing
+    terminal.wait_for("Ctrl-D ends")
+    terminal.wait_for("YOU: ")
+    terminal.type("it was\n")
+    terminal.wait_for("MODEL: itwas: itwas:")  # it streams
+    terminal.type("\x03")  # Ctrl-C stops the reply
+    terminal.wait_for("\r\nYOU: ")
+    terminal.type("itt\x7f\n")  # line editing
+    terminal.wait_for("MODEL: itwas:")
+    terminal.type("\x03")
+    terminal.wait_for("\r\nYOU: ")
+    terminal.type("\x04")  # Ctrl-D
+    assert terminal.exit_code() == 0
