@@ -65,7 +65,12 @@ Runs = Annotated[
 def generate(
     run: RunName,
     prompt: Annotated[
-        str, typer.Argument(help="What to continue; `-` reads it from standard input.")
+        str,
+        typer.Argument(
+            metavar="PROMPT",
+            help="What to continue; `-` reads it from standard input.",
+            show_default=False,
+        ),
     ] = "",
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
