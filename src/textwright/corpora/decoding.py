@@ -173,20 +173,13 @@ def _wide_encoding(head: bytes) -> str:
     """UTF-16 or UTF-32 without a byte-order mark, where that reads as text; else empty."""
     head = head[: len(head) // 4 * 4]
     best = from_bytes(head).best()
-    candidates = [best.encoding] if best else []
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    candidates.append("utf_16_le" if odd > even else "utf_16_be")
-    for encoding in candidates:
-        if not encoding.startswith(("utf_16", "utf_32")):
-            continue
-        text = head.decode(encoding, "replace")
-        if "\0" in text or "\ufffd" in text[:-1]:
-            continue
-        readable = sum(character.isprintable() or character in "\t\n\r\f" for character in text)
-        # A short text may be all Latin letters; noise that is also valid UTF-16 never is mostly so.
-        if readable >= 0.98 * len(text) and (odd or even) * 8 >= len(text):
-            return encoding
-    return ""
+    if best is None or not best.encoding.startswith(("utf_16", "utf_32")):
+        return ""
+    text = head.decode(best.encoding, "replace")
+    unreadable = sum(not (mark.isprintable() or mark.isspace()) for mark in text)
+    # Pairs of ASCII bytes read as rare Chinese, but never with spaces or stops between them.
+    separated = any(mark in text for mark in " \n。、，")
+    return best.encoding if separated and unreadable <= len(text) // 50 else ""
 
 
 def _detected(sample: bytes) -> str:

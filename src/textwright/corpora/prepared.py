@@ -2,9 +2,8 @@
 
 The first look hashes and decides encodings (`rawtext.look_at`); with the hashes known, a text
 that was prepared before is found and nothing else is read. A single file of ASCII with LF line
-ends is prepared as it lies and is not copied. The work is a stream of pieces of
-half a megabyte: decoded, LF, NFC, without Gutenberg's boilerplate, encoded. All of these steps have a fast
-way for ASCII in CPython itself, so that such a text is prepared about as fast as it is hashed.
+ends is prepared as it lies, and is not copied. Otherwise the work is a stream of pieces of half a
+megabyte: decoded, LF, NFC, without Gutenberg's boilerplate, encoded.
 """
 
 from __future__ import annotations

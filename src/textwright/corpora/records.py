@@ -42,13 +42,16 @@ def lines_shape(head: str) -> Shape:
                 return shape_of(json.loads(line))
             except ValueError:
                 break
-    # A first line longer than the head is not parsed; its first fields still tell.
+    # A first line longer than the head can't be parsed; which field comes first still tells.
     start = head.lstrip()[:1000]
-    if start.startswith("{"):
-        for field in (FIELD, *_CONVERSATION_FIELDS):
-            if f'"{field}":' in start:
-                return "documents" if field == FIELD else "conversations"
-    return "other"
+    places = {
+        field: place
+        for field in (FIELD, *_CONVERSATION_FIELDS)
+        if start.startswith("{") and (place := start.find(f'"{field}":')) >= 0
+    }
+    if not places:
+        return "other"
+    return "documents" if min(places, key=places.__getitem__) == FIELD else "conversations"
 
 
 def json_documents(data: Any) -> tuple[Shape, list[str]]:

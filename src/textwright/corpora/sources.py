@@ -98,6 +98,8 @@ def _from_built_in(built_in: builtin.BuiltIn, part: str, cache: Path) -> Found:
 
 
 def _from_files(source: str, cache: Path, until: ExitStack) -> Found:
+    if not source or "\0" in source:
+        raise CorpusError(f"{source!r} is no file name")
     path = Path(source).expanduser()
     try:
         if path.is_dir():
@@ -110,8 +112,6 @@ def _from_files(source: str, cache: Path, until: ExitStack) -> Found:
             return Found(_stem(path.name, "text"), (from_path(path, source),))
     except OSError as error:
         raise unreadable(source, error) from error
-    except ValueError:  # a NUL in the name
-        raise CorpusError(f"{source!r} is no file name") from None
     if glob.has_magic(source):
         return _from_glob(source)
     hint = nearest(source, list(builtin.BUILT_INS)).removeprefix("; ")

@@ -126,8 +126,8 @@ def _may_cut(before: str, after: str) -> bool:
     """
     if before == _JOINER or unicodedata.combining(before) == _VIRAMA:
         return False
-    if before == "\r" and after == "\n":
-        return False
+    if after in WHITESPACE:
+        return before not in WHITESPACE
     point = ord(after)
     joins = (
         0x1160 <= point <= 0x11FF  # Hangul vowels and final consonants
