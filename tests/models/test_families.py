@@ -82,7 +82,9 @@ def test_any_cut_gives_the_logits_of_the_whole(
     model: LanguageModel, sizes: tuple[int, ...]
 ) -> None:
     tokens = _tokens(70)
-    torch.testing.assert_close(_in_pieces(model, tokens, sizes), model(tokens)[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        _in_pieces(model, tokens, sizes), model(tokens)[0], rtol=0, atol=1e-5
+    )
 
 
 @torch.no_grad()

@@ -18,7 +18,9 @@ TOKENS = np.random.default_rng(0).integers(0, 13, 3000).astype(np.uint16)
 
 
 def _gpt() -> LanguageModel:
-    model = build(GPTConfig(vocab_size=13, block_size=16, num_layers=1, hidden_size=32, num_heads=1))
+    model = build(
+        GPTConfig(vocab_size=13, block_size=16, num_layers=1, hidden_size=32, num_heads=1)
+    )
     torch.nn.init.normal_(model.lm_head.weight, std=0.5)  # type: ignore[union-attr, arg-type]
     return model
 

@@ -51,7 +51,10 @@ def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None
         ({"size": "mirco"}, r"unknown size 'mirco'; did you mean 'micro'\?"),
         ({"size": "huge"}, "there are nano, micro, small, medium, large"),
         ({"changes": ["training.learnin_rate=1"]}, r"did you mean 'training.learning_rate'\?"),
-        ({"family": "gpt", "changes": ["model.hidden_sizes=1"]}, "did you mean 'model.hidden_size'"),
+        (
+            {"family": "gpt", "changes": ["model.hidden_sizes=1"]},
+            "did you mean 'model.hidden_size'",
+        ),
         ({"family": "lstm", "changes": ["model.num_heads=2"]}, "is a setting of gpt, not of lstm"),
         ({"changes": ["training.learning_rate"]}, "write name=value"),
         ({"changes": ["training.learning_rate=-1"]}, "learning_rate.*greater than 0"),

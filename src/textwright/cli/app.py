@@ -15,7 +15,7 @@ from textwright.cli import chat, corpora, doctor, evaluate, generate, runs, trai
 from textwright.errors import RequestError, TextwrightError
 
 # Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
-_UsageProblem = typer.BadParameter.__mro__[2]
+_UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="textwright",
@@ -74,36 +74,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str], debug: bool) -> int:
+    """The exit code of a command."""
     try:
         result = app(args=words, prog_name="textwright", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except TextwrightError as error:
-        if debug:
-            raise
-        return _complain(str(error), 2 if isinstance(error, RequestError) else 1)
-    except _UsageProblem as error:
-        # The help of a group called without a command comes this way too, and is no mistake.
-        message = error.format_message()  # type: ignore[attr-defined]
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(message)
-            return 2
-        return _complain(message, 2)
     except BrokenPipeError:
         # The reader has had enough (`| head`). Nothing is left to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
-    except MemoryError:
-        if debug:
-            raise
-        return _complain("not enough memory; take a smaller --size or training.batch_size", 1)
     except Exception as error:
         if debug:
             raise
-        name = type(error).__name__
-        line = " ".join(str(error).split())
-        return _complain(f"{name}: {line} (this is a fault in textwright; see --debug)", 1)
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong, in one line; gives the exit code."""
+    if isinstance(error, TextwrightError):
+        return _complain(str(error), 2 if isinstance(error, RequestError) else 1)
+    if isinstance(error, _UsageProblem):
+        message = str(getattr(error, "message", error))
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help itself, and no mistake
+            typer.echo(message)
+            return 2
+        return _complain(message, 2)
+    if isinstance(error, MemoryError):
+        return _complain("not enough memory; take a smaller --size or training.batch_size", 1)
+    what = f"{type(error).__name__}: {error}"
+    return _complain(f"{what} (a fault in textwright; --debug shows where)", 1)
 
 
 def _complain(message: str, code: int) -> int:

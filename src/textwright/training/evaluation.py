@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textwright.configs import ModelConfig
 from textwright.errors import CorpusError, RequestError
 from textwright.models import LanguageModel
 from textwright.training.batches import Tokens
@@ -80,31 +81,48 @@ def evaluate(
     try:
         with torch.inference_mode():
             if model.config.order == "streams":
-                return _streams(model, tokens, limit)
-            return _windows(model, tokens, stride or block, limit)
+                total, counted = _streams(model, tokens, limit)
+            else:
+                total, counted = _windows(model, tokens, stride or block, limit)
     finally:
         model.train(was_training)
+    words = protocol(model.config, len(tokens), stride=stride, limit=limit)
+    return Loss(total / counted, counted, words)
 
 
-def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> Loss:
+def protocol(config: ModelConfig, tokens: int, *, stride: int | None = None, limit: int = 0) -> str:
+    """What `evaluate` does with a text of so many tokens, in words."""
+    part = min(limit or tokens, tokens - 1)
+    if config.order == "windows":
+        words = f"windows of {config.block_size} tokens"
+        if stride is not None and stride < config.block_size:
+            words += f" every {stride} tokens, the last {stride} counted"
+        if part < tokens - 1:
+            words += f", {max(1, part // config.block_size)} of them spread evenly"
+        return words
+    words = "state carried through the text"
+    if part < tokens - 1:
+        words += f", its first {part:,} tokens"
+    if (streams := _streams_in(part)) > 1:
+        words += f", in {streams} streams that each read {_STREAM_WARMUP} tokens before, uncounted"
+    return words
+
+
+def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> tuple[float, int]:
     block = model.config.block_size
     predictions = len(tokens) - 1
     # The first window counts whole; each later one ends `stride` further and counts its end.
     ends = [*range(min(block, predictions), predictions, stride), predictions]
-    words = f"windows of {block} tokens" + (
-        "" if stride == block else f" every {stride} tokens, the last {stride} counted"
-    )
-    if limit and limit < predictions:
+    in_part = 0 < limit < predictions
+    if in_part:
         kept = max(1, limit // block)
         ends = [ends[round(i * (len(ends) - 1) / kept)] for i in range(kept)]
-        words += f", {kept} of them spread evenly"
     total, counted = 0.0, 0
     groups: dict[tuple[int, int], list[int]] = {}
     previous = 0
     for end in ends:
-        start = max(0, end - block) if stride < block or limit else previous
-        count = end - start if limit and limit < predictions else end - previous
-        groups.setdefault((end - start, count), []).append(start)
+        start = max(0, end - block) if stride < block or in_part else previous
+        groups.setdefault((end - start, end - (start if in_part else previous)), []).append(start)
         previous = end
     at_once = max(1, _TOKENS_AT_ONCE // block)
     for (length, count), starts in groups.items():
@@ -114,21 +132,20 @@ def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> L
             logits, _ = model(batch[:, :-1])
             total += _sum(logits[:, -count:], batch[:, -count:])
             counted += count * len(rows)
-    return Loss(total / counted, counted, words)
+    return total, counted
 
 
-def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> Loss:
-    predictions = len(tokens) - 1
-    words = "state carried through the text"
-    if limit and limit < predictions:
-        # The start of the text, in one piece: a recurrent model has no windows to spread.
-        predictions = limit
-        words += f", its first {limit:,} tokens"
-    streams = max(1, min(_STREAMS, predictions // (4 * _STREAM_WARMUP)))
+def _streams_in(predictions: int) -> int:
+    return max(1, min(_STREAMS, predictions // (4 * _STREAM_WARMUP)))
+
+
+def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> tuple[float, int]:
+    # Of a limited text the start is read, in one piece: there are no windows to spread.
+    predictions = min(limit or len(tokens), len(tokens) - 1)
+    streams = _streams_in(predictions)
     each = predictions // streams
     state = model.initial_state(streams)
     if streams > 1:
-        words += f", in {streams} streams that each read {_STREAM_WARMUP} tokens before, uncounted"
         rows = [tokens[i * each - _STREAM_WARMUP : i * each] for i in range(1, streams)]
         _, warm = model(_tensor(np.stack(rows), model))
         state = {name: torch.cat((state[name][:1], tensor)) for name, tensor in warm.items()}
@@ -145,7 +162,7 @@ def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> Loss:
         state = {name: tensor[-1:] for name, tensor in state.items()}
         logits, _ = model(rest[:, :-1], state)
         total += _sum(logits, rest[:, 1:])
-    return Loss(total / predictions, predictions, words)
+    return total, predictions
 
 
 def _tensor(rows: np.ndarray, model: LanguageModel) -> Tensor:

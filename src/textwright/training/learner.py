@@ -40,6 +40,14 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """`bfloat16` or `float32`; `auto` takes bfloat16 on a GPU that has it."""
+    if wanted != "auto":
+        return wanted
+    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return "bfloat16" if on_gpu else "float32"
+
+
 def use_threads(threads: int) -> int:
     """Set the processor threads (0 leaves them) and give the number in force."""
     if threads:
@@ -66,17 +74,10 @@ class Learner:
             update = get_ema_multi_avg_fn(settings.ema_decay)
             self.average = AveragedModel(self.model, multi_avg_fn=update)
         self.state: State | None = None
-        self.precision = self._precision()
+        self.precision = getattr(torch, choose_precision(settings.precision, self.device))
         on_gpu = self.device.type == "cuda"
         compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
         self._forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
-
-    def _precision(self) -> torch.dtype:
-        wanted = self.settings.precision
-        if wanted == "auto":
-            on_gpu = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-            wanted = "bfloat16" if on_gpu else "float32"
-        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
 
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""

@@ -19,7 +19,7 @@ import torch
 
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.training.batches import Tokens
-from textwright.training.evaluation import evaluate
+from textwright.training.evaluation import evaluate, protocol
 from textwright.training.learner import Learner
 
 log = logging.getLogger("textwright")
@@ -51,6 +51,8 @@ class Plan:
     checkpoint_every: int
     eval_tokens: int
     """Validation tokens an evaluation reads; 0 reads all."""
+    protocol: str
+    """How an evaluation reads it, in words."""
     memory_bytes: int
     """Rough need while training: weights, gradients, optimiser, activations."""
     minutes: float | None = None
@@ -87,7 +89,9 @@ class Speed:
     """The part of it that doesn't shrink with the validation text."""
 
 
-def counted_plan(candidate: Candidate, train: Tokens, speed: Speed | None = None) -> Plan:
+def counted_plan(
+    candidate: Candidate, train: Tokens, validation: Tokens, speed: Speed | None = None
+) -> Plan:
     """The plan for `settings.steps`, or else `settings.epochs`; exact."""
     settings = candidate.settings
     per_step = settings.batch_size * candidate.config.block_size
@@ -99,7 +103,8 @@ def counted_plan(candidate: Candidate, train: Tokens, speed: Speed | None = None
     evaluations = _MOST_EVALUATIONS // 2
     if settings.epochs is not None and _FEWEST_EVALUATIONS < settings.epochs <= _MOST_EVALUATIONS:
         evaluations = math.ceil(settings.epochs)  # one an epoch, as people expect
-    plan = _complete(candidate, train, steps, max(1, math.ceil(steps / evaluations)), 0)
+    every = max(1, math.ceil(steps / evaluations))
+    plan = _complete(candidate, train, validation, steps, every, 0)
     if speed is None:
         return plan
     looks = math.ceil(plan.steps / plan.eval_every)
@@ -136,7 +141,8 @@ def timed_plan(
         eval_tokens = max(4 * chosen.config.block_size, int(share * len(validation)))
         look_seconds = speed.fixed_seconds + variable * eval_tokens / len(validation)
     steps = max(1, int((left - looks * look_seconds) / speed.step_seconds))
-    plan = _complete(chosen, train, steps, max(1, math.ceil(steps / looks)), eval_tokens)
+    every = max(1, math.ceil(steps / looks))
+    plan = _complete(chosen, train, validation, steps, every, eval_tokens)
     per_step = plan.tokens_per_step
     return chosen, replace(
         plan,
@@ -147,11 +153,18 @@ def timed_plan(
 
 
 def _complete(
-    candidate: Candidate, train: Tokens, steps: int, eval_every: int, eval_tokens: int
+    candidate: Candidate,
+    train: Tokens,
+    validation: Tokens,
+    steps: int,
+    eval_every: int,
+    eval_tokens: int,
 ) -> Plan:
     settings, config = candidate.settings, candidate.config
     per_step = settings.batch_size * config.block_size
     eval_every = settings.eval_every or eval_every
+    if settings.eval_tokens is not None:
+        eval_tokens = settings.eval_tokens
     return Plan(
         size=candidate.size,
         parameters=config.parameter_count(),
@@ -160,7 +173,8 @@ def _complete(
         epochs=steps * per_step / len(train),
         eval_every=eval_every,
         checkpoint_every=settings.checkpoint_every or eval_every,
-        eval_tokens=eval_tokens if settings.eval_tokens is None else settings.eval_tokens,
+        eval_tokens=eval_tokens,
+        protocol=protocol(config, len(validation), limit=eval_tokens),
         memory_bytes=memory(config, settings),
     )
 

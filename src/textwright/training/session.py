@@ -28,13 +28,13 @@ import textwright
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
 from textwright.corpora import Corpus, TokenFile, open_corpus, prepare_tokens
-from textwright.errors import DivergedError, RequestError, RunError
+from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
 from textwright.generation import write_generation_config
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer, train_tokenizer
 from textwright.training.events import Observer, Result
-from textwright.training.learner import choose_device, use_threads
+from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
 from textwright.training.plan import Candidate, Plan, counted_plan, measure, timed_plan
 from textwright.training.presets import SIZES, model_settings
@@ -207,7 +207,7 @@ def _plan(
     else:
         chosen = candidates[0]
         speed = measure(chosen, train, validation, _MEASURING_SECONDS) if measured else None
-        plan = counted_plan(chosen, train, speed)
+        plan = counted_plan(chosen, train, validation, speed)
     settings = asked.settings(chosen.size)
     settings.training = chosen.settings.model_copy(
         update={
@@ -262,6 +262,7 @@ def _write_start(
 ) -> None:
     """All that resuming needs, before the first step."""
     corpus = prepared.corpus
+    device = choose_device(settings.training.device)
     prepared.tokenizer.save(run)
     write_generation_config(run, settings.sampling, prepared.tokenizer)
     run.write_settings(
@@ -278,7 +279,8 @@ def _write_start(
                 "numpy": np.__version__,
                 "platform": platform.platform(),
                 "threads": torch.get_num_threads(),
-                "device": choose_device(settings.training.device).type,
+                "device": device.type,
+                "precision": str(choose_precision(settings.training.precision, device)),
             },
             "data": {
                 "name": corpus.name,
@@ -302,7 +304,10 @@ def _write_start(
 def _write_result(run: Run, result: Result) -> None:
     run.write_settings({**run.settings(), "result": asdict(result)})
     write_card(run)
-    write_report(run)
+    try:
+        write_report(run)
+    except MissingPackageError as error:  # the model is there; how it came to be can wait
+        log.warning("%s", error)
 
 
 # --- going on -----------------------------------------------------------------------------------

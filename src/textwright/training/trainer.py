@@ -221,7 +221,13 @@ class Trainer:
             val_loss=numbers.best_loss,
             val_bits_per_char=best.get("val_bits_per_char"),
             verdict=str(
-                verdict(metrics, status=status, steps=self.plan.steps, minutes=self.plan.minutes)
+                verdict(
+                    metrics,
+                    status=status,
+                    steps=self.plan.steps,
+                    minutes=self.plan.minutes,
+                    epochs=self.plan.epochs,
+                )
             ),
         )
 
