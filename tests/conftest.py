@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Generator
 from pathlib import Path
 from pydoc_data import topics
 
@@ -10,6 +12,40 @@ import pytest
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
 """English prose of 40,000 characters."""
+
+_WANT_OF_AN_INSTALL = re.compile(r"install|package|could not import|No module named|PATH", re.I)
+"""Why a test is skipped that a machine with everything on it would run."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real corpora, so that `-m corpora` runs just that."""
+    for item in items:
+        if "real_corpora" in getattr(item, "fixturenames", ()):
+            item.add_marker("corpora")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_something_is_not_installed(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_something_is_not_installed(report)
+    return report
+
+
+def _fail_if_something_is_not_installed(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """On the machine that decides whether a change is good, nothing is left out unnoticed."""
+    if os.environ.get("CI") and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2]
+        if _WANT_OF_AN_INSTALL.search(reason):
+            report.outcome = "failed"
+            report.longrepr = f"with CI set, nothing may be missing: {reason}"
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import subprocess
 import sys
@@ -277,23 +276,16 @@ def test_bpe_size_follows_the_text() -> None:
 # --- the published figures ----------------------------------------------------------------------
 
 
-def corpora() -> Path:
-    folder = os.environ.get("TEXTWRIGHT_CORPORA")
-    if not folder:
-        pytest.skip("needs the corpora: set $TEXTWRIGHT_CORPORA to their folder")
-    return Path(folder)
-
-
-def test_tiny_shakespeare_has_65_characters() -> None:
-    text = (corpora() / "tinyshakespeare.txt").read_text(encoding="utf-8")
+def test_tiny_shakespeare_has_65_characters(real_corpora: Path) -> None:
+    text = (real_corpora / "tinyshakespeare.txt").read_text(encoding="utf-8")
     tokenizer = make("char", text)
     assert tokenizer.vocab_size == 65
     assert len(tokenizer.encode_array(text)) == 1_115_394
 
 
 @pytest.mark.slow
-def test_wikitext_2_has_33278_types() -> None:
-    path = corpora() / "wikitext-2" / "train.txt.gz"
+def test_wikitext_2_has_33278_types(real_corpora: Path) -> None:
+    path = real_corpora / "wikitext-2" / "train.txt.gz"
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
     tokenizer = make("word", text, word_form="whitespace")
     ids = tokenizer.encode_array(text)
