@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from pydoc_data import topics
@@ -15,6 +16,12 @@ TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)
 
 _WANT_OF_AN_INSTALL = re.compile(r"install|package|could not import|No module named|PATH", re.I)
 """Why a test is skipped that a machine with everything on it would run."""
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
