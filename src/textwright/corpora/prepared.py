@@ -18,6 +18,7 @@ from typing import Any
 from textwright import atomic
 from textwright.corpora.cache import holds, key_of, read_record, write_record
 from textwright.corpora.gutenberg import without_boilerplate
+from textwright.corpora.largefile import LargeFile
 from textwright.corpora.normalising import normalised
 from textwright.corpora.rawtext import KnownText, read, strips_gutenberg
 from textwright.corpora.text import TextPart
@@ -27,6 +28,7 @@ FORMAT = 1
 """Part of every key; raised when the same files would be prepared differently."""
 
 _MARK_EVERY = 1 << 20
+_GATHERED = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
     marks = [(0, 0)]
     skipped: list[int] = []
     warnings: list[str] = []
-    with atomic.replacing(path) as partial, partial.open("wb") as file:
+    with atomic.replacing(path) as partial, LargeFile(partial) as file:
         ending = ""
         for index, text in enumerate(texts):
             pieces = _pieces(text)
@@ -159,7 +161,20 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
 
 def _pieces(text: KnownText) -> Iterator[str]:
     """The prepared text of one file, in pieces that hold something."""
-    pieces = normalised(read(text))
+    pieces = normalised(_gathered(read(text)))
     if strips_gutenberg(text.kind):
         pieces = without_boilerplate(pieces)
     return (piece for piece in pieces if piece)
+
+
+def _gathered(pieces: Iterator[str]) -> Iterator[str]:
+    """The same text in pieces worth a step of their own; records may be millions of lines."""
+    held: list[str] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _GATHERED:
+            yield "".join(held)
+            held, size = [], 0
+    yield "".join(held)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from textwright import atomic
 from textwright.corpora.cache import cache_folder, holds, key_of, read_record, write_record
+from textwright.corpora.largefile import LargeFile
 from textwright.corpora.text import CHUNK, TextPart
 from textwright.errors import TextwrightError
 
@@ -102,7 +103,7 @@ def prepare_tokens(part: TextPart, tokenizer: Tokenizer, cache: Path | None = No
     unknown: Counter[str] = Counter()
     tokens = 0
     try:
-        with atomic.replacing(path) as partial, partial.open("wb", buffering=0) as file:
+        with atomic.replacing(path) as partial, LargeFile(partial) as file:
             for chunk in part.chunks(CHUNK if tokenizer.kind == "char" else _WORD_CHUNK):
                 ids = tokenizer.encode_array(chunk).astype(dtype)
                 file.write(ids.data)
