@@ -78,10 +78,6 @@ def _run(words: list[str], debug: bool) -> int:
     try:
         result = app(args=words, prog_name="textwright", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:
-        # The reader has had enough (`| head`). Nothing is left to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception as error:
@@ -95,7 +91,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, TextwrightError):
         return _complain(str(error), 2 if isinstance(error, RequestError) else 1)
     if isinstance(error, _UsageProblem):
-        message = str(getattr(error, "message", error))
+        message = str(error.format_message())  # type: ignore[attr-defined]
         if type(error).__name__ == "NoArgsIsHelpError":  # the help itself, and no mistake
             typer.echo(message)
             return 2
