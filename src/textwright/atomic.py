@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from textwright.errors import TextwrightError
@@ -37,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Where the body raises, what was written is removed and `path` stays as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    mine = f"{os.getpid()}-{threading.get_ident()}"  # threads may write the same file at once
+    partial = path.with_name(f".{path.name}.{mine}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(partial)
@@ -48,7 +50,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
         _sync_folder(path.parent)
     except OSError as error:
-        _remove(partial)
+        with suppress(OSError):
+            _remove(partial)
         raise disk_error(error, path) from error
     except BaseException:
         _remove(partial)

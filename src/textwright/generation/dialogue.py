@@ -14,18 +14,33 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Unpack
+from typing import Protocol, Unpack
 
 from textwright.errors import RequestError
 from textwright.generation.cursor import Cursor
-from textwright.generation.generator import Generator as Model
-from textwright.generation.generator import Prompt
-from textwright.generation.requests import Options, check
+from textwright.generation.defaults import Defaults
+from textwright.generation.requests import Options, Prompt, Request, check
+from textwright.generation.runtime import Runtime
 from textwright.generation.stopping import StopFilter
 from textwright.generation.stream import Stream
+from textwright.tokenizers import Tokenizer
 
 BETWEEN = "\n\n"
 """What ends a turn."""
+
+
+class Model(Protocol):
+    """What a dialogue needs of a `Generator`."""
+
+    runtime: Runtime
+    tokenizer: Tokenizer
+    defaults: Defaults
+
+    def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt: ...
+
+    def continue_from(
+        self, cursor: Cursor, prompt: Prompt, request: Request, seed: int
+    ) -> Stream: ...
 
 
 class Dialogue:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from textwright.errors import RequestError, RunError
 from textwright.generation.cursor import Cursor
 from textwright.generation.defaults import Defaults, end_token
-from textwright.generation.requests import Options, Request, check
+from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.sampling import (
@@ -25,23 +24,10 @@ from textwright.generation.sampling import (
 from textwright.generation.stream import Stream
 from textwright.tokenizers import Tokenizer
 
-if TYPE_CHECKING:
-    from textwright.generation.dialogue import Dialogue
-
 PIECE = 256
 """Tokens of a text explained at once; bounds the memory their logits take."""
 
 logger = logging.getLogger("textwright")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt as the model reads it."""
-
-    text: str
-    tokens: list[int]
-    """What it reads: the prompt, or, where that is empty, what stands for the start of a text."""
-    warnings: list[str]
 
 
 class Generator:
@@ -192,8 +178,6 @@ class Generator:
             user, name: what you and the model are called in the dialogue.
             options: settings of the replies.
         """
-        from textwright.generation.dialogue import Dialogue
-
         return Dialogue(self, user=user, name=name, **options)
 
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:

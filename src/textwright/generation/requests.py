@@ -14,6 +14,16 @@ from textwright.generation.defaults import Defaults
 from textwright.generation.sampling import check_seed, new_seed
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as the model reads it."""
+
+    text: str
+    tokens: list[int]
+    """What it reads: the prompt, or, where that is empty, what stands for the start of a text."""
+    warnings: list[str]
+
+
 class Options(TypedDict, total=False):
     """Settings of one text. What is left out, or None, is as the run's defaults say."""
 

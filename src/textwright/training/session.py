@@ -357,6 +357,11 @@ def _resume(run: Run, sources: Sequence[str], asked: Request, observers: Sequenc
             sha256 = recorded["data"]["sha256"]
         except (KeyError, TypeError, ValidationError) as error:
             raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
+        if not sources and "-" in settings.corpus.sources:
+            raise RunError(
+                f"run {run.name!r} read its text from standard input; give it the same text again: "
+                f"textwright train - --name {run.name} --resume < FILE"
+            )
         corpus = open_corpus(
             list(sources) or settings.corpus.sources,
             validation=settings.corpus.validation,
