@@ -29,6 +29,7 @@ _HOMES = {
     "TextwrightError": "textwright.errors",
     "load": "textwright.generation",
     "train": "textwright.training",
+    "__version__": "textwright.version",
 }
 
 __all__ = [
@@ -46,17 +47,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            value: Any = version("textwright")
-        except PackageNotFoundError:  # run from a checkout that isn't installed
-            value = "0+unknown"
-    elif name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'textwright' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    value: Any = getattr(home, "VERSION" if name == "__version__" else name)
     globals()[name] = value  # the next use finds it without asking here
     return value
 

@@ -48,9 +48,9 @@ app.add_typer(_corpora, name="corpora")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import textwright
+        from textwright.version import VERSION
 
-        typer.echo(f"textwright {textwright.__version__}")
+        typer.echo(f"textwright {VERSION}")
         raise typer.Exit
 
 

@@ -18,7 +18,11 @@ from textwright.configs import RecurrentConfig
 from textwright.models.dropout import Dropout
 from textwright.models.interface import LanguageModel, State
 
-LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+}
 
 
 class Recurrent(LanguageModel):

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-import textwright
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
 from textwright.corpora import Corpus, TokenFile, open_corpus, prepare_tokens
@@ -40,6 +39,7 @@ from textwright.training.plan import Candidate, Plan, counted_plan, measure, tim
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
 from textwright.training.trainer import Data, Trainer
+from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
@@ -273,7 +273,7 @@ def _write_start(
                 "name": run.name,
                 "command": command or shlex.join(sys.argv),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "textwright": textwright.__version__,
+                "textwright": VERSION,
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "numpy": np.__version__,
