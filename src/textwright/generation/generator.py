@@ -11,6 +11,7 @@ import numpy as np
 from textwright.errors import RequestError, RunError
 from textwright.generation.cursor import Cursor
 from textwright.generation.defaults import Defaults, end_token
+from textwright.generation.dialogue import Dialogue
 from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.runtime import Floats, Runtime
