@@ -20,7 +20,7 @@ import torch
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.training.batches import Tokens
 from textwright.training.evaluation import evaluate, protocol
-from textwright.training.learner import Learner
+from textwright.training.learner import Learner, choose_device
 
 log = logging.getLogger("textwright")
 
@@ -29,6 +29,10 @@ _EVALUATION_SHARE = 0.10
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
 _MEASURED_SHARE = 0.03
 """Share of the time spent on measuring."""
+_MEASURED_TOKENS = 8192
+"""Tokens read to time an evaluation."""
+_FEWEST_TOKENS = 4096
+"""Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
 _AIM = 0.96
 """Share of the time to fill: machines get slower under a long load, seldom faster."""
 _TOKENS_A_PARAMETER = 2.0
@@ -123,8 +127,11 @@ def timed_plan(
     """
     budget = max(1.0, deadline - time.monotonic())
     chosen = candidates[0]
+    _choose_threads(chosen, train, validation, budget)
     if len(candidates) > 1:
         chosen = _choose_size(candidates, train, validation, budget)
+        if chosen is not candidates[0]:
+            _choose_threads(chosen, train, validation, budget)
     speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     left = max(1.0, deadline - time.monotonic()) * _AIM
     # As many looks as fit into their share; a validation text too large even for the fewest is
@@ -135,10 +142,10 @@ def timed_plan(
     most = 1.5 * _EVALUATION_SHARE * left / looks
     if chosen.settings.eval_tokens is not None:
         eval_tokens = chosen.settings.eval_tokens
-    elif look_seconds > most and len(validation) > 8 * chosen.config.block_size:
+    elif look_seconds > most and len(validation) > _FEWEST_TOKENS:
         variable = max(look_seconds - speed.fixed_seconds, 1e-9)
         share = max(0.0, most - speed.fixed_seconds) / variable
-        eval_tokens = max(4 * chosen.config.block_size, int(share * len(validation)))
+        eval_tokens = max(_FEWEST_TOKENS, int(share * len(validation)))
         look_seconds = speed.fixed_seconds + variable * eval_tokens / len(validation)
     steps = max(1, int((left - looks * look_seconds) / speed.step_seconds))
     every = max(1, math.ceil(steps / looks))
@@ -190,6 +197,26 @@ def memory(config: ModelConfig, settings: TrainingSettings) -> int:
     return int(4 * (copies * config.parameter_count() + activations))
 
 
+def _choose_threads(
+    candidate: Candidate, train: Tokens, validation: Tokens, budget: float
+) -> None:
+    """Take one processor thread where all of them are no faster.
+
+    Small products gain little from a second thread, and on a machine that does other work too,
+    threads that wait for each other can be many times slower than one.
+    """
+    threads = torch.get_num_threads()
+    on_cpu = choose_device(candidate.settings.device).type == "cpu"
+    if threads == 1 or candidate.settings.threads or not on_cpu:
+        return
+    seconds = {}
+    for count in (threads, 1):
+        torch.set_num_threads(count)
+        speed = measure(candidate, train, validation, 0.01 * budget, looks=False)
+        seconds[count] = speed.step_seconds
+    torch.set_num_threads(min(seconds, key=seconds.__getitem__))
+
+
 def _choose_size(
     candidates: list[Candidate], train: Tokens, validation: Tokens, budget: float
 ) -> Candidate:
@@ -223,25 +250,23 @@ def measure(
         synchronise()
         return time.perf_counter() - begin
 
-    for number in range(2):  # the first steps allocate, choose kernels, compile
-        one_step(number)
+    one_step(0)  # the first allocates, chooses kernels, compiles
+    one_step(1)
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < 3 or (time.perf_counter() < end and len(times) < 1000):
+    while not times or (time.perf_counter() < end and len(times) < 1000):
         times.append(one_step(2 + len(times)))
     # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
-    kept = sorted(times)[: max(3, math.ceil(0.9 * len(times)))]
+    kept = sorted(times)[: math.ceil(0.9 * len(times))]
     step_seconds = sum(kept) / len(kept)
     if not looks:
         return Speed(step_seconds, 0.0, 0.0)
-    block = candidate.config.block_size
-    part = validation[: max(16 * block, min(len(validation), 32_768)) + 1]
-    evaluate(learner.model, part[: block + 1])
+    part = validation[: max(_MEASURED_TOKENS, candidate.config.block_size) + 1]
     begin = time.perf_counter()
     evaluate(learner.model, part)
     each = (time.perf_counter() - begin) / max(1, len(part) - 1)
-    # A sample and a checkpoint cost about as much as a few steps, whatever the size.
-    fixed = 0.05 + 3 * step_seconds
+    # A sample and a checkpoint cost about as much as a step or two, whatever the size.
+    fixed = 0.05 + 1.5 * step_seconds
     return Speed(step_seconds, fixed + each * len(validation), fixed)
 
 

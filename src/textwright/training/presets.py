@@ -50,10 +50,10 @@ _GPT = {
     "large": _gpt(16, 768, 12, 1024, 32, 0.01),
 }
 _RECURRENT = {
-    "nano": _recurrent(2, 192, 64, 64, 32),
-    "micro": _recurrent(2, 384, 128, 96, 32),
-    "small": _recurrent(2, 768, 256, 128, 48),
-    "medium": _recurrent(3, 1024, 512, 128, 64),
+    "nano": _recurrent(2, 256, 64, 64, 32),
+    "micro": _recurrent(2, 512, 128, 64, 32),
+    "small": _recurrent(2, 1024, 256, 128, 48),
+    "medium": _recurrent(3, 1280, 512, 128, 64),
     "large": _recurrent(3, 1536, 768, 128, 64),
 }
 
