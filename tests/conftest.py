@@ -14,6 +14,10 @@ import pytest
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
 """English prose of 40,000 characters."""
 
+# The models here are too small to share among threads, and on a busy machine threads that wait for
+# each other cost many times what they save. Set before torch is imported, and for processes too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _WANT_OF_AN_INSTALL = re.compile(r"install|package|could not import|No module named|PATH", re.I)
 """Why a test is skipped that a machine with everything on it would run."""
 
