@@ -32,6 +32,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity."""
+    from textwright.cli.tables import show_rows
     from textwright.cli.train import training_library
     from textwright.runs import find
 
@@ -50,6 +51,4 @@ def evaluate(
     }
     if score.unknown_characters:
         rows["left out"] = f"{score.unknown_characters:,} characters that the model never saw"
-    width = max(map(len, rows))
-    for label, value in rows.items():
-        typer.echo(f"{label:<{width}}  {value}")
+    show_rows(rows)

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 from rich.text import Text
 
+from textwright.cli.tables import show_rows
 from textwright.reporting import numbers
 from textwright.runs import Run
 from textwright.training import Evaluation, Observer, Plan, Progress, Result, Sample
@@ -152,18 +152,18 @@ def _lines(sample: Sample) -> list[str]:
 
 def _close(run: Run, result: Result) -> None:
     """The outcome and what to do next: the result of the command, so on standard output."""
-    table = Table.grid(padding=(0, 2))
     loss = "–" if result.val_loss is None else f"{result.val_loss:.4f} nats a token"
     if result.val_bits_per_char is not None:
         loss += f", {result.val_bits_per_char:.4f} bits a character"
-    table.add_row("run", str(run.path))
-    table.add_row("validation loss", f"{loss} (step {result.best_step:,})")
-    table.add_row("time", numbers.duration(result.seconds))
+    rows = {
+        "run": str(run.path),
+        "validation loss": f"{loss} (step {result.best_step:,})",
+        "time": numbers.duration(result.seconds),
+    }
     if result.verdict:
-        table.add_row("verdict", result.verdict)
+        rows["verdict"] = result.verdict
     if result.status == "interrupted":
-        table.add_row("go on", f"textwright train --name {run.name} --resume")
+        rows["go on"] = f"textwright train --name {run.name} --resume"
     else:
-        table.add_row("next", f"textwright generate {run.name}")
-        table.add_row("report", str(run.report_file))
-    Console(soft_wrap=True, highlight=False).print(table)
+        rows |= {"next": f"textwright generate {run.name}", "report": str(run.report_file)}
+    show_rows(rows)

@@ -20,6 +20,7 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+
 def default(context: typer.Context, runs: Folder = None, as_json: AsJson = False) -> None:
     """List, compare and remove runs; without a command, list them."""
     if context.invoked_subcommand is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -95,3 +95,10 @@ def _aligned(
 
 def _printable(cell: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in cell)
+
+
+def show_rows(rows: Mapping[str, str]) -> None:
+    """Labels and what belongs to them, a line each; nothing is cut or wrapped."""
+    width = max(map(len, rows))
+    for label, value in rows.items():
+        typer.echo(f"{label:<{width}}  {value}")

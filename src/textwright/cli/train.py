@@ -210,12 +210,9 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
         }
         typer.echo(json.dumps(record))
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from textwright.cli.tables import show_rows
     from textwright.reporting import numbers
 
-    table = Table.grid(padding=(0, 2))
     rows = {
         "model": f"{config.family}" + (f", {plan.size}" if plan.size else ""),
         "parameters": numbers.whole(plan.parameters),
@@ -227,9 +224,7 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
         "speed": f"{plan.tokens_per_second or 0:,.0f} tokens a second",
         "expected time": numbers.duration(plan.expected_seconds),
     }
-    for label, value in rows.items():
-        table.add_row(label, value)
-    Console(soft_wrap=True, highlight=False).print(table)
+    show_rows(rows)
 
 
 def _go_on(run: Run, then: Then | None) -> None:
