@@ -197,9 +197,7 @@ def memory(config: ModelConfig, settings: TrainingSettings) -> int:
     return int(4 * (copies * config.parameter_count() + activations))
 
 
-def _choose_threads(
-    candidate: Candidate, train: Tokens, validation: Tokens, budget: float
-) -> None:
+def _choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budget: float) -> None:
     """Take one processor thread where all of them are no faster.
 
     Small products gain little from a second thread, and on a machine that does other work too,
