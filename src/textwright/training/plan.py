@@ -21,13 +21,14 @@ from textwright.configs import ModelConfig, TrainingSettings
 from textwright.training.batches import Tokens
 from textwright.training.evaluation import evaluate, protocol
 from textwright.training.learner import Learner, choose_device
+from textwright.training.presets import dropout_for
 
 log = logging.getLogger("textwright")
 
 _EVALUATION_SHARE = 0.10
 """Share of the time that evaluations, samples and checkpoints may take."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
-_MEASURED_SHARE = 0.03
+_MEASURED_SHARE = 0.02
 """Share of the time spent on measuring."""
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
@@ -80,6 +81,18 @@ class Candidate:
     size: str | None
     config: ModelConfig
     settings: TrainingSettings
+    chooses_dropout: bool = False
+    """Whether the plan sets the dropout, by how often it reads the text."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.settings.batch_size * self.config.block_size
+
+    def with_dropout_for(self, epochs: float) -> Candidate:
+        """Itself with the dropout that so many epochs ask for, where that is its to choose."""
+        if not self.chooses_dropout:
+            return self
+        return replace(self, config=self.config.model_copy(update={"dropout": dropout_for(epochs)}))
 
 
 @dataclass(frozen=True)
@@ -94,11 +107,14 @@ class Speed:
 
 
 def counted_plan(
-    candidate: Candidate, train: Tokens, validation: Tokens, speed: Speed | None = None
-) -> Plan:
-    """The plan for `settings.steps`, or else `settings.epochs`; exact."""
+    candidate: Candidate, train: Tokens, validation: Tokens, *, measured_for: float = 0.0
+) -> tuple[Candidate, Plan]:
+    """The plan for `settings.steps`, or else `settings.epochs`; exact.
+
+    With `measured_for` seconds to measure in, it also tells the time that training will take.
+    """
     settings = candidate.settings
-    per_step = settings.batch_size * candidate.config.block_size
+    per_step = candidate.tokens_per_step
     if settings.steps is not None:
         steps = settings.steps
     else:
@@ -108,12 +124,15 @@ def counted_plan(
     if settings.epochs is not None and _FEWEST_EVALUATIONS < settings.epochs <= _MOST_EVALUATIONS:
         evaluations = math.ceil(settings.epochs)  # one an epoch, as people expect
     every = max(1, math.ceil(steps / evaluations))
+    candidate = candidate.with_dropout_for(steps * per_step / len(train))
     plan = _complete(candidate, train, validation, steps, every, 0)
-    if speed is None:
-        return plan
-    looks = math.ceil(plan.steps / plan.eval_every)
+    if not measured_for:
+        return candidate, plan
+    speed = measure(candidate, train, validation, measured_for)
+    looks = 1 + math.ceil(plan.steps / plan.eval_every)
     seconds = plan.steps * speed.step_seconds + looks * speed.evaluation_seconds
-    return replace(plan, expected_seconds=seconds, tokens_per_second=per_step / speed.step_seconds)
+    rate = per_step / speed.step_seconds
+    return candidate, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
 
 
 def timed_plan(
@@ -133,13 +152,17 @@ def timed_plan(
         if chosen is not candidates[0]:
             _choose_threads(chosen, train, validation, budget)
     speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
+    epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
+    chosen = chosen.with_dropout_for(epochs)
+    if chosen.config.dropout and chosen.chooses_dropout:  # drawing the masks takes time too
+        speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     left = max(1.0, deadline - time.monotonic()) * _AIM
     # As many looks as fit into their share; a validation text too large even for the fewest is
     # read in part.
     looks = int(_EVALUATION_SHARE * left / speed.evaluation_seconds)
     looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
     eval_tokens, look_seconds = 0, speed.evaluation_seconds
-    most = 1.5 * _EVALUATION_SHARE * left / looks
+    most = 2 * _EVALUATION_SHARE * left / looks
     if chosen.settings.eval_tokens is not None:
         eval_tokens = chosen.settings.eval_tokens
     elif look_seconds > most and len(validation) > _FEWEST_TOKENS:
@@ -147,15 +170,15 @@ def timed_plan(
         share = max(0.0, most - speed.fixed_seconds) / variable
         eval_tokens = max(_FEWEST_TOKENS, int(share * len(validation)))
         look_seconds = speed.fixed_seconds + variable * eval_tokens / len(validation)
-    steps = max(1, int((left - looks * look_seconds) / speed.step_seconds))
+    # One more look comes before the first step.
+    steps = max(1, int((left - (looks + 1) * look_seconds) / speed.step_seconds))
     every = max(1, math.ceil(steps / looks))
     plan = _complete(chosen, train, validation, steps, every, eval_tokens)
-    per_step = plan.tokens_per_step
     return chosen, replace(
         plan,
         minutes=chosen.settings.minutes,
-        expected_seconds=steps * speed.step_seconds + looks * look_seconds,
-        tokens_per_second=per_step / speed.step_seconds,
+        expected_seconds=steps * speed.step_seconds + (looks + 1) * look_seconds,
+        tokens_per_second=chosen.tokens_per_step / speed.step_seconds,
     )
 
 
@@ -168,7 +191,7 @@ def _complete(
     eval_tokens: int,
 ) -> Plan:
     settings, config = candidate.settings, candidate.config
-    per_step = settings.batch_size * config.block_size
+    per_step = candidate.tokens_per_step
     eval_every = settings.eval_every or eval_every
     if settings.eval_tokens is not None:
         eval_tokens = settings.eval_tokens
@@ -210,7 +233,7 @@ def _choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, bud
     seconds = {}
     for count in (threads, 1):
         torch.set_num_threads(count)
-        speed = measure(candidate, train, validation, 0.01 * budget, looks=False)
+        speed = measure(candidate, train, validation, 0.005 * budget, looks=False)
         seconds[count] = speed.step_seconds
     torch.set_num_threads(min(seconds, key=seconds.__getitem__))
 
@@ -221,15 +244,15 @@ def _choose_size(
     """The largest size that the time and the text suffice for, by the speed of the smallest."""
     smallest = candidates[0]
     speed = measure(smallest, train, validation, min(2.0, _MEASURED_SHARE * budget), looks=False)
-    per_step = smallest.settings.batch_size * smallest.config.block_size
-    operations = smallest.config.parameter_count() * per_step / speed.step_seconds
+    parameters = smallest.config.parameter_count()
+    operations = parameters * smallest.tokens_per_step / speed.step_seconds
     chosen = smallest
     for candidate in candidates[1:]:
         parameters = candidate.config.parameter_count()
         tokens = budget * operations / parameters
         enough_time = tokens >= _TOKENS_A_PARAMETER * parameters
         enough_text = parameters <= _PARAMETERS_A_TOKEN * len(train)
-        fits = len(train) >= 4 * candidate.config.block_size * candidate.settings.batch_size
+        fits = len(train) >= 4 * candidate.tokens_per_step
         if enough_time and enough_text and fits:
             chosen = candidate
     return chosen

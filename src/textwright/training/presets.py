@@ -67,6 +67,16 @@ SIZES: dict[str, dict[str, Preset]] = {
 """Family → size → preset, the smallest size first."""
 
 
+DROPOUT_BY_EPOCHS = ((7.0, 0.1), (20.0, 0.2), (50.0, 0.3))
+"""(epochs, dropout): a text read so often, or oftener, takes so much. Below the first it only
+slows learning down; see `docs/log.md`."""
+
+
+def dropout_for(epochs: float) -> float:
+    """The dropout for a text that is read `epochs` times."""
+    return max((rate for least, rate in DROPOUT_BY_EPOCHS if epochs >= least), default=0.0)
+
+
 def preset(family: str, size: str) -> Preset:
     """The preset of a size.
 

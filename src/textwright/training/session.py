@@ -35,7 +35,7 @@ from textwright.tokenizers import Tokenizer, train_tokenizer
 from textwright.training.events import Observer, Result
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
-from textwright.training.plan import Candidate, Plan, counted_plan, measure, timed_plan
+from textwright.training.plan import Candidate, Plan, counted_plan, timed_plan
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
 from textwright.training.trainer import Data, Trainer
@@ -198,6 +198,7 @@ def _plan(
             size,
             model_settings(asked.family, size, vocab_size, asked.section("model")),
             asked.settings(size).training,
+            chooses_dropout="model.dropout" not in asked.values,
         )
         for size in sizes
     ]
@@ -205,9 +206,8 @@ def _plan(
         assert training.minutes is not None
         chosen, plan = timed_plan(candidates, train, validation, begin + 60 * training.minutes)
     else:
-        chosen = candidates[0]
-        speed = measure(chosen, train, validation, _MEASURING_SECONDS) if measured else None
-        plan = counted_plan(chosen, train, validation, speed)
+        seconds = _MEASURING_SECONDS if measured else 0.0
+        chosen, plan = counted_plan(candidates[0], train, validation, measured_for=seconds)
     settings = asked.settings(chosen.size)
     settings.training = chosen.settings.model_copy(
         update={
