@@ -32,6 +32,8 @@ _MEASURED_SHARE = 0.02
 """Share of the time spent on measuring."""
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
+_CHECKPOINT_SECONDS = 3e-8
+"""A parameter: 16 bytes to write and flush."""
 _FEWEST_TOKENS = 4096
 """Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
 _AIM = 0.96
@@ -286,9 +288,14 @@ def measure(
     begin = time.perf_counter()
     evaluate(learner.model, part)
     each = (time.perf_counter() - begin) / max(1, len(part) - 1)
-    # A sample and a checkpoint cost about as much as a step or two, whatever the size.
-    fixed = 0.05 + 1.5 * step_seconds
+    fixed = _sample_seconds(candidate) + _CHECKPOINT_SECONDS * candidate.config.parameter_count()
     return Speed(step_seconds, fixed + each * len(validation), fixed)
+
+
+def _sample_seconds(candidate: Candidate) -> float:
+    """Of writing one sample, by the speed of the runtime on one thread of a server of 2024."""
+    a_token = 5e-5 + 2.5e-10 * candidate.config.parameter_count()
+    return 0.05 + candidate.settings.sample_tokens * a_token
 
 
 def _nothing() -> None:
