@@ -60,7 +60,7 @@ def test_every_topic_is_on_the_index() -> None:
 def test_nothing_of_a_machine_is_left() -> None:
     """No path that exists on one machine only, no address that packages come from."""
     foreign = re.compile(
-        r"(?<![\w.])/(?:work|root|Users)/\w|(?:files|index)[.]python|index-url|python[h]osted"
+        r"(?<![\w.])/(?:work|root|Users)/\w|(?:files|index)[.]python|index[-]url|python[h]osted"
     )
     for file in project_files():
         text = file.read_bytes().decode("utf-8", errors="replace")
