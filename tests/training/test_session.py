@@ -129,6 +129,13 @@ def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file:
     ]
 
 
+def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
+    train(text_file, observers=[Recorder(stop_at=0)])
+    assert runs.find("prose").checkpoints()[0][0] <= 1
+    run = textwright.train(name="prose", resume=True)
+    assert [sample["step"] for sample in run.samples()] == [0, 10, 20, 30, 40]
+
+
 def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:
     run = train(text_file)
     weights = run.weights_file.stat().st_mtime_ns

@@ -18,6 +18,7 @@ from textwright.configs import ModelConfig, TrainingSettings
 from textwright.errors import RequestError, TrainingError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import dropout_keys
+from textwright.training.allocator import keep_freed_memory
 from textwright.training.batches import Batches, Streams, Tokens, Windows
 from textwright.training.optimizers import Optimizers, learning_rate_factor
 
@@ -61,6 +62,7 @@ class Learner:
     def __init__(
         self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, steps: int
     ) -> None:
+        keep_freed_memory()
         self.settings, self.steps = settings, steps
         self.device = choose_device(settings.device)
         self.batches: Batches = (Streams if config.order == "streams" else Windows)(

@@ -32,6 +32,8 @@ _MEASURED_SHARE = 0.02
 """Share of the time spent on measuring."""
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
+_WORTH_MORE_THREADS = 1.15
+"""How many times faster all threads must be than one."""
 _CHECKPOINT_SECONDS = 3e-8
 """A parameter: 16 bytes to write and flush."""
 _FEWEST_TOKENS = 4096
@@ -223,7 +225,7 @@ def memory(config: ModelConfig, settings: TrainingSettings) -> int:
 
 
 def _choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budget: float) -> None:
-    """Take one processor thread where all of them are no faster.
+    """Take one processor thread where all of them are hardly faster.
 
     Small products gain little from a second thread, and on a machine that does other work too,
     threads that wait for each other can be many times slower than one.
@@ -237,7 +239,8 @@ def _choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, bud
         torch.set_num_threads(count)
         speed = measure(candidate, train, validation, 0.005 * budget, looks=False)
         seconds[count] = speed.step_seconds
-    torch.set_num_threads(min(seconds, key=seconds.__getitem__))
+    if seconds[threads] * _WORTH_MORE_THREADS < seconds[1]:
+        torch.set_num_threads(threads)
 
 
 def _choose_size(

@@ -79,11 +79,11 @@ class Trainer:
             TrainingError: the loss is not finite, or the disk is full; the last checkpoint stays.
             RunError: every checkpoint is damaged.
         """
-        self._restore()
+        restored = self._restore()
         for observer in self.observers:
             observer.started(self.run, self.plan, self.numbers.step)
         with _stop_signals() as asked_to_stop:
-            if self.numbers.step == 0:
+            if not restored:
                 self._look()  # what an untrained model writes is where the story begins
                 self._save()
             while not self._is_over() and not asked_to_stop.is_set():
@@ -107,7 +107,8 @@ class Trainer:
         patience = self.settings.patience
         return 0 < patience <= self.numbers.evaluations_since_best
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Take up the latest checkpoint; whether there was one."""
         atomic.remove_partials(self.run.path)
         atomic.remove_partials(self.run.checkpoints_folder)
         checkpoint = checkpoints.load_latest(self.run)
@@ -117,6 +118,7 @@ class Trainer:
             self.numbers = checkpoint.numbers
         self.run.forget_after(self.numbers.step if checkpoint else -1)
         self._clock.start(self.numbers.seconds)
+        return checkpoint is not None
 
     def _look(self) -> None:
         """Evaluate, keep the weights where they are the best so far, write a sample."""
