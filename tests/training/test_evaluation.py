@@ -91,7 +91,7 @@ def test_a_limit_reads_a_part_and_says_so() -> None:
 def test_measures_and_errors() -> None:
     result = evaluate(_gpt(), TOKENS[:101])
     assert result.perplexity == pytest.approx(math.exp(result.loss))
-    assert result.bits_per(200) == pytest.approx(result.loss * 100 / math.log(2) / 200)
+    assert result.bits_per(2.0) == pytest.approx(result.loss / math.log(2) / 2)
     with pytest.raises(CorpusError, match="fewer than two tokens"):
         evaluate(_gpt(), TOKENS[:1])
     with pytest.raises(RequestError, match="between 1 and the model's block size, 16"):

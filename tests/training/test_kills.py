@@ -85,6 +85,22 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(
     assert not [p for p in killed.path.rglob("*") if p.name.endswith(".partial")]
 
 
+def test_killed_while_it_starts_it_can_be_begun_again(text_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    chance = random.Random(3)
+    words = command(text_file, "early", "lstm")
+    for _ in range(4):
+        process = start(words)
+        while process.poll() is None and not (folder / "early").exists():
+            time.sleep(0.0005)
+        time.sleep(chance.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        words = command(text_file, "early", "lstm", "--resume")
+    assert subprocess.run(words, check=False, capture_output=True).returncode == 0
+    assert Run(folder / "early").metrics()[-1]["step"] == 900
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, text_file: Path, tmp_path: Path

@@ -103,7 +103,8 @@ def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:
         assert result.unknown_characters == 2
         assert (result.tokens, result.characters) == (3997, 3998)
         assert result.perplexity == pytest.approx(math.exp(best), rel=1e-5)
-        assert result.bits_per_byte == pytest.approx(best * 3997 / math.log(2) / result.bytes)
+        assert result.bits_per_byte == pytest.approx(best * 3998 / math.log(2) / result.bytes)
+        assert result.bits_per_char == pytest.approx(best / math.log(2))
 
 
 @pytest.mark.parametrize("family", ["lstm", "gpt", "transformer"])
@@ -134,6 +135,90 @@ def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
     assert runs.find("prose").checkpoints()[0][0] <= 1
     run = textwright.train(name="prose", resume=True)
     assert [sample["step"] for sample in run.samples()] == [0, 10, 20, 30, 40]
+
+
+def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -> None:
+    class StopsAtProgress(Recorder):
+        def progressed(self, progress: Progress) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # Ten thousand steps between checkpoints, so that only the stop can save
+    recorder = StopsAtProgress()
+    run = train(text_file, steps=10_000, eval_every=10_000, observers=[recorder])
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert run.checkpoints()[0][0] == recorder.result.steps > 0
+
+
+def test_early_stopping_is_the_same_when_resumed(text_file: Path) -> None:
+    more = ["training.patience=3", "training.schedule=constant", "training.learning_rate=0.5"]
+    whole = train(text_file, more=more, steps=400, eval_every=5, name="whole")
+    result = whole.settings()["result"]
+    assert result["status"] == "stopped early"
+    stop = result["best_step"] + 5  # in the middle of its patience
+    train(text_file, more=more, steps=400, eval_every=5, name="parts", observers=[Recorder(stop)])
+    parts = textwright.train(name="parts", resume=True)
+    assert parts.settings()["result"]["steps"] == result["steps"]
+    assert parts.weights_file.read_bytes() == whole.weights_file.read_bytes()
+
+
+def test_resume_with_a_text_means_the_latest_run_on_it(text_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text().upper())
+    run = train(text_file, observers=[Recorder(stop_at=10)])
+    train(other, steps=2)
+    begun = textwright.train(text_file, resume=True)
+    assert begun == run and begun.metrics()[-1]["step"] == 40
+    new = tmp_path / "new.txt"
+    new.write_text(text_file.read_text().lower())
+    assert train(new, steps=2, resume=True).name == "new"
+
+
+def test_a_text_from_elsewhere_is_found_from_any_folder(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "val.txt").write_text(text_file.read_text()[:3000])
+    monkeypatch.chdir(tmp_path)
+    run = train("pro*.txt", validation="val.txt", observers=[Recorder(stop_at=10)])
+    away = tmp_path / "away"
+    away.mkdir()
+    monkeypatch.chdir(away)
+    assert score(run).tokens == 2999
+    resumed = textwright.train(name=run.name, resume=True, runs_folder=run.path.parent)
+    assert resumed.metrics()[-1]["step"] == 40
+
+
+def test_standard_input_cannot_be_read_again(text_file: Path) -> None:
+    run = train(text_file, observers=[Recorder(stop_at=10)])
+    settings = run.settings()
+    settings["corpus"]["sources"] = ["-"]
+    run.write_settings(settings)
+    for again in (lambda: score(run), lambda: textwright.train(name="prose", resume=True)):
+        with pytest.raises(RunError, match="standard input"):
+            again()
+    assert textwright.train(text_file, name="prose", resume=True).metrics()[-1]["step"] == 40
+
+
+def test_sizes_that_the_model_settings_do_not_fit_are_passed_over(text_file: Path) -> None:
+    from textwright.training import plan_training
+
+    changes = ["model.hidden_size=[32, 16]"]  # two widths; the largest sizes have three layers
+    config, _, plan = plan_training(text_file, model="lstm", minutes=0.05, changes=changes)
+    assert config.num_layers == 2 and plan.size in ("nano", "micro", "small")
+    with pytest.raises(RequestError, match="3 widths for 2 layers"):
+        plan_training(text_file, size="nano", changes=["model.hidden_size=[8, 8, 8]"], steps=1)
+
+
+def test_a_rhythm_that_costs_time_leaves_fewer_steps(text_file: Path) -> None:
+    from textwright.training import plan_training
+
+    def steps(every: int) -> int:
+        options = {"size": "nano", "minutes": 0.1, "eval_every": every}
+        _, settings, plan = plan_training(text_file, **options)
+        assert plan.eval_every == settings.training.eval_every == every
+        assert plan.expected_seconds is not None and plan.expected_seconds < 7
+        return plan.steps
+
+    assert steps(1) < 0.7 * steps(1000)
 
 
 def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:

@@ -59,7 +59,7 @@ class Dropout(nn.Module):
         if self.keys is None:
             raise RuntimeError("dropout needs keys: call set_dropout_keys before training passes")
         element = torch.arange(x[0].numel(), dtype=torch.int32, device=x.device) * _GOLDEN
-        key = _mix(self.keys + self.place * 0x3C6EF372)
+        key = _mix(self.keys + _signed(self.place * 0x3C6EF372 & 0xFFFFFFFF))
         bits = _mix(element + key[:, None]) & 0x7FFFFFFF
         kept = (bits >= int(self.p * (1 << 31))).view(x.shape)
         return x * kept * (1.0 / (1.0 - self.p))

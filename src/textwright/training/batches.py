@@ -27,7 +27,7 @@ class Batches(Protocol):
     """Batches of one order over one text."""
 
     steps_per_epoch: float
-    """Steps until every token was seen once, on average."""
+    """Steps that read as many tokens as the text has."""
 
     def starts_anew(self, step: int) -> bool:
         """Whether the state is reset before this step; always where no state is carried."""
@@ -86,7 +86,7 @@ class Streams:
             raise too_short(len(tokens), batch_size * block_size, block_size)
         self.tokens, self.block_size, self.batch_size = tokens, block_size, batch_size
         self.seed = seed
-        self.steps_per_epoch = float(self.steps)
+        self.steps_per_epoch = len(tokens) / (batch_size * block_size)
 
     def starts_anew(self, step: int) -> bool:
         return step % self.steps == 0

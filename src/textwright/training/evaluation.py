@@ -29,6 +29,7 @@ _STREAMS = 32
 _STREAM_WARMUP = 256
 _STREAM_CHUNK = 256
 _TOKENS_AT_ONCE = 8192
+_LOGITS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Loss:
     def perplexity(self) -> float:
         return math.exp(min(self.loss, 700.0))
 
-    def bits_per(self, units: int) -> float:
-        """Bits a unit, where the text has `units` characters or bytes."""
-        return self.loss * self.tokens / math.log(2) / max(1, units)
+    def bits_per(self, units_a_token: float) -> float:
+        """Bits a character or byte, of which a token of the text has so many."""
+        return self.loss / math.log(2) / units_a_token
 
 
 def evaluate(
@@ -124,7 +125,7 @@ def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> t
         start = max(0, end - block) if stride < block or in_part else previous
         groups.setdefault((end - start, end - (start if in_part else previous)), []).append(start)
         previous = end
-    at_once = max(1, _TOKENS_AT_ONCE // block)
+    at_once = max(1, _tokens_at_once(model) // block)
     for (length, count), starts in groups.items():
         for first in range(0, len(starts), at_once):
             rows = [tokens[start : start + length + 1] for start in starts[first : first + at_once]]
@@ -150,8 +151,9 @@ def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> tuple[float, i
         _, warm = model(_tensor(np.stack(rows), model))
         state = {name: torch.cat((state[name][:1], tensor)) for name, tensor in warm.items()}
     total = 0.0
-    for first in range(0, each, _STREAM_CHUNK):
-        last = min(first + _STREAM_CHUNK, each)
+    chunk = max(1, min(_STREAM_CHUNK, _tokens_at_once(model) // streams))
+    for first in range(0, each, chunk):
+        last = min(first + chunk, each)
         rows = [tokens[i * each + first : i * each + last + 1] for i in range(streams)]
         batch = _tensor(np.stack(rows), model)
         logits, state = model(batch[:, :-1], state)
@@ -165,10 +167,15 @@ def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> tuple[float, i
     return total, predictions
 
 
+def _tokens_at_once(model: LanguageModel) -> int:
+    """So few that the logits of a large vocabulary fit into memory, and into caches."""
+    return min(_TOKENS_AT_ONCE, _LOGITS_AT_ONCE // model.config.vocab_size)
+
+
 def _tensor(rows: np.ndarray, model: LanguageModel) -> Tensor:
     return torch.from_numpy(rows.astype(np.int64)).to(next(model.parameters()).device)
 
 
 def _sum(logits: Tensor, targets: Tensor) -> float:
     losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
-    return losses.double().sum().item()
+    return losses.cpu().double().sum().item()  # MPS has no float64

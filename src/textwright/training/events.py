@@ -83,3 +83,6 @@ class Observer:
 
     def finished(self, run: Run, result: Result) -> None:
         """Training ended in order, or was interrupted and saved."""
+
+    def closed(self) -> None:
+        """Training is over, in whatever way; called last, always."""

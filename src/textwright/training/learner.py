@@ -22,6 +22,9 @@ from textwright.training.allocator import keep_freed_memory
 from textwright.training.batches import Batches, Streams, Tokens, Windows
 from textwright.training.optimizers import Optimizers, learning_rate_factor
 
+_LOGITS_AT_ONCE = 1 << 24
+"""Of the samples that are in memory at once: 64 MB, and as much again for the gradient."""
+
 
 def choose_device(wanted: str) -> torch.device:
     """The device to train on; `auto` takes CUDA, then MPS, then the CPU.
@@ -36,7 +39,7 @@ def choose_device(wanted: str) -> torch.device:
     }
     if wanted == "auto":
         return torch.device(next(name for name, found in there.items() if found))
-    if not there[wanted]:
+    if not there.get(wanted):
         raise RequestError(f"--device {wanted}: this machine has none that torch can use")
     return torch.device(wanted)
 
@@ -84,7 +87,7 @@ class Learner:
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
         batch = self.settings.batch_size
-        at_once = self.settings.micro_batch_size or batch
+        at_once = self.settings.micro_batch_size or self._samples_at_once()
         before = None if self.batches.starts_anew(step) else self.state
         total = torch.zeros((), device=self.device)
         states = []
@@ -102,6 +105,12 @@ class Learner:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return total
+
+    def _samples_at_once(self) -> int:
+        """The batch, or so few that the logits of a large vocabulary don't fill the memory."""
+        config = self.model.config
+        fitting = _LOGITS_AT_ONCE // (config.block_size * config.vocab_size)
+        return max(1, min(self.settings.batch_size, fitting))
 
     def _accumulate(
         self, step: int, first: int, count: int, state: State | None

@@ -11,7 +11,7 @@ from textwright import atomic
 from textwright.configs import nearest
 from textwright.errors import MissingPackageError, RequestError
 from textwright.runs import Run
-from textwright.training.events import Evaluation, Observer, Progress, Result, Sample
+from textwright.training.events import Evaluation, Observer, Progress, Sample
 from textwright.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class TensorBoardLog(Observer):
     def started(self, run: Run, plan: Plan, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # What a killed run wrote past its checkpoint is hidden from `step` on.
-        self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=step)
+        # What a killed run wrote past its checkpoint, of step `step`, is hidden.
+        purge = step + 1 if step else 0
+        self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=purge)
 
     def progressed(self, progress: Progress) -> None:
         self._scalar("loss/train_running", progress.train_loss, progress.step)
@@ -59,7 +60,7 @@ class TensorBoardLog(Observer):
             self._writer.add_text("sample", text, sample.step)
             self._writer.flush()
 
-    def finished(self, run: Run, result: Result) -> None:
+    def closed(self) -> None:
         if self._writer is not None:
             self._writer.close()
 

@@ -102,6 +102,6 @@ def check_finite(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss is not finite at step {step}: training has diverged; halve the learning "
-            "rates (--set training.learning_rate=…, training.matrix_learning_rate=…), and go on "
-            "from the last checkpoint under a new name"
+            "rates (--set training.learning_rate=…, --set training.matrix_learning_rate=…) and "
+            "train anew; the best weights so far are kept in this run"
         )

@@ -2,7 +2,7 @@
 
 With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it measures this machine:
 a few steps of the smallest size tell which size can read enough text in the time, a few steps of
-that size, an evaluation and a sample tell how many steps fit. So the schedule is complete when
+that size and an evaluation tell how many steps fit. So the schedule is complete when
 the time is up, and the same plan, resumed or repeated, gives the same model.
 """
 
@@ -109,6 +109,11 @@ class Speed:
     fixed_seconds: float
     """The part of it that doesn't shrink with the validation text."""
 
+    def look_seconds(self, eval_tokens: int, tokens: int) -> float:
+        """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
+        share = min(1.0, eval_tokens / tokens) if eval_tokens else 1.0
+        return self.fixed_seconds + share * (self.evaluation_seconds - self.fixed_seconds)
+
 
 def counted_plan(
     candidate: Candidate, train: Tokens, validation: Tokens, *, measured_for: float = 0.0
@@ -134,7 +139,8 @@ def counted_plan(
         return candidate, plan
     speed = measure(candidate, train, validation, measured_for)
     looks = 1 + math.ceil(plan.steps / plan.eval_every)
-    seconds = plan.steps * speed.step_seconds + looks * speed.evaluation_seconds
+    seconds = plan.steps * speed.step_seconds
+    seconds += looks * speed.look_seconds(plan.eval_tokens, len(validation))
     rate = per_step / speed.step_seconds
     return candidate, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
 
@@ -150,40 +156,52 @@ def timed_plan(
     """
     budget = max(1.0, deadline - time.monotonic())
     chosen = candidates[0]
-    _choose_threads(chosen, train, validation, budget)
     if len(candidates) > 1:
         chosen = _choose_size(candidates, train, validation, budget)
-        if chosen is not candidates[0]:
-            _choose_threads(chosen, train, validation, budget)
+    _choose_threads(chosen, train, validation, budget)
     speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(epochs)
     if chosen.config.dropout and chosen.chooses_dropout:  # drawing the masks takes time too
         speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     left = max(1.0, deadline - time.monotonic()) * _AIM
-    # As many looks as fit into their share; a validation text too large even for the fewest is
-    # read in part.
-    looks = int(_EVALUATION_SHARE * left / speed.evaluation_seconds)
-    looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
-    eval_tokens, look_seconds = 0, speed.evaluation_seconds
-    most = 2 * _EVALUATION_SHARE * left / looks
-    if chosen.settings.eval_tokens is not None:
-        eval_tokens = chosen.settings.eval_tokens
-    elif look_seconds > most and len(validation) > _FEWEST_TOKENS:
-        variable = max(look_seconds - speed.fixed_seconds, 1e-9)
-        share = max(0.0, most - speed.fixed_seconds) / variable
-        eval_tokens = max(_FEWEST_TOKENS, int(share * len(validation)))
-        look_seconds = speed.fixed_seconds + variable * eval_tokens / len(validation)
+    looks, eval_tokens = _choose_looks(chosen, validation, speed, left)
+    look_seconds = speed.look_seconds(eval_tokens, len(validation))
     # One more look comes before the first step.
-    steps = max(1, int((left - (looks + 1) * look_seconds) / speed.step_seconds))
+    if chosen.settings.eval_every is None:
+        steps = (left - (looks + 1) * look_seconds) / speed.step_seconds
+    else:  # how many looks there are depends on the steps
+        a_step = speed.step_seconds + look_seconds / chosen.settings.eval_every
+        steps = (left - look_seconds) / a_step
+    steps = max(1, int(steps))
     every = max(1, math.ceil(steps / looks))
     plan = _complete(chosen, train, validation, steps, every, eval_tokens)
+    looks = 1 + math.ceil(steps / plan.eval_every)
     return chosen, replace(
         plan,
         minutes=chosen.settings.minutes,
-        expected_seconds=steps * speed.step_seconds + (looks + 1) * look_seconds,
+        expected_seconds=steps * speed.step_seconds + looks * look_seconds,
         tokens_per_second=chosen.tokens_per_step / speed.step_seconds,
     )
+
+
+def _choose_looks(
+    candidate: Candidate, validation: Tokens, speed: Speed, seconds: float
+) -> tuple[int, int]:
+    """How many evaluations fit into their share of the time, and the tokens each reads (0: all).
+
+    A validation text too large even for the fewest is read in part.
+    """
+    looks = int(_EVALUATION_SHARE * seconds / speed.evaluation_seconds)
+    looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
+    if candidate.settings.eval_tokens is not None:
+        return looks, candidate.settings.eval_tokens
+    most = 2 * _EVALUATION_SHARE * seconds / looks
+    if speed.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
+        return looks, 0
+    reading = max(speed.evaluation_seconds - speed.fixed_seconds, 1e-9)
+    share = max(0.0, most - speed.fixed_seconds) / reading
+    return looks, max(_FEWEST_TOKENS, int(share * len(validation)))
 
 
 def _complete(

@@ -35,7 +35,7 @@ class Request:
     family: str
     size: str | None
     values: dict[str, Any] = field(default_factory=dict)
-    asked: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
     """`values` without defaults, with `model.family` and `plan.size` where they were given."""
 
     def section(self, name: str) -> dict[str, Any]:
@@ -96,12 +96,12 @@ def request(
             values = {name: value for name, value in values.items() if name not in _BUDGETS}
         values.update(layer)
     values.pop("model.vocab_size", None)  # the tokenizer decides
-    asked = dict(values)
+    explicit = dict(values)
     if family is not None:
-        asked["model.family"] = family
+        explicit["model.family"] = family
     if size is not None:
-        asked["plan.size"] = size
-    family = asked.get("model.family", DEFAULT_FAMILY)
+        explicit["plan.size"] = size
+    family = str(explicit.get("model.family", DEFAULT_FAMILY))
     values.pop("model.family", None)
     config_class(family)  # names an unknown family
     _check_names(family, values)
@@ -111,7 +111,7 @@ def request(
         size = next(iter(SIZES[family]))  # the recipe; every width is set already
     if not any(name in values for name in _BUDGETS):
         values["training.minutes"] = DEFAULT_MINUTES
-    made = Request(family, size, values, asked)
+    made = Request(family, size, values, explicit)
     made.settings(size)  # names what is out of range before anything is read
     return made
 

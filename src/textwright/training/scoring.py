@@ -10,13 +10,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from textwright.corpora import TextPart, open_corpus, open_text, prepare_tokens
+from textwright.corpora import open_text, prepare_tokens
 from textwright.errors import RunError
 from textwright.models import LanguageModel, build
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.evaluation import evaluate
 from textwright.training.learner import choose_device
+from textwright.training.preparation import reopened
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ def score(
     """
     model = load_model(run, device)
     tokenizer = Tokenizer.load(run)
-    part = open_text(list(sources)) if sources else _own_validation_text(run)
+    part = open_text(list(sources)) if sources else reopened(run).validation
     tokens = prepare_tokens(part, tokenizer)
     result = evaluate(model, tokens.array(), stride=stride)
     return Score(
         model_name=run.name,
         loss=result.loss,
-        bits_per_char=result.bits_per(tokens.read_characters),
-        bits_per_byte=result.bits_per(tokens.read_bytes),
+        bits_per_char=result.bits_per(tokens.read_characters / tokens.tokens),
+        bits_per_byte=result.bits_per(tokens.read_bytes / tokens.tokens),
         perplexity=result.perplexity,
         tokens=result.tokens,
         characters=tokens.read_characters,
@@ -92,21 +93,3 @@ def load_model(run: Run, device: str = "auto") -> LanguageModel:
         raise RunError(f"run {run.name!r}: model.safetensors is damaged ({error})") from error
     model.load_weights({name: tensor.to(torch.float32) for name, tensor in weights.items()})
     return model.to(choose_device(device))
-
-
-def _own_validation_text(run: Run) -> TextPart:
-    settings = run.settings()
-    sources = settings.get("corpus", {}).get("sources")
-    if not sources:
-        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
-    corpus = open_corpus(
-        sources,
-        validation=settings["corpus"].get("validation"),
-        validation_fraction=settings["corpus"].get("validation_fraction", 0.1),
-    )
-    if corpus.sha256 != settings.get("data", {}).get("sha256"):
-        raise RunError(
-            f"the text that run {run.name!r} was trained on has changed since; name the file to "
-            "evaluate on"
-        )
-    return corpus.validation

@@ -7,14 +7,13 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
-import math
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,45 +21,34 @@ from typing import Any
 import filelock
 import numpy as np
 import torch
-from pydantic import ValidationError
 
-from textwright import runs
-from textwright.configs import ModelConfig, Settings, one_line
-from textwright.corpora import Corpus, TokenFile, open_corpus, prepare_tokens
+from textwright import atomic, runs
+from textwright.configs import ModelConfig, Settings
 from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
 from textwright.generation import write_generation_config
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
-from textwright.tokenizers import Tokenizer, train_tokenizer
 from textwright.training.events import Observer, Result
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
 from textwright.training.plan import Candidate, Plan, counted_plan, timed_plan
+from textwright.training.preparation import Prepared, from_anywhere, prepare, reopened
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
-from textwright.training.trainer import Data, Trainer
+from textwright.training.resuming import (
+    Interrupted,
+    check_unchanged,
+    reload,
+    result_if_done,
+    run_to_resume,
+)
+from textwright.training.trainer import Trainer
 from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
 _MEASURING_SECONDS = 2.0
 """Spent on telling how long counted steps will take, where that is asked."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The text as tokens, with where it came from."""
-
-    asked: list[str]
-    """The sources as they were named; empty for the default."""
-    corpus: Corpus
-    tokenizer: Tokenizer
-    train: TokenFile
-    validation: TokenFile
-
-    @property
-    def data(self) -> Data:
-        return Data(self.train.array(), self.validation.array(), self.validation.read_characters)
 
 
 def train(
@@ -118,19 +106,22 @@ def train(
     begin = time.monotonic()
     asked = request_from(locals())
     folder = runs.runs_folder(runs_folder)
+    sources = _sources(corpus, asked)
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
-    sources = [str(source) for source in corpus]
-    if resume and (run := _run_to_resume(name, folder, sources)) is not None:
-        return _resume(run, sources, asked, [*observers, *log_observers(logs, run)])
-    if name is not None and (folder / runs.check_name(name)).exists():
-        runs.create(name, "", folder)  # says that it exists
-    prepared = prepare(sources, asked)
-    candidate, plan, settings = _plan(asked, prepared, begin)
-    run = runs.create(name, prepared.corpus.name, folder)
-    with _locked(run), _removed_on_failure(run):
-        _write_start(run, candidate.config, settings, plan, prepared, command)
-        return _train(run, candidate.config, settings, plan, prepared,
-                      [*observers, *log_observers(logs, run)])  # fmt: skip
+    with _threads_restored():
+        if resume and (run := run_to_resume(name, folder, sources)) is not None:
+            return _resume(run, sources, asked, observers, logs)
+        if name is not None and (folder / runs.check_name(name)).exists():
+            runs.create(name, "", folder)  # says that it exists
+        _check_machine(asked)
+        prepared = prepare(sources, asked.settings(None))
+        candidate, plan, settings = _plan(asked, prepared, begin)
+        settings.corpus.sources = [from_anywhere(s) for s in sources or [prepared.corpus.name]]
+        run = runs.create(name, prepared.corpus.name, folder)
+        with _locked(run), _removed_on_failure(run):
+            _write_start(run, candidate.config, settings, plan, prepared, command)
+            begun = Interrupted(candidate.config, settings, plan, prepared)
+            return _carry_out(run, begun, observers, logs)
 
 
 def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Settings, Plan]:
@@ -141,43 +132,25 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
     """
     begin = time.monotonic()
     asked = request_from(options)
-    prepared = prepare([str(source) for source in corpus], asked)
-    candidate, plan, settings = _plan(asked, prepared, begin, measured=True)
+    with _threads_restored():
+        _check_machine(asked)
+        prepared = prepare(_sources(corpus, asked), asked.settings(None))
+        candidate, plan, settings = _plan(asked, prepared, begin, measured=True)
     return candidate.config, settings, plan
 
 
-def prepare(sources: Sequence[str], asked: Request) -> Prepared:
-    """Open the corpus, train the tokenizer, and make tokens of the text."""
-    corpus_settings = asked.settings(None).corpus
-    if not sources and "corpus.sources" in asked.values:
-        sources = corpus_settings.sources
-    corpus = open_corpus(
-        list(sources) or None,
-        validation=corpus_settings.validation,
-        validation_fraction=corpus_settings.validation_fraction,
-    )
-    wanted = asked.settings(None).tokenizer
-    tokenizer = train_tokenizer(
-        wanted.kind,
-        corpus.train.chunks,
-        vocab_size=wanted.vocab_size,
-        lowercase=wanted.lowercase,
-        word_form=corpus.word_form,
-    )
-    return _tokens(list(sources), corpus, tokenizer)
+def _sources(corpus: Sequence[str | Path], asked: Request) -> list[str]:
+    """The text that was named, or that a `--config` names; empty for the default."""
+    if not corpus and "corpus.sources" in asked.values:
+        return asked.settings(None).corpus.sources
+    return [str(source) for source in corpus]
 
 
-def _tokens(asked: list[str], corpus: Corpus, tokenizer: Tokenizer) -> Prepared:
-    validation = prepare_tokens(corpus.validation, tokenizer)
-    if validation.unknown:
-        count = sum(validation.unknown.values())
-        shown = " ".join(list(validation.unknown)[:10])
-        log.warning(
-            "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
-            "training text and are left out of the loss", count, len(validation.unknown), shown,
-        )  # fmt: skip
-    train = prepare_tokens(corpus.train, tokenizer)
-    return Prepared(asked, corpus, tokenizer, train, validation)
+def _check_machine(asked: Request) -> None:
+    """Name a device that isn't there before a large text is prepared; take the threads asked."""
+    training = asked.settings(None).training
+    choose_device(training.device)
+    use_threads(training.threads)
 
 
 def _plan(
@@ -186,22 +159,10 @@ def _plan(
     """Choose what isn't chosen; the settings are complete then."""
     train, validation = prepared.train.array(), prepared.validation.array()
     training = asked.settings(asked.size).training
-    choose_device(training.device)  # names a missing one
-    use_threads(training.threads)
-    vocab_size = prepared.tokenizer.vocab_size
     timed = training.steps is None and training.epochs is None
-    sizes = [asked.size] if asked.size else [*SIZES.get(asked.family, [None])]
+    candidates = _candidates(asked, prepared.tokenizer.vocab_size)
     if not timed:
-        sizes = sizes[:1]  # nothing says how long it may take: the one that is soon done
-    candidates = [
-        Candidate(
-            size,
-            model_settings(asked.family, size, vocab_size, asked.section("model")),
-            asked.settings(size).training,
-            chooses_dropout="model.dropout" not in asked.values,
-        )
-        for size in sizes
-    ]
+        candidates = candidates[:1]  # nothing says how long it may take: the one soon done
     if timed:
         assert training.minutes is not None
         chosen, plan = timed_plan(candidates, train, validation, begin + 60 * training.minutes)
@@ -218,38 +179,75 @@ def _plan(
             "threads": torch.get_num_threads(),
         }
     )
-    settings.corpus.sources = [
-        _absolute(source) for source in prepared.asked or [prepared.corpus.name]
-    ]
+    if settings.corpus.validation is not None:
+        settings.corpus.validation = from_anywhere(settings.corpus.validation)
     return replace(chosen, settings=settings.training), plan, settings
 
 
-def _absolute(source: str) -> str:
-    """A source that can be opened from any folder: files by their whole path."""
-    path = Path(source)
-    return str(path.resolve()) if path.exists() else source
+def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
+    """The sizes to choose from, the smallest first.
+
+    Raises:
+        RequestError: the model settings fit none of them.
+    """
+    candidates = []
+    fault: RequestError | None = None
+    for size in [asked.size] if asked.size else [*SIZES.get(asked.family, [None])]:
+        try:
+            config = model_settings(asked.family, size, vocab_size, asked.section("model"))
+        except RequestError as error:  # e.g. widths for two layers, and this size has three
+            fault = fault or error
+            continue
+        recipe = asked.settings(size).training
+        free = "model.dropout" not in asked.values
+        candidates.append(Candidate(size, config, recipe, chooses_dropout=free))
+    if not candidates and fault is not None:
+        raise fault
+    return candidates
 
 
-def _train(
-    run: Run,
-    config: ModelConfig,
-    settings: Settings,
-    plan: Plan,
-    prepared: Prepared,
-    observers: Sequence[Observer],
+def _carry_out(
+    run: Run, begun: Interrupted, observers: Sequence[Observer], logs: Sequence[str]
 ) -> Run:
+    """Train to the end, and say how it ended."""
+    everyone = [*observers, *log_observers(logs, run)]
+    prepared = begun.prepared
     trainer = Trainer(
-        run, config, settings.training, plan, prepared.data, prepared.tokenizer, observers
-    )
+        run, begun.config, begun.settings.training, begun.plan, prepared.data,
+        prepared.tokenizer, everyone,
+    )  # fmt: skip
     try:
-        result = trainer.train()
-    except DivergedError:
-        _write_result(run, trainer.result("diverged"))
-        raise
-    _write_result(run, result)
-    for observer in observers:
-        observer.finished(run, result)
+        try:
+            result = trainer.train()
+        except DivergedError:
+            _write_result(run, trainer.result("diverged"))
+            raise
+        _write_result(run, result)
+        for observer in everyone:
+            observer.finished(run, result)
+    finally:
+        for observer in everyone:
+            observer.closed()
     return run
+
+
+def _resume(
+    run: Run,
+    sources: Sequence[str],
+    asked: Request,
+    observers: Sequence[Observer],
+    logs: Sequence[str],
+) -> Run:
+    check_unchanged(run, asked.given)
+    with _locked(run):
+        if (done := result_if_done(run)) is not None:
+            if sources:
+                reopened(run, sources)  # another text is not this run's
+            log.warning("run %s has been trained to its end already", run.name)
+            for observer in observers:
+                observer.finished(run, done)
+            return run
+        return _carry_out(run, reload(run, sources), observers, logs)
 
 
 def _write_start(
@@ -265,7 +263,8 @@ def _write_start(
     device = choose_device(settings.training.device)
     prepared.tokenizer.save(run)
     write_generation_config(run, settings.sampling, prepared.tokenizer)
-    run.write_settings(
+    run.write_json(run.config_file, config.to_json())
+    run.write_settings(  # last: where it stands, the run can go on
         {
             **settings.model_dump(),
             "model": config.model_dump(),
@@ -280,7 +279,7 @@ def _write_start(
                 "platform": platform.platform(),
                 "threads": torch.get_num_threads(),
                 "device": device.type,
-                "precision": str(choose_precision(settings.training.precision, device)),
+                "precision": choose_precision(settings.training.precision, device),
             },
             "data": {
                 "name": corpus.name,
@@ -298,7 +297,6 @@ def _write_start(
             "result": {"status": "running"},
         }
     )
-    run.write_json(run.config_file, config.to_json())
 
 
 def _write_result(run: Run, result: Result) -> None:
@@ -310,95 +308,6 @@ def _write_result(run: Run, result: Result) -> None:
         log.warning("%s", error)
 
 
-# --- going on -----------------------------------------------------------------------------------
-
-
-def _run_to_resume(name: str | None, folder: Path, sources: Sequence[str]) -> Run | None:
-    """The run that `--resume` means; None where it is to be begun."""
-    if name is not None:
-        run = Run(folder / runs.check_name(name))
-        if run.settings_file.is_file():
-            return run
-        if run.path.exists():
-            raise RunError(f"run {name!r} has no run.toml, so there is nothing to go on from")
-        if not sources:
-            raise RunError(f"no run {name!r} in {folder}; name the text, and it will be begun")
-        return None
-    found = [run for run in runs.listed(folder) if run.settings_file.is_file()]
-    if not found:
-        raise RunError(f"no run in {folder} to go on with; begin one: textwright train FILE")
-    return max(found, key=lambda run: run.settings_file.stat().st_mtime)
-
-
-def _resume(run: Run, sources: Sequence[str], asked: Request, observers: Sequence[Observer]) -> Run:
-    recorded = run.settings()
-    _check_unchanged(run, asked, recorded)
-    with _locked(run):
-        result = recorded.get("result", {})
-        if result.get("status") in ("finished", "stopped early") and run.has_model():
-            done = Result(
-                status=result["status"],
-                steps=result["steps"],
-                seconds=result["seconds"],
-                best_step=result["best_step"],
-                val_loss=result.get("val_loss"),
-                val_bits_per_char=result.get("val_bits_per_char"),
-                verdict=result.get("verdict", ""),
-            )
-            log.warning("run %s has been trained to its end already", run.name)
-            for observer in observers:
-                observer.finished(run, done)
-            return run
-        try:
-            settings = Settings.model_validate(
-                {name: recorded[name] for name in Settings.model_fields}
-            )
-            plan = Plan.from_record(recorded["plan"])
-            sha256 = recorded["data"]["sha256"]
-        except (KeyError, TypeError, ValidationError) as error:
-            raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
-        if not sources and "-" in settings.corpus.sources:
-            raise RunError(
-                f"run {run.name!r} read its text from standard input; give it the same text again: "
-                f"textwright train - --name {run.name} --resume < FILE"
-            )
-        corpus = open_corpus(
-            list(sources) or settings.corpus.sources,
-            validation=settings.corpus.validation,
-            validation_fraction=settings.corpus.validation_fraction,
-        )
-        if corpus.sha256 != sha256:
-            raise RunError(
-                f"the text of run {run.name!r} has changed since it began (or its source has), so "
-                "it can't go on exactly; begin a new run on the new text"
-            )
-        use_threads(settings.training.threads)
-        prepared = _tokens(settings.corpus.sources, corpus, Tokenizer.load(run))
-        return _train(run, run.config(), settings, plan, prepared, observers)
-
-
-def _check_unchanged(run: Run, asked: Request, recorded: Mapping[str, Any]) -> None:
-    """Raise `RequestError` where something asked for differs from what the run began with."""
-    before = {
-        f"{section}.{name}": value
-        for section, content in recorded.items()
-        if isinstance(content, dict)
-        for name, value in content.items()
-    }
-    for name, value in asked.asked.items():
-        old = before.get(name)
-        same = old == value or (
-            isinstance(value, float | int)
-            and isinstance(old, float | int)
-            and math.isclose(old, value)
-        )
-        if not same and not (old is None and value in (None, [])):
-            raise RequestError(
-                f"{name} is {old!r} in run {run.name!r}, not {value!r}; --resume goes on exactly "
-                "as planned: leave it out, or begin another run"
-            )
-
-
 @contextmanager
 def _locked(run: Run) -> Iterator[None]:
     """Only one process trains a run at a time."""
@@ -407,11 +316,23 @@ def _locked(run: Run) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise RunError(f"run {run.name!r} is being trained by another process") from None
+    except OSError as error:
+        raise atomic.disk_error(error, run.path) from error
     try:
         yield
     finally:
+        run.lock_file.unlink(missing_ok=True)  # first: released, it may be another's already
         lock.release()
-        run.lock_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """How many threads torch takes is the process's own affair once a training is over."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -69,6 +69,7 @@ class Trainer:
         self.tokenizer, self.observers = tokenizer, observers
         self.learner = Learner(config, settings, data.train, plan.steps)
         self.numbers = Numbers()
+        self._saved_step: int | None = None
         self._losses: list[Tensor] = []  # of steps not yet added up, still on the device
         self._clock = _Clock()
 
@@ -89,6 +90,7 @@ class Trainer:
             while not self._is_over() and not asked_to_stop.is_set():
                 self._losses.append(self.learner.step(self.numbers.step))
                 self.numbers.step += 1
+                self._clock.count_step()
                 last = self.numbers.step == self.plan.steps
                 if last or self.numbers.step % self.plan.eval_every == 0:
                     self._look()
@@ -96,6 +98,8 @@ class Trainer:
                 if due or self._is_over() or asked_to_stop.is_set():
                     self._save()
                 self._report_progress()
+            if self.numbers.step != self._saved_step:  # asked to stop since the last one
+                self._save()
         if self.numbers.step >= self.plan.steps:
             return self.result("finished")
         return self.result("stopped early" if self._out_of_patience() else "interrupted")
@@ -116,6 +120,7 @@ class Trainer:
             parts = (checkpoint.part(name) for name in ("model", "optimizer", "average", "state"))
             self.learner.load_parts(*parts)
             self.numbers = checkpoint.numbers
+            self._saved_step = self.numbers.step
         self.run.forget_after(self.numbers.step if checkpoint else -1)
         self._clock.start(self.numbers.seconds)
         return checkpoint is not None
@@ -139,8 +144,7 @@ class Trainer:
                 numbers.evaluations_since_best += 1
             sample = write_sample(model, self.tokenizer, self.settings, numbers.step)
         factor = learning_rate_factor(max(0, numbers.step - 1), self.settings, plan.steps)
-        # A part of the validation text has the same characters a token as the whole.
-        share = result.tokens / max(1, len(self.data.validation) - 1)
+        characters_a_token = self.data.validation_characters / len(self.data.validation)
         evaluation = Evaluation(
             step=numbers.step,
             epoch=numbers.step / self.learner.batches.steps_per_epoch,
@@ -148,7 +152,7 @@ class Trainer:
             seconds=self._clock.seconds(),
             train_loss=numbers.loss_sum / numbers.loss_count if numbers.loss_count else None,
             val_loss=result.loss,
-            val_bits_per_char=result.bits_per(round(self.data.validation_characters * share)),
+            val_bits_per_char=result.bits_per(characters_a_token),
             lr=self.settings.learning_rate * factor,
             tokens_per_second=tokens_per_second,
             best=best,
@@ -173,6 +177,7 @@ class Trainer:
                 checkpoints.save(self.run, Checkpoint(self.numbers, self.learner.tensors()))
             except TextwrightError as error:
                 raise self._cant_save(error) from error
+            self._saved_step = self.numbers.step
             keep = self.settings.keep_checkpoints
             checkpoints.remove_old(self.run, keep, self.numbers.best_step)
 
@@ -250,9 +255,11 @@ class _Clock:
     def seconds(self) -> float:
         return self._before + time.monotonic() - self._begin
 
-    def tick(self) -> bool:
-        """Count a step; whether it is time to report progress."""
+    def count_step(self) -> None:
         self._steps += 1
+
+    def tick(self) -> bool:
+        """Whether it is time to report progress."""
         now = time.monotonic()
         if now - self._last_tick < _TICK:
             return False

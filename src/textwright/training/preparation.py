@@ -1,0 +1,99 @@
+"""The text of a training as tokens: opened, split, tokenized; and opened again later."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from textwright.configs import CorpusSettings, Settings
+from textwright.corpora import BUILT_INS, Corpus, TokenFile, open_corpus, prepare_tokens
+from textwright.errors import RunError
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer, train_tokenizer
+from textwright.training.trainer import Data
+
+log = logging.getLogger("textwright")
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The text as tokens, with where it came from."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    train: TokenFile
+    validation: TokenFile
+
+    @property
+    def data(self) -> Data:
+        return Data(self.train.array(), self.validation.array(), self.validation.read_characters)
+
+
+def prepare(sources: Sequence[str], settings: Settings) -> Prepared:
+    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it."""
+    corpus = open_corpus(
+        list(sources) or None,
+        validation=settings.corpus.validation,
+        validation_fraction=settings.corpus.validation_fraction,
+    )
+    tokenizer = train_tokenizer(
+        settings.tokenizer.kind,
+        corpus.train.chunks,
+        vocab_size=settings.tokenizer.vocab_size,
+        lowercase=settings.tokenizer.lowercase,
+        word_form=corpus.word_form,
+    )
+    return tokenized(corpus, tokenizer)
+
+
+def tokenized(corpus: Corpus, tokenizer: Tokenizer) -> Prepared:
+    """The tokens of a corpus; says so where characters of the validation text are left out."""
+    validation = prepare_tokens(corpus.validation, tokenizer)
+    if validation.unknown:
+        count = sum(validation.unknown.values())
+        shown = " ".join(list(validation.unknown)[:10])
+        log.warning(
+            "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
+            "training text and are left out of the loss", count, len(validation.unknown), shown,
+        )  # fmt: skip
+    return Prepared(corpus, tokenizer, prepare_tokens(corpus.train, tokenizer), validation)
+
+
+def from_anywhere(source: str) -> str:
+    """A source as it can be opened from any folder: files and globs by their whole path."""
+    elsewhere = "://" in source or source.startswith("hf:") or source == STANDARD_INPUT
+    if elsewhere or source.split(":", maxsplit=1)[0] in BUILT_INS:  # as the sources are looked up
+        return source
+    return str(Path(source).expanduser().absolute())
+
+
+def reopened(run: Run, sources: Sequence[str] = ()) -> Corpus:
+    """The corpus that `run` was trained on, from `sources` or from where it came.
+
+    Raises:
+        RunError: the run doesn't say where, it was standard input, or the text has changed.
+    """
+    recorded = run.settings()
+    settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))
+    if not settings.sources:
+        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
+    if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
+        raise RunError(
+            f"run {run.name!r} read its text from standard input, which is gone; give it again: "
+            f"textwright train - --name {run.name} --resume < FILE, or name a file to evaluate on"
+        )
+    corpus = open_corpus(
+        list(sources) or settings.sources,
+        validation=settings.validation,
+        validation_fraction=settings.validation_fraction,
+    )
+    if corpus.sha256 != recorded.get("data", {}).get("sha256"):
+        raise RunError(
+            f"the text of run {run.name!r} has changed since it began (or its source has): begin "
+            "a new run on the new text, or name a file to evaluate on"
+        )
+    return corpus
