@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterable
@@ -28,6 +29,11 @@ SHIPPED_MODELS = Path(__file__).parent / "shipped"
 """Models that come with the package, a folder each."""
 
 _NAME = re.compile(r"[^\W_](?:[\w .+-]{0,98}[\w+-])?", re.UNICODE)
+_WRITTEN_AT_START = {
+    "tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json", ".training"
+}  # fmt: skip
+"""What a training that is killed before its run.toml stands may leave."""
+
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 
@@ -168,8 +174,11 @@ class Run:
             raise RunError(f"run {self.name!r}: run.toml is damaged ({error})") from error
 
     def write_settings(self, settings: dict[str, Any]) -> None:
-        """Write `run.toml`; what is None is left out, for TOML has no null."""
-        atomic.write_text(self.settings_file, tomli_w.dumps(_without_none(settings)))
+        """Write `run.toml`; what is None is left out, for TOML has no null.
+
+        The bytes of a file name that aren't UTF-8 are spelled out, e.g. `\\udcff`.
+        """
+        atomic.write_text(self.settings_file, tomli_w.dumps(_as_toml(settings)))
 
     def metrics(self) -> list[dict[str, Any]]:
         """One object an evaluation, in order of step."""
@@ -228,34 +237,138 @@ def create(name: str | None, default: str, folder: Path) -> Run:
         folder: where runs live.
 
     Raises:
-        RunError: `name` is not a valid name, or exists already.
+        RunError: `name` is not a valid name, or is taken.
     """
     if name is not None:
-        path = folder / check_name(name)
-        if path.exists():
-            raise RunError(
-                f"run {name!r} exists already in {folder}; choose another --name, go on with "
-                f"--resume, or remove it: textwright runs rm {name}"
-            )
-        _make(path)
-        return Run(path)
+        check_free(name, folder)
+        for run in _called(name, folder):  # what a killed start left
+            run.remove()
+        try:
+            return _make(folder / name)
+        except FileExistsError:  # by another process, since
+            raise _taken(Run(folder / name), name) from None
     stem = name_from(default)
     number = 1
     while True:
-        path = folder / (stem if number == 1 else f"{stem}-{number}")
+        wanted = stem if number == 1 else f"{stem}-{number}"
+        number += 1
+        there = _called(wanted, folder)
+        # An empty folder may be one that another process has made just now
+        if any(not _abandoned(run) or not any(run.path.iterdir()) for run in there):
+            continue
+        for run in there:
+            run.remove()
         try:
-            _make(path)
-            return Run(path)
+            return _make(folder / wanted)
         except FileExistsError:
-            number += 1
+            continue
+
+
+def check_free(name: str, folder: Path) -> None:
+    """Check that a new run can be called `name`.
+
+    Raises:
+        RunError: it is no valid name, or one is there that is called so, up to `-` and `_`.
+    """
+    check_name(name)
+    taken = [run for run in _called(name, folder) if not _abandoned(run)]
+    if taken:
+        raise _taken(matching(name, taken) or taken[0], name)
+
+
+def _taken(run: Run, name: str) -> RunError:
+    what = f"run {run.name!r} exists already in {run.path.parent}"
+    if not _is_run(run):
+        return RunError(f"{run.path} is there already and is no run; choose another --name")
+    if run.name != name:
+        what += f", and {name!r} is the same to every command"
+    return RunError(
+        f"{what}; choose another --name, go on with --resume, or remove it: "
+        f"{command_for(run, 'runs rm')}"
+    )
+
+
+def _called(name: str, folder: Path) -> list[Run]:
+    """All in `folder` that is called `name`, up to `-` and `_`, runs or not."""
+    if not folder.is_dir():
+        return []
+    return [Run(entry) for entry in sorted(folder.iterdir())
+            if same_name(entry.name) == same_name(name)]  # fmt: skip
+
+
+def _abandoned(run: Run) -> bool:
+    """Whether this is only what a training left that was killed before its run.toml stood."""
+    if run.path.is_symlink() or not run.path.is_dir():
+        return False
+    files = {entry.name for entry in run.path.iterdir() if not entry.name.endswith(atomic.PARTIAL)}
+    if not files <= _WRITTEN_AT_START:
+        return False
+    if run.config_file.name in files and run.lock_file.name not in files:
+        return False  # no start leaves these alone: a model that is being copied here
+    return not is_training(run)
+
+
+def is_training(run: Run) -> bool:
+    """Whether a process is training `run` right now: it holds a lock that ends with it."""
+    if not run.lock_file.exists():
+        return False
+    import filelock
+
+    lock = filelock.FileLock(run.lock_file, timeout=0)
+    try:
+        lock.acquire()
+    except (filelock.Timeout, OSError):  # held, or not ours to ask about
+        return True
+    lock.release()
+    return False
+
+
+def matching(name: str, found: Iterable[Run]) -> Run | None:
+    """The one of `found` that is called `name`; else the first that is, up to `-` and `_`."""
+    alike = [run for run in found if same_name(run.name) == same_name(name)]
+    return min(alike, key=lambda run: run.name != name, default=None)
+
+
+def named(name: str, folder: Path) -> Run | None:
+    """The run in `folder` that `name` means, as `matching` has it; None where there is none."""
+    return matching(name, [run for run in _called(name, folder) if _is_run(run)])
+
+
+def _is_run(run: Run) -> bool:
+    return run.settings_file.is_file() or run.config_file.is_file()
+
+
+def command_for(run: Run, verb: str) -> str:
+    """What to type to do `verb` (`generate`, `runs rm` …) with `run`, from this folder."""
+    return f"textwright {verb} {shlex.quote(run.name)}{_runs_option(run)}"
+
+
+def resume_command(run: Run, *sources: str) -> str:
+    """What to type to go on with the training of `run`, from this folder.
+
+    Args:
+        run: the run.
+        sources: its text, where that has to be named again.
+    """
+    words = shlex.join(["train", *sources, "--name", run.name, "--resume"])
+    return f"textwright {words}{_runs_option(run)}"
+
+
+def _runs_option(run: Run) -> str:
+    """` --runs DIR`, where the run doesn't lie in the folder that is taken anyway."""
+    folder = run.path.parent
+    if folder.resolve() == runs_folder().resolve():
+        return ""
+    return f" --runs {shlex.quote(str(folder))}"
 
 
 def find(reference: str, folder: str | Path | None = None) -> Run:
     """The run that `reference` means.
 
     Args:
-        reference: a path, a name under the runs folder (`-` and `_` are the same), the name of a
-            model that ships with the package, or `hf:owner/name`.
+        reference: a path, a name under the runs folder (`-` and `_` are the same where none is
+            called exactly so), the name of a model that ships with the package, or
+            `hf:owner/name`.
         folder: the runs folder; see `runs_folder`.
 
     Raises:
@@ -267,17 +380,16 @@ def find(reference: str, folder: str | Path | None = None) -> Run:
     if not reference:
         raise RunError("no run named; `textwright runs` lists them")
     root = runs_folder(folder)
-    for place in (root, SHIPPED_MODELS):
-        for run in listed(place):
-            if same_name(run.name) == same_name(reference):
-                return run
+    known = [*listed(root), *listed(SHIPPED_MODELS)]
+    if (run := matching(reference, known)) is not None:
+        return run
     path = Path(reference)
     if path.is_dir():
         return Run(path.resolve())
     if path.is_file():
         raise RunError(f"{reference} is a file; a run is a folder with config.json in it")
-    known = [run.name for place in (root, SHIPPED_MODELS) for run in listed(place)]
-    hint = nearest(reference, known) if known else "; there are none yet: textwright train FILE"
+    names = [run.name for run in known]
+    hint = nearest(reference, names) if names else "; there are none yet: textwright train FILE"
     raise RunError(f"no run {reference!r} in {root}{hint}")
 
 
@@ -289,9 +401,10 @@ def listed(folder: Path) -> list[Run]:
     return [Run(entry) for entry in entries if (entry / "config.json").is_file()]
 
 
-def _make(path: Path) -> None:
+def _make(path: Path) -> Run:
     try:
         path.mkdir(parents=True)
+        return Run(path)
     except FileExistsError:
         raise
     except OSError as error:
@@ -331,9 +444,11 @@ def _read_lines(file: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _without_none(value: Any) -> Any:
+def _as_toml(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
+        return {_as_toml(key): _as_toml(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value if item is not None]
+        return [_as_toml(item) for item in value if item is not None]
+    if isinstance(value, str):  # Python has lone surrogates for bytes that aren't UTF-8
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value

@@ -45,8 +45,7 @@ def _no_weights(run: Run) -> str:
     if run.lock_file.exists() or run.checkpoints():
         return (
             f"run {run.name!r} has no model.safetensors yet: it comes with the first evaluation; "
-            "wait for it, or go on with training: textwright train --resume "
-            f"--name {run.name}"
+            f"wait for it, or go on with training: {runs.resume_command(run)}"
         )
     return (
         f"run {run.name!r} has no model.safetensors: its training never got to an evaluation, "
@@ -74,17 +73,17 @@ class Models:
         return [run.name for run in self._runs()]
 
     def load_model(self, name: str) -> Generator:
-        """The model `name`; `-` and `_` are the same.
+        """The model `name`; `-` and `_` are the same where none is called exactly so.
 
         Raises:
             RunError: there is none of this name, or it is damaged.
         """
-        for run in self._runs():
-            if runs.same_name(run.name) == runs.same_name(name):
-                with self._lock:
-                    if run.path not in self._loaded:
-                        self._loaded[run.path] = load(run)
-                    return self._loaded[run.path]
+        run = runs.matching(name, self._runs())
+        if run is not None:
+            with self._lock:
+                if run.path not in self._loaded:
+                    self._loaded[run.path] = load(run)
+                return self._loaded[run.path]
         known = self.available_models
         hint = nearest(name, known) if known else "; there are none yet"
         raise RunError(f"no model {name!r} in {self.folder}{hint}")

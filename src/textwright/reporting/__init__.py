@@ -6,11 +6,11 @@ from textwright.reporting.report import report_html, write_report
 from textwright.reporting.summary import (
     RunSummary,
     all_runs,
-    is_training,
     run_to_remove,
     summaries,
 )
 from textwright.reporting.verdict import Verdict, verdict
+from textwright.runs import is_training
 
 __all__ = [
     "Comparison",

@@ -15,7 +15,7 @@ from typing import Any
 from textwright.configs import ModelConfig, nearest
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting.verdict import Verdict, verdict
-from textwright.runs import Run, runs_folder, same_name
+from textwright.runs import Run, is_training, matching, runs_folder
 
 SECTIONS = ("corpus", "tokenizer", "training", "sampling", "model")
 """The sections of `run.toml` that are settings, by which `--set` calls them."""
@@ -221,21 +221,6 @@ class RunSummary:
         }
 
 
-def is_training(run: Run) -> bool:
-    """Whether a process is training `run` right now: it holds a lock that ends with it."""
-    if not run.lock_file.exists():
-        return False
-    import filelock
-
-    lock = filelock.FileLock(run.lock_file, timeout=0)
-    try:
-        lock.acquire()
-    except (filelock.Timeout, OSError):  # held, or not ours to ask about
-        return True
-    lock.release()
-    return False
-
-
 def summaries(folder: Path) -> list[RunSummary]:
     """Every run directly below `folder`, damaged ones included, the newest first."""
     found = [RunSummary.read(run) for run in all_runs(folder)]
@@ -265,16 +250,17 @@ def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
     """
     root = runs_folder(folder)
     known = all_runs(root)
-    for run in known:
-        named = same_name(run.name) == same_name(reference)
-        # a link is compared where it stands, never where it leads
-        path = Path(reference)
-        if named or path.parent.resolve() / path.name == run.path.parent.resolve() / run.name:
-            if run.path.is_symlink():
-                raise RunError(f"{run.path} is a link to another folder; remove the link itself")
-            if is_training(run):
-                raise RunError(f"run {run.name!r} is being trained; stop that first")
-            return run
+    # a link is compared where it stands, never where it leads
+    path = Path(reference)
+    place = path.parent.resolve() / path.name
+    at_place = (run for run in known if place == run.path.parent.resolve() / run.name)
+    run = matching(reference, known) or next(at_place, None)
+    if run is not None:
+        if run.path.is_symlink():
+            raise RunError(f"{run.path} is a link to another folder; remove the link itself")
+        if is_training(run):
+            raise RunError(f"run {run.name!r} is being trained; stop that first")
+        return run
     if Path(reference).exists():
         raise RunError(
             f"{reference} is no run directly below {root}, so it stays; "
