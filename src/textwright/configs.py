@@ -171,7 +171,7 @@ class GPTConfig(AttentionConfig):
     @classmethod
     def _width(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("intermediate_size"):
-            width = 8 * int(values.get("hidden_size", 128)) / 3
+            width = 8 * _whole(values.get("hidden_size", 128)) / 3
             values = {**values, "intermediate_size": 32 * -int(-width // 32)}
         return values
 
@@ -202,7 +202,7 @@ class GPTConfig(AttentionConfig):
         if data.get("model_type") != "qwen3":
             return None
         heads = data["num_attention_heads"]
-        if (
+        if heads and (  # none at all is named as such below
             data.get("num_key_value_heads", heads) != heads
             or data.get("head_dim") != data["hidden_size"] // heads
         ):
@@ -252,7 +252,7 @@ class TransformerConfig(AttentionConfig):
     @classmethod
     def _width(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("intermediate_size"):
-            values = {**values, "intermediate_size": 4 * int(values.get("hidden_size", 128))}
+            values = {**values, "intermediate_size": 4 * _whole(values.get("hidden_size", 128))}
         return values
 
     def to_json(self) -> dict[str, Any]:
@@ -305,6 +305,14 @@ class TransformerConfig(AttentionConfig):
         return tables + self.num_layers * block + 2 * width
 
 
+def _whole(width: Any) -> int:
+    """`width` as a number to reckon with; 0 where it is none, which its own check then says."""
+    try:
+        return int(width)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
 CONFIG_CLASSES: list[type[ModelConfig]] = [RecurrentConfig, GPTConfig, TransformerConfig]
 """Every family's config; a family of your own adds its class here when its module is imported."""
 
@@ -319,7 +327,7 @@ def config_class(family: str) -> type[ModelConfig]:
         if family in candidate.families:
             return candidate
     known = [name for candidate in CONFIG_CLASSES for name in candidate.families]
-    raise RequestError(f"unknown model {family!r}{nearest(family, known)}")
+    raise RequestError(f"unknown model {family!r}{nearest(str(family), known)}")
 
 
 def model_config(data: dict[str, Any]) -> ModelConfig:
@@ -331,7 +339,7 @@ def model_config(data: dict[str, Any]) -> ModelConfig:
     for candidate in CONFIG_CLASSES:
         try:
             config = candidate.from_json(data)
-        except (KeyError, ValidationError, TypeError) as error:
+        except (KeyError, ValidationError, TypeError, AttributeError) as error:
             raise RequestError(f"config.json is damaged: {one_line(error)}") from error
         if config is not None:
             return config
@@ -395,7 +403,8 @@ class TrainingSettings(Section):
     batch_size: int = Field(default=8, ge=1)
     """Samples of `block_size` tokens an optimiser step, over all accumulation and workers."""
     micro_batch_size: int = Field(default=0, ge=0)
-    """Samples in memory at once; gradients accumulate over the batch. 0: the whole batch."""
+    """Samples in memory at once; gradients accumulate over the batch. 0: the whole batch, or with
+    a large vocabulary as many as have 16 million logits."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon` orthogonalises the updates of the hidden matrices; the rest always takes AdamW."""
     learning_rate: float = Field(default=3e-3, gt=0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -16,6 +17,9 @@ from textwright.errors import RequestError, TextwrightError
 
 # Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
 _UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
+
+_OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory|can't allocate memory", re.I)
+"""How torch says so, of a processor and of a GPU; it has a class of its own for the latter only."""
 
 app = typer.Typer(
     name="textwright",
@@ -76,14 +80,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str], debug: bool) -> int:
     """The exit code of a command."""
     try:
-        result = app(args=words, prog_name="textwright", standalone_mode=False)
+        try:
+            result = app(args=words, prog_name="textwright", standalone_mode=False)
+        finally:
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        return _unheard()
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception as error:
         if debug:
             raise
         return _explain(error)
+
+
+def _unheard() -> int:
+    """The reader has had enough (`| head`): end quietly, as Typer does where it notices first."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _explain(error: Exception) -> int:
@@ -96,7 +111,9 @@ def _explain(error: Exception) -> int:
             typer.echo(message)
             return 2
         return _complain(message, 2)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    ):
         return _complain("not enough memory; take a smaller --size or training.batch_size", 1)
     what = f"{type(error).__name__}: {error}"
     return _complain(f"{what} (a fault in textwright; --debug shows where)", 1)
@@ -115,8 +132,16 @@ class _Line(logging.Formatter):
         return f"{kind}: {' '.join(record.getMessage().split())}"
 
 
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error now: a live display puts a stream of its own there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _say_to_stderr(debug: bool) -> None:
-    handler = logging.StreamHandler()
+    handler = _ToStderr()
     handler.setFormatter(_Line())
     logger = logging.getLogger("textwright")
     logger.addHandler(handler)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Device(StrEnum):
+    """What `--device` offers."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
 
 
 def evaluate(
@@ -28,7 +38,7 @@ def evaluate(
     runs: Annotated[
         Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity."""
@@ -37,7 +47,7 @@ def evaluate(
     from textwright.runs import find
 
     found = find(run, runs)
-    score = training_library().score(found, files or [], stride=stride, device=device)
+    score = training_library().score(found, files or [], stride=stride, device=device.value)
     if as_json:
         typer.echo(json.dumps(score.record()))
         return

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from textwright.cli.tables import show_rows
 from textwright.reporting import numbers
-from textwright.runs import Run
+from textwright.runs import Run, command_for, resume_command
 from textwright.training import Evaluation, Observer, Plan, Progress, Result, Sample
 
 _SAMPLE_LINES = 10
@@ -90,7 +90,7 @@ class Terminal(Observer):
         self._task = self._bar.add_task("training", numbers="")
         self._live = Live(console=self.console, refresh_per_second=4, transient=True)
         self._sample = Panel("", title="sample", border_style="dim")
-        self._val_loss = float("nan")
+        self._val_loss: float | None = None
         self._train_loss: float | None = None
 
     def started(self, run: Run, plan: Plan, step: int) -> None:
@@ -102,7 +102,8 @@ class Terminal(Observer):
         self._train_loss = progress.train_loss
         words = [
             f"loss {progress.train_loss:.3f}",
-            f"validation {self._val_loss:.3f}",
+            # A run that goes on has none before its next evaluation
+            *([] if self._val_loss is None else [f"validation {self._val_loss:.3f}"]),
             f"{progress.tokens_per_second:,.0f} tokens/s",
             f"{numbers.duration(progress.seconds_left)} left",
         ]
@@ -125,6 +126,9 @@ class Terminal(Observer):
         self._live.stop()
         self.console.print(self._sample)
         _close(run, result)
+
+    def closed(self) -> None:
+        self._live.stop()  # does nothing where it is over already
 
     def _show(self) -> None:
         self._live.update(Group(self._bar, self._sample))
@@ -163,7 +167,7 @@ def _close(run: Run, result: Result) -> None:
     if result.verdict:
         rows["verdict"] = result.verdict
     if result.status == "interrupted":
-        rows["go on"] = f"textwright train --name {run.name} --resume"
+        rows["go on"] = resume_command(run)
     else:
-        rows |= {"next": f"textwright generate {run.name}", "report": str(run.report_file)}
+        rows |= {"next": command_for(run, "generate"), "report": str(run.report_file)}
     show_rows(rows)

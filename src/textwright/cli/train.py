@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textwright.errors import RequestError
+
 if TYPE_CHECKING:
     from textwright.configs import ModelConfig, Settings
     from textwright.runs import Run
@@ -152,6 +154,8 @@ def train(
         "changes": set_ or [],
     }
     corpus = corpus or []
+    if as_json and then is not None:
+        raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
     _check(options, name)
     training = training_library()
     if plan:

@@ -1,0 +1,152 @@
+"""What ends a command early: mistakes, full machines, readers that leave. No tracebacks."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from textwright.cli import app
+from textwright.configs import GPTConfig, config_class, model_config
+from textwright.errors import RequestError
+from textwright.runs import Run
+
+SMALL = ["--steps", "2", "--model", "lstm", "--set", "model.hidden_size=16"]
+SMALL += ["--set", "model.block_size=16", "--set", "training.batch_size=4"]
+START = [sys.executable, "-m", "textwright"]
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that a wrong request gives."""
+    with pytest.raises(SystemExit) as end:
+        app.main(words)
+    shown = capsys.readouterr()
+    assert end.value.code == 2 and shown.out == "", shown
+    lines = [line for line in shown.err.splitlines() if not line.startswith("warning: ")]
+    assert len(lines) == 1 and lines[0].startswith("error: "), shown.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["train", "--json", "--then", "chat"], "--json and --then"),
+        (["eval", "prose", "--device", "gpu"], "--device"),
+        (["train", "--set", "model.family=5"], "unknown model '5'"),
+    ],
+)
+def test_what_makes_no_sense_is_named(
+    capsys: pytest.CaptureFixture[str], words: list[str], named: str
+) -> None:
+    assert named in complaint(capsys, *words)
+
+
+@pytest.mark.parametrize("model", ["gpt", "transformer"])
+def test_widths_of_a_wrong_kind_are_named(
+    capsys: pytest.CaptureFixture[str], model: str, text_file: Path
+) -> None:
+    words = ["train", str(text_file), "--steps", "2", "--model", model]
+    message = complaint(capsys, *words, "--set", "model.hidden_size=[128,64]")
+    assert "hidden_size" in message and "[128, 64]" in message
+
+
+def test_a_family_that_is_no_name_is_named() -> None:
+    with pytest.raises(RequestError, match="unknown model 5"):
+        config_class(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"num_attention_heads": 0}, "num_heads"), ({"rope_theta": 0, "rope_parameters": [1]}, "get")],
+)
+def test_a_damaged_config_is_one_error(change: dict[str, object], named: str) -> None:
+    sound = GPTConfig(vocab_size=9, block_size=8, num_layers=1).to_json()
+    with pytest.raises(RequestError, match=rf"config.json is damaged: .*{named}"):
+        model_config({**sound, **change})
+
+
+def test_torch_says_that_memory_is_full_in_words_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(RuntimeError) as info:
+        torch.empty(1 << 55, dtype=torch.uint8)
+    assert app._explain(info.value) == 1
+    assert capsys.readouterr().err.startswith("error: not enough memory; take a smaller --size")
+
+
+def test_a_text_whose_name_is_not_utf8_can_be_trained_on(text_file: Path, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/d\xe9j\xe0.txt"
+    try:
+        text_file.rename(os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    words = [*START, "train", os.fsdecode(name), *SMALL, "--name", "prose"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    sources = Run(tmp_path / "runs" / "prose").settings()["corpus"]["sources"]
+    assert sources[0].endswith(r"d\udce9j\udce0.txt")
+
+
+@pytest.mark.parametrize("command", ["corpora list", "train --json"])
+def test_a_reader_that_leaves_ends_it_quietly(command: str, text_file: Path) -> None:
+    words = [*START, *command.split()]
+    if command.startswith("train"):
+        words += [str(text_file), *SMALL]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(words, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        errors = process.communicate(timeout=120)[1]
+    assert all(line.startswith(b"warning: ") for line in errors.splitlines()), errors
+    assert process.returncode == 1
+
+
+LIVE = """
+import logging, sys, time
+from pathlib import Path
+from textwright.cli.app import _say_to_stderr
+from textwright.cli.progress import progress
+from textwright.runs import Run
+from textwright.training import Plan, Progress
+_say_to_stderr(False)
+shown = progress()
+plan = Plan(size=None, parameters=9, steps=100, tokens_per_step=9, epochs=1.0, eval_every=9,
+            checkpoint_every=9, eval_tokens=0, protocol="", memory_bytes=9)
+shown.started(Run(Path("prose")), plan, 7)
+shown.progressed(Progress(8, 100, 1.5, 70.0, 1.0, 9.0))
+time.sleep(0.5)
+logging.getLogger("textwright").warning("mind this")
+time.sleep(0.5)
+shown.closed()
+shown.closed()
+"""
+
+
+def test_a_display_that_training_failed_under_is_taken_down() -> None:
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    words = [sys.executable, "-c", LIVE]
+    with subprocess.Popen(words, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        screen = b""
+        while True:
+            try:
+                piece = os.read(parent, 65536)
+            except OSError:  # the other end was closed: the process has ended
+                break
+            if not piece:
+                break
+            screen += piece
+    os.close(parent)
+    text = screen.decode()
+    assert process.returncode == 0, text
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0, "the cursor is there again"
+    # the display is erased, the warning takes its place, and the display stands anew below it
+    assert re.search(r"\x1b\[2K(\x1b\[1A\x1b\[2K)*warning: mind this\r\n", text), text
+    assert "tokens/s" in text and "nan" not in text
