@@ -110,7 +110,7 @@ def test_parquet(tmp_path: Path) -> None:
         from pyarrow import parquet
     except ImportError:
         file.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
-        with pytest.raises(MissingPackageError, match="pip install pyarrow"):
+        with pytest.raises(MissingPackageError, match=r"pip install 'textwright\[documents\]'"):
             open_corpus([str(file)])
         return
     texts = [document["text"] for document in DOCUMENTS]

@@ -7,6 +7,7 @@ the top of README make environments of their own; `.ci/run` runs those as they s
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import logging
@@ -166,6 +167,13 @@ def test_command_lines_in_pages_parse() -> None:
             command.make_context("textwright", words)
         except Exception as error:
             pytest.fail(f"{page.relative_to(ROOT)}: {line}\n{error!r}")
+
+
+def test_the_arguments_in_the_pages_are_those_there_are() -> None:
+    listed = first_column(section(ROOT / "docs" / "python.md", "Training, watched"))
+    assert sorted(name.lstrip("*") for name in listed) == sorted(
+        inspect.signature(textwright.train).parameters
+    )
 
 
 def test_the_settings_in_the_pages_are_those_there_are() -> None:

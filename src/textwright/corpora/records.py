@@ -150,7 +150,7 @@ def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
         from pyarrow import parquet
     except ImportError as error:
         raise MissingPackageError(
-            f"{label} is a Parquet file, which needs pyarrow; pip install pyarrow"
+            f"{label} is a Parquet file, which needs pyarrow; pip install 'textwright[documents]'"
         ) from error
     try:
         table = parquet.ParquetFile(file)
