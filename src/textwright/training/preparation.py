@@ -10,7 +10,7 @@ from pathlib import Path
 from textwright.configs import CorpusSettings, Settings
 from textwright.corpora import BUILT_INS, Corpus, TokenFile, open_corpus, prepare_tokens
 from textwright.errors import RunError
-from textwright.runs import Run
+from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer, train_tokenizer
 from textwright.training.trainer import Data
 
@@ -84,7 +84,7 @@ def reopened(run: Run, sources: Sequence[str] = ()) -> Corpus:
     if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
         raise RunError(
             f"run {run.name!r} read its text from standard input, which is gone; give it again: "
-            f"textwright train - --name {run.name} --resume < FILE, or name a file to evaluate on"
+            f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
         )
     corpus = open_corpus(
         list(sources) or settings.sources,

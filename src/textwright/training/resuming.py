@@ -43,8 +43,8 @@ def run_to_resume(name: str | None, folder: Path, sources: Sequence[str]) -> Run
         runs.check_name(name)
     begun = [run for run in runs.listed(folder) if run.settings_file.is_file()]
     if name is not None:
-        begun = [run for run in begun if runs.same_name(run.name) == runs.same_name(name)]
-        begun = [run for run in begun if run.name == name] or begun
+        meant = runs.matching(name, begun)
+        begun = [] if meant is None else [meant]
     elif sources:
         wanted = [from_anywhere(source) for source in sources]
         begun = [run for run in begun if _sources(run) == wanted]

@@ -111,8 +111,8 @@ def train(
     with _threads_restored():
         if resume and (run := run_to_resume(name, folder, sources)) is not None:
             return _resume(run, sources, asked, observers, logs)
-        if name is not None and (folder / runs.check_name(name)).exists():
-            runs.create(name, "", folder)  # says that it exists
+        if name is not None:
+            runs.check_free(name, folder)
         _check_machine(asked)
         prepared = prepare(sources, asked.settings(None))
         candidate, plan, settings = _plan(asked, prepared, begin)

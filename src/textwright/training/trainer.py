@@ -25,7 +25,7 @@ from textwright import atomic
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.errors import TextwrightError, TrainingError
 from textwright.reporting.verdict import verdict
-from textwright.runs import Run
+from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
 from textwright.training import checkpoints
 from textwright.training.batches import Tokens
@@ -183,8 +183,7 @@ class Trainer:
 
     def _cant_save(self, error: TextwrightError) -> TrainingError:
         return TrainingError(
-            f"{error}; what was saved before is whole: go on with "
-            f"textwright train --name {self.run.name} --resume"
+            f"{error}; what was saved before is whole: go on with {resume_command(self.run)}"
         )
 
     def _add_up(self) -> None:
