@@ -25,7 +25,7 @@ GPT = "--model gpt --size nano"
 VARIANTS = {
     # Which sizes learn enough in two minutes of a processor
     "nano lstm": "--model lstm --size nano --steps 1000",
-    "nano gru": "--model gru --size nano --steps 1000",
+    "nano gru": "--model gru --size nano --steps 750",
     "nano rnn": "--model rnn --size nano --steps 1000",
     "nano gpt": f"{GPT} --steps 1000",
     "nano transformer": "--model transformer --size nano --steps 1000",
