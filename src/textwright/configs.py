@@ -271,6 +271,8 @@ class TransformerConfig(AttentionConfig):
             "embd_pdrop": self.dropout,
             "resid_pdrop": self.dropout,
             "attn_pdrop": 0.0,
+            "bos_token_id": None,  # GPT-2's own would be taken otherwise
+            "eos_token_id": None,
             "positions": "sinusoidal",
         }
 

@@ -7,6 +7,7 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import shlex
 import sys
@@ -31,7 +32,7 @@ from textwright.runs import Run
 from textwright.training.events import Observer, Result
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
-from textwright.training.plan import Candidate, Plan, counted_plan, timed_plan
+from textwright.training.plan import Candidate, Plan, counted_plan, memory, timed_plan
 from textwright.training.preparation import Prepared, from_anywhere, prepare, reopened
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
@@ -199,11 +200,26 @@ def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
             fault = fault or error
             continue
         recipe = asked.settings(size).training
+        needed, there = memory(config, recipe), _machine_memory()
+        if choose_device(recipe.device).type == "cpu" and there and needed > there:
+            fault = fault or RequestError(
+                f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
+                f"{there / 1e9:.0f}; take a smaller --size, or --set training.micro_batch_size=1"
+            )
+            continue
         free = "model.dropout" not in asked.values
         candidates.append(Candidate(size, config, recipe, chooses_dropout=free))
     if not candidates and fault is not None:
         raise fault
     return candidates
+
+
+def _machine_memory() -> int:
+    """Bytes of memory, or 0 where the system doesn't say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
 
 
 def _carry_out(
