@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import tomllib
 from pathlib import Path
@@ -219,6 +220,15 @@ def test_a_rhythm_that_costs_time_leaves_fewer_steps(text_file: Path) -> None:
         return plan.steps
 
     assert steps(1) < 0.7 * steps(1000)
+
+
+def test_a_run_whose_checkpoints_are_gone_keeps_its_model(text_file: Path) -> None:
+    run = train(text_file, observers=[Recorder(stop_at=20)])
+    weights = run.weights_file.read_bytes()
+    shutil.rmtree(run.checkpoints_folder)
+    with pytest.raises(RunError, match="the checkpoints of run 'prose' are gone"):
+        textwright.train(name="prose", resume=True)
+    assert run.weights_file.read_bytes() == weights
 
 
 def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from textwright import atomic
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.errors import TextwrightError, TrainingError
+from textwright.errors import RunError, TextwrightError, TrainingError
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
@@ -121,6 +121,11 @@ class Trainer:
             self.learner.load_parts(*parts)
             self.numbers = checkpoint.numbers
             self._saved_step = self.numbers.step
+        elif any(record["step"] > 0 for record in self.run.metrics()):
+            raise RunError(
+                f"the checkpoints of run {self.run.name!r} are gone, so it can't go on; its "
+                "model.safetensors is untouched: train anew under another name"
+            )
         self.run.forget_after(self.numbers.step if checkpoint else -1)
         self._clock.start(self.numbers.seconds)
         return checkpoint is not None
@@ -182,6 +187,8 @@ class Trainer:
             checkpoints.remove_old(self.run, keep, self.numbers.best_step)
 
     def _cant_save(self, error: TextwrightError) -> TrainingError:
+        if not self.run.checkpoints():
+            return TrainingError(str(error))
         return TrainingError(
             f"{error}; what was saved before is whole: go on with {resume_command(self.run)}"
         )
