@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +30,7 @@ class Section(BaseModel):
 # --- models -------------------------------------------------------------------------------------
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, ABC):
     """What every family has. A family adds fields and says how `config.json` spells them."""
 
     families: ClassVar[tuple[str, ...]]
@@ -45,18 +46,18 @@ class ModelConfig(Section):
     num_layers: int = Field(ge=1, le=256)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The contents of `config.json`."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def from_json(cls, data: dict[str, Any]) -> ModelConfig | None:
         """The config that `data` describes, or None where it is of another family."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parameter_count(self) -> int:
         """Trainable parameters, shared ones counted once."""
-        raise NotImplementedError
 
 
 class RecurrentConfig(ModelConfig):
