@@ -329,11 +329,6 @@ def matching(name: str, found: Iterable[Run]) -> Run | None:
     return min(alike, key=lambda run: run.name != name, default=None)
 
 
-def named(name: str, folder: Path) -> Run | None:
-    """The run in `folder` that `name` means, as `matching` has it; None where there is none."""
-    return matching(name, [run for run in _called(name, folder) if _is_run(run)])
-
-
 def _is_run(run: Run) -> bool:
     return run.settings_file.is_file() or run.config_file.is_file()
 
