@@ -143,9 +143,9 @@ def samples(run: Run, kept: int) -> Iterator[str]:
 
 
 def table(package: Path) -> str:
-    """The models in `package`, as a table in Markdown, by what their cards say."""
-    rows = ["| model | | parameters | files | validation loss | bits a character |",
-            "| --- | --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    """The models in `package`, as the table of `docs/shipped.md`, by what their cards say."""
+    rows = ["| model | | parameters | files | validation loss | bits a character | |",
+            "| --- | --- | ---: | ---: | ---: | ---: | --- |"]  # fmt: skip
     for run in listed(package):
         card: Any = ModelCard.load(run.card_file).data
         loss = {
@@ -161,6 +161,8 @@ def table(package: Path) -> str:
             numbers.size(size(run.path)),
             numbers.loss(loss["loss"]),
             numbers.loss(loss["bits_per_char"]),
+            f"[card](../src/textwright/shipped/{run.name}/README.md), "
+            f"[report](reports/{run.name}.html)",
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
