@@ -81,6 +81,34 @@ def test_a_recurrent_model_carries_its_state_through_the_text(count: int) -> Non
     assert "state carried" in result.protocol
 
 
+@pytest.mark.parametrize("family", ["gpt", "lstm"])
+@pytest.mark.parametrize("window", [1, 5, 16])
+def test_windows_of_one_size_compare_families(family: str, window: int) -> None:
+    model, count = {"gpt": _gpt, "lstm": _lstm}[family](), 123
+    expected = []
+    for start in range(0, count - 1, window):  # each from the initial state
+        expected += _losses(model, TOKENS[start : min(start + window + 1, count)])
+    result = evaluate(model, TOKENS[:count], window=window)
+    assert result.tokens == len(expected) == count - 1
+    assert result.loss == pytest.approx(np.mean(expected), abs=1e-6)
+    assert result.protocol == f"windows of {window} tokens"
+
+
+def test_a_recurrent_model_reads_windows_of_any_size_and_stride() -> None:
+    model = _lstm()
+    expected = [*_losses(model, TOKENS[:601]), *_losses(model, TOKENS[600:700])]
+    assert evaluate(model, TOKENS[:700], window=600).loss == pytest.approx(np.mean(expected))
+    expected = _losses(model, TOKENS[:601])
+    for end, new in ((690, 90), (699, 9)):
+        expected += _losses(model, TOKENS[end - 600 : end + 1])[-new:]
+    result = evaluate(model, TOKENS[:700], window=600, stride=90)
+    assert result.tokens == len(expected) == 699
+    assert result.loss == pytest.approx(np.mean(expected))
+    assert result.protocol == "windows of 600 tokens every 90 tokens, the last 90 counted"
+    part = evaluate(model, TOKENS, window=100, limit=1000)
+    assert (part.tokens, part.protocol) == (1000, "windows of 100 tokens, 10 of them spread evenly")
+
+
 def test_a_limit_reads_a_part_and_says_so() -> None:
     result = evaluate(_gpt(), TOKENS, limit=160)
     assert result.tokens == 160
@@ -94,7 +122,13 @@ def test_measures_and_errors() -> None:
     assert result.bits_per(2.0) == pytest.approx(result.loss / math.log(2) / 2)
     with pytest.raises(CorpusError, match="fewer than two tokens"):
         evaluate(_gpt(), TOKENS[:1])
-    with pytest.raises(RequestError, match="between 1 and the model's block size, 16"):
+    with pytest.raises(RequestError, match="--stride must be between 1 and the window, 16"):
         evaluate(_gpt(), TOKENS, stride=17)
-    with pytest.raises(RequestError, match="carries its state"):
+    with pytest.raises(RequestError, match="--stride must be between 1 and the window, 8"):
+        evaluate(_gpt(), TOKENS, window=8, stride=9)
+    with pytest.raises(RequestError, match="--window must be between 1 and .* block size, 16"):
+        evaluate(_gpt(), TOKENS, window=17)
+    with pytest.raises(RequestError, match="--window must be at least 1"):
+        evaluate(_lstm(), TOKENS, window=0)
+    with pytest.raises(RequestError, match="--stride needs --window here: lstm carries its state"):
         evaluate(_lstm(), TOKENS, stride=4)

@@ -33,11 +33,20 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Read windows of so many tokens, each from nothing, so that models of any family "
+            "compare; an attention model's are at most its block size. Else windows of that size, "
+            "or, of a recurrent model, the text in one piece."
+        ),
+    ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Windows start every so many tokens, so that each prediction sees more context; "
-            "else windows don't overlap."
+            help="Windows start every so many tokens, at most --window, so that each prediction "
+            "sees more context; else windows don't overlap. A recurrent model has windows with "
+            "--window only."
         ),
     ] = None,
     runs: Annotated[
@@ -52,7 +61,9 @@ def evaluate(
     from textwright.runs import find
 
     found = find(run, runs)
-    score = training_library().score(found, files or [], stride=stride, device=device.value)
+    score = training_library().score(
+        found, files or [], window=window, stride=stride, device=device.value
+    )
     if as_json:
         typer.echo(json.dumps(score.record()))
         return

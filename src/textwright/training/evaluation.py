@@ -3,11 +3,14 @@
 The loss is the mean over every token but the first, in nats; each token is predicted once. How
 much context a prediction gets is the protocol:
 
-- *windows* (attention models): windows of `block_size` tokens that don't overlap; with `stride`,
-  a window starts every `stride` tokens and only its last `stride` predictions count, so that each
-  has at least `block_size - stride` tokens of context.
+- *windows* (attention models, and any model with `window`): windows of `window` tokens, else of
+  `block_size`, that don't overlap, each read from nothing; with `stride`, a window starts every
+  `stride` tokens and only its last `stride` predictions count, so that each has at least
+  `window - stride` tokens of context.
 - *streams* (recurrent models): the state is carried through the text. For speed the text is cut
   into streams read side by side; each first reads the tokens before it, uncounted.
+
+Models of different families compare in windows of the same size.
 """
 
 from __future__ import annotations
@@ -53,53 +56,61 @@ class Loss:
 
 
 def evaluate(
-    model: LanguageModel, tokens: Tokens, *, stride: int | None = None, limit: int = 0
+    model: LanguageModel,
+    tokens: Tokens,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    limit: int = 0,
 ) -> Loss:
     """The loss of `model` on `tokens`, in evaluation mode and without gradients.
 
     Args:
         model: of any family.
         tokens: ids of the whole text, (n,), n ≥ 2.
+        window: tokens that are read together; None takes the family's own protocol.
         stride: see above; None for windows that don't overlap.
         limit: read this many tokens only, in stretches spread evenly; 0 reads all.
 
     Raises:
         CorpusError: fewer than two tokens.
-        RequestError: `stride` is out of range, or the model carries its state.
+        RequestError: `window` or `stride` is out of range, or there is a stride and no window, for
+            the model carries its state.
     """
     if len(tokens) < 2:
         raise CorpusError("the text to evaluate on has fewer than two tokens; give it more")
-    block = model.config.block_size
-    if stride is not None and model.config.order == "streams":
-        raise RequestError(
-            f"--stride is for attention models; {model.config.family} carries its state through "
-            "the whole text already"
-        )
-    if stride is not None and not 1 <= stride <= block:
-        raise RequestError(f"--stride must be between 1 and the model's block size, {block}")
+    window = _window(model.config, window, stride)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            if model.config.order == "streams":
+            if window is None:
                 total, counted = _streams(model, tokens, limit)
             else:
-                total, counted = _windows(model, tokens, stride or block, limit)
+                total, counted = _windows(model, tokens, window, stride or window, limit)
     finally:
         model.train(was_training)
-    words = protocol(model.config, len(tokens), stride=stride, limit=limit)
+    words = protocol(model.config, len(tokens), window=window, stride=stride, limit=limit)
     return Loss(total / counted, counted, words)
 
 
-def protocol(config: ModelConfig, tokens: int, *, stride: int | None = None, limit: int = 0) -> str:
+def protocol(
+    config: ModelConfig,
+    tokens: int,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    limit: int = 0,
+) -> str:
     """What `evaluate` does with a text of so many tokens, in words."""
     part = min(limit or tokens, tokens - 1)
-    if config.order == "windows":
-        words = f"windows of {config.block_size} tokens"
-        if stride is not None and stride < config.block_size:
+    window = _window(config, window, stride)
+    if window is not None:
+        words = f"windows of {window} tokens"
+        if stride is not None and stride < window:
             words += f" every {stride} tokens, the last {stride} counted"
         if part < tokens - 1:
-            words += f", {max(1, part // config.block_size)} of them spread evenly"
+            words += f", {max(1, part // window)} of them spread evenly"
         return words
     words = "state carried through the text"
     if part < tokens - 1:
@@ -109,29 +120,56 @@ def protocol(config: ModelConfig, tokens: int, *, stride: int | None = None, lim
     return words
 
 
-def _windows(model: LanguageModel, tokens: Tokens, stride: int, limit: int) -> tuple[float, int]:
-    block = model.config.block_size
+def _window(config: ModelConfig, window: int | None, stride: int | None) -> int | None:
+    """The tokens of a window, checked; None where the state is carried instead."""
+    if config.order == "windows":
+        if window is not None and not 1 <= window <= config.block_size:
+            raise RequestError(
+                f"--window must be between 1 and the model's block size, {config.block_size}"
+            )
+        window = window or config.block_size
+    if window is not None and window < 1:
+        raise RequestError("--window must be at least 1")
+    if stride is not None and window is None:
+        raise RequestError(
+            f"--stride needs --window here: {config.family} carries its state through the whole "
+            "text already"
+        )
+    if stride is not None and window is not None and not 1 <= stride <= window:
+        raise RequestError(f"--stride must be between 1 and the window, {window}")
+    return window
+
+
+def _windows(
+    model: LanguageModel, tokens: Tokens, window: int, stride: int, limit: int
+) -> tuple[float, int]:
     predictions = len(tokens) - 1
     # The first window counts whole; each later one ends `stride` further and counts its end.
-    ends = [*range(min(block, predictions), predictions, stride), predictions]
+    ends = [*range(min(window, predictions), predictions, stride), predictions]
     in_part = 0 < limit < predictions
     if in_part:
-        kept = max(1, limit // block)
+        kept = max(1, limit // window)
         ends = [ends[round(i * (len(ends) - 1) / kept)] for i in range(kept)]
     total, counted = 0.0, 0
     groups: dict[tuple[int, int], list[int]] = {}
     previous = 0
     for end in ends:
-        start = max(0, end - block) if stride < block or in_part else previous
+        start = max(0, end - window) if stride < window or in_part else previous
         groups.setdefault((end - start, end - (start if in_part else previous)), []).append(start)
         previous = end
-    at_once = max(1, _tokens_at_once(model) // block)
+    # A model that carries its state reads a window in pieces, so that any window fits into memory.
+    carries = model.config.order == "streams"
+    piece = min(window, _STREAM_CHUNK, _tokens_at_once(model)) if carries else window
+    at_once = max(1, _tokens_at_once(model) // piece)
     for (length, count), starts in groups.items():
         for first in range(0, len(starts), at_once):
             rows = [tokens[start : start + length + 1] for start in starts[first : first + at_once]]
-            batch = _tensor(np.stack(rows), model)
-            logits, _ = model(batch[:, :-1])
-            total += _sum(logits[:, -count:], batch[:, -count:])
+            batch, state = _tensor(np.stack(rows), model), None
+            for at in range(0, length, piece):
+                part = batch[:, at : at + piece + 1]
+                logits, state = model(part[:, :-1], state)
+                skipped = max(0, length - count - at)
+                total += _sum(logits[:, skipped:], part[:, 1 + skipped :])
             counted += count * len(rows)
     return total, counted
 

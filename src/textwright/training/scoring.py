@@ -49,21 +49,24 @@ def score(
     run: Run,
     sources: Sequence[str] = (),
     *,
+    window: int | None = None,
     stride: int | None = None,
     device: str = "auto",
 ) -> Score:
     """Evaluate `run` on the text of `sources`, or on its own validation text where none is named.
 
+    `window` and `stride` are those of `textwright.training.evaluation.evaluate`.
+
     Raises:
         RunError: the run is damaged, or its own text is gone or has changed.
         CorpusError: the text can't be read.
-        RequestError: `stride` is out of range.
+        RequestError: `window` or `stride` is out of range.
     """
     model = load_model(run, device)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else reopened(run).validation
     tokens = prepare_tokens(part, tokenizer)
-    result = evaluate(model, tokens.array(), stride=stride)
+    result = evaluate(model, tokens.array(), window=window, stride=stride)
     return Score(
         model_name=run.name,
         loss=result.loss,

@@ -1,0 +1,64 @@
+"""textwright as a process, and the text it trains on, to be measured beside something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from processes import run
+from textwright.corpora import open_corpus
+
+
+class Textwright:
+    """The command line, with one text to train on."""
+
+    def __init__(self, text: str, folder: Path, threads: int) -> None:
+        self.folder = folder
+        self.text = folder / "text.txt"
+        self.text.write_text(text, encoding="utf-8")
+        self.environment = {
+            "OMP_NUM_THREADS": str(threads),
+            "TEXTWRIGHT_CACHE": str(folder / "cache"),
+        }
+
+    def train(self, options: str, core: int | None = None) -> dict[str, Any]:
+        """A training from an empty cache: its plan, cost, run folder."""
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        words = ["train", str(self.text), "--runs", str(self.folder / "runs"), "--json"]
+        finished = run(
+            self._command(*words, *shlex.split(options)), environment=self.environment, core=core
+        )
+        lines = [json.loads(line) for line in finished.output.splitlines()]
+        return {
+            **lines[0]["plan"],
+            "steps": lines[-1]["steps"],
+            "run": lines[-1]["run"],
+            "cpu_seconds": finished.cpu_seconds,
+            "wall_seconds": finished.wall_seconds,
+        }
+
+    def plan(self, options: str) -> dict[str, Any]:
+        """What a training would be."""
+        words = self._command("train", str(self.text), "--plan", "--json", *shlex.split(options))
+        plan: dict[str, Any] = json.loads(run(words, environment=self.environment).output)
+        return plan
+
+    def score(self, path: str, *options: str) -> dict[str, Any]:
+        """What `textwright eval` says of a run."""
+        words = self._command("eval", path, "--json", *options)
+        score: dict[str, Any] = json.loads(run(words, environment=self.environment).output)
+        return score
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "textwright", *words]
+
+
+def split_text(source: str) -> tuple[str, str]:
+    """The text to train on and the text to validate on, as textwright prepares them."""
+    corpus = open_corpus([os.path.expandvars(source)])
+    return corpus.train.read(), corpus.validation.read()
