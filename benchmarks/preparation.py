@@ -19,11 +19,11 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from processes import run
 
 WHOLE = """
 import json, logging, sys
@@ -59,26 +59,17 @@ def make_text(path: Path, size: int, seed: int, sources: list[Path]) -> None:
 
 def measure(command: list[str], folder: Path, environment: dict[str, str]) -> dict[str, object]:
     """Run a process to its end: what it printed, and what it cost."""
-    output = folder / "output.txt"
-    with output.open("wb") as file:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:2])} failed with {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
+    finished = run(command, folder=folder, environment=environment)
     return {
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "wall_seconds": round(wall, 2),
-        "peak_mb": round(usage.ru_maxrss * unit / 1e6),
-        "output": output.read_text(encoding="utf-8"),
+        "cpu_seconds": round(finished.cpu_seconds, 2),
+        "wall_seconds": round(finished.wall_seconds, 2),
+        "peak_mb": finished.peak_mb,
+        "output": finished.output,
     }
 
 
 def run_textwright(text: Path, folder: Path, kind: str) -> dict[str, object]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", WHOLE, str(text), str(folder / "cache"), kind]
     result = measure(command, folder, environment)
     result |= json.loads(str(result.pop("output")))
@@ -89,7 +80,7 @@ def run_nanogpt(text: Path, folder: Path, checkout: Path) -> dict[str, object]:
     script = folder / "prepare.py"
     shutil.copy(checkout / "data" / "shakespeare_char" / "prepare.py", script)
     os.link(text, folder / "input.txt")  # it reads the file beside itself
-    result = measure([sys.executable, str(script)], folder, dict(os.environ))
+    result = measure([sys.executable, str(script)], folder, {})
     del result["output"]
     sizes = [(folder / name).stat().st_size // 2 for name in ("train.bin", "val.bin")]
     return result | {"tokens": sizes}
