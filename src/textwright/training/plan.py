@@ -25,7 +25,7 @@ from textwright.training.presets import dropout_for
 
 log = logging.getLogger("textwright")
 
-_EVALUATION_SHARE = 0.10
+_EVALUATION_SHARE = 0.05
 """Share of the time that evaluations, samples and checkpoints may take."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
 _MEASURED_SHARE = 0.02

@@ -26,7 +26,13 @@ class Preset:
 def _gpt(layers: int, width: int, heads: int, block: int, batch: int, rate: float) -> Preset:
     return Preset(
         {"num_layers": layers, "hidden_size": width, "num_heads": heads, "block_size": block},
-        {"batch_size": batch, "matrix_learning_rate": rate},
+        {
+            "batch_size": batch,
+            "learning_rate": 6e-3,
+            "matrix_learning_rate": rate,
+            "weight_decay": 0.03,
+            "momentum": 0.9,
+        },
     )
 
 
@@ -38,7 +44,13 @@ def _recurrent(layers: int, width: int, embedding: int, block: int, batch: int) 
             "embedding_size": embedding,
             "block_size": block,
         },
-        {"batch_size": batch, "learning_rate": 8e-3, "momentum": 0.9},
+        {
+            "batch_size": batch,
+            "learning_rate": 8e-3,
+            "matrix_learning_rate": 0.03,
+            "weight_decay": 0.03,
+            "momentum": 0.9,
+        },
     )
 
 
