@@ -98,6 +98,16 @@ def test_model_settings() -> None:
         model_settings("gpt", "nano", 1 << 21)
 
 
+def test_a_large_vocabulary_shares_one_table() -> None:
+    for family in ("lstm", "gpt", "transformer"):
+        assert model_settings(family, "nano", 5000).tie_embeddings
+        assert not model_settings(family, "nano", 65).tie_embeddings
+        assert not model_settings(family, "nano", 5000, {"tie_embeddings": False}).tie_embeddings
+    config = model_settings("lstm", "nano", 5000, {"hidden_size": [128, 96]})
+    assert config.tie_embeddings and config.embedding_size == 96
+    assert not model_settings("lstm", "nano", 5000, {"embedding_size": 32}).tie_embeddings
+
+
 @pytest.mark.parametrize("family", SIZES)
 def test_every_size_is_larger_than_the_one_before(family: str) -> None:
     counts = [model_settings(family, size, 65).parameter_count() for size in SIZES[family]]

@@ -84,6 +84,10 @@ DROPOUT_BY_EPOCHS = ((7.0, 0.1), (20.0, 0.2), (50.0, 0.3))
 slows learning down; see `docs/log.md`."""
 
 
+LARGE_VOCABULARY = 1024
+"""With more types most parameters are the two tables; one for both learns more a step."""
+
+
 def dropout_for(epochs: float) -> float:
     """The dropout for a text that is read `epochs` times."""
     return max((rate for least, rate in DROPOUT_BY_EPOCHS if epochs >= least), default=0.0)
@@ -113,15 +117,26 @@ def model_settings(
         RequestError: family, size or a setting is unknown or out of range.
     """
     chosen = dict(preset(family, size).model) if size else {}
-    if vocab_size > 1024 and family in ("gpt", "transformer"):
-        # With a large vocabulary most parameters are the two tables; sharing them halves that.
-        chosen["tie_embeddings"] = True
+    own = settings or {}
+    if vocab_size > LARGE_VOCABULARY and "tie_embeddings" not in own:
+        chosen.update(_tied(family, {**chosen, **own}, own))
     known = [name for name in config_class(family).model_fields if name != "family"]
-    for name in settings or {}:
+    for name in own:
         if name not in known:
             raise RequestError(f"unknown setting model.{name!s}{nearest(name, known)}")
-    values = {**chosen, **(settings or {}), "family": family, "vocab_size": vocab_size}
+    values = {**chosen, **own, "family": family, "vocab_size": vocab_size}
     try:
         return config_class(family)(**values)
     except ValidationError as error:
         raise RequestError(f"model settings: {one_line(error)}") from error
+
+
+def _tied(family: str, model: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What shares one table between input and output, where `own` settings don't forbid it."""
+    if family in ("gpt", "transformer"):
+        return {"tie_embeddings": True}
+    if family in ("lstm", "gru", "rnn") and "embedding_size" not in own and "hidden_size" in model:
+        widths = model["hidden_size"]
+        top = widths[-1] if isinstance(widths, list) and widths else widths
+        return {"tie_embeddings": True, "embedding_size": top}
+    return {}
