@@ -432,6 +432,9 @@ class TrainingSettings(Section):
     """Largest norm of the whole gradient; 0 leaves it as it is."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     """Evaluate and keep an exponential average of the weights; 0 keeps the weights themselves."""
+    sampled_softmax: int | None = Field(default=None, ge=0)
+    """Types drawn a step to estimate the loss of a large vocabulary with; 0 takes them all, None
+    draws 2,048 on a processor where there are over 8,192."""
     patience: int = Field(default=10, ge=0)
     """Evaluations without a better one after which training stops early; 0 never does."""
     eval_every: int | None = Field(default=None, ge=1)

@@ -26,7 +26,7 @@ from textwright.errors import DownloadError, MissingPackageError, RunError, Text
 
 RUNS_VARIABLE = "TEXTWRIGHT_RUNS"
 SHIPPED_MODELS = Path(__file__).parent / "shipped"
-"""Models that come with the package, a folder each."""
+"""Models that come with the package, a model folder each; `recipes/` says how they are made."""
 
 _NAME = re.compile(r"[^\W_](?:[\w .+-]{0,98}[\w+-])?", re.UNICODE)
 _WRITTEN_AT_START = {
@@ -103,6 +103,14 @@ class Run:
     @property
     def card_file(self) -> Path:
         return self.path / "README.md"
+
+    @property
+    def model_files(self) -> tuple[Path, ...]:
+        """What makes up the model folder, whether or not it is there."""
+        return (
+            self.config_file, self.weights_file, self.tokenizer_file, self.tokenizer_config_file,
+            self.generation_config_file, self.card_file,
+        )  # fmt: skip
 
     # How it came to be
     @property
@@ -224,6 +232,11 @@ class Run:
                 if match and entry.is_dir():
                     found.append((int(match[1]), entry))
         return sorted(found, reverse=True)
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with the package: nothing is written or deleted there."""
+        return self.path.parent.resolve() == SHIPPED_MODELS.resolve()
 
     def has_model(self) -> bool:
         """Whether the folder is enough to generate from."""
@@ -367,6 +380,8 @@ def _runs_option(run: Run) -> str:
 def find(reference: str, folder: str | Path | None = None) -> Run:
     """The run that `reference` means.
 
+    What is the user's own goes before what ships with the package.
+
     Args:
         reference: a path, a name under the runs folder (`-` and `_` are the same where none is
             called exactly so), the name of a model that ships with the package, or
@@ -382,15 +397,19 @@ def find(reference: str, folder: str | Path | None = None) -> Run:
     if not reference:
         raise RunError("no run named; `textwright runs` lists them")
     root = runs_folder(folder)
-    known = [*listed(root), *listed(SHIPPED_MODELS)]
-    if (run := matching(reference, known)) is not None:
+    own, others = listed(root), shipped()
+    if (run := matching(reference, own)) is not None:
         return run
     path = Path(reference)
-    if path.is_dir():
-        return Run(path.resolve())
+    here = Run(path.resolve()) if path.is_dir() else None
+    if here is not None and here.config_file.is_file():
+        return here
+    # a folder of texts may be called as a model that is made of them
+    if (run := matching(reference, others) or here) is not None:
+        return run
     if path.is_file():
         raise RunError(f"{reference} is a file; a run is a folder with config.json in it")
-    names = [run.name for run in known]
+    names = [run.name for run in (*own, *others)]
     hint = nearest(reference, names) if names else "; there are none yet: textwright train FILE"
     raise RunError(f"no run {reference!r} in {root}{hint}")
 
@@ -401,6 +420,11 @@ def listed(folder: Path) -> list[Run]:
         return []
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     return [Run(entry) for entry in entries if (entry / "config.json").is_file()]
+
+
+def shipped() -> list[Run]:
+    """The models that come with the package, by name."""
+    return listed(SHIPPED_MODELS)
 
 
 def _make(path: Path) -> Run:

@@ -153,8 +153,29 @@ def test_every_parameter_learns_and_the_loss_falls(model: LanguageModel) -> None
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.75 * losses[0]
-    matrices = list(model.matrices())
-    assert matrices and all(weight.ndim == 2 for weight in matrices)
+    matrices = [part for m in model.matrices() for part in m.of(m.parameter)]
+    assert matrices and all(part.ndim == 2 for part in matrices)
+
+
+def test_stacked_matrices_are_given_apart(model: LanguageModel) -> None:
+    whole = {id(m.parameter): m.parameter.numel() for m in model.matrices()}
+    apart = sum(part.numel() for m in model.matrices() for part in m.of(m.parameter))
+    assert apart == sum(whole.values())
+    config = model.config
+    widths = {config.hidden_size} if isinstance(config.hidden_size, int) else {*config.hidden_size}
+    if hasattr(config, "intermediate_size"):
+        widths.add(config.intermediate_size)
+    outputs = {part.shape[0] for m in model.matrices() for part in m.of(m.parameter)}
+    assert outputs <= widths  # a gate, or queries alone, and (out, in) whatever the file's order
+
+
+def test_the_output_layer_makes_the_logits_of_the_features(model: LanguageModel) -> None:
+    model.eval()
+    nn.init.normal_(model.output_layer().weight)
+    tokens = _tokens(9, rows=2)
+    features, _ = model.features(tokens)
+    logits = nn.functional.linear(features, *model.output_layer())
+    torch.testing.assert_close(model(tokens)[0], logits)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gpt", "transformer"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import textwright
 from textwright import configs, models
 from textwright.configs import ModelConfig
-from textwright.models import LanguageModel, State
+from textwright.models import LanguageModel, Matrices, State
 
 
 class AverageConfig(ModelConfig):
@@ -53,7 +53,7 @@ class Average(LanguageModel):
         sums = state["sum"][:, None] * 0.5 + self.embedding(tokens).cumsum(dim=1)
         return self.output(torch.tanh(sums)), {"sum": sums[:, -1]}
 
-    def matrices(self) -> Iterable[nn.Parameter]:
+    def matrices(self) -> Iterable[Matrices]:
         return ()
 
 

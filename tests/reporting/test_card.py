@@ -79,6 +79,13 @@ def test_licences(make_run: MakeRun, licence: str | None, expected: dict[str, st
     assert {key: found[key] for key in ("license", "license_name") if key in found} == expected
 
 
+def test_the_split_is_told_as_it_was_made(make_run: MakeRun) -> None:
+    assert "| validation | the last 10% |" in card_of(make_run("cut")).text
+    counts = {"train_characters": 10_780_437, "validation_characters": 1_120_192}
+    published = make_run("published", changes={"data": counts})
+    assert "| validation | its published split |" in card_of(published).text
+
+
 def test_data_sets_of_the_hub_and_a_known_language(make_run: MakeRun) -> None:
     sources = [{"address": "hf:someone/poems"}, {"address": "poems.txt"}]
     found = front_matter(make_run(changes={"data": {"sources": sources, "language": "de"}}))

@@ -36,6 +36,15 @@ def test_counted_steps_need_no_second_command(make_run: MakeRun) -> None:
     assert len(commands(RunSummary.read(make_run("b", minutes=3)))) == 2
 
 
+def test_steps_that_a_file_counts_are_not_called_timed(make_run: MakeRun) -> None:
+    typed = {"command": "textwright train --config novel.toml"}
+    for minutes, timed in ((None, False), (3, True)):
+        run = make_run(f"run-{minutes}", minutes=minutes, changes={"run": typed})
+        (note, command), (_, exact) = commands(RunSummary.read(run))
+        assert command == typed["command"] and "--steps 3000" in exact
+        assert ("machine's speed" in note) == timed
+
+
 def test_the_exact_command_asks_for_what_was_in_force(make_run: MakeRun) -> None:
     """What the command line makes of it is what the run recorded, to the last setting."""
     config = RecurrentConfig(

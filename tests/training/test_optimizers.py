@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textwright.configs import GPTConfig, TrainingSettings
+from textwright.configs import GPTConfig, RecurrentConfig, TrainingSettings
 from textwright.errors import TrainingError
 from textwright.models import build
 from textwright.training.optimizers import Optimizers, check_finite, learning_rate_factor
@@ -37,9 +37,9 @@ def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
     model = build(CONFIG)
     adamw, muon = Optimizers(model, TrainingSettings()).all
     assert isinstance(adamw, torch.optim.AdamW) and isinstance(muon, torch.optim.Muon)
-    in_muon = {id(p) for group in muon.param_groups for p in group["params"]}
-    in_adamw = {id(p) for group in adamw.param_groups for p in group["params"]}
-    names = {name for name, p in model.named_parameters() if id(p) in in_muon}
+    in_muon = {p.data_ptr() for group in muon.param_groups for p in group["params"]}
+    in_adamw = {p.data_ptr() for group in adamw.param_groups for p in group["params"]}
+    names = {name for name, p in model.named_parameters() if p.data_ptr() in in_muon}
     assert names == {
         f"model.layers.{layer}.{part}.weight"
         for layer in range(2)
@@ -48,8 +48,26 @@ def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
             *(f"mlp.{p}_proj" for p in ("gate", "up", "down")),
         )
     }
-    assert in_adamw == {id(p) for p in model.parameters()} - in_muon
+    assert in_adamw == {p.data_ptr() for p in model.parameters()} - in_muon
     assert len(Optimizers(model, TrainingSettings(optimizer="adamw")).all) == 1
+
+
+def test_each_gate_is_orthogonalised_by_itself() -> None:
+    config = RecurrentConfig(
+        vocab_size=11, block_size=8, num_layers=1, hidden_size=16, embedding_size=16
+    )
+    model = build(config)
+    weight = dict(model.named_parameters())["layers.0.weight_hh_l0"]
+    before = weight.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    settings = TrainingSettings(weight_decay=0.0, matrix_learning_rate=1.0)
+    Optimizers(model, settings).step(1.0)
+    assert weight.grad is None
+    for update in (weight.detach() - before).chunk(4):
+        values = torch.linalg.svdvals(update)
+        # Muon's five steps bring every singular value near 1, not to it
+        assert values.min() > 0.5 and values.max() < 1.3
 
 
 def test_the_state_round_trips_through_named_tensors() -> None:

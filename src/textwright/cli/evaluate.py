@@ -20,7 +20,12 @@ class Device(StrEnum):
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run: a path, a name, or hf:owner/name.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run: a path, a name, a model that comes with the package, or hf:owner/name."
+        ),
+    ],
     files: Annotated[
         list[str] | None,
         typer.Argument(

@@ -22,7 +22,9 @@ _SAMPLING = "Sampling (the run's own defaults where left out)"
 RunName = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="A run's folder or name, a shipped model, or hf:owner/name."
+        metavar="RUN",
+        help="A run's folder or name, a model that comes with the package, e.g. shakespeare, or "
+        "hf:owner/name.",
     ),
 ]
 MaxTokens = Annotated[
@@ -104,6 +106,8 @@ def generate(
     """Continue a prompt; without one, begin a new text.
 
     textwright generate my_novel "It was" -n 300 --temperature 0.7
+
+    textwright generate shakespeare "ROMEO:" # comes with the package
     """
     from textwright.generation import load
 

@@ -39,6 +39,7 @@ def list_runs(runs: Folder = None, as_json: AsJson = False) -> None:
         return
     if not found:
         typer.echo(f"no runs in {folder} yet; make one: textwright train FILE", err=True)
+        _mention_shipped(folder)
         return
     columns = ("name", "model", "parameters", "corpus", "steps", "val loss", "bits/char", "time",
                "status", "modified")  # fmt: skip
@@ -48,6 +49,17 @@ def list_runs(runs: Folder = None, as_json: AsJson = False) -> None:
     for summary in found:
         if summary.damage:
             typer.echo(f"{summary.name} is damaged: {summary.damage}")
+    _mention_shipped(folder)
+
+
+def _mention_shipped(folder: Path) -> None:
+    """Name the models that need no training; a run of the same name goes before one of them."""
+    from textwright.runs import listed, matching, shipped
+
+    own = listed(folder)
+    names = [run.name for run in shipped() if matching(run.name, own) is None]
+    if names:
+        typer.echo(f"models that come with the package: {', '.join(names)}", err=True)
 
 
 def compare_runs(
@@ -100,6 +112,11 @@ def report(
     from textwright.runs import find
 
     run = find(name, runs)
+    if run.is_shipped:
+        raise RequestError(
+            f"{run.name!r} comes with the package, without the files of its training; "
+            f"its card tells how it was made: {run.card_file}"
+        )
     if not (run.settings_file.is_file() or run.metrics_file.is_file()):
         raise RequestError(
             f"{run.path} is a model folder without a training to report on: "

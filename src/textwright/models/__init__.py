@@ -6,7 +6,7 @@ import torch
 
 from textwright.configs import ModelConfig
 from textwright.models.gpt import GPT
-from textwright.models.interface import LanguageModel, State
+from textwright.models.interface import LanguageModel, Matrices, OutputLayer, State
 from textwright.models.recurrent import Recurrent
 from textwright.models.transformer import Transformer
 
@@ -33,4 +33,4 @@ def register(family: type[LanguageModel]) -> type[LanguageModel]:
     return family
 
 
-__all__ = ["FAMILIES", "LanguageModel", "State", "build", "register"]
+__all__ = ["FAMILIES", "LanguageModel", "Matrices", "OutputLayer", "State", "build", "register"]

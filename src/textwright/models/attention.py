@@ -12,20 +12,21 @@ from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from textwright.configs import AttentionConfig
-from textwright.models.interface import LanguageModel, State
+from textwright.models.interface import LanguageModel, OutputLayer, State
 
 
 class AttentionModel(LanguageModel):
-    """A family derives from this and fills in `encode`."""
+    """A family derives from this, has an output layer `lm_head`, and fills in `encode`."""
 
     config: AttentionConfig
+    lm_head: nn.Linear
 
     @abstractmethod
     def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """As `forward`, where state and tokens together fit into `block_size`."""
+        """As `features`, where state and tokens together fit into `block_size`."""
 
     def initial_state(self, batch_size: int) -> State:
         device = next(self.parameters()).device
@@ -37,6 +38,13 @@ class AttentionModel(LanguageModel):
         return state
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        features, state = self.features(tokens, state)
+        return self.lm_head(features), state
+
+    def output_layer(self) -> OutputLayer:
+        return OutputLayer(self.lm_head.weight, None)
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         block = self.config.block_size
         if state is None:
             state = self.initial_state(tokens.shape[0])
@@ -46,8 +54,8 @@ class AttentionModel(LanguageModel):
                 kept = state["tokens"][:, -(block // 2) :]
                 _, state = self.encode(kept, self.initial_state(tokens.shape[0]))
             room = block - state["tokens"].shape[1]
-            logits, state = self.encode(tokens[:, :room], state)
-            pieces.append(logits)
+            piece, state = self.encode(tokens[:, :room], state)
+            pieces.append(piece)
             tokens = tokens[:, room:]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1), state
 

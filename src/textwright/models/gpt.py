@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from textwright.configs import GPTConfig
 from textwright.models.attention import AttentionModel, attend, extend
 from textwright.models.dropout import Dropout
-from textwright.models.interface import State
+from textwright.models.interface import Matrices, State
 
 
 class GPT(AttentionModel):
@@ -49,10 +49,10 @@ class GPT(AttentionModel):
         x = self.model.dropout(self.model.embed_tokens(tokens))  # (B, T, C)
         for layer, block in enumerate(self.model.layers):
             x = block(x, rotation, state, new, layer)
-        return self.lm_head(self.model.norm(x)), new
+        return self.model.norm(x), new
 
-    def matrices(self) -> Iterable[nn.Parameter]:
-        return (weight for weight in self.model.layers.parameters() if weight.ndim == 2)
+    def matrices(self) -> Iterable[Matrices]:
+        return (Matrices(weight) for weight in self.model.layers.parameters() if weight.ndim == 2)
 
     def is_shared(self, name: str) -> bool:
         return self.config.tie_embeddings and name == "lm_head.weight"
@@ -105,8 +105,8 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(width, width, bias=False)
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
-        self.q_norm = nn.RMSNorm(self.head_size, eps=config.rms_norm_eps)
-        self.k_norm = nn.RMSNorm(self.head_size, eps=config.rms_norm_eps)
+        self.q_norm = HeadNorm(self.head_size, eps=config.rms_norm_eps)
+        self.k_norm = HeadNorm(self.head_size, eps=config.rms_norm_eps)
         for projection in (self.q_proj, self.k_proj, self.v_proj):
             nn.init.normal_(projection.weight, std=width**-0.5)
         nn.init.zeros_(self.o_proj.weight)  # each block starts as the identity
@@ -122,6 +122,14 @@ class Attention(nn.Module):
         k, v = extend(old, layer, k, v)
         new[f"keys.{layer}"], new[f"values.{layer}"] = k, v
         return self.o_proj(attend(q, k, v))
+
+
+class HeadNorm(nn.RMSNorm):
+    """RMSNorm in the precision of what comes in, which under autocast is not that of its weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.to(x.dtype)
+        return F.rms_norm(x, (x.shape[-1],), weight, self.eps)
 
 
 class SwiGLU(nn.Module):
@@ -154,4 +162,4 @@ def rotary_tables(length: int, head_size: int, theta: float) -> tuple[Tensor, Te
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the pair (x[i], x[i + half]) of each head by its position's angle."""
     left, right = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-right, left), dim=-1) * sin
+    return x * cos.to(x.dtype) + torch.cat((-right, left), dim=-1) * sin.to(x.dtype)

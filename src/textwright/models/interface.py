@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,32 @@ from textwright.models.dropout import Dropout
 
 State = dict[str, Tensor]
 """Named tensors, batch first. Flat, so that a checkpoint or another runtime can hold any."""
+
+
+class Matrices(NamedTuple):
+    """The hidden matrices that one parameter holds, stacked along its outputs.
+
+    An LSTM layer's gates lie in one parameter, and GPT-2's queries, keys and values; each of them
+    is a matrix of its own to an optimiser that treats matrices as such.
+    """
+
+    parameter: nn.Parameter
+    parts: int = 1
+    transposed: bool = False
+    """Whether it lies as (in, parts × out), in place of (parts × out, in)."""
+
+    def of(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """The matrices as views of `tensor`, (out, in) each: the parameter, or its gradient."""
+        return (tensor.t() if self.transposed else tensor).chunk(self.parts)
+
+
+class OutputLayer(NamedTuple):
+    """Logits are `features @ weight.T + bias`."""
+
+    weight: Tensor
+    """(vocab_size, width)."""
+    bias: Tensor | None
+    """(vocab_size,)."""
 
 
 class LanguageModel(nn.Module, ABC):
@@ -48,8 +74,19 @@ class LanguageModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def matrices(self) -> Iterable[nn.Parameter]:
-        """The hidden 2-D weights, whose updates Muon orthogonalises; the rest takes AdamW."""
+    def matrices(self) -> Iterable[Matrices]:
+        """The hidden matrices, whose updates Muon orthogonalises; the rest takes AdamW."""
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As `forward`, but for the vectors that the output layer makes logits of.
+
+        Families that have `output_layer` have it; so training can compute the logits it needs.
+        """
+        raise NotImplementedError
+
+    def output_layer(self) -> OutputLayer | None:
+        """The linear layer that ends the model; None where it ends in another way."""
+        return None
 
     def set_dropout_keys(self, keys: Tensor) -> None:
         """Choose the dropout masks of the next passes; see `textwright.models.dropout`.

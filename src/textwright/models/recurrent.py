@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from textwright.configs import RecurrentConfig
 from textwright.models.dropout import Dropout
-from textwright.models.interface import LanguageModel, State
+from textwright.models.interface import LanguageModel, Matrices, OutputLayer, State
 
 LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
     "lstm": nn.LSTM,
@@ -79,6 +79,10 @@ class Recurrent(LanguageModel):
         }
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        features, state = self.features(tokens, state)
+        return self.output(features), state
+
+    def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         if state is None:
             state = self.initial_state(tokens.shape[0])
         new: State = {}
@@ -90,10 +94,14 @@ class Recurrent(LanguageModel):
             for part, tensor in zip(self._parts, after, strict=True):
                 new[f"{part}.{number}"] = tensor.squeeze(0)
             x = self.dropouts[number + 1](x)
-        return self.output(x), new
+        return x, new
 
-    def matrices(self) -> Iterable[nn.Parameter]:
-        return (weight for weight in self.layers.parameters() if weight.ndim == 2)
+    def output_layer(self) -> OutputLayer:
+        return OutputLayer(self.output.weight, self.output.bias)
+
+    def matrices(self) -> Iterable[Matrices]:
+        gates = self.config.gates
+        return (Matrices(weight, gates) for weight in self.layers.parameters() if weight.ndim == 2)
 
     def stored_name(self, name: str) -> str:
         return re.sub(r"_l0$", "", name)  # torch numbers the layers of a stack; ours is one

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from textwright.configs import TransformerConfig
 from textwright.models.attention import AttentionModel, attend, extend
 from textwright.models.dropout import Dropout
-from textwright.models.interface import State
+from textwright.models.interface import Matrices, State
 
 
 class Transformer(AttentionModel):
@@ -45,10 +45,12 @@ class Transformer(AttentionModel):
         x = trunk.dropout(x)
         for layer, block in enumerate(trunk.h):
             x = block(x, state, new, layer)
-        return self.lm_head(trunk.ln_f(x)), new
+        return trunk.ln_f(x), new
 
-    def matrices(self) -> Iterable[nn.Parameter]:
-        return (weight for weight in self.transformer.h.parameters() if weight.ndim == 2)
+    def matrices(self) -> Iterable[Matrices]:
+        for name, weight in self.transformer.h.named_parameters():
+            if weight.ndim == 2:
+                yield Matrices(weight, 3 if "c_attn" in name else 1, transposed=True)
 
     def is_shared(self, name: str) -> bool:
         return self.config.tie_embeddings and name == "lm_head.weight"

@@ -30,6 +30,8 @@ _HUB_LICENCES = {
 _STOCK = {"gpt": "Qwen3ForCausalLM", "transformer": "GPT2LMHeadModel"}
 """Families that stock `transformers` classes load."""
 
+_DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+
 CARD_SAMPLES = 3
 """Samples in the card: the first, one from the middle and the kept one."""
 
@@ -39,14 +41,19 @@ def write_card(run: Run) -> None:
     atomic.write_text(run.card_file, card_text(RunSummary.read(run)))
 
 
-def card_text(summary: RunSummary) -> str:
-    """The card: YAML front matter and Markdown."""
+def card_text(summary: RunSummary, *, name: str | None = None) -> str:
+    """The card: YAML front matter and Markdown.
+
+    Args:
+        summary: of the run.
+        name: what every installation calls the model; None for one that is found by its path.
+    """
     parts = [
         f"# {_plain(summary.name)}",
         _opening(summary),
         *_part("Numbers", _numbers(summary)),
-        *_part("Use it", _usage(summary)),
-        *_part("What it writes", _samples(summary)),
+        *_part("Use it", _usage(summary, name)),
+        *_part("What it writes", _samples(summary, name)),
         *_part("Text it learned from", _table(text_facts(summary))),
         *_part("Settings", _settings(summary)),
         *_part("Limits", _limits(summary)),
@@ -182,18 +189,37 @@ def _numbers(summary: RunSummary) -> str:
          if summary.steps else numbers.NONE),
         ("training time", numbers.duration(summary.seconds)),
     ]  # fmt: skip
-    table = _table([(label, value) for label, value in rows if value != numbers.NONE])
-    if not table:
+    known = [(label, value) for label, value in rows if value != numbers.NONE]
+    if not known:
         return ""
+    table = _table([*known, ("weights", _weights(summary.run))])
     protocol = summary.protocol
     how = f"\n\nMeasured on {_plain(protocol)}." if protocol else ""
     verdict = f"\n\nThe training: {_plain(summary.verdict.text)}." if summary.metrics else ""
     return table + how + verdict
 
 
-def _usage(summary: RunSummary) -> str:
+def _weights(run: Run) -> str:
+    """How exactly the weights are stored, and how much that takes."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(run.weights_file, "numpy") as file:
+            kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        stored = " and ".join(sorted(_DTYPES.get(kind, kind) for kind in kinds))
+        return f"{stored}, {numbers.size(run.weights_file.stat().st_size)}"
+    except (SafetensorError, OSError):  # not there yet, or damaged
+        return numbers.NONE
+
+
+def _usage(summary: RunSummary, name: str | None) -> str:
     prompt = _prompt(summary) or "Once"
-    path = f"path/to/{summary.name}"
+    path = name or f"path/to/{summary.name}"
+    # what is shipped is stored as float16, in which transformers would compute, less exactly
+    widened = ', dtype="float32"' if name else ""
+    where = f"\npath = {path!r}"
+    if name:
+        where = f"from textwright import runs\n\npath = runs.find({name!r}).path"
     parts = [
         _fenced(shlex.join(["textwright", "generate", path, prompt]), "sh"),
         _fenced(
@@ -206,10 +232,10 @@ def _usage(summary: RunSummary) -> str:
         parts += [
             f"Stock `transformers` loads it too, as `{_STOCK[summary.family]}`:",
             _fenced(
-                "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-                f"path = {path!r}\n"
+                "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+                f"{where}\n"
                 "tokenizer = AutoTokenizer.from_pretrained(path)\n"
-                "model = AutoModelForCausalLM.from_pretrained(path)\n"
+                f"model = AutoModelForCausalLM.from_pretrained(path{widened})\n"
                 f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
                 "output = model.generate(**inputs, max_new_tokens=100, do_sample=True)\n"
                 "print(tokenizer.decode(output[0]))",
@@ -219,7 +245,7 @@ def _usage(summary: RunSummary) -> str:
     return "\n\n".join(parts)
 
 
-def _samples(summary: RunSummary) -> str:
+def _samples(summary: RunSummary, name: str | None) -> str:
     samples = summary.samples
     if not samples:
         return ""
@@ -229,14 +255,15 @@ def _samples(summary: RunSummary) -> str:
     )
     shown = sorted({0, kept // 2, kept})[:CARD_SAMPLES]
     parts = ["As they came, none chosen: the same prompt and seed as training went on."]
-    first = "Before the first step:" if summary.parent else "Untrained:"
+    first = "Before the first step" if summary.parent else "Untrained"
     for index in shown:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
-        parts += [
-            f"Step {numbers.whole(sample['step'])}:" if sample["step"] else first,
-            _fenced(text, "text"),
-        ]
+        label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
+        if name and index == kept:
+            again = ["textwright", "generate", name, str(sample.get("prompt") or "")]
+            label += f", as `{shlex.join([*again, '--seed', '1'])}` prints it"
+        parts += [f"{label}:", _fenced(text, "text")]
     return "\n\n".join(parts)
 
 

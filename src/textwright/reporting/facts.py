@@ -32,15 +32,11 @@ def facts(summary: RunSummary) -> list[tuple[str, list[tuple[str, str]]]]:
 def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
     """What is known of the text: name, licence, split, sha256, each source."""
     data = summary.section("data")
-    fraction = summary.section("corpus").get("validation_fraction")
-    own = summary.section("corpus").get("validation")
-    split = str(own) if own else f"the last {fraction:.0%}" if number(
-        summary.section("corpus"), "validation_fraction") is not None else None  # fmt: skip
     rows = [
         ("name", data.get("name")),
         ("licence", data.get("licence")),
         ("sha256", data.get("sha256")),
-        ("validation", split),
+        ("validation", _split(summary)),
         ("training characters", _count(data, "train_characters")),
         ("validation characters", _count(data, "validation_characters")),
         ("training tokens", _count(data, "train_tokens")),
@@ -70,6 +66,21 @@ def _with_sha256(what: Mapping[str, Any]) -> str:
     """A model or a text that came before: its name, licence and hash."""
     sha256 = f"sha256 {what['sha256']}" if what.get("sha256") else None
     return ", ".join(str(part) for part in (what.get("name"), what.get("licence"), sha256) if part)
+
+
+def _split(summary: RunSummary) -> str | None:
+    """Which text was kept for validation."""
+    settings, data = summary.section("corpus"), summary.section("data")
+    if settings.get("validation"):
+        return str(settings["validation"])
+    fraction = number(settings, "validation_fraction")
+    if fraction is None:
+        return None
+    train, validation = number(data, "train_characters"), number(data, "validation_characters")
+    # a text that comes with a split of its own isn't cut where the setting says
+    if train and validation and abs(validation - fraction * (train + validation)) > 1:
+        return "its published split"
+    return f"the last {fraction:.0%}"
 
 
 def _machine(summary: RunSummary) -> list[tuple[str, str]]:

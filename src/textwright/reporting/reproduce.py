@@ -93,7 +93,9 @@ def commands(summary: RunSummary) -> list[tuple[str, str]]:
         return [("The command that trained it. One click selects it.", typed)]
     found = []
     if typed:
-        found.append(("As it was typed; it plans its steps by the machine's speed.", typed))
+        timed = number(summary.section("plan"), "minutes") is not None or exact is None
+        note = "; it plans its steps by the machine's speed." if timed else "."
+        found.append((f"As it was typed{note}", typed))
     if exact:
         found.append(("The same steps with the same settings, on any machine.", exact))
     return found

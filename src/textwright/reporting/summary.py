@@ -15,7 +15,7 @@ from typing import Any
 from textwright.configs import ModelConfig, nearest
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting.verdict import Verdict, verdict
-from textwright.runs import Run, is_training, matching, runs_folder
+from textwright.runs import Run, is_training, matching, runs_folder, shipped
 
 SECTIONS = ("corpus", "tokenizer", "training", "sampling", "model")
 """The sections of `run.toml` that are settings, by which `--set` calls them."""
@@ -259,7 +259,8 @@ def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
     Stricter than `textwright.runs.find`, since what it finds is going to be deleted.
 
     Raises:
-        RunError: there is none, it lies elsewhere, is a link, or is being trained.
+        RunError: there is none, it lies elsewhere, is a link, is being trained, or comes with the
+            package.
     """
     root = runs_folder(folder)
     known = all_runs(root)
@@ -268,6 +269,9 @@ def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
     place = path.parent.resolve() / path.name
     at_place = (run for run in known if place == run.path.parent.resolve() / run.name)
     run = matching(reference, known) or next(at_place, None)
+    meant = run or matching(reference, shipped())
+    if meant is not None and meant.is_shipped:
+        raise RunError(f"{meant.name!r} is a model that comes with the package, so it stays")
     if run is not None:
         if run.path.is_symlink():
             raise RunError(f"{run.path} is a link to another folder; remove the link itself")

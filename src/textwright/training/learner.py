@@ -7,7 +7,7 @@ checkpoints, signals) is the trainer's business, and how fast a step is the plan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,9 @@ from textwright.models.dropout import dropout_keys
 from textwright.training.allocator import keep_freed_memory
 from textwright.training.batches import Batches, Streams, Tokens, Windows
 from textwright.training.optimizers import Optimizers, learning_rate_factor
+from textwright.training.sampled_softmax import sampled_cross_entropy
 
+_LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
 _LOGITS_AT_ONCE = 1 << 24
 """Of the samples that are in memory at once: 64 MB, and as much again for the gradient."""
 
@@ -45,11 +47,21 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """`bfloat16` or `float32`; `auto` takes bfloat16 on a GPU that has it."""
+    """`bfloat16` or `float32`; `auto` takes bfloat16 where the device multiplies in it.
+
+    Weights, optimiser, carried state and loss are float32 in any case; see `docs/log.md` for what
+    it gives.
+    """
     if wanted != "auto":
         return wanted
-    on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return "bfloat16" if on_gpu else "float32"
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    elif device.type == "cpu":
+        told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = bool(told.get("avx512_bf16") or told.get("amx_bf16"))
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
 
 
 def use_threads(threads: int) -> int:
@@ -82,6 +94,7 @@ class Learner:
         self.precision = getattr(torch, choose_precision(settings.precision, self.device))
         on_gpu = self.device.type == "cuda"
         compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
+        self._sampled = self._types_to_sample()
         self._forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
 
     def step(self, step: int) -> Tensor:
@@ -106,10 +119,22 @@ class Learner:
             self.average.update_parameters(self.model)
         return total
 
+    def _types_to_sample(self) -> int:
+        """How many types to estimate the softmax with, beside the targets; 0 computes them all."""
+        wanted, vocabulary = self.settings.sampled_softmax, self.model.config.vocab_size
+        if wanted is None:
+            large = vocabulary > _LARGE_VOCABULARY and self.device.type == "cpu"
+            wanted = _SAMPLED_TYPES if large else 0
+        return 0 if self.model.output_layer() is None else wanted
+
     def _samples_at_once(self) -> int:
         """The batch, or so few that the logits of a large vocabulary don't fill the memory."""
         config = self.model.config
-        fitting = _LOGITS_AT_ONCE // (config.block_size * config.vocab_size)
+        types = config.vocab_size
+        if self._sampled:
+            named = self.settings.batch_size * config.block_size
+            types = min(types, self._sampled + named)
+        fitting = _LOGITS_AT_ONCE // (config.block_size * types)
         return max(1, min(self.settings.batch_size, fitting))
 
     def _accumulate(
@@ -120,11 +145,21 @@ class Learner:
         if self.model.config.dropout:
             keys = dropout_keys(self.settings.seed, step, first, count)
             self.model.set_dropout_keys(keys.to(self.device))
+        inputs, targets = rows[:, :-1], rows[:, 1:].flatten()
         with torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
-            logits, after = self._forward(rows[:, :-1], state)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+            if self._sampled:
+                features, after = self.model.features(inputs, state)
+                output = self.model.output_layer()
+                assert output is not None
+                key = (self.settings.seed, step, first)
+                loss = sampled_cross_entropy(
+                    features.flatten(0, 1), output, targets, self._sampled, key
+                )
+            else:
+                logits, after = self._forward(inputs, state)
+                loss = F.cross_entropy(logits.flatten(0, 1).float(), targets)
         loss = loss * (count / self.settings.batch_size)
         loss.backward()
         if self.model.config.order == "windows":

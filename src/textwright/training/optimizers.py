@@ -23,8 +23,8 @@ class Optimizers:
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
         self.settings = settings
-        muon = list(model.matrices()) if settings.optimizer == "muon" else []
-        in_muon = {id(parameter) for parameter in muon}
+        self._matrices = list(model.matrices()) if settings.optimizer == "muon" else []
+        in_muon = {id(matrices.parameter) for matrices in self._matrices}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in in_muon]
         # Weight decay is for matrices: norms and biases have no scale to keep small, and with
         # Muon the two tables are left alone, since few rows of them get a gradient each step.
@@ -41,10 +41,14 @@ class Optimizers:
                 fused=True,
             )
         ]
-        if muon:
+        # Views, since several matrices may lie in one parameter: each is orthogonalised by itself.
+        self._views = [
+            view for matrices in self._matrices for view in matrices.of(matrices.parameter.detach())
+        ]
+        if self._views:
             self.all.append(
                 torch.optim.Muon(
-                    muon,
+                    self._views,
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.weight_decay,
                     momentum=settings.momentum,
@@ -54,6 +58,13 @@ class Optimizers:
 
     def step(self, factor: float) -> None:
         """Update the parameters at `factor` × the learning rates, and clear the gradients."""
+        views = iter(self._views)
+        for matrices in self._matrices:
+            gradient = matrices.parameter.grad
+            assert gradient is not None, "a step follows a backward pass"
+            for part in matrices.of(gradient):
+                next(views).grad = part
+            matrices.parameter.grad = None
         for optimizer, height in zip(self.all, self._heights, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = height * factor

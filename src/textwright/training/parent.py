@@ -88,7 +88,7 @@ def _from_anywhere(reference: str, run: Run) -> str:
     """A reference to `run` that means it from any folder: its path, where it has one of its own."""
     if reference.startswith("hf:"):
         return reference
-    if run.path.parent == runs.SHIPPED_MODELS:
+    if run.is_shipped:
         return run.name
     return str(run.path.absolute())
 

@@ -38,7 +38,7 @@ def _recurrent(layers: int, width: int, embedding: int, block: int, batch: int) 
             "embedding_size": embedding,
             "block_size": block,
         },
-        {"batch_size": batch, "learning_rate": 4e-3},
+        {"batch_size": batch, "learning_rate": 8e-3, "momentum": 0.9},
     )
 
 
