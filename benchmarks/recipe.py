@@ -50,15 +50,17 @@ VARIANTS = {
 @dataclass(frozen=True)
 class Outcome:
     val_loss: float
+    val_bits_per_char: float
     parameters: int
     tokens_per_second: float
     cpu_seconds: float
 
 
-def train(options: str, seed: int, threads: int) -> Outcome:
+def train(options: str, seed: int, threads: int, corpus: str = "shakespeare") -> Outcome:
+    """Run `textwright train` on `corpus`, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "textwright", "train", "shakespeare", "--runs", folder]
-        words += [*shlex.split(options), "--seed", str(seed), "--eval-every", "250", "--json"]
+        words = [sys.executable, "-m", "textwright", "train", corpus, "--runs", folder]
+        words += [*shlex.split(options), "--seed", str(seed), "--json"]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
@@ -70,6 +72,7 @@ def train(options: str, seed: int, threads: int) -> Outcome:
             raise SystemExit(f"failed: {shlex.join(words)}")
     return Outcome(
         lines[-1]["val_loss"],
+        lines[-1]["val_bits_per_char"],
         lines[0]["plan"]["parameters"],
         lines[-2]["tokens_per_second"],
         used.ru_utime + used.ru_stime,
@@ -93,7 +96,7 @@ def main() -> None:
 
     def one(task: tuple[str, str, int]) -> None:
         name, options, seed = task
-        outcome = train(options, seed, arguments.threads)
+        outcome = train(f"{options} --eval-every 250", seed, arguments.threads)
         print(
             f"{name:32} {seed:4} {outcome.parameters:9,} {outcome.val_loss:8.4f} "
             f"{outcome.tokens_per_second:8,.0f} {outcome.cpu_seconds:6.1f}",

@@ -399,6 +399,8 @@ class TrainingSettings(Section):
     """The recipe. Presets fill what the user does not set; `run.toml` records what was in force."""
 
     seed: int = Field(default=1, ge=0, lt=2**31)
+    parent: str | None = None
+    """A run to begin with, in place of fresh weights; it decides model and tokenizer."""
     steps: int | None = Field(default=None, ge=1)
     """How long to train: optimiser steps, or `epochs`, or `minutes`; the first one set counts."""
     epochs: float | None = Field(default=None, gt=0)

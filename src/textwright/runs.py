@@ -30,7 +30,8 @@ SHIPPED_MODELS = Path(__file__).parent / "shipped"
 
 _NAME = re.compile(r"[^\W_](?:[\w .+-]{0,98}[\w+-])?", re.UNICODE)
 _WRITTEN_AT_START = {
-    "tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json", ".training"
+    "tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json", ".training",
+    ".start.safetensors",
 }  # fmt: skip
 """What a training that is killed before its run.toml stands may leave."""
 
@@ -139,6 +140,12 @@ class Run:
     @property
     def checkpoints_folder(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def start_file(self) -> Path:
+        """Weights to begin with: `weights_file` once `settings_file` stands, and not before, for
+        a folder that has a model is never taken for what a killed start left."""
+        return self.path / ".start.safetensors"
 
     @property
     def lock_file(self) -> Path:

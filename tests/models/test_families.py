@@ -19,6 +19,7 @@ from textwright.configs import (
 from textwright.errors import RunError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import dropout_keys
+from textwright.models.growing import grow
 
 COMMON: dict[str, Any] = {"vocab_size": 23, "block_size": 16, "num_layers": 2}
 CONFIGS: dict[str, ModelConfig] = {
@@ -223,3 +224,29 @@ def test_the_same_seed_builds_the_same_model() -> None:
     assert not torch.equal(
         first.weights()["model.embed_tokens.weight"], other.weights()["model.embed_tokens.weight"]
     )
+
+
+@torch.no_grad()
+def test_a_larger_vocabulary_leaves_what_was_known(model: LanguageModel) -> None:
+    grown = grow(model, [[4], [4, 5], []], seed=1).eval()
+    assert grown.config == model.config.model_copy(update={"vocab_size": 26})
+    tokens = _tokens(40)
+    before, after = model(tokens)[0], grown(tokens)[0]
+    torch.testing.assert_close(after[..., :23], before, rtol=0, atol=1e-5)
+    # A new token is about as likely as what it is like; one like none has the mean logit
+    expected = (before[..., 4], before[..., 4:6].mean(dim=-1), before.mean(dim=-1))
+    spread = before.std(dim=-1).mean()
+    for token, logits in enumerate(expected, start=23):
+        assert (after[..., token] - logits).abs().mean() < 0.3 * spread, token
+    again, other = (grow(model, [[4], [4, 5], []], seed=seed) for seed in (1, 2))
+    for name, tensor in grown.weights().items():
+        assert torch.equal(again.weights()[name], tensor), name
+    assert any(not torch.equal(other.weights()[n], t) for n, t in grown.weights().items())
+    # Read as an input, it acts about as what it is like, and no two new ones are the same
+    assert not torch.equal(grown(tokens * 0 + 23)[0], grown(tokens * 0 + 4)[0])
+
+
+def test_nothing_new_is_the_same_model(model: LanguageModel) -> None:
+    same = grow(model, [], seed=1).weights()
+    for name, tensor in model.weights().items():
+        assert torch.equal(same[name], tensor), name

@@ -65,15 +65,24 @@ def registered() -> Iterator[None]:
     configs.CONFIG_CLASSES.remove(AverageConfig)
 
 
+SETTINGS = ["model.num_layers=1", "model.block_size=16", "training.batch_size=8"]
+
+
 def test_it_trains_and_generates(registered: None, text_file: Any) -> None:
-    run = textwright.train(
-        text_file,
-        model="average",
-        steps=60,
-        changes=["model.num_layers=1", "model.block_size=16", "training.batch_size=8"],
-    )
+    run = textwright.train(text_file, model="average", steps=60, changes=SETTINGS)
     losses = [record["val_loss"] for record in run.metrics()]
     assert losses[-1] < losses[0] - 0.3
     text = textwright.load(str(run.path)).generate("The ", max_tokens=30, seed=1)
     assert len(text.tokens) == 30
     assert text == textwright.load(str(run.path)).generate("The ", max_tokens=30, seed=1)
+
+
+def test_it_is_continued_with_more_characters(registered: None, text_file: Any) -> None:
+    parent = textwright.train(text_file, model="average", steps=60, changes=SETTINGS)
+    text_file.write_text(text_file.read_text().replace("e", "é"))
+    run = textwright.train(text_file, parent=parent, steps=20, name="more")
+    assert run.config() == parent.config().model_copy(
+        update={"vocab_size": parent.config().vocab_size + 1}
+    )
+    losses = [record["val_loss"] for record in run.metrics()]
+    assert losses[-1] < losses[0] < parent.metrics()[0]["val_loss"] - 0.2

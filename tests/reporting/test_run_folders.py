@@ -58,7 +58,8 @@ def test_a_new_run_is_not_called_like_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["prose", None])
 def test_what_a_killed_start_left_is_no_run(tmp_path: Path, name: str | None) -> None:
-    left = make(tmp_path, "prose", ".training", "tokenizer.json", ".run.toml.1-2.partial")
+    files = (".training", "tokenizer.json", ".start.safetensors", ".run.toml.1-2.partial")
+    left = make(tmp_path, "prose", *files)
     assert runs.create(name, "prose", tmp_path) == left
     assert not list(left.path.iterdir())
 

@@ -110,6 +110,16 @@ def test_never_better_than_untrained() -> None:
     assert "from the start" in found.text
 
 
+def test_a_model_that_was_trained_before_may_stay_the_best() -> None:
+    losses = records([1.62, 1.65, 1.68, 1.7], [None, 1.4, 1.3, 1.2])
+    assert verdict(losses, status="finished").kind == "diverged"
+    found = verdict(losses, status="finished", continued=True)
+    assert found.text == "began to overfit at step 0; kept that one"
+    rising = records([1.62, 2.5, 2.6, 3.7], [None, 2.0, 2.5, 3.2])
+    found = verdict(rising, status="finished", continued=True)
+    assert found.text.endswith("no evaluation was better than the model it began with")
+
+
 def test_a_step_or_two_may_go_wrong() -> None:
     """A run of a few steps, as in a first try or a test, isn't called diverged."""
     assert verdict(records([4.17, 4.2], [None, 4.2]), status="finished").kind == "too few"

@@ -135,8 +135,10 @@ class Terminal(Observer):
 
 
 def _opening(run: Run, plan: Plan, step: int) -> str:
+    parent = None if step else run.settings().get("parent", {}).get("name")
     words = [
-        f"{'going on with' if step else 'training'} {run.name}:",
+        f"{'going on with' if step else 'training'} {run.name}"
+        + (f" from {parent}:" if parent else ":"),
         f"{plan.size + ', ' if plan.size else ''}{numbers.short(plan.parameters)} parameters,",
         f"{plan.steps:,} steps of {plan.tokens_per_step:,} tokens ({plan.epochs:.1f} epochs)",
     ]

@@ -65,6 +65,16 @@ def train(
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Fold capitals away.", rich_help_panel=_MODEL)
     ] = False,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Begin with this run's weights, in place of fresh ones: a run, a path, or "
+            "hf:owner/name.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     val: Annotated[
         str | None, typer.Option(help="Text to validate on.", rich_help_panel=_MODEL)
     ] = None,
@@ -141,6 +151,7 @@ def train(
         "tokenizer": tokenizer,
         "vocab_size": vocab_size,
         "lowercase": lowercase or None,
+        "parent": from_,
         "minutes": minutes,
         "steps": steps,
         "epochs": epochs,
@@ -152,11 +163,12 @@ def train(
         "device": device,
         "config": config,
         "changes": set_ or [],
+        "runs_folder": runs,
     }
     corpus = corpus or []
     if as_json and then is not None:
         raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
-    _check(options, name)
+    _check(options, name, resume=resume)
     training = training_library()
     if plan:
         _print_plan(*training.plan_training(*corpus, **options), as_json=as_json)
@@ -167,7 +179,6 @@ def train(
     run = training.train(
         *corpus,
         name=name,
-        runs_folder=runs,
         resume=resume,
         logs=log or [],
         observers=observers,
@@ -194,14 +205,17 @@ def training_library() -> Any:
     return training
 
 
-def _check(options: dict[str, Any], name: str | None) -> None:
+def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:
     """Find plain mistakes at once: importing torch takes seconds."""
-    from textwright.runs import check_name
+    from textwright.runs import check_name, runs_folder
+    from textwright.training.parent import with_parent
     from textwright.training.request import request_from
 
     if name is not None:
         check_name(name)
-    request_from(options)
+    asked = request_from(options)
+    if not resume:  # what goes on with its training may have outlived its parent
+        with_parent(asked, runs_folder(options["runs_folder"]))
 
 
 def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -68,6 +68,8 @@ def _without_folders(summary: RunSummary, text: str) -> str:
     corpus, data = summary.section("corpus"), summary.section("data")
     places = [*as_list(corpus.get("sources")), corpus.get("validation")]
     places += [one.get("address") for one in as_list(data.get("sources")) if isinstance(one, dict)]
+    places += [place for text in summary.texts_before for place in as_list(text.get("sources"))]
+    places.append(summary.section("training").get("parent"))
     for place in sorted({str(place) for place in places if place}, key=len, reverse=True):
         if PurePosixPath(place).is_absolute() or PureWindowsPath(place).is_absolute():
             text = text.replace(place, PureWindowsPath(place).name)  # it knows both kinds of slash
@@ -79,7 +81,8 @@ def _front_matter(summary: RunSummary) -> str:
 
     data = summary.section("data")
     stock = summary.family in _STOCK
-    licence, licence_name = _licence(data.get("licence"))
+    texts = [data, *(summary.texts_before or [{}] if summary.parent else [])]
+    licence, licence_name = _licence([text.get("licence") for text in texts])
     results = _results(summary)
     prompt = _prompt(summary)
     card = ModelCardData(
@@ -90,7 +93,8 @@ def _front_matter(summary: RunSummary) -> str:
             "textwright", "text-generation",
             *(tag for tag in (summary.family, summary.tokenizer) if tag),
         ],
-        datasets=_datasets(data.get("sources")) or None,
+        base_model=summary.parent if "/" in (summary.parent or "") else None,  # one of the Hub
+        datasets=_datasets(texts) or None,
         metrics=["perplexity"] if results else None,
         eval_results=results or None,
         # the Hub's class asks for a name beside results
@@ -125,24 +129,25 @@ def _results(summary: RunSummary) -> list[Any]:
     ]  # fmt: skip
 
 
-def _licence(licence: Any) -> tuple[str | None, str | None]:
-    """The text's licence as the Hub's fields have it; nothing where it isn't known."""
-    if not licence:
+def _licence(licences: Sequence[Any]) -> tuple[str | None, str | None]:
+    """The licences of all texts as the Hub's fields have them; nothing where one isn't known."""
+    if not all(licences):
         return None, None
-    name = re.sub(r"[^a-z0-9.]+", "-", str(licence).lower()).strip("-.")
+    names = [re.sub(r"[^a-z0-9.]+", "-", str(one).lower()).strip("-.") for one in licences]
+    name = "-and-".join(dict.fromkeys(names))
     if name in _HUB_LICENCES:
         return name, None
     return "other", name or "other"
 
 
-def _datasets(sources: Any) -> list[str]:
-    """Sources that are data sets of the Hub."""
+def _datasets(texts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sources of the texts that are data sets of the Hub."""
     found = []
-    for source in as_list(sources):
-        address = str(source.get("address", "")) if isinstance(source, dict) else ""
+    for source in (source for text in texts for source in as_list(text.get("sources"))):
+        address = str(source.get("address", "") if isinstance(source, dict) else source)
         if re.fullmatch(r"hf:[\w.-]+/[\w.-]+", address):
             found.append(address.removeprefix("hf:"))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _opening(summary: RunSummary) -> str:
@@ -153,6 +158,9 @@ def _opening(summary: RunSummary) -> str:
         else ""
     )
     corpus = f", trained from scratch on {_plain(summary.corpus)}" if summary.corpus else ""
+    if summary.parent:
+        corpus = f" that began as {_plain(summary.parent)}{_read_before(summary)}"
+        corpus += f" and was trained further on {_plain(summary.corpus)}" if summary.corpus else ""
     tokens = {"char": "characters", "word": "words", "bpe": "byte-level BPE tokens"}
     unit = tokens.get(summary.tokenizer or "")
     reads = f" It reads and writes {unit}." if unit else ""
@@ -160,6 +168,12 @@ def _opening(summary: RunSummary) -> str:
         f"A small {kind}language model{size}{corpus}. It continues text in the style of what it "
         f"read.{reads} Made with textwright."
     )
+
+
+def _read_before(summary: RunSummary) -> str:
+    """What its parent had been trained on, in brackets."""
+    names = dict.fromkeys(str(text.get("name") or "a text") for text in summary.texts_before)
+    return f" (trained on {_plain(' and '.join(names))})" if names else ""
 
 
 def _numbers(summary: RunSummary) -> str:
@@ -241,10 +255,11 @@ def _samples(summary: RunSummary, name: str | None) -> str:
     )
     shown = sorted({0, kept // 2, kept})[:CARD_SAMPLES]
     parts = ["As they came, none chosen: the same prompt and seed as training went on."]
+    first = "Before the first step" if summary.parent else "Untrained"
     for index in shown:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
-        label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else "Untrained"
+        label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
         if name and index == kept:
             again = ["textwright", "generate", name, str(sample.get("prompt") or "")]
             label += f", as `{shlex.join([*again, '--seed', '1'])}` prints it"
@@ -267,10 +282,11 @@ def _limits(summary: RunSummary) -> str:
         if context and summary.family in _STOCK
         else ""
     )
+    texts = "its texts" if summary.parent else "one text"
     return (
-        "It knows one text and nothing of the world: it imitates, it doesn't answer, and what it "
-        "writes is invented. It may repeat passages of its text word for word, so the rights in "
-        f"that text matter for what it writes.{sees}"
+        f"It knows {texts} and nothing of the world: it imitates, it doesn't answer, and what it "
+        "writes is invented. It may repeat passages of what it read word for word, so the rights "
+        f"in that matter for what it writes.{sees}"
     )
 
 

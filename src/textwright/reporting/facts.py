@@ -54,7 +54,18 @@ def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
                 f"sha256 {source['sha256']}" if source.get("sha256") else None,
             )
             rows.append(("source", ", ".join(str(part) for part in known if part)))
+    if summary.parent:
+        rows.append(("began as", _with_sha256(summary.section("parent"))))
+        rows += [("read before", _with_sha256(text)) for text in summary.texts_before]
+        if not summary.texts_before:
+            rows.append(("read before", "what it doesn't say"))
     return [(label, str(value)) for label, value in rows if value]
+
+
+def _with_sha256(what: Mapping[str, Any]) -> str:
+    """A model or a text that came before: its name, licence and hash."""
+    sha256 = f"sha256 {what['sha256']}" if what.get("sha256") else None
+    return ", ".join(str(part) for part in (what.get("name"), what.get("licence"), sha256) if part)
 
 
 def _split(summary: RunSummary) -> str | None:

@@ -80,6 +80,7 @@ def report_html(summary: RunSummary) -> str:
         stages=[samples[index] for index in stages(len(samples), _kept(samples))],
         charts=_marked(drawn, Markup) if drawn else None,
         loss_label=_loss_label(summary),
+        first="before the first step" if summary.parent else "untrained",
         untrained=numbers.loss(_untrained(summary)) if _untrained(summary) else "",
         no_charts="There is no evaluation to draw yet.",
         columns=[_COLUMNS[name][0] for name in _columns(summary)],
@@ -114,6 +115,7 @@ def _lead(summary: RunSummary) -> str:
     parts = [
         f"{summary.family} model" if summary.family else None,
         size,
+        f"began as {summary.parent}" if summary.parent else None,
         f"trained on {summary.corpus}" if summary.corpus else None,
         str(run["created"])[:10] if run.get("created") else None,
     ]
@@ -212,13 +214,14 @@ def _untrained(summary: RunSummary) -> float | None:
 
 def _samples(summary: RunSummary) -> list[dict[str, Any]]:
     losses = {record["step"]: number(record, "val_loss") for record in summary.metrics}
+    first = f"As {summary.parent} wrote" if summary.parent else "Untrained"
     found = []
     for sample in summary.samples:
         step = sample["step"]
         loss = losses.get(step)
         prompt = str(sample.get("prompt") or "")
         found.append({
-            "title": f"Step {numbers.whole(step)}" if step else "Untrained",
+            "title": f"Step {numbers.whole(step)}" if step else first,
             "note": f"loss {numbers.loss(loss)}" if loss is not None else "",
             "prompt": prompt if prompt.strip() else "",
             "text": str(sample.get("text") or ""),

@@ -17,9 +17,13 @@ _OWN_OPTION = {
     "corpus.sources", "corpus.validation", "corpus.validation_fraction", "tokenizer.kind",
     "tokenizer.vocab_size", "tokenizer.lowercase", "training.steps", "training.epochs",
     "training.minutes", "training.seed", "training.eval_every", "training.checkpoint_every",
+    "training.parent",
     "model.family", "model.vocab_size",
 }  # fmt: skip
 """Settings that the exact command gives by an option of their own, or not at all."""
+
+_FREE = "model.dropout"
+"""The one setting of the model that a parent leaves open."""
 
 
 def typed_command(summary: RunSummary) -> str | None:
@@ -52,11 +56,7 @@ def exact_command(summary: RunSummary) -> str | None:
     if not steps or not isinstance(sources, list) or summary.family is None:
         return None
     words = ["textwright", "train", *(str(source) for source in sources)]
-    words += ["--model", summary.family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
-    if settings.get("tokenizer.vocab_size"):
-        words += ["--vocab-size", str(settings["tokenizer.vocab_size"])]
-    if settings.get("tokenizer.lowercase"):
-        words += ["--lowercase"]
+    words += _model_options(summary.family, settings)
     if settings.get("corpus.validation"):
         words += ["--val", str(settings["corpus.validation"])]
     elif settings.get("corpus.validation_fraction"):
@@ -67,9 +67,23 @@ def exact_command(summary: RunSummary) -> str | None:
         if value is not None:
             words += [f"--{option.replace('_', '-')}", str(value)]
     for name, value in settings.items():
+        if settings.get("training.parent") and name.startswith("model.") and name != _FREE:
+            continue  # its parent decides it
         if name not in _OWN_OPTION and value is not None and value != "":
             words += ["--set", f"{name}={_spelled(value)}"]
     return shlex.join(words)
+
+
+def _model_options(family: str, settings: dict[str, Any]) -> list[str]:
+    """What says which model and tokenizer: those of its parent, or options of their own."""
+    if settings.get("training.parent"):
+        return ["--from", str(settings["training.parent"])]
+    words = ["--model", family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
+    if settings.get("tokenizer.vocab_size"):
+        words += ["--vocab-size", str(settings["tokenizer.vocab_size"])]
+    if settings.get("tokenizer.lowercase"):
+        words += ["--lowercase"]
+    return words
 
 
 def commands(summary: RunSummary) -> list[tuple[str, str]]:

@@ -79,6 +79,18 @@ class RunSummary:
         return str(name) if name else None
 
     @property
+    def parent(self) -> str | None:
+        """The name of the model that training began with; None where that was a fresh one."""
+        name = self.section("parent").get("name")
+        return str(name) if name else None
+
+    @property
+    def texts_before(self) -> list[dict[str, Any]]:
+        """What its parent had read, the first text first; empty where that isn't known."""
+        texts = self.section("parent").get("texts")
+        return [_table(text) for text in texts] if isinstance(texts, list) else []
+
+    @property
     def tokenizer(self) -> str | None:
         kind = self.section("tokenizer").get("kind")
         return str(kind) if kind else None
@@ -177,6 +189,7 @@ class RunSummary:
             steps=None if steps is None else int(steps),
             minutes=number(plan, "minutes"),
             epochs=number(plan, "epochs"),
+            continued=self.parent is not None,
         )
 
     @property

@@ -72,6 +72,7 @@ def verdict(
     steps: int | None = None,
     minutes: float | None = None,
     epochs: float | None = None,
+    continued: bool = False,
 ) -> Verdict:
     """Say what the curves show.
 
@@ -82,10 +83,11 @@ def verdict(
         steps: how many steps were planned.
         minutes: the time that was asked for, where it was.
         epochs: the passes over the text that were planned: whether there was text to spare.
+        continued: it began with a trained model, which may well stay the best.
     """
     curve = _read(metrics)
-    if status == "diverged" or _diverged(metrics, curve):
-        return _diverged_verdict(curve)
+    if status == "diverged" or _diverged(metrics, curve, continued):
+        return _diverged_verdict(curve, continued)
     done = max((int(record["step"]) for record in metrics), default=0)
     if status in ("interrupted", "running"):
         return _unfinished(status, curve, done, steps)
@@ -130,13 +132,14 @@ def _finite(value: Any) -> float | None:
     return None
 
 
-def _diverged(metrics: Sequence[Mapping[str, Any]], curve: _Curve) -> bool:
+def _diverged(metrics: Sequence[Mapping[str, Any]], curve: _Curve, continued: bool) -> bool:
     if metrics:
         last = metrics[-1]
         losses = [last[name] for name in ("train_loss", "val_loss") if name in last]
         if any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses):
             return True
-    if len(curve.steps) > FEWEST and curve.best == 0 and curve.steps[0] == 0:
+    never_better = len(curve.steps) > FEWEST and curve.best == 0 and curve.steps[0] == 0
+    if never_better and not continued:
         return True  # no step was better than the untrained model
     known = [loss for loss in curve.training if loss is not None]
     if len(known) < 2 or curve.training[-1] is None:
@@ -147,7 +150,7 @@ def _diverged(metrics: Sequence[Mapping[str, Any]], curve: _Curve) -> bool:
     ) * (1 + RISE)
 
 
-def _diverged_verdict(curve: _Curve) -> Verdict:
+def _diverged_verdict(curve: _Curve, continued: bool) -> Verdict:
     advice = (
         "Lower the learning rates (training.learning_rate and training.matrix_learning_rate), "
         "e.g. to half, or lengthen the warm-up (training.warmup)."
@@ -155,10 +158,11 @@ def _diverged_verdict(curve: _Curve) -> Verdict:
     if not curve.steps:
         return Verdict("diverged", "diverged before its first evaluation", "", advice)
     if curve.steps[curve.best] == 0:
+        first = "model it began with" if continued else "untrained model"
         return Verdict(
             "diverged",
-            "diverged from the start: no evaluation was better than the untrained model",
-            f"The untrained model's validation loss was {curve.validation[curve.best]:.4f}.",
+            f"diverged from the start: no evaluation was better than the {first}",
+            f"The validation loss of the {first} was {curve.validation[curve.best]:.4f}.",
             advice,
         )
     step = f"{curve.steps[curve.best]:,}"

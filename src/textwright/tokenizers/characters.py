@@ -47,9 +47,9 @@ def normalizer(lowercase: bool) -> normalizers.Normalizer:
     return normalizers.NFC()
 
 
-def distinct(texts: Iterable[str], *, lowercase: bool) -> set[str]:
-    """The characters of `texts` as they are after normalisation."""
-    normalized = NormalizedCodes(normalizer(lowercase))
+def distinct(texts: Iterable[str], normalizer: normalizers.Normalizer) -> set[str]:
+    """The characters of `texts` as they are after normalisation by what `normalizer` gave."""
+    normalized = NormalizedCodes(normalizer)
     latin: set[int] = set()
     others = np.zeros(_CODE_POINTS, np.bool_)
     for text in texts:
@@ -129,7 +129,7 @@ class CharacterTable:
             self._ids[ord(character)] = token
         latin = self._ids[:_LATIN]
         self._latin_known = np.flatnonzero(latin >= 0).astype(np.uint8).tobytes()
-        # The ids of Latin-1 fit a byte where the vocabulary is sorted, which ours are
+        # The ids of Latin-1 fit a byte where the vocabulary is sorted, which ours are unless grown
         fits = latin.max() < _LARGEST
         self._latin_ids = latin.astype(np.uint8).tobytes() if fits else None
 

@@ -38,6 +38,7 @@ class Tokenizer:
         kind: `char`, `word` or `bpe`.
         backend: the `tokenizers` library's tokenizer, whose ids these are.
         vocab_size: number of ids; they run from 0.
+        lowercase: whether it lower-cases all text.
         sha256: of the text of `tokenizer.json`.
         pad_id, bos_id, eos_id, unk_id: ids of the special tokens, None where there is none.
         suppressed: ids that generation never draws, for no text has them.
@@ -68,6 +69,8 @@ class Tokenizer:
         self.vocab_size = len(vocabulary)
         if sorted(vocabulary.values()) != list(range(self.vocab_size)):
             raise TokenizerError("the ids of the vocabulary do not run from 0 without a gap")
+        normalizer = self.backend.normalizer
+        self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
         self.sha256 = hashlib.sha256(file.encode()).hexdigest()
         self._file = file
         special = vocabulary.get if found == "word" else lambda token: None

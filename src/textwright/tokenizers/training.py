@@ -22,7 +22,7 @@ MAX_MERGED = 4_096
 _CHARACTERS_PER_TOKEN = 200
 """A `bpe` token should occur often enough to be learned: a text of N characters gets N / 200."""
 
-_MAX_TYPES = 1 << 20
+MAX_TYPES = 1 << 20
 """The largest vocabulary that a model takes (`configs.MAX_VOCAB_SIZE`)."""
 
 _SAMPLES = {"word": 200_000_000, "bpe": 50_000_000}
@@ -63,10 +63,18 @@ def train_tokenizer(
     total = sum(map(len, part_chunks()))
     if not total:
         raise TokenizerError("the text is empty: no tokenizer can be made from it")
-    sample = _spread(part_chunks(), min(1.0, _SAMPLES[kind] / total))
     if kind == "word":
-        return _words(sample, vocab_size, lowercase, word_form)
-    return _byte_pairs(sample, total, vocab_size, lowercase)
+        return _words(_sample(kind, part_chunks, total), vocab_size, lowercase, word_form)
+    return _byte_pairs(_sample(kind, part_chunks, total), total, vocab_size, lowercase)
+
+
+def word_sample(part_chunks: Chunks) -> Iterator[str]:
+    """The pieces of a text that its words are counted in."""
+    return _sample("word", part_chunks, sum(map(len, part_chunks())))
+
+
+def _sample(kind: str, part_chunks: Chunks, total: int) -> Iterator[str]:
+    return _spread(part_chunks(), min(1.0, _SAMPLES[kind] / max(1, total)))
 
 
 def _characters(part_chunks: Chunks, vocab_size: int | None, lowercase: bool) -> Tokenizer:
@@ -75,7 +83,7 @@ def _characters(part_chunks: Chunks, vocab_size: int | None, lowercase: bool) ->
             "the vocabulary of a char tokenizer is the characters of the text, so its size can't "
             "be set; leave the vocabulary size out, or take --tokenizer word or bpe"
         )
-    found = characters.distinct(part_chunks(), lowercase=lowercase)
+    found = characters.distinct(part_chunks(), characters.normalizer(lowercase))
     if len(found) < 2:
         raise TokenizerError(
             "the text is empty: no tokenizer can be made from it"
@@ -91,7 +99,7 @@ def _words(
     pipeline, specials, default = (
         (words.text_pipeline, words.TEXT_SPECIALS, MAX_WORDS)
         if form == "text"
-        else (words.whitespace_pipeline, words.WHITESPACE_SPECIALS, _MAX_TYPES)
+        else (words.whitespace_pipeline, words.WHITESPACE_SPECIALS, MAX_TYPES)
     )
     smallest = len(specials) + 1
     if vocab_size is not None and vocab_size < smallest:
@@ -111,10 +119,10 @@ def _words(
 def _byte_pairs(
     sample: Iterator[str], total: int, vocab_size: int | None, lowercase: bool
 ) -> Tokenizer:
-    if vocab_size is not None and not bytepairs.BYTES <= vocab_size <= _MAX_TYPES:
+    if vocab_size is not None and not bytepairs.BYTES <= vocab_size <= MAX_TYPES:
         raise TokenizerError(
             f"a bpe vocabulary of {vocab_size:,} is impossible: the bytes alone are "
-            f"{bytepairs.BYTES}, and {_MAX_TYPES:,} is the most"
+            f"{bytepairs.BYTES}, and {MAX_TYPES:,} is the most"
         )
     size = vocab_size or min(MAX_MERGED, max(2 * bytepairs.BYTES, total // _CHARACTERS_PER_TOKEN))
     backend = bytepairs.train(sample, vocab_size=size, lowercase=lowercase)

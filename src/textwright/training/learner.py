@@ -171,6 +171,15 @@ class Learner:
         """The model that is evaluated and kept: the average where there is one."""
         return self.model if self.average is None else cast(LanguageModel, self.average.module)
 
+    def take_over(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from the weights of another training, which `LanguageModel.weights` gave.
+
+        Raises:
+            RunError: they don't fit this model.
+        """
+        self.model.load_weights(weights)
+        self.judged.load_weights(weights)
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything that must survive, named `part/name`, on the CPU."""
         parts: dict[str, Mapping[str, Tensor]] = {

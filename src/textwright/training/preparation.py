@@ -11,7 +11,8 @@ from textwright.configs import CorpusSettings, Settings
 from textwright.corpora import BUILT_INS, Corpus, TokenFile, open_corpus, prepare_tokens
 from textwright.errors import RunError
 from textwright.runs import Run, resume_command
-from textwright.tokenizers import Tokenizer, train_tokenizer
+from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
+from textwright.training.parent import Parent
 from textwright.training.trainer import Data
 
 log = logging.getLogger("textwright")
@@ -33,13 +34,18 @@ class Prepared:
         return Data(self.train.array(), self.validation.array(), self.validation.read_characters)
 
 
-def prepare(sources: Sequence[str], settings: Settings) -> Prepared:
-    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it."""
+def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = None) -> Prepared:
+    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
+
+    With a parent its tokenizer, grown by what the text needs, takes the place of a new one.
+    """
     corpus = open_corpus(
         list(sources) or None,
         validation=settings.corpus.validation,
         validation_fraction=settings.corpus.validation_fraction,
     )
+    if parent is not None:
+        return tokenized(corpus, grow_tokenizer(parent.tokenizer, corpus.train.chunks))
     tokenizer = train_tokenizer(
         settings.tokenizer.kind,
         corpus.train.chunks,

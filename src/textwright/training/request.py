@@ -14,12 +14,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from textwright.configs import CONFIG_CLASSES, Settings, config_class, nearest, one_line
+from textwright.configs import (
+    CONFIG_CLASSES,
+    Settings,
+    TrainingSettings,
+    config_class,
+    nearest,
+    one_line,
+)
 from textwright.errors import RequestError
-from textwright.training.presets import SIZES, preset
+from textwright.runs import Run
+from textwright.training.presets import CONTINUED_RATE, SIZES, preset
 
-RECORDED = ("run", "data", "plan", "result")
+RECORDED = ("run", "data", "parent", "plan", "result")
 """Sections of a run.toml that tell what happened; as `--config` they are read over."""
+
+SETTING_OF_PARENT = "training.parent"
 
 DEFAULT_MINUTES = 5.0
 
@@ -48,12 +58,16 @@ class Request:
         }
 
     def settings(self, size: str | None) -> Settings:
-        """All settings but the model's, with the recipe of `size`.
+        """All settings but the model's, with the recipe of `size`, gentler with a parent.
 
         Raises:
             RequestError: a value is out of range; every fault is named.
         """
-        recipe = preset(self.family, size).training if size else {}
+        recipe = dict(preset(self.family, size).training) if size else {}
+        if self.values.get(SETTING_OF_PARENT) is not None:
+            for name in _RATES:
+                usual = TrainingSettings.model_fields[name].default
+                recipe[name] = CONTINUED_RATE * recipe.get(name, usual)
         sections: dict[str, dict[str, Any]] = {
             name: self.section(name) for name in Settings.model_fields
         }
@@ -83,6 +97,8 @@ def request(
 
     Raises:
         RequestError: a name is unknown, a value makes no sense, or two budgets are asked for.
+
+    With a parent, family and size are not known yet: `training.parent.continued` goes on from here.
     """
     values = _flat(_read(config)) if config else {}
     given = {name: value for name, value in (options or {}).items() if value is not None}
@@ -104,7 +120,13 @@ def request(
     family = str(explicit.get("model.family", DEFAULT_FAMILY))
     values.pop("model.family", None)
     config_class(family)  # names an unknown family
-    _check_names(family, values)
+    if values.get(SETTING_OF_PARENT) is not None:
+        if size is not None:
+            raise RequestError("--from and --size: take one of them; a run that exists has a size")
+        # Whose settings those of the model are is the parent's to say
+        check_names(family, {n: v for n, v in values.items() if not n.startswith("model.")})
+    else:
+        check_names(family, values)
     if size is not None:
         preset(family, size)
     elif family in SIZES and _describes_model(family, values):
@@ -119,8 +141,10 @@ def request(
 def request_from(arguments: Mapping[str, Any]) -> Request:
     """The request in the arguments of `textwright.train`; other arguments are read over."""
     config, validation = arguments.get("config"), arguments.get("validation")
+    parent = arguments.get("parent")
     options = {long: arguments.get(short) for short, long in _ARGUMENTS.items()}
     options["corpus.validation"] = None if validation is None else str(validation)
+    options[SETTING_OF_PARENT] = None if parent is None else _reference(parent)
     return request(
         family=arguments.get("model"),
         size=arguments.get("size"),
@@ -128,6 +152,11 @@ def request_from(arguments: Mapping[str, Any]) -> Request:
         options=options,
         changes=arguments.get("changes") or (),
     )
+
+
+def _reference(parent: Any) -> str:
+    """A run, or what `runs.find` takes, as a setting holds it."""
+    return str(parent.path if isinstance(parent, Run) else parent)
 
 
 _ARGUMENTS = {
@@ -146,6 +175,7 @@ _ARGUMENTS = {
 
 DEFAULT_FAMILY = "lstm"
 _BUDGETS = ("training.steps", "training.epochs", "training.minutes")
+_RATES = ("learning_rate", "matrix_learning_rate")
 
 
 def _describes_model(family: str, values: Mapping[str, Any]) -> bool:
@@ -186,7 +216,8 @@ def _change(change: str) -> tuple[str, Any]:
         return name, text
 
 
-def _check_names(family: str, values: Mapping[str, Any]) -> None:
+def check_names(family: str, values: Mapping[str, Any]) -> None:
+    """Raise `RequestError` for a dotted name that is no setting, or none of this family."""
     known = [
         f"{section}.{name}"
         for section, field_ in Settings.model_fields.items()

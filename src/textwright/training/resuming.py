@@ -17,8 +17,10 @@ from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.events import Result
 from textwright.training.learner import use_threads
+from textwright.training.parent import same_parent
 from textwright.training.plan import Plan
 from textwright.training.preparation import Prepared, from_anywhere, reopened, tokenized
+from textwright.training.request import SETTING_OF_PARENT
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ def _sources(run: Run) -> Any:
         return None  # a damaged run is not the one meant
 
 
-def check_unchanged(run: Run, given: Mapping[str, Any]) -> None:
+def check_unchanged(run: Run, given: Mapping[str, Any], folder: Path) -> None:
     """Raise `RequestError` where something asked for differs from what the run began with.
 
     Args:
         given: what the user set, by dotted name.
+        folder: where runs live.
     """
     before = {
         f"{section}.{name}": value
@@ -79,6 +82,8 @@ def check_unchanged(run: Run, given: Mapping[str, Any]) -> None:
         if name == "corpus.validation" and value is not None:
             value = from_anywhere(value)  # noqa: PLW2901
         old = before.get(name)
+        if name == SETTING_OF_PARENT and old is not None and same_parent(value, old, folder):
+            continue
         same = old == value or (
             isinstance(value, float | int)
             and isinstance(old, float | int)

@@ -27,11 +27,14 @@ from textwright import atomic, runs
 from textwright.configs import ModelConfig, Settings
 from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
 from textwright.generation import write_generation_config
+from textwright.models.growing import grow
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
+from textwright.tokenizers import read_before
 from textwright.training.events import Observer, Result
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
+from textwright.training.parent import Parent, with_parent
 from textwright.training.plan import Candidate, Plan, counted_plan, memory, timed_plan
 from textwright.training.preparation import Prepared, from_anywhere, prepare, reopened
 from textwright.training.presets import SIZES, model_settings
@@ -43,7 +46,8 @@ from textwright.training.resuming import (
     result_if_done,
     run_to_resume,
 )
-from textwright.training.trainer import Trainer
+from textwright.training.scoring import load_model
+from textwright.training.trainer import Trainer, write_weights
 from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
@@ -61,6 +65,7 @@ def train(
     tokenizer: str | None = None,
     vocab_size: int | None = None,
     lowercase: bool | None = None,
+    parent: str | Path | Run | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -88,6 +93,8 @@ def train(
         tokenizer: `char`, `word` or `bpe`.
         vocab_size: of `word` and `bpe`.
         lowercase: fold capitals away.
+        parent: a run to begin with, in place of fresh weights: what `textwright.load` takes. It
+            decides model and tokenizer, whose vocabulary grows by what the text needs.
         minutes, steps, epochs: how long; one of them.
         validation: a text to validate on, in place of `validation_fraction` of the corpus.
         eval_every, checkpoint_every: steps between two; None lets the plan choose.
@@ -111,16 +118,22 @@ def train(
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
     with _threads_restored():
         if resume and (run := run_to_resume(name, folder, sources)) is not None:
-            return _resume(run, sources, asked, observers, logs)
+            check_unchanged(run, asked.given, folder)
+            return _resume(run, sources, observers, logs)
         if name is not None:
             runs.check_free(name, folder)
         _check_machine(asked)
-        prepared = prepare(sources, asked.settings(None))
+        asked, origin = with_parent(asked, folder)
+        learned = load_model(origin.run, "cpu") if origin is not None else None
+        prepared = prepare(sources, asked.settings(None), origin)
         candidate, plan, settings = _plan(asked, prepared, begin)
         settings.corpus.sources = [from_anywhere(s) for s in sources or [prepared.corpus.name]]
         run = runs.create(name, prepared.corpus.name, folder)
         with _locked(run), _removed_on_failure(run):
-            _write_start(run, candidate.config, settings, plan, prepared, command)
+            if origin is not None and learned is not None:
+                alike = read_before(origin.tokenizer, prepared.tokenizer)
+                write_weights(run.start_file, grow(learned, alike, settings.training.seed))
+            _write_start(run, candidate.config, settings, plan, prepared, origin, command)
             begun = Interrupted(candidate.config, settings, plan, prepared)
             return _carry_out(run, begun, observers, logs)
 
@@ -135,7 +148,8 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
     asked = request_from(options)
     with _threads_restored():
         _check_machine(asked)
-        prepared = prepare(_sources(corpus, asked), asked.settings(None))
+        asked, origin = with_parent(asked, runs.runs_folder(options.get("runs_folder")))
+        prepared = prepare(_sources(corpus, asked), asked.settings(None), origin)
         candidate, plan, settings = _plan(asked, prepared, begin, measured=True)
     return candidate.config, settings, plan
 
@@ -232,6 +246,11 @@ def _carry_out(
         run, begun.config, begun.settings.training, begun.plan, prepared.data,
         prepared.tokenizer, everyone,
     )  # fmt: skip
+    if begun.settings.training.parent is not None:
+        # What it began with lies in the run itself; a checkpoint has all that is trained since
+        if run.start_file.is_file():
+            run.start_file.replace(run.weights_file)
+        trainer.learner.take_over(load_model(run, "cpu").weights())
     try:
         try:
             result = trainer.train()
@@ -250,11 +269,9 @@ def _carry_out(
 def _resume(
     run: Run,
     sources: Sequence[str],
-    asked: Request,
     observers: Sequence[Observer],
     logs: Sequence[str],
 ) -> Run:
-    check_unchanged(run, asked.given)
     with _locked(run):
         if (done := result_if_done(run)) is not None:
             if sources:
@@ -272,6 +289,7 @@ def _write_start(
     settings: Settings,
     plan: Plan,
     prepared: Prepared,
+    origin: Parent | None,
     command: str | None,
 ) -> None:
     """All that resuming needs, before the first step."""
@@ -309,6 +327,7 @@ def _write_start(
                 "sources": [asdict(source) for source in corpus.sources],
                 "warnings": list(corpus.warnings),
             },
+            "parent": None if origin is None else origin.record(),
             "plan": plan.record(),
             "result": {"status": "running"},
         }

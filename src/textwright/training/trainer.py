@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from textwright import atomic
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.errors import RunError, TextwrightError, TrainingError
+from textwright.models import LanguageModel
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
@@ -85,7 +87,7 @@ class Trainer:
             observer.started(self.run, self.plan, self.numbers.step)
         with _stop_signals() as asked_to_stop:
             if not restored:
-                self._look()  # what an untrained model writes is where the story begins
+                self._look()  # what it writes before any step is where the story begins
                 self._save()
             while not self._is_over() and not asked_to_stop.is_set():
                 self._losses.append(self.learner.step(self.numbers.step))
@@ -141,8 +143,10 @@ class Trainer:
             check_finite(result.loss, numbers.step)
             best = numbers.best_loss is None or result.loss < numbers.best_loss
             if best:
-                data = save_tensors(model.weights(), metadata={"format": "pt"})
-                self._write_weights(data)
+                try:
+                    write_weights(self.run.weights_file, model)
+                except TextwrightError as error:
+                    raise self._cant_save(error) from error
                 numbers.best_step, numbers.best_loss = numbers.step, result.loss
                 numbers.evaluations_since_best = 0
             else:
@@ -167,12 +171,6 @@ class Trainer:
         self.run.append(self.run.samples_file, sample.record())
         for observer in self.observers:
             observer.evaluated(evaluation, sample)
-
-    def _write_weights(self, data: bytes) -> None:
-        try:
-            atomic.write_bytes(self.run.weights_file, data)
-        except TextwrightError as error:
-            raise self._cant_save(error) from error
 
     def _save(self) -> None:
         self._add_up()
@@ -240,9 +238,15 @@ class Trainer:
                     steps=self.plan.steps,
                     minutes=self.plan.minutes,
                     epochs=self.plan.epochs,
+                    continued=self.settings.parent is not None,
                 )
             ),
         )
+
+
+def write_weights(file: Path, model: LanguageModel) -> None:
+    """Write what `model.safetensors` holds, whole or not at all."""
+    atomic.write_bytes(file, save_tensors(model.weights(), metadata={"format": "pt"}))
 
 
 class _Clock:
