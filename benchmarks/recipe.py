@@ -29,21 +29,31 @@ VARIANTS = {
     "nano rnn": "--model rnn --size nano --steps 1000",
     "nano gpt": f"{GPT} --steps 1000",
     "nano transformer": "--model transformer --size nano --steps 1000",
-    # Muon for the hidden matrices
-    "lstm, AdamW at 0.004": f"{LSTM} --steps 1000 --set training.optimizer=adamw",
-    "lstm, AdamW at 0.002": f"{LSTM} --steps 1000 --set training.optimizer=adamw"
-    " --set training.learning_rate=0.002",
-    "gpt, AdamW at 0.003": f"{GPT} --steps 1000 --set training.optimizer=adamw",
-    "gpt, AdamW at 0.001": f"{GPT} --steps 1000 --set training.optimizer=adamw"
-    " --set training.learning_rate=0.001",
+    # What each part of an LSTM's recipe is worth
+    "lstm": f"{LSTM} --steps 1000",
+    "lstm, AdamW alone": f"{LSTM} --steps 1000 --set training.optimizer=adamw",
+    "lstm, Muon's rate 0.02": f"{LSTM} --steps 1000 --set training.matrix_learning_rate=0.02",
+    "lstm, Muon's rate 0.05": f"{LSTM} --steps 1000 --set training.matrix_learning_rate=0.05",
+    "lstm, AdamW's rate 0.004": f"{LSTM} --steps 1000 --set training.learning_rate=0.004",
+    "lstm, AdamW's rate 0.016": f"{LSTM} --steps 1000 --set training.learning_rate=0.016",
+    "lstm, weight decay 0": f"{LSTM} --steps 1000 --set training.weight_decay=0",
+    "lstm, weight decay 0.1": f"{LSTM} --steps 1000 --set training.weight_decay=0.1",
+    "lstm, momentum 0.95": f"{LSTM} --steps 1000 --set training.momentum=0.95",
+    "lstm, one layer": f"{LSTM} --steps 2000 --set model.num_layers=1",
+    # And of a GPT's
+    "gpt": f"{GPT} --steps 1500",
+    "gpt, AdamW alone": f"{GPT} --steps 1500 --set training.optimizer=adamw",
+    "gpt, Muon's rate 0.03": f"{GPT} --steps 1500 --set training.matrix_learning_rate=0.03",
+    "gpt, five narrow layers": f"{GPT} --steps 1500 --set model.num_layers=5"
+    " --set model.intermediate_size=256",
     # Dropout by how often the text is read
-    "lstm, 5.1 epochs": f"{LSTM} --steps 2500",
-    "lstm, 5.1 epochs, dropout 0.1": "--model lstm --size nano --steps 2500"
-    " --set model.dropout=0.1",
+    "lstm, 10 epochs, no dropout": f"{LSTM} --steps 4900",
+    "lstm, 10 epochs, dropout 0.1": "--model lstm --size nano --steps 4900 --set model.dropout=0.1",
+    "lstm, 10 epochs, dropout 0.2": "--model lstm --size nano --steps 4900 --set model.dropout=0.2",
     # Precision and compilation on a processor
-    "gpt, 300 steps": f"{GPT} --steps 300",
-    "gpt, 300 steps, bfloat16": f"{GPT} --steps 300 --set training.precision=bfloat16",
-    "gpt, 300 steps, compiled": f"{GPT} --steps 300 --set training.compile=on",
+    "lstm, float32": f"{LSTM} --steps 1000 --set training.precision=float32",
+    "gpt, float32": f"{GPT} --steps 300 --set training.precision=float32",
+    "gpt, compiled": f"{GPT} --steps 300 --set training.compile=on",
 }
 
 
