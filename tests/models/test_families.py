@@ -18,7 +18,7 @@ from textwright.configs import (
 )
 from textwright.errors import RunError
 from textwright.models import LanguageModel, State, build
-from textwright.models.dropout import dropout_keys
+from textwright.models.dropout import Dropout, dropout_keys
 from textwright.models.growing import grow
 
 COMMON: dict[str, Any] = {"vocab_size": 23, "block_size": 16, "num_layers": 2}
@@ -176,6 +176,18 @@ def test_the_output_layer_makes_the_logits_of_the_features(model: LanguageModel)
     features, _ = model.features(tokens)
     logits = nn.functional.linear(features, *model.output_layer())
     torch.testing.assert_close(model(tokens)[0], logits)
+
+
+def test_a_recurrent_model_drops_the_same_units_at_all_times() -> None:
+    for over_time in (True, False):
+        dropout = Dropout(0.5, place=0, over_time=over_time).train()
+        dropout.keys = dropout_keys(1, 2, 0, 3)
+        masks = dropout(torch.ones(3, 20, 16))
+        assert set(masks.unique().tolist()) == {0.0, 2.0}
+        assert (masks == masks[:, :1]).all() == over_time
+        assert not (masks[0] == masks[1]).all()
+    dropouts = [m for m in build(CONFIGS["lstm"]).modules() if isinstance(m, Dropout)]
+    assert dropouts and all(module.over_time for module in dropouts)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gpt", "transformer"])

@@ -41,7 +41,7 @@ class Recurrent(LanguageModel):
             for below, width in zip(widths, config.layer_sizes, strict=False)
         )
         self.dropouts = nn.ModuleList(
-            Dropout(config.dropout, place) for place in range(len(widths))
+            Dropout(config.dropout, place, over_time=True) for place in range(len(widths))
         )
         self.output = nn.Linear(widths[-1], config.vocab_size)
         if config.tie_embeddings:
