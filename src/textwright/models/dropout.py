@@ -67,4 +67,4 @@ class Dropout(nn.Module):
         key = _mix(self.keys + _signed(self.place * 0x3C6EF372 & 0xFFFFFFFF))
         bits = _mix(element + key[:, None]) & 0x7FFFFFFF
         kept = (bits >= int(self.p * (1 << 31))).view(masked.shape)
-        return x * (kept * (1.0 / (1.0 - self.p))).to(x.dtype)
+        return x * kept * (1.0 / (1.0 - self.p))
