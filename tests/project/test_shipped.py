@@ -294,15 +294,19 @@ def test_they_need_neither_torch_nor_a_network(shipped: Run, tmp_path: Path) -> 
 # Those that are there
 
 
-def test_they_are_small() -> None:
-    files = runs.SHIPPED_MODELS.rglob("*") if SHIPPED else ()
+def test_all_are_there_and_small() -> None:
+    assert [run.name for run in SHIPPED] == [recipe.stem for recipe in RECIPES]
+    files = [file for file in runs.SHIPPED_MODELS.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) <= MOST_BYTES
 
 
 def test_they_all_generate_at_once(tmp_path: Path) -> None:
-    if SHIPPED:
-        names = [run.name for run in SHIPPED]
-        assert generated(runs.SHIPPED_MODELS, tmp_path) == names
+    assert generated(runs.SHIPPED_MODELS, tmp_path) == [recipe.stem for recipe in RECIPES]
+
+
+def test_the_page_has_the_table_that_the_cards_give(workshop: Workshop) -> None:
+    page = (ROOT / "docs" / "shipped.md").read_text(encoding="utf-8")
+    assert workshop.tool["table"](runs.SHIPPED_MODELS) + "\n\n" in page
 
 
 @pytest.mark.parametrize("run", SHIPPED, ids=lambda run: run.name)
