@@ -185,6 +185,23 @@ def test_a_copied_state_goes_its_own_way(config: ModelConfig) -> None:
 
 
 @every
+def test_a_batch_gives_each_text_what_it_gets_alone(config: ModelConfig) -> None:
+    runtime = load_runtime(config, random_weights(config))
+    before = [some_tokens(length, seed=length) for length in (1, 5, 16, 30)]
+    pieces = [some_tokens(length, seed=length) for length in (3, 1, 20, 1)]
+    alone, together = [], []
+    for states in (alone, together):
+        states += [runtime(text, runtime.initial_state())[1] for text in before]
+    logits, after = runtime.batch(pieces, together)
+    assert logits.shape == (4, 40) and logits.dtype == np.float32
+    for number, piece in enumerate(pieces):
+        expected, state = runtime(piece, alone[number], last_only=True)
+        np.testing.assert_array_equal(logits[number], expected[0])
+        more = some_tokens(3)
+        np.testing.assert_array_equal(runtime(more, after[number])[0], runtime(more, state)[0])
+
+
+@every
 def test_threads_share_a_runtime(config: ModelConfig) -> None:
     runtime = load_runtime(config, random_weights(config))
     expected = [runtime(some_tokens(50, seed), runtime.initial_state())[0] for seed in range(4)]
@@ -251,6 +268,9 @@ def test_a_family_without_numpy_code_runs_on_its_torch_model() -> None:
     np.testing.assert_allclose(runtime(tokens, state)[0], expected, atol=2e-5)
     last, _ = runtime(tokens, copied, last_only=True)
     np.testing.assert_allclose(last, expected[-1:], atol=2e-5)
+    pieces = [tokens[:3], tokens[:7]]
+    together, _ = runtime.batch(pieces, [runtime.initial_state() for _ in pieces])
+    np.testing.assert_allclose(together, expected[[2, 6]], atol=2e-5)
 
 
 def _drop(weights: Weights, name: str) -> None:

@@ -9,11 +9,12 @@ of the tokens alone. Cost and memory a token are the same after a million tokens
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
 from textwright.configs import AttentionConfig
-from textwright.generation.runtime import Floats, Tokens
+from textwright.generation.runtime import Floats, Tokens, one_by_one
 from textwright.generation.threads import single_threaded
 
 PIECE = 256
@@ -81,6 +82,11 @@ class AttentionRuntime(ABC):
             elif position == len(tokens):
                 pieces.append(self.logits(vectors[-1:]))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), state
+
+    def batch(
+        self, tokens: Sequence[Tokens], states: Sequence[AttentionState]
+    ) -> tuple[Floats, list[AttentionState]]:
+        return one_by_one(self, tokens, states)
 
     def _read(self, tokens: Tokens, state: AttentionState) -> Floats:
         """Encode as many tokens as the window has room for."""

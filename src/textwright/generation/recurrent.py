@@ -9,12 +9,12 @@ first layer's share of a token's embedding is a table, where the vocabulary is s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from textwright.configs import RecurrentConfig
-from textwright.generation.runtime import Floats, Tokens
+from textwright.generation.runtime import Floats, Tokens, one_by_one
 from textwright.generation.threads import single_threaded
 from textwright.generation.weights import take
 
@@ -74,6 +74,11 @@ class RecurrentRuntime:
         if last_only:
             pieces.append(self._logits(x[-1:]))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), state
+
+    def batch(
+        self, tokens: Sequence[Tokens], states: Sequence[RecurrentState]
+    ) -> tuple[Floats, list[RecurrentState]]:
+        return one_by_one(self, tokens, states)
 
     def _logits(self, vectors: Floats) -> Floats:
         logits: Floats = vectors @ self.output

@@ -7,6 +7,7 @@ that does lives in the state, so several threads may share one runtime, each wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,3 +56,31 @@ class Runtime(Protocol):
             `last_only`; and the new state.
         """
         ...
+
+    def batch(self, tokens: Sequence[Tokens], states: Sequence[Any]) -> tuple[Floats, list[Any]]:
+        """Read pieces of several texts at once, each after its own state.
+
+        Several threads may call this at once on one runtime, each with states of its own.
+
+        Args:
+            tokens: N pieces, of a length of their own each, as for a call with one text.
+            states: N states, used up.
+
+        Returns:
+            Logits after the last token of each piece, (N, vocab_size), and the new states. Row i
+            is, bit for bit, what reading piece i alone gives.
+        """
+        ...
+
+
+def one_by_one(
+    runtime: Runtime, tokens: Sequence[Tokens], states: Sequence[Any]
+) -> tuple[Floats, list[Any]]:
+    """`Runtime.batch` for a runtime that gains nothing from reading texts together."""
+    logits = np.empty((len(tokens), runtime.vocab_size), np.float32)
+    after = []
+    for row, piece, state in zip(logits, tokens, states, strict=True):
+        last, state_after = runtime(piece, state, last_only=True)
+        row[:] = last[0]
+        after.append(state_after)
+    return logits, after

@@ -5,7 +5,7 @@ It lets a new family generate, chat and be sampled from the day its one file is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,3 +55,10 @@ class TorchRuntime:
             logits, after = self.model(ids, state.tensors)
         rows = logits[0, -1:] if last_only else logits[0]
         return rows.float().numpy(), TorchState(after)
+
+    def batch(
+        self, tokens: Sequence[NDArray[np.integer[Any]]], states: Sequence[TorchState]
+    ) -> tuple[NDArray[np.float32], list[TorchState]]:
+        """Pieces of several texts, each after its own state; one by one."""
+        read = [self(*each, last_only=True) for each in zip(tokens, states, strict=True)]
+        return np.concatenate([rows for rows, _ in read]), [after for _, after in read]
