@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def project_files() -> Iterator[Path]:
     """The project's own files, whether or not this copy of it is a git checkout."""
     for entry in ROOT.iterdir():
-        if entry.is_file():
+        if entry.is_file() and entry.name != ".git":  # a file where a checkout shares another's
             yield entry
     for folder in FOLDERS:
         for entry in (ROOT / folder).rglob("*"):
