@@ -80,6 +80,7 @@ def test_torch_says_that_memory_is_full_in_words_of_its_own(
     assert capsys.readouterr().err.startswith("error: not enough memory; take a smaller --size")
 
 
+@pytest.mark.slow
 def test_a_text_whose_name_is_not_utf8_can_be_trained_on(text_file: Path, tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/d\xe9j\xe0.txt"
     try:

@@ -54,7 +54,7 @@ def test_json_is_one_object_a_line(text_file: Path) -> None:
 
 def test_a_terminal_shows_progress_and_the_latest_sample(text_file: Path) -> None:
     words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
-    words[words.index("30")] = "600"
+    words[words.index("30")] = "300"
     parent, child = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "110", "LINES": "40"}
     process = subprocess.Popen(
@@ -73,7 +73,7 @@ def test_a_terminal_shows_progress_and_the_latest_sample(text_file: Path) -> Non
     os.close(parent)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace"))
     assert "what it writes at step" in shown
-    assert re.search(r"\d+/600", shown) and "tokens/s" in shown and "left" in shown
+    assert re.search(r"\d+/300", shown) and "tokens/s" in shown and "left" in shown
     assert re.search(r"validation \d\.\d{4}", shown)
 
 

@@ -34,7 +34,16 @@ STEPS = 4
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:33_000]
 
-RUNNABLE = [page for page in PAGES if any(b.language in ("sh", "python") for b in blocks(page))]
+RUNNABLE = [
+    pytest.param(
+        page,
+        id=str(page.relative_to(ROOT)),
+        marks=[] if page.name == "README.md" else [pytest.mark.slow],
+    )
+    for page in PAGES
+    if any(block.language in ("sh", "python") for block in blocks(page))
+]
+"""The pages with something to type; what README says is in the fast tier of the tests."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +80,7 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     models.FAMILIES[:], CONFIG_CLASSES[:] = families
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", RUNNABLE)
 def test_what_a_page_says_works(
     page: Path, here: Path, capsys: pytest.CaptureFixture[str], done: set[str]
 ) -> None:
@@ -133,6 +142,7 @@ def _write_toml(block: Block, folder: Path) -> None:
         (folder / name[1]).write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_example_runs(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
