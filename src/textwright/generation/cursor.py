@@ -1,4 +1,10 @@
-"""A model's place in a text: what it has read, and what it expects next."""
+"""A model's place in a text: what it has read, and what it expects next.
+
+Reading is cut into chunks at fixed multiples from where a text, or a window of it, begins. So how
+a prompt is cut is a function of the prompt alone, whoever reads it: a stream that reads it at once,
+or the engine, which lets others write in between. What stands before the last window of a long
+prompt makes no difference to what comes after it, so it isn't read.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +13,88 @@ from typing import Any
 
 import numpy as np
 
-from textwright.generation.runtime import Floats, Runtime
+from textwright.generation.runtime import Floats, Runtime, Tokens
+
+CHUNK = 32
+"""Tokens read at once: enough to share the work on the weights, few enough not to be waited for."""
 
 
 class Cursor:
-    """Reads tokens and tells the logits of the one to come; reading waits until they are asked."""
+    """Reads tokens and tells the logits of the one to come.
+
+    Reading waits until the logits are asked for. Who wants to read several texts together takes
+    `chunk` and `state` instead, hands them to `Runtime.batch`, and puts the outcome in with
+    `advance`, until nothing is `unread`.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._state: Any = runtime.initial_state()
+        self.state: Any = runtime.initial_state()
         self._unread: list[int] = []
+        self._window: list[int] = []
+        """Tokens that `state` holds, where it holds a limited number."""
+        self._block = runtime.block_size
         self._logits: Floats | None = None
 
     def read(self, tokens: Iterable[int]) -> None:
+        """Go on after `tokens`."""
         self._unread.extend(tokens)
+
+    @property
+    def unread(self) -> int:
+        """Tokens still to be read before the logits are known."""
+        return len(self._unread)
 
     @property
     def logits(self) -> Floats:
         """Of the next token, (V,). At least one token must have been read."""
-        if self._unread:
-            logits, self._state = self.runtime(
-                np.array(self._unread, np.int64), self._state, last_only=True
-            )
-            self._logits = logits[0]
-            self._unread = []
+        while self._unread:
+            logits, state = self.runtime(self.chunk(), self.state, last_only=True)
+            self.advance(logits[0], state)
         if self._logits is None:
             raise ValueError("nothing read yet: there is nothing to continue")
         return self._logits
+
+    def chunk(self) -> Tokens:
+        """The tokens to read next, after `state`; (T,), 1 ≤ T ≤ `CHUNK`."""
+        size = CHUNK
+        if self._block is not None:
+            if len(self._window) + len(self._unread) > self._block:
+                self._turn_page(self._block)
+            size -= len(self._window) % CHUNK
+        return np.array(self._unread[:size], np.int64)
+
+    def advance(self, logits: Floats, state: Any) -> None:
+        """Take note of what reading the last `chunk` gave: the logits after it, (V,)."""
+        size = CHUNK
+        if self._block is not None:
+            size -= len(self._window) % CHUNK
+            self._window += self._unread[:size]
+        del self._unread[:size]
+        self._logits, self.state = logits, state
 
     def copy(self) -> Cursor:
         """Another cursor at the same place."""
         other = object.__new__(Cursor)
         other.runtime = self.runtime
-        other._state = self._state.copy()
+        other.state = self.state.copy()
         other._unread = self._unread.copy()
+        other._window = self._window.copy()
+        other._block = self._block
         other._logits = self._logits
         return other
+
+    def _turn_page(self, block: int) -> None:
+        """Begin the window of the last unread token, if `state` doesn't hold it yet.
+
+        Windows of B tokens begin at the multiples of B − H, H = B // 2: when one is full, its last
+        H tokens are encoded anew. Counted from where this window begins, the last of n tokens is in
+        the window that begins at (n − 1 − H) // (B − H) of these strides.
+        """
+        half = block // 2
+        stride = block - half
+        held = len(self._window)
+        start = (held + len(self._unread) - 1 - half) // stride * stride
+        self._unread = [*self._window, *self._unread][start:]
+        self._window = []
+        self.state = self.runtime.initial_state()

@@ -9,19 +9,14 @@ from typing import Unpack
 import numpy as np
 
 from textwright.errors import RequestError, RunError
+from textwright.generation.continuation import Continuation
 from textwright.generation.cursor import Cursor
 from textwright.generation.defaults import Defaults, end_token
 from textwright.generation.dialogue import Dialogue
 from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.runtime import Floats, Runtime
-from textwright.generation.sampling import (
-    Doubles,
-    Sampler,
-    check_seed,
-    log_probabilities,
-    ranked,
-)
+from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
 from textwright.tokenizers import Tokenizer
 
@@ -110,18 +105,12 @@ class Generator:
 
     def continue_from(self, cursor: Cursor, prompt: Prompt, request: Request, seed: int) -> Stream:
         """A stream that goes on from `cursor`, which is not copied and has read `prompt`."""
-        sampler = Sampler(request.sampling, seed, suppressed=self._suppressed, read=prompt.tokens)
-        return Stream(
-            cursor,
-            sampler,
-            self.tokenizer,
-            prompt=prompt.text,
-            max_tokens=request.max_tokens,
-            ends=self._ends,
-            stop=request.sampling.stop,
-            seed=seed,
-            warnings=prompt.warnings,
-            logprobs=request.logprobs,
+        return Stream(cursor, self.begin(prompt, request, seed))
+
+    def begin(self, prompt: Prompt, request: Request, seed: int) -> Continuation:
+        """The continuation of `prompt` before its first token, for who brings the logits."""
+        return Continuation(
+            prompt, request, seed, self.tokenizer, ends=self._ends, suppressed=self._suppressed
         )
 
     def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:
