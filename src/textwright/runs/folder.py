@@ -1,0 +1,233 @@
+"""A run folder: what lies in it, and how that is read and written.
+
+A run is a *model folder* (enough to generate: config, weights, tokenizer, default sampling, card)
+and, beside it, how it came to be: settings, metrics, samples, report, checkpoints. A model folder
+alone, as it comes from the Hub, opens the same way; what it lacks reads as empty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from textwright import atomic
+from textwright.configs import ModelConfig, model_config
+from textwright.errors import RunError, TextwrightError
+
+SHIPPED_MODELS = Path(__file__).parent.parent / "shipped"
+"""Models that come with the package, a model folder each; `recipes/` says how they are made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder at `path`; reading never changes it."""
+
+    path: Path
+
+    # The model folder
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def weights_file(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.path / "tokenizer.json"
+
+    @property
+    def tokenizer_config_file(self) -> Path:
+        return self.path / "tokenizer_config.json"
+
+    @property
+    def generation_config_file(self) -> Path:
+        return self.path / "generation_config.json"
+
+    @property
+    def card_file(self) -> Path:
+        return self.path / "README.md"
+
+    @property
+    def model_files(self) -> tuple[Path, ...]:
+        """What makes up the model folder, whether or not it is there."""
+        return (
+            self.config_file, self.weights_file, self.tokenizer_file, self.tokenizer_config_file,
+            self.generation_config_file, self.card_file,
+        )  # fmt: skip
+
+    # How it came to be
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "run.toml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def metrics_csv_file(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def samples_file(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def report_file(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints_folder(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def start_file(self) -> Path:
+        """Weights to begin with: `weights_file` once `settings_file` stands, and not before, for
+        a folder that has a model is never taken for what a killed start left."""
+        return self.path / ".start.safetensors"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / ".training"
+
+    def config(self) -> ModelConfig:
+        """The model's config. Raises `RunError` where the file is missing or damaged."""
+        try:
+            return model_config(self.read_json(self.config_file))
+        except RunError:
+            raise
+        except TextwrightError as error:
+            raise RunError(f"run {self.name!r}: {error}") from error
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """A JSON object of the folder. Raises `RunError` where it is missing or damaged."""
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(
+                f"run {self.name!r} has no {file.name}: {self.path} is no run or model folder, "
+                "or its training never started; train it again"
+            ) from None
+        except (ValueError, OSError) as error:
+            raise RunError(f"run {self.name!r}: {file.name} is damaged ({error})") from error
+        if not isinstance(data, dict):
+            raise RunError(f"run {self.name!r}: {file.name} is damaged (not a JSON object)")
+        return data
+
+    def write_json(self, file: Path, data: dict[str, Any]) -> None:
+        """Write a JSON object of the folder, whole or not at all."""
+        atomic.write_text(file, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def settings(self) -> dict[str, Any]:
+        """What `run.toml` holds; empty for a model folder that has none."""
+        try:
+            return tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (ValueError, OSError) as error:
+            raise RunError(f"run {self.name!r}: run.toml is damaged ({error})") from error
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Write `run.toml`; what is None is left out, for TOML has no null.
+
+        The bytes of a file name that aren't UTF-8 are spelled out, e.g. `\\udcff`.
+        """
+        atomic.write_text(self.settings_file, tomli_w.dumps(_as_toml(settings)))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One object an evaluation, in order of step."""
+        return _read_lines(self.metrics_file)
+
+    def samples(self) -> list[dict[str, Any]]:
+        """One object an evaluation: step, prompt, text."""
+        return _read_lines(self.samples_file)
+
+    def append(self, file: Path, record: dict[str, Any]) -> None:
+        """Add one object to `metrics_file` or `samples_file`, on the disk before this returns."""
+        try:
+            with file.open("a", encoding="utf-8", newline="\n") as lines:
+                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+                lines.flush()
+                os.fsync(lines.fileno())
+        except OSError as error:
+            raise atomic.disk_error(error, file) from error
+
+    def forget_after(self, step: int) -> None:
+        """Drop metrics and samples of later steps: what a killed run wrote past its checkpoint."""
+        for file in (self.metrics_file, self.samples_file):
+            kept = [record for record in _read_lines(file) if record["step"] <= step]
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+            atomic.write_text(file, "".join(lines))
+
+    def checkpoint_folder(self, step: int) -> Path:
+        return self.checkpoints_folder / f"step-{step}"
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """(step, folder) of every whole checkpoint, the latest first."""
+        found = []
+        if self.checkpoints_folder.is_dir():
+            for entry in self.checkpoints_folder.iterdir():
+                match = re.fullmatch(r"step-(\d+)", entry.name)
+                if match and entry.is_dir():
+                    found.append((int(match[1]), entry))
+        return sorted(found, reverse=True)
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with the package: nothing is written or deleted there."""
+        return self.path.parent.resolve() == SHIPPED_MODELS.resolve()
+
+    def has_model(self) -> bool:
+        """Whether the folder is enough to generate from."""
+        files = (self.config_file, self.weights_file, self.tokenizer_file)
+        return all(file.is_file() for file in files)
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.path)
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a `.jsonl`; a last line that a kill cut short is left out."""
+    try:
+        lines: Iterable[str] = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return []
+    records = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+    return records
+
+
+def _as_toml(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_as_toml(key): _as_toml(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_as_toml(item) for item in value if item is not None]
+    if isinstance(value, str):  # Python has lone surrogates for bytes that aren't UTF-8
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
