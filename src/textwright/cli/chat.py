@@ -69,11 +69,15 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    _say(
-        f"{dialogue.name} learned from plain text, not from conversations, and improvises. "
-        "/help tells what you can do, Ctrl-D ends."
+    learned = (
+        "plain text, not from conversations, and improvises"
+        if dialogue.improvises
+        else "conversations"
     )
-    for line in _lines(f"{dialogue.user}: "):
+    _say(
+        f"{dialogue.names.model} learned from {learned}. /help tells what you can do, Ctrl-D ends."
+    )
+    for line in _lines(f"{dialogue.names.user}: "):
         if not line.startswith("/"):
             _reply(dialogue, line)
         elif line in ("/quit", "/exit"):
@@ -111,7 +115,7 @@ def _tolerate_any_bytes() -> None:
 
 
 def _reply(dialogue: Dialogue, text: str) -> None:
-    show(f"{dialogue.name}: ")
+    show(f"{dialogue.names.model}: ")
     with _interrupted() as interrupted:
         pieces = dialogue.stream(text)
         for piece in pieces:

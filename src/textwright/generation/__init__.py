@@ -8,6 +8,7 @@ from textwright.generation.defaults import (
 from textwright.generation.dialogue import Dialogue
 from textwright.generation.families import RUNTIMES, load_runtime
 from textwright.generation.generator import Generator
+from textwright.generation.messages import ChatPrompt, Message, Names, trimmed
 from textwright.generation.models import Models, load
 from textwright.generation.requests import Options
 from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
@@ -18,12 +19,15 @@ from textwright.generation.weights import read_weights
 
 __all__ = [
     "RUNTIMES",
+    "ChatPrompt",
     "Defaults",
     "Dialogue",
     "Explanation",
     "Generation",
     "Generator",
+    "Message",
     "Models",
+    "Names",
     "Options",
     "Runtime",
     "Sampler",
@@ -35,5 +39,6 @@ __all__ = [
     "load_runtime",
     "read_generation_config",
     "read_weights",
+    "trimmed",
     "write_generation_config",
 ]

@@ -51,7 +51,7 @@ class Continuation:
         self._sampler = Sampler(request.sampling, seed, suppressed=suppressed, read=prompt.tokens)
         self._tokenizer = tokenizer
         self._spelling = tokenizer.stream()
-        self._filter = StopFilter(request.sampling.stop)
+        self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
         self._ends = ends
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs

@@ -1,32 +1,29 @@
-"""A conversation with a model of plain text, which has to improvise one.
+"""A conversation with a model, turn by turn.
 
-The dialogue is written as plain text has them, a blank line between turns:
-
-    YOU: What news?
-
-    MODEL: The king is dead.
-
-The model continues after its own name, and stops at the blank line or where it begins to speak
-for the user. What was said stays in the model's state, so a turn costs its own length.
+What was said is kept as messages; each reply is to all of them. What the model has read stays in
+its state, so a turn costs its own length; after `undo`, or where the oldest turns had to go, the
+model reads anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import replace
-from typing import Protocol, Unpack
+import json
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Unpack
 
+import numpy as np
+
+from textwright import atomic
 from textwright.errors import RequestError
 from textwright.generation.cursor import Cursor
 from textwright.generation.defaults import Defaults
+from textwright.generation.messages import IMPROVISED, ChatPrompt, Message, Names, trimmed
 from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.runtime import Runtime
-from textwright.generation.stopping import StopFilter
+from textwright.generation.sampling import log_probabilities, ranked
 from textwright.generation.stream import Stream
-from textwright.tokenizers import Tokenizer
-
-BETWEEN = "\n\n"
-"""What ends a turn."""
+from textwright.tokenizers import Tokenizer, check_role
 
 
 class Model(Protocol):
@@ -36,7 +33,9 @@ class Model(Protocol):
     tokenizer: Tokenizer
     defaults: Defaults
 
-    def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt: ...
+    def encode_messages(
+        self, messages: Sequence[Message], *, names: Names | None = None, strict: bool = False
+    ) -> ChatPrompt: ...
 
     def continue_from(
         self, cursor: Cursor, prompt: Prompt, request: Request, seed: int
@@ -52,30 +51,41 @@ class Dialogue:
         *,
         user: str = "YOU",
         name: str = "MODEL",
+        system: str = "",
         **options: Unpack[Options],
     ) -> None:
         """
         Args:
             generator: the model.
-            user, name: what the two are called in the text, e.g. ROMEO and JULIET.
+            user, name: what the two are called where a model of plain text improvises, e.g. ROMEO
+                and JULIET.
+            system: a message that stands before the conversation and is never dropped.
             options: settings of the replies; reply n is drawn with the seed `seed` + n.
 
         Raises:
             RequestError: a setting is out of range, or a name is empty, or both are the same.
         """
-        self.user, self.name = user.strip(), name.strip()
-        if not self.user or not self.name or self.user == self.name or "\n" in user + name:
-            raise RequestError("the two who talk need names, of one line and not the same")
+        self.names = Names(user.strip(), name.strip())
         self._generator = generator
         self.options: Options = options
         self._request = check(options, generator.defaults)
-        self._turns = 0
-        self._cursor = Cursor(generator.runtime)
-        self._tokens: list[int] = []
-        self._written = ""
-        """The end of the text that the model has read."""
+        self._drawn = 0
+        self._cursor: Cursor | None = None
+        self._read: list[int] = []
+        """What the cursor has read."""
+        self.messages: list[Message] = []
+        """What was said; without the system message."""
+        self.system = system
+        self.dropped = 0
+        """How many of the oldest turns the last reply did without, for the context was full."""
         self.warnings: list[str] = []
-        """Of the last turn, e.g. characters that the model never saw."""
+        """Of the last reply, e.g. characters that the model never saw."""
+        self._warned = {IMPROVISED}  # the command says that in its own words
+
+    @property
+    def improvises(self) -> bool:
+        """Whether the model learned from plain text."""
+        return self._generator.tokenizer.chat is None
 
     def change(self, **options: Unpack[Options]) -> None:
         """Other settings for the replies to come; a seed counts from the next one.
@@ -89,7 +99,7 @@ class Dialogue:
         self._request = check(changed, self._generator.defaults)
         self.options = changed
         if "seed" in options:
-            self._turns = 0
+            self._drawn = 0
 
     def say(self, text: str) -> str:
         """The reply to `text`, whole."""
@@ -97,57 +107,145 @@ class Dialogue:
 
     def stream(self, text: str) -> Generator[str, None, None]:
         """The reply to `text`, piece by piece; closing it early ends the model's turn."""
-        stream = self._answer(text)
-        try:
-            yield from _turn(stream)
-        finally:
-            self._tokens += stream.generation.tokens
-            self._written = stream.generation.text + stream.rest
+        self.messages.append(Message("user", text))
+        return self._reply()
 
-    def _answer(self, text: str) -> Stream:
-        """Read the user's turn and the name of who speaks next."""
-        turn = f"{self._to_user()} {' '.join(text.split())}{BETWEEN}{self.name}:"
-        prompt = self._generator.encode_prompt(turn, strict=self._request.strict)
-        self.warnings = prompt.warnings
-        self._cursor.read(prompt.tokens)
-        self._tokens += prompt.tokens
-        seed = self._request.seed + self._turns
-        self._turns += 1
-        sampling = self._request.sampling
-        stops = {"stop": [*sampling.stop, *self._cues()]}
-        request = replace(self._request, sampling=sampling.model_copy(update=stops))
-        said = Prompt(turn, self._tokens, prompt.warnings)
-        return self._generator.continue_from(self._cursor, said, request, seed)
+    def retry(self) -> Generator[str, None, None]:
+        """Another reply, drawn anew, to what the user said last.
 
-    def _to_user(self) -> str:
-        """What is still to be written until it is the user's turn to speak."""
-        if self._written.endswith(f"\n{self.user}:"):
-            return ""
-        blank = "" if self._written.endswith(BETWEEN) else BETWEEN
-        return f"{blank}{self.user}:"
+        Raises:
+            RequestError: nothing was said yet.
+        """
+        self._answered("try again")
+        return self._reply()
 
-    def _cues(self) -> list[str]:
-        """Where the user's turn begins; also as the tokenizer writes it, e.g. in lower case."""
-        cue = f"\n{self.user}:"
+    def undo(self) -> Message:
+        """Take back what the user said last, with the reply; gives what the user had said.
+
+        Raises:
+            RequestError: nothing was said yet.
+        """
+        self._answered("undo")
+        return self.messages.pop()
+
+    def next_distribution(
+        self, beginning: str = "", top: int | None = 10
+    ) -> list[tuple[str, float]]:
+        """What the reply to what was said last goes on with after its first words `beginning`:
+        the likeliest tokens with their probabilities, the likeliest first.
+
+        Args:
+            beginning: words that the reply is taken to begin with.
+            top: how many; None gives the whole vocabulary.
+
+        Raises:
+            RequestError: nothing was said yet.
+        """
+        said = self._until_user()
+        if not said:
+            raise RequestError("nothing was said yet; say something first")
         tokenizer = self._generator.tokenizer
-        own = tokenizer.decode(tokenizer.encode_prompt(cue)[0])
-        return [cue, own] if own.strip(" \n:") else [cue]
+        prompt = self._prompt(said)
+        words = f" {beginning.strip()}" if beginning.strip() else ""
+        cursor = Cursor(self._generator.runtime)
+        cursor.read([*prompt.tokens, *tokenizer.encode_prompt(words)[0]])
+        spread = np.exp(log_probabilities(cursor.logits))
+        count = len(spread) if top is None else top
+        return [
+            (tokenizer.token_text(int(token)), float(spread[token]))
+            for token in ranked(spread, count)
+        ]
+
+    def save(self, file: str | Path) -> None:
+        """Write the conversation as one JSON line, `{"messages": [{"role", "content"} …]}`: what
+        `load` takes, and what a model can be trained on.
+
+        Raises:
+            TextwrightError: the file can't be written.
+        """
+        record = {"messages": [{"role": m.role, "content": m.content} for m in self._all()]}
+        atomic.write_text(Path(file), json.dumps(record, ensure_ascii=False) + "\n")
+
+    def load(self, file: str | Path) -> None:
+        """Go on with a conversation that `save` wrote, in place of this one.
+
+        Raises:
+            RequestError: it can't be read, or is none; this conversation goes on then.
+        """
+        try:
+            record = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+            messages = [
+                Message(check_role(one["role"]), _string(one["content"]))
+                for one in record["messages"]
+            ]
+        except OSError as error:
+            raise RequestError(f"{file} can't be read ({error.strerror})") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RequestError(
+                f'{file} holds no conversation; it should be {{"messages": [{{"role", '
+                '"content"} …]} as /save writes it'
+            ) from error
+        self.system = "\n".join(one.content for one in messages if one.role == "system")
+        self.messages = [one for one in messages if one.role != "system"]
+
+    def _all(self) -> list[Message]:
+        system = [Message("system", self.system)] if self.system.strip() else []
+        return [*system, *self.messages]
+
+    def _until_user(self) -> list[Message]:
+        """What was said up to the user's last turn."""
+        said = list(self.messages)
+        while said and said[-1].role != "user":
+            said.pop()
+        return said
+
+    def _answered(self, purpose: str) -> None:
+        """Leave out the last reply; the user's turn is the last one then."""
+        said = self._until_user()
+        if not said:
+            raise RequestError(f"nothing was said yet, so there is nothing to {purpose}")
+        self.messages = said
+
+    def _prompt(self, said: Sequence[Message]) -> ChatPrompt:
+        before = [one for one in self._all() if one.role == "system"]
+        return self._generator.encode_messages(
+            [*before, *said], names=self.names, strict=self._request.strict
+        )
+
+    def _reply(self) -> Generator[str, None, None]:
+        """Stream the reply to what was said; whatever of it was let through becomes a message."""
+        try:
+            prompt = self._prompt(self.messages)
+        except BaseException:
+            self.messages.pop()  # what can't be read was not said
+            raise
+        self.dropped = prompt.dropped
+        self.warnings = [line for line in prompt.warnings if line not in self._warned]
+        self._warned.update(self.warnings)
+        cursor = self._cursor_after(prompt.tokens)
+        seed = self._request.seed + self._drawn
+        self._drawn += 1
+        stream = self._generator.continue_from(cursor, prompt, self._request, seed)
+        return self._pieces(stream)
+
+    def _pieces(self, stream: Stream) -> Generator[str, None, None]:
+        try:
+            yield from trimmed(stream)
+        finally:
+            self._read += stream.generation.tokens
+            self.messages.append(Message("assistant", stream.generation.text.strip()))
+
+    def _cursor_after(self, tokens: list[int]) -> Cursor:
+        """A cursor that has read `tokens`: the one there is, where it has read their beginning."""
+        have = len(self._read)
+        if self._cursor is None or have >= len(tokens) or tokens[:have] != self._read:
+            self._cursor, have = Cursor(self._generator.runtime), 0
+        self._cursor.read(tokens[have:])
+        self._read = list(tokens)
+        return self._cursor
 
 
-def _turn(pieces: Iterator[str]) -> Iterator[str]:
-    """A turn up to the blank line that ends it, without white space at its beginning and end."""
-    until_blank = StopFilter([BETWEEN])
-    begun = False
-    white = ""
-    for piece in pieces:
-        fresh = piece if begun else piece.lstrip()
-        begun = begun or bool(fresh)
-        text = white + until_blank.push(fresh)
-        kept = text.rstrip()
-        white = text[len(kept) :]
-        if kept:
-            yield kept
-        if until_blank.stopped:
-            return
-    if rest := (white + until_blank.flush()).rstrip():
-        yield rest
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

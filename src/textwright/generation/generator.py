@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Unpack
 
 import numpy as np
@@ -13,12 +13,13 @@ from textwright.generation.continuation import Continuation
 from textwright.generation.cursor import Cursor
 from textwright.generation.defaults import Defaults, end_token
 from textwright.generation.dialogue import Dialogue
+from textwright.generation.messages import ChatPrompt, Message, Names, encode_messages
 from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
-from textwright.tokenizers import Tokenizer
+from textwright.tokenizers import Tokenizer, turn_text
 
 PIECE = 256
 """Tokens of a text explained at once; bounds the memory their logits take."""
@@ -109,8 +110,11 @@ class Generator:
 
     def begin(self, prompt: Prompt, request: Request, seed: int) -> Continuation:
         """The continuation of `prompt` before its first token, for who brings the logits."""
+        suppressed = self._suppressed
+        if request.allow_unk:
+            suppressed = [token for token in suppressed if token != self.tokenizer.unk_id]
         return Continuation(
-            prompt, request, seed, self.tokenizer, ends=self._ends, suppressed=self._suppressed
+            prompt, request, seed, self.tokenizer, ends=self._ends, suppressed=suppressed
         )
 
     def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:
@@ -160,28 +164,68 @@ class Generator:
         return self._alternatives(np.exp(log_probabilities(cursor.logits)), count)
 
     def chat(
-        self, *, user: str = "YOU", name: str = "MODEL", **options: Unpack[Options]
+        self,
+        *,
+        user: str = "YOU",
+        name: str = "MODEL",
+        system: str = "",
+        **options: Unpack[Options],
     ) -> Dialogue:
         """A conversation with the model; one of plain text improvises it.
 
         Args:
-            user, name: what you and the model are called in the dialogue.
+            user, name: what you and the model are called where it improvises.
+            system: a message that stands before the conversation.
             options: settings of the replies.
         """
-        return Dialogue(self, user=user, name=name, **options)
+        return Dialogue(self, user=user, name=name, system=system, **options)
+
+    def encode_messages(
+        self, messages: Sequence[Message], *, names: Names | None = None, strict: bool = False
+    ) -> ChatPrompt:
+        """What the model reads before its reply to `messages`; `continue_from` takes it.
+
+        A model that learned conversations gets them in its chat template, one of plain text as a
+        dialogue of `NAME: words`, which a warning says. Where the context is too small, the oldest
+        whole turns are dropped, never the system message or the last turn, so that a quarter of it
+        is free for the reply.
+
+        Args:
+            messages: what was said, the oldest first.
+            names: what the two are called in a dialogue of plain text.
+            strict: make characters that the model never saw an error.
+
+        Raises:
+            RequestError: a role is none of `system`, `user`, `assistant`.
+            TokenizerError: `strict`, and there are characters that the model never saw.
+        """
+        return encode_messages(
+            self.tokenizer,
+            messages,
+            block_size=self.runtime.block_size,
+            names=names or Names(),
+            strict=strict,
+        )
 
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
-        """`prompt` as the model reads it.
+        """`prompt` as the model reads it; one of conversations takes it for a first turn's start.
 
         Raises:
             TokenizerError: `strict`, and it has characters that the model never saw.
         """
+        if self.tokenizer.chat:
+            text = turn_text(prompt) if prompt.strip() else ""
+            words, warnings = self.tokenizer.encode_prompt(text, strict=strict)
+            return Prompt(prompt, [*self._start, *words], warnings)
         tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
         return Prompt(prompt, tokens or self._start, warnings)
 
     @property
     def _start(self) -> list[int]:
-        """What stands for the start of a text: the first of these that is a token by itself."""
+        """What stands for the start of a text: the first of these that is a token by itself; of
+        conversations, what a first turn begins with."""
+        if chat := self.tokenizer.chat:
+            return [chat.bos_id, chat.role_ids["user"]]
         for text in ("\n", " "):
             tokens = self.tokenizer.encode(text)
             if len(tokens) == 1 and tokens[0] != self.tokenizer.unk_id:

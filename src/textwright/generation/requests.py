@@ -22,6 +22,8 @@ class Prompt:
     tokens: list[int]
     """What it reads: the prompt, or, where that is empty, what stands for the start of a text."""
     warnings: list[str]
+    stop: tuple[str, ...] = ()
+    """Strings that end the text, beside those asked for."""
 
 
 class Options(TypedDict, total=False):
@@ -47,6 +49,8 @@ class Options(TypedDict, total=False):
     """Make it an error if the prompt has characters that the model never saw."""
     logprobs: int | None
     """Note each token's log probability, with so many of the likeliest; None notes nothing."""
+    allow_unk: bool
+    """Let the model write `<unk>`, which is not drawn otherwise."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Request:
     """The one given, or a new one."""
     strict: bool
     logprobs: int | None
+    allow_unk: bool = False
 
 
 def check(options: Options, defaults: Defaults) -> Request:
@@ -70,6 +75,7 @@ def check(options: Options, defaults: Defaults) -> Request:
     given: dict[str, Any] = dict(options)
     max_tokens = _number("max_tokens", given.pop("max_tokens", None), at_least=1)
     strict = bool(given.pop("strict", False))
+    allow_unk = bool(given.pop("allow_unk", False))
     logprobs = _number("logprobs", given.pop("logprobs", None), at_least=0)
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]
@@ -86,6 +92,7 @@ def check(options: Options, defaults: Defaults) -> Request:
         seed=new_seed() if sampling.seed is None else check_seed(sampling.seed),
         strict=strict,
         logprobs=logprobs,
+        allow_unk=allow_unk,
     )
 
 

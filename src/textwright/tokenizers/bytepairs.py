@@ -6,7 +6,7 @@ as in GPT-2, and with GPT-2's splitting, which every reader of `tokenizer.json` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
@@ -17,8 +17,12 @@ _MAX_TOKEN_LENGTH = 32
 """Bytes of a token, at most: no rule of dashes or line of a refrain becomes one."""
 
 
-def train(texts: Iterable[str], *, vocab_size: int, lowercase: bool) -> tokenizers.Tokenizer:
+def train(
+    texts: Iterable[str], *, vocab_size: int, lowercase: bool, specials: Sequence[str] = ()
+) -> tokenizers.Tokenizer:
     """Merge the most frequent pairs of `texts` until there are `vocab_size` tokens.
+
+    The first of them are `specials`, which no text has.
 
     Fewer where the text has no pair left that occurs twice. Each of `texts` should be small, so
     that memory is for the distinct words alone.
@@ -31,7 +35,7 @@ def train(texts: Iterable[str], *, vocab_size: int, lowercase: bool) -> tokenize
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=[],
+        special_tokens=list(specials),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         max_token_length=_MAX_TOKEN_LENGTH,
         show_progress=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,13 @@ _COMPOSING_LETTERS = (
 before it is a mark (general category M)."""
 
 
-def build(characters: Iterable[str], *, lowercase: bool) -> tokenizers.Tokenizer:
-    """The library's tokenizer for `characters`, numbered in order of code point."""
-    vocabulary = {character: i for i, character in enumerate(sorted(characters))}
+def build(
+    characters: Iterable[str], *, lowercase: bool, specials: Sequence[str] = ()
+) -> tokenizers.Tokenizer:
+    """The library's tokenizer for `specials`, which no text has, and `characters`, numbered in
+    order of code point."""
+    entries = (*specials, *sorted(characters))
+    vocabulary = {character: i for i, character in enumerate(entries)}
     backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     backend.normalizer = normalizer(lowercase)
     backend.decoder = decoders.Fuse()

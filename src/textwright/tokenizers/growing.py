@@ -7,11 +7,14 @@ import json
 import tokenizers
 
 from textwright.tokenizers import characters, words
+from textwright.tokenizers.chat import marked
 from textwright.tokenizers.tokenizer import Tokenizer
 from textwright.tokenizers.training import MAX_TYPES, MAX_WORDS, Chunks, word_sample
 
 
-def grow_tokenizer(tokenizer: Tokenizer, part_chunks: Chunks) -> Tokenizer:
+def grow_tokenizer(
+    tokenizer: Tokenizer, part_chunks: Chunks, *, conversations: bool = False
+) -> Tokenizer:
     """`tokenizer` with what the text has and it lacks, after the ids that it has.
 
     `char` gets every new character, in order of code point. `word` gets those of the text's most
@@ -22,7 +25,11 @@ def grow_tokenizer(tokenizer: Tokenizer, part_chunks: Chunks) -> Tokenizer:
     Args:
         tokenizer: what to begin with.
         part_chunks: gives the chunks of the text from the start, each time it is called.
+        conversations: give it the special tokens of a conversation too, where it lacks them.
     """
+    if conversations and tokenizer.chat is None:
+        file = marked(tokenizer.backend.to_str(), tokenizer.kind)
+        tokenizer = Tokenizer(file, tokenizer.kind)
     if tokenizer.kind == "char":
         found = sorted(characters.distinct(part_chunks(), tokenizer.backend.normalizer))
     elif tokenizer.kind == "word":

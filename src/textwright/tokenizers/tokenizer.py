@@ -17,6 +17,7 @@ from textwright import atomic
 from textwright.errors import RunError, TokenizerError
 from textwright.tokenizers import bytepairs, words
 from textwright.tokenizers.characters import CharacterTable
+from textwright.tokenizers.chat import SPECIALS, ChatFormat, chat_template, specials
 from textwright.tokenizers.prompts import PromptReader
 from textwright.tokenizers.splitting import ChunkEncoder
 from textwright.tokenizers.streaming import TextStream
@@ -41,6 +42,7 @@ class Tokenizer:
         lowercase: whether it lower-cases all text.
         sha256: of the text of `tokenizer.json`.
         pad_id, bos_id, eos_id, unk_id: ids of the special tokens, None where there is none.
+        chat: how it writes conversations; None where it is for running text.
         suppressed: ids that generation never draws, for no text has them.
     """
 
@@ -60,6 +62,9 @@ class Tokenizer:
         except Exception as error:  # the library raises bare `Exception`
             raise TokenizerError(f"no tokenizer file: {_line(error)}") from error
         vocabulary = self.backend.get_vocab()
+        self.chat = ChatFormat.of(data, vocabulary)
+        if self.chat:
+            self.backend.encode_special_tokens = True  # "<eos>" in a text is text
         found = _kind(data, vocabulary)
         if found is None or found != (kind or found):
             raise TokenizerError(
@@ -73,12 +78,13 @@ class Tokenizer:
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
         self.sha256 = hashlib.sha256(file.encode()).hexdigest()
         self._file = file
-        special = vocabulary.get if found == "word" else lambda token: None
+        special = vocabulary.get if found == "word" or self.chat else lambda token: None
         self.pad_id: int | None = special(words.PAD)
         self.bos_id: int | None = special(words.BOS)
         self.eos_id: int | None = special(words.EOS)
         self.unk_id: int | None = special(words.UNK)
-        undrawn = (self.pad_id, self.bos_id, self.unk_id)
+        roles = self.chat.role_ids.values() if self.chat else ()
+        undrawn = (self.pad_id, self.bos_id, self.unk_id, *roles)
         self.suppressed = tuple(token for token in undrawn if token is not None)
 
     # Text to ids
@@ -132,6 +138,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; bytes that are no UTF-8 become U+FFFD."""
+        if self.chat:
+            ids = [token for token in ids if token not in self._silent]
         return str(self.backend.decode(list(ids), skip_special_tokens=False))
 
     def stream(self) -> TextStream:
@@ -157,7 +165,7 @@ class Tokenizer:
 
     def config(self) -> dict[str, Any]:
         """What `tokenizer_config.json` holds."""
-        specials = {
+        special = {
             f"{name}_token": self.backend.id_to_token(token)
             for name in _SPECIALS
             if (token := getattr(self, f"{name}_id")) is not None
@@ -166,8 +174,10 @@ class Tokenizer:
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": _NO_LIMIT,
             "clean_up_tokenization_spaces": False,
-            "split_special_tokens": True,  # "<eos>" in a text is text
-            **specials,
+            # "<eos>" in a text is text; of a chat template the template itself sees to that
+            "split_special_tokens": self.chat is None,
+            **special,
+            **({"chat_template": chat_template()} if self.chat else {}),
             "textwright": {"kind": self.kind},
         }
 
@@ -198,7 +208,10 @@ class Tokenizer:
 
     @functools.cached_property
     def _table(self) -> CharacterTable:
-        return CharacterTable(self.backend.get_vocab(), self.backend.normalizer)
+        vocabulary = self.backend.get_vocab()
+        return CharacterTable(
+            _words_of(vocabulary) if self.chat else vocabulary, self.backend.normalizer
+        )
 
     @functools.cached_property
     def _chunks(self) -> ChunkEncoder:
@@ -209,11 +222,18 @@ class Tokenizer:
         return PromptReader(self.backend, self.kind, self.unk_id)
 
     @functools.cached_property
+    def _silent(self) -> frozenset[int]:
+        """Special tokens of a conversation, which have no text; `<unk>` has."""
+        vocabulary = self.backend.get_vocab()
+        tokens = specials(self.kind) if self.chat else []
+        return frozenset(vocabulary[token] for token in tokens if token != words.UNK)
+
+    @functools.cached_property
     def _pieces(self) -> list[bytes]:
         if self.kind == "bpe":
             vocabulary = self.backend.get_vocab()
             return [
-                bytepairs.token_bytes(token)
+                b"" if vocabulary[token] in self._silent else bytepairs.token_bytes(token)
                 for token in sorted(vocabulary, key=vocabulary.__getitem__)
             ]
         return [self.decode([token]).encode() for token in range(self.vocab_size)]
@@ -226,9 +246,18 @@ def _kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | None:
         return "word" if words.UNK in vocabulary else None
     if model["type"] == "BPE" and decoder.get("type") == "ByteLevel":
         return "bpe"
-    if model["type"] == "BPE" and not model["merges"] and all(len(key) == 1 for key in vocabulary):
+    if (
+        model["type"] == "BPE"
+        and not model["merges"]
+        and all(len(key) == 1 or key in SPECIALS for key in vocabulary)
+    ):
         return "char" if data.get("normalizer") and not data.get("pre_tokenizer") else None
     return None
+
+
+def _words_of(vocabulary: dict[str, int]) -> dict[str, int]:
+    """The entries of a conversation's vocabulary that are no special tokens."""
+    return {token: i for token, i in vocabulary.items() if token not in SPECIALS}
 
 
 def _encodable(text: str) -> str:

@@ -9,6 +9,7 @@ import tokenizers
 
 from textwright.errors import TokenizerError
 from textwright.tokenizers import bytepairs, characters, words
+from textwright.tokenizers.chat import marked, specials
 from textwright.tokenizers.splitting import pieces
 from textwright.tokenizers.tokenizer import KINDS, Kind, Tokenizer
 
@@ -40,6 +41,7 @@ def train_tokenizer(
     vocab_size: int | None = None,
     lowercase: bool = False,
     word_form: WordForm = "text",
+    conversations: bool = False,
 ) -> Tokenizer:
     """Make a tokenizer from a text.
 
@@ -52,6 +54,7 @@ def train_tokenizer(
             4,096 byte pairs.
         lowercase: lower-case all text, now and whenever the tokenizer reads.
         word_form: for `word`; `whitespace` is that of the WikiText benchmarks.
+        conversations: give it the special tokens of a conversation.
 
     Raises:
         TokenizerError: the text is empty, or can't give a vocabulary of `vocab_size`.
@@ -59,13 +62,15 @@ def train_tokenizer(
     if kind not in KINDS:
         raise TokenizerError(f"no tokenizer {kind!r}; there are {', '.join(KINDS)}")
     if kind == "char":
-        return _characters(part_chunks, vocab_size, lowercase)
+        return _characters(part_chunks, vocab_size, lowercase, conversations)
     total = sum(map(len, part_chunks()))
     if not total:
         raise TokenizerError("the text is empty: no tokenizer can be made from it")
     if kind == "word":
-        return _words(_sample(kind, part_chunks, total), vocab_size, lowercase, word_form)
-    return _byte_pairs(_sample(kind, part_chunks, total), total, vocab_size, lowercase)
+        sample = _sample(kind, part_chunks, total)
+        return _words(sample, vocab_size, lowercase, word_form, conversations)
+    sample = _sample(kind, part_chunks, total)
+    return _byte_pairs(sample, total, vocab_size, lowercase, conversations)
 
 
 def word_sample(part_chunks: Chunks) -> Iterator[str]:
@@ -77,7 +82,9 @@ def _sample(kind: str, part_chunks: Chunks, total: int) -> Iterator[str]:
     return _spread(part_chunks(), min(1.0, _SAMPLES[kind] / max(1, total)))
 
 
-def _characters(part_chunks: Chunks, vocab_size: int | None, lowercase: bool) -> Tokenizer:
+def _characters(
+    part_chunks: Chunks, vocab_size: int | None, lowercase: bool, conversations: bool
+) -> Tokenizer:
     if vocab_size is not None:
         raise TokenizerError(
             "the vocabulary of a char tokenizer is the characters of the text, so its size can't "
@@ -90,46 +97,64 @@ def _characters(part_chunks: Chunks, vocab_size: int | None, lowercase: bool) ->
             if not found
             else f"the text holds no character but {found.pop()!r}: there is nothing to learn"
         )
-    return _tokenizer(characters.build(found, lowercase=lowercase), "char")
+    own = specials("char") if conversations else ()
+    return _tokenizer(
+        characters.build(found, lowercase=lowercase, specials=own), "char", conversations
+    )
 
 
 def _words(
-    sample: Iterator[str], vocab_size: int | None, lowercase: bool, form: WordForm
+    sample: Iterator[str],
+    vocab_size: int | None,
+    lowercase: bool,
+    form: WordForm,
+    conversations: bool,
 ) -> Tokenizer:
-    pipeline, specials, default = (
+    first: tuple[str, ...]
+    pipeline, first, default = (
         (words.text_pipeline, words.TEXT_SPECIALS, MAX_WORDS)
         if form == "text"
         else (words.whitespace_pipeline, words.WHITESPACE_SPECIALS, MAX_TYPES)
     )
-    smallest = len(specials) + 1
+    if conversations:
+        first = tuple(specials("word"))
+    smallest = len(first) + 1
     if vocab_size is not None and vocab_size < smallest:
         raise TokenizerError(
-            f"a word vocabulary of {vocab_size:,} is too small: {', '.join(specials)} and one word "
+            f"a word vocabulary of {vocab_size:,} is too small: {', '.join(first)} and one word "
             f"make {smallest}"
         )
     counted = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
-    entries = [*specials, *(word for word in counted if word not in specials)]
+    entries = [*first, *(word for word in counted if word not in first)]
     if vocab_size is not None and vocab_size > len(entries):
         raise _too_large(vocab_size, len(entries), "word")
     size = vocab_size or min(default, len(entries))
     vocabulary = {word: i for i, word in enumerate(entries[:size])}
-    return _tokenizer(pipeline(vocabulary, lowercase=lowercase), "word")
+    return _tokenizer(pipeline(vocabulary, lowercase=lowercase), "word", conversations)
 
 
 def _byte_pairs(
-    sample: Iterator[str], total: int, vocab_size: int | None, lowercase: bool
+    sample: Iterator[str],
+    total: int,
+    vocab_size: int | None,
+    lowercase: bool,
+    conversations: bool,
 ) -> Tokenizer:
-    if vocab_size is not None and not bytepairs.BYTES <= vocab_size <= MAX_TYPES:
+    own = specials("bpe") if conversations else []
+    least = bytepairs.BYTES + len(own)
+    if vocab_size is not None and not least <= vocab_size <= MAX_TYPES:
         raise TokenizerError(
             f"a bpe vocabulary of {vocab_size:,} is impossible: the bytes alone are "
-            f"{bytepairs.BYTES}, and {MAX_TYPES:,} is the most"
+            f"{bytepairs.BYTES}"
+            + (f", {len(own)} special tokens frame conversations" if own else "")
+            + f", and {MAX_TYPES:,} is the most"
         )
     size = vocab_size or min(MAX_MERGED, max(2 * bytepairs.BYTES, total // _CHARACTERS_PER_TOKEN))
-    backend = bytepairs.train(sample, vocab_size=size, lowercase=lowercase)
+    backend = bytepairs.train(sample, vocab_size=size, lowercase=lowercase, specials=own)
     reached = backend.get_vocab_size()
     if vocab_size is not None and reached < vocab_size:
         raise _too_large(vocab_size, reached, "bpe")
-    return _tokenizer(backend, "bpe")
+    return _tokenizer(backend, "bpe", conversations)
 
 
 def _spread(chunks: Iterable[str], share: float) -> Iterator[str]:
@@ -150,5 +175,6 @@ def _too_large(asked: int, most: int, kind: str) -> TokenizerError:
     )
 
 
-def _tokenizer(backend: tokenizers.Tokenizer, kind: Kind) -> Tokenizer:
-    return Tokenizer(backend.to_str(pretty=True), kind)
+def _tokenizer(backend: tokenizers.Tokenizer, kind: Kind, conversations: bool) -> Tokenizer:
+    file = backend.to_str(pretty=True)
+    return Tokenizer(marked(file, kind) if conversations else file, kind)
