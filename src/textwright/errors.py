@@ -40,3 +40,16 @@ class TrainingError(TextwrightError):
 
 class DivergedError(TrainingError):
     """The loss is not a finite number any more."""
+
+
+class BusyError(TextwrightError):
+    """As much is under way as may be; the same request can be met later."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which to try again."""
+
+
+class ClosedError(TextwrightError):
+    """It is shutting down and takes on nothing more."""

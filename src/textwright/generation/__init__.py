@@ -6,8 +6,10 @@ from textwright.generation.defaults import (
     write_generation_config,
 )
 from textwright.generation.dialogue import Dialogue
+from textwright.generation.engine import Engine
 from textwright.generation.families import RUNTIMES, load_runtime
 from textwright.generation.generator import Generator
+from textwright.generation.jobs import Job
 from textwright.generation.messages import ChatPrompt, Message, Names, trimmed
 from textwright.generation.models import Models, load
 from textwright.generation.requests import Options
@@ -22,9 +24,11 @@ __all__ = [
     "ChatPrompt",
     "Defaults",
     "Dialogue",
+    "Engine",
     "Explanation",
     "Generation",
     "Generator",
+    "Job",
     "Message",
     "Models",
     "Names",

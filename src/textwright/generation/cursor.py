@@ -39,6 +39,8 @@ class Cursor:
     def read(self, tokens: Iterable[int]) -> None:
         """Go on after `tokens`."""
         self._unread.extend(tokens)
+        if self._block is not None and len(self._window) + len(self._unread) > self._block:
+            self._turn_page(self._block)
 
     @property
     def unread(self) -> int:
@@ -57,18 +59,12 @@ class Cursor:
 
     def chunk(self) -> Tokens:
         """The tokens to read next, after `state`; (T,), 1 ≤ T ≤ `CHUNK`."""
-        size = CHUNK
-        if self._block is not None:
-            if len(self._window) + len(self._unread) > self._block:
-                self._turn_page(self._block)
-            size -= len(self._window) % CHUNK
-        return np.array(self._unread[:size], np.int64)
+        return np.array(self._unread[: self._size], np.int64)
 
     def advance(self, logits: Floats, state: Any) -> None:
         """Take note of what reading the last `chunk` gave: the logits after it, (V,)."""
-        size = CHUNK
+        size = self._size
         if self._block is not None:
-            size -= len(self._window) % CHUNK
             self._window += self._unread[:size]
         del self._unread[:size]
         self._logits, self.state = logits, state
@@ -83,6 +79,11 @@ class Cursor:
         other._block = self._block
         other._logits = self._logits
         return other
+
+    @property
+    def _size(self) -> int:
+        """Of the next chunk, at most: to the next of the multiples at which a window is cut."""
+        return CHUNK - len(self._window) % CHUNK
 
     def _turn_page(self, block: int) -> None:
         """Begin the window of the last unread token, if `state` doesn't hold it yet.
