@@ -169,7 +169,9 @@ def test_last_only_reads_no_more_than_a_context_of_a_long_text(
     assert isinstance(runtime, AttentionRuntime)
     read = []
     encode = runtime.encode
-    monkeypatch.setattr(runtime, "encode", lambda t, s: (read.append(len(t)), encode(t, s))[1])
+    monkeypatch.setattr(
+        runtime, "encode", lambda t, *more: (read.append(len(t)), encode(t, *more))[1]
+    )
     runtime(some_tokens(100_000), runtime.initial_state(), last_only=True)
     assert sum(read) <= config.block_size
 
@@ -229,7 +231,7 @@ def test_a_large_vocabulary_needs_no_table(monkeypatch: pytest.MonkeyPatch) -> N
     weights = random_weights(config)
     tokens = some_tokens(20)
     small = load_runtime(config, weights)
-    monkeypatch.setattr("textwright.generation.recurrent.TABLE_VALUES", 0)
+    monkeypatch.setattr("textwright.generation.kernels.recurrent.TABLE_VALUES", 0)
     large = load_runtime(config, weights)
     np.testing.assert_allclose(
         large(tokens, large.initial_state())[0], small(tokens, small.initial_state())[0], atol=1e-6

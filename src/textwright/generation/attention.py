@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -21,90 +22,109 @@ PIECE = 256
 """Tokens encoded at once: enough for the matrix products, few enough for the attention weights."""
 
 
-class AttentionState:
-    """The tokens a window holds, with the keys and values of every layer; filled in place."""
+Wanted = Literal["none", "last", "all"]
+"""Of which tokens the logits are wanted."""
+
+
+class Window:
+    """The tokens that a window holds. A runtime adds what it remembers of them."""
 
     def __init__(self, config: AttentionConfig) -> None:
-        shape = (config.num_layers, config.num_heads, config.block_size, config.head_size)
-        # np.empty takes no memory before it is written to, so a long context costs nothing yet.
-        self.keys = np.empty(shape, np.float32)  # (layers, heads, B, head_size)
-        self.values = np.empty(shape, np.float32)
         self.tokens = np.empty(config.block_size, np.int64)  # (B,)
         self.held = 0
         """Tokens in the window."""
         self.start = 0
         """Where in the whole text the window begins."""
 
-    def copy(self) -> AttentionState:
-        other = object.__new__(AttentionState)
+    def copy(self) -> Self:
+        other = object.__new__(type(self))
         other.held, other.start = self.held, self.start
         other.tokens = self.tokens.copy()
+        return other
+
+
+class AttentionState(Window):
+    """A window with the keys and values of every layer; filled in place."""
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__(config)
+        shape = (config.num_layers, config.num_heads, config.block_size, config.head_size)
+        # np.empty takes no memory before it is written to, so a long context costs nothing yet.
+        self.keys = np.empty(shape, np.float32)  # (layers, heads, B, head_size)
+        self.values = np.empty(shape, np.float32)
+
+    def copy(self) -> AttentionState:
+        other = super().copy()
         other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
         other.keys[:, :, : self.held] = self.keys[:, :, : self.held]
         other.values[:, :, : self.held] = self.values[:, :, : self.held]
         return other
 
 
-class AttentionRuntime(ABC):
-    """A family derives from this and fills in `encode` and `logits`."""
+AnyWindow = TypeVar("AnyWindow", bound=Window)
+
+
+class AttentionRuntime(ABC, Generic[AnyWindow]):
+    """A family derives from this and fills in `initial_state` and `encode`."""
 
     def __init__(self, config: AttentionConfig) -> None:
-        self.config = config
+        self.config: Any = config
         self.vocab_size = config.vocab_size
         self.block_size = config.block_size
 
     @abstractmethod
-    def encode(self, tokens: Tokens, state: AttentionState) -> Floats:
-        """Read tokens (T,) at positions `state.held` and up, which exist; vectors (T, C)."""
+    def initial_state(self) -> AnyWindow:
+        """An empty window."""
 
     @abstractmethod
-    def logits(self, vectors: Floats) -> Floats:
-        """What `encode` gave, (T, C), as logits (T, vocab_size)."""
+    def encode(self, tokens: Tokens, state: AnyWindow, wanted: Wanted) -> Floats:
+        """Read tokens (T,) at positions `state.held` and up, which exist.
 
-    def initial_state(self) -> AttentionState:
-        return AttentionState(self.config)
+        Returns:
+            The logits that are wanted: (T, V), (1, V) or (0, V).
+        """
 
-    @single_threaded
     def __call__(
-        self, tokens: Tokens, state: AttentionState, *, last_only: bool = False
-    ) -> tuple[Floats, AttentionState]:
+        self, tokens: Tokens, state: AnyWindow, *, last_only: bool = False
+    ) -> tuple[Floats, AnyWindow]:
+        if len(tokens) == 0:
+            raise ValueError("no tokens to read")
         if last_only:
             tokens = self._skip(tokens, state)
         pieces = []
-        position = 0
-        while position < len(tokens):
-            if state.held == self.block_size:
-                self._begin_window(state)
-            vectors = self._read(tokens[position : position + PIECE], state)
-            position += len(vectors)
-            if not last_only:
-                pieces.append(self.logits(vectors))
-            elif position == len(tokens):
-                pieces.append(self.logits(vectors[-1:]))
+        while len(tokens):
+            piece, tokens = self._cut(tokens, state)
+            wanted: Wanted = "all" if not last_only else "none" if len(tokens) else "last"
+            pieces.append(self._read(piece, state, wanted))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), state
 
     def batch(
-        self, tokens: Sequence[Tokens], states: Sequence[AttentionState]
-    ) -> tuple[Floats, list[AttentionState]]:
+        self, tokens: Sequence[Tokens], states: Sequence[AnyWindow]
+    ) -> tuple[Floats, list[AnyWindow]]:
         return one_by_one(self, tokens, states)
 
-    def _read(self, tokens: Tokens, state: AttentionState) -> Floats:
-        """Encode as many tokens as the window has room for."""
-        tokens = tokens[: self.block_size - state.held]
-        vectors = self.encode(tokens, state)
+    def _cut(self, tokens: Tokens, state: AnyWindow) -> tuple[Tokens, Tokens]:
+        """What the window has room for and is read at once, and the rest."""
+        if state.held == self.block_size:
+            self._begin_window(state)
+        count = min(PIECE, self.block_size - state.held)
+        return tokens[:count], tokens[count:]
+
+    def _read(self, tokens: Tokens, state: AnyWindow, wanted: Wanted) -> Floats:
+        logits = self.encode(tokens, state, wanted)
         state.tokens[state.held : state.held + len(tokens)] = tokens
         state.held += len(tokens)
-        return vectors
+        return logits
 
-    def _begin_window(self, state: AttentionState) -> None:
+    def _begin_window(self, state: AnyWindow) -> None:
         half = self.block_size // 2
         kept = state.tokens[self.block_size - half :].copy()
         state.start += self.block_size - half
         state.held = 0
         while state.held < half:
-            self._read(kept[state.held : state.held + PIECE], state)
+            self._read(kept[state.held : state.held + PIECE], state, "none")
 
-    def _skip(self, tokens: Tokens, state: AttentionState) -> Tokens:
+    def _skip(self, tokens: Tokens, state: AnyWindow) -> Tokens:
         """Leave out what the logits after the last token don't depend on.
 
         Token t is read in window max(0, (t − H) // (B − H)). If the last token's window begins
@@ -118,6 +138,27 @@ class AttentionRuntime(ABC):
             return tokens
         state.start, state.held = start, 0
         return tokens[start - seen :]
+
+
+class NumPyAttention(AttentionRuntime[AttentionState]):
+    """The families in NumPy: each fills in `vectors` and `logits`."""
+
+    @abstractmethod
+    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
+        """Read tokens (T,) as `encode` does; the vectors (T, C) that come out of the blocks."""
+
+    @abstractmethod
+    def logits(self, vectors: Floats) -> Floats:
+        """Vectors (T, C) as logits (T, V)."""
+
+    def initial_state(self) -> AttentionState:
+        return AttentionState(self.config)
+
+    @single_threaded
+    def encode(self, tokens: Tokens, state: AttentionState, wanted: Wanted) -> Floats:
+        vectors = self.vectors(tokens, state)
+        begin = {"none": len(vectors), "last": len(vectors) - 1, "all": 0}[wanted]
+        return self.logits(vectors[begin:])
 
 
 def attend(

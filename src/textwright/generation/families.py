@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
-from textwright.errors import MissingPackageError
+from textwright.errors import MissingPackageError, RequestError
 from textwright.generation.gpt import GPTRuntime
+from textwright.generation.kernels import kernels
+from textwright.generation.kernels.attention import CompiledGPT, CompiledTransformer
+from textwright.generation.kernels.matrices import check_precision
+from textwright.generation.kernels.recurrent import CompiledRecurrentRuntime
 from textwright.generation.recurrent import RecurrentRuntime
 from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.transformer import TransformerRuntime
@@ -17,23 +21,43 @@ RUNTIMES: dict[type[ModelConfig], Callable[[Any, Mapping[str, Floats]], Runtime]
     GPTConfig: GPTRuntime,
     TransformerConfig: TransformerRuntime,
 }
-"""The runtime of each config class."""
+"""The runtime of each config class in NumPy: the readable reference, and the fallback."""
+
+COMPILED: dict[type[ModelConfig], Callable[..., Runtime]] = {
+    RecurrentConfig: CompiledRecurrentRuntime,
+    GPTConfig: CompiledGPT,
+    TransformerConfig: CompiledTransformer,
+}
+"""The compiled one, which runs by default."""
 
 
-def load_runtime(config: ModelConfig, weights: Mapping[str, Floats]) -> Runtime:
-    """The runtime of a model; a family that has none in NumPy runs on its torch model.
+def load_runtime(
+    config: ModelConfig, weights: Mapping[str, Floats], precision: str = "float32"
+) -> Runtime:
+    """The fastest runtime of a model here: compiled, else NumPy, else its torch model.
 
     Args:
         config: its config.
         weights: the tensors of its `model.safetensors`, float32.
+        precision: `float32`, or `int8`: faster, nearly as good, and compiled only.
 
     Raises:
         RunError: a tensor is missing, has another shape or holds numbers that aren't finite.
+        RequestError: there is no such precision, or it can't be had here.
         MissingPackageError: only torch can run this family, and it isn't installed.
     """
-    make = RUNTIMES.get(type(config))
-    if make is not None:
-        return make(config, weights)
+    chosen = check_precision(precision)
+    found = kernels()
+    kind = type(config)
+    if found.library is not None and kind in COMPILED:
+        return COMPILED[kind](config, weights, found.library, chosen)
+    if chosen != "float32":
+        why = found.reason if kind in COMPILED else f"the family {config.family!r} has none"
+        raise RequestError(
+            f"precision {precision} needs the compiled kernels ({why}); leave it out"
+        )
+    if kind in RUNTIMES:
+        return RUNTIMES[kind](config, weights)
     try:
         from textwright.models.runtime import TorchRuntime
     except ImportError as error:

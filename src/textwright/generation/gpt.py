@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textwright.configs import GPTConfig
-from textwright.generation.attention import AttentionRuntime, AttentionState, attend
+from textwright.generation.attention import AttentionState, NumPyAttention, attend
 from textwright.generation.runtime import Floats, Tokens
 from textwright.generation.weights import take
 
@@ -30,7 +30,7 @@ class Layer(NamedTuple):
     down: Floats  # (I, C)
 
 
-class GPTRuntime(AttentionRuntime):
+class GPTRuntime(NumPyAttention):
     """A `gpt` model; weights as in the stock class's file."""
 
     def __init__(self, config: GPTConfig, weights: Mapping[str, Floats]) -> None:
@@ -46,7 +46,7 @@ class GPTRuntime(AttentionRuntime):
             head = take(weights, "lm_head.weight", vocabulary, width)
         self.head = _after_norm(take(weights, "model.norm.weight", width), head)  # (C, V)
 
-    def encode(self, tokens: Tokens, state: AttentionState) -> Floats:
+    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
         time, inner = len(tokens), self.layers[0].down.shape[0]
         heads, size = self.config.num_heads, self.config.head_size
         positions = slice(state.held, state.held + time)

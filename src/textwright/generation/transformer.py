@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from textwright.configs import TransformerConfig
-from textwright.generation.attention import AttentionRuntime, AttentionState, attend
+from textwright.generation.attention import AttentionState, NumPyAttention, attend
 from textwright.generation.runtime import Floats, Tokens
 from textwright.generation.weights import take
 
@@ -38,7 +38,7 @@ class Layer(NamedTuple):
     outer: Linear  # I → C
 
 
-class TransformerRuntime(AttentionRuntime):
+class TransformerRuntime(NumPyAttention):
     """A `transformer` model; weights as in the stock class's file."""
 
     def __init__(self, config: TransformerConfig, weights: Mapping[str, Floats]) -> None:
@@ -55,7 +55,7 @@ class TransformerRuntime(AttentionRuntime):
         zero = np.zeros(vocabulary, np.float32)
         self.head = _after_norm(weights, "transformer.ln_f", Linear(head.T, zero))
 
-    def encode(self, tokens: Tokens, state: AttentionState) -> Floats:
+    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
         time, heads, size = len(tokens), self.config.num_heads, self.config.head_size
         x = self.embedding[tokens]  # (T, C)
         x += self.positions[state.held : state.held + time]

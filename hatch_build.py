@@ -1,0 +1,134 @@
+"""Compiles the generation kernels, when the package is built or installed.
+
+    python hatch_build.py
+
+makes them in place, for a checkout that is run as it lies. Where no C compiler is found, the
+package is built without them, and generates on NumPy; `textwright doctor` tells which it is.
+
+The compiler is `$CC`, else the system's, else that of the package `ziglang` where it is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # run by hand
+    BuildHookInterface = object
+
+KERNELS = Path("src", "textwright", "generation", "kernels")
+BUILDS = {"baseline": []}
+"""What is compiled, and for which instructions: whose a processor has is found out on loading."""
+if platform.machine().lower() in ("x86_64", "amd64"):
+    AVX2 = ["-mavx2", "-mfma"]
+    AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
+    BUILDS |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"], "avx512": [*AVX2, *AVX512]}
+FLAGS = [
+    "-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-g0",
+    "-ffp-contract=fast",  # a product and a sum become one instruction
+    "-fno-math-errno", "-fno-trapping-math",
+]  # fmt: skip
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+ZIG = "ziglang==0.15.2"
+
+
+def compiler() -> list[str] | None:
+    """The command of a C compiler that works, or None."""
+    candidates = [shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]]
+    if importlib.util.find_spec("ziglang"):
+        candidates.append([sys.executable, "-m", "ziglang", "cc"])
+    return next((command for command in candidates if command and _works(command)), None)
+
+
+def _works(command: list[str]) -> bool:
+    """Whether it compiles and links a library that includes the system's headers."""
+    if not shutil.which(command[0]):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "try.c")
+        source.write_text("#include <math.h>\nfloat half(float x) { return sqrtf(x) / 2; }\n")
+        return not _compile(command, [], [source], Path(folder, "try" + SUFFIX))
+
+
+def _compile(command: list[str], flags: list[str], sources: list[Path], to: Path) -> str:
+    """Make one library; what the compiler said if it could not."""
+    math = [] if sys.platform == "win32" else ["-lm"]
+    call = [*command, *FLAGS, *flags, *map(str, sources), "-o", str(to), *math]
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return str(error)
+    return (done.stderr or "it failed without a word") if done.returncode else ""
+
+
+def build(root: Path, folder: Path) -> list[Path]:
+    """Compile every build into `folder`; the libraries, none where there is no compiler.
+
+    A build that the compiler is too old for is left out: processors that want it take another.
+    """
+    command = compiler()
+    if command is None:
+        return []
+    sources = sorted((root / KERNELS).glob("*.c"))
+    with ThreadPoolExecutor(len(BUILDS)) as pool:
+        libraries = {name: folder / f"{name}{SUFFIX}" for name in BUILDS}
+        made = {
+            name: pool.submit(_make, command, BUILDS[name], sources, library)
+            for name, library in libraries.items()
+        }
+    for name, outcome in made.items():
+        if problem := outcome.result():
+            print(f"kernels: {name} could not be made: {problem}", file=sys.stderr)
+    return [library for library in libraries.values() if library.exists()]
+
+
+def _make(command: list[str], flags: list[str], sources: list[Path], library: Path) -> str:
+    """A library under a running program must not change: the new one takes its place whole."""
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        fresh = Path(folder, library.name)
+        problem = _compile(command, flags, sources, fresh)
+        if problem:
+            library.unlink(missing_ok=True)
+        else:
+            fresh.replace(library)
+    return problem
+
+
+class KernelsBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
+    """Puts the libraries beside their sources: in the wheel, or in place where it is editable."""
+
+    def dependencies(self) -> list[str]:
+        return [] if compiler() else [ZIG]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        root = Path(self.root)
+        if version == "editable":
+            made = build(root, root / KERNELS)
+        else:
+            self.folder = tempfile.TemporaryDirectory()
+            made = build(root, Path(self.folder.name))
+            inside = Path(*KERNELS.parts[1:])
+            build_data["force_include"] |= {str(one): str(inside / one.name) for one in made}
+        if made:
+            tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            build_data |= {"pure_python": False, "tag": f"py3-none-{tag}"}
+
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    names = [library.stem for library in build(here, here / KERNELS)]
+    if not names:
+        sys.exit("no C compiler was found: set CC, or install one or the package ziglang")
+    print("made:", *names)

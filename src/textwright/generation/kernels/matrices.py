@@ -1,0 +1,99 @@
+"""Weights in the order that `products.h` reads them in."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textwright.errors import RequestError
+from textwright.generation.runtime import Floats
+
+Precision = Literal["float32", "int8"]
+"""What the weights are held in: as they are, or as whole numbers of a scale for each output."""
+TILE = 64
+LANES = 16
+"""The widest vector; what the kernels read in vectors has a multiple of it."""
+
+INTEGER, FLOAT, POINTER = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
+
+
+def check_precision(precision: str) -> Precision:
+    """`precision`, if it is one. Raises `RequestError` where it isn't."""
+    for known in get_args(Precision):
+        if precision == known:
+            return known  # type: ignore[no-any-return]
+    raise RequestError(f"precision must be {' or '.join(get_args(Precision))}, not {precision!r}")
+
+
+class Matrix(ctypes.Structure):
+    """`Matrix` of products.h."""
+
+    _fields_ = [
+        ("inputs", INTEGER),
+        ("outputs", INTEGER),
+        ("weights", POINTER),
+        ("quantised", POINTER),
+        ("scales", POINTER),
+        ("sums", POINTER),
+        ("bias", POINTER),
+    ]
+
+
+class Memory:
+    """Makes what C reads, and keeps the arrays that it points into."""
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+        self._kept: list[Any] = []
+
+    def keep(self, thing: Any) -> Any:
+        self._kept.append(thing)
+        return thing
+
+    def floats(self, array: Floats) -> int:
+        """The address of an array's values, in order."""
+        return int(self.keep(np.ascontiguousarray(array, np.float32)).ctypes.data)
+
+    def matrix(self, weight: Floats, bias: Floats | None = None) -> Matrix:
+        """A matrix (inputs, outputs) and its bias (outputs,)."""
+        inputs, outputs = weight.shape
+        rows = up_to(inputs, 4)
+        columns = up_to(outputs, TILE)
+        padded = np.zeros((rows, columns), np.float32)
+        padded[:inputs, :outputs] = weight
+        matrix = Matrix(inputs=rows, outputs=columns)
+        if bias is not None:
+            padded_bias = np.zeros(columns, np.float32)
+            padded_bias[:outputs] = bias
+            matrix.bias = self.floats(padded_bias)
+        if self.precision == "float32":
+            tiles = padded.reshape(rows, columns // TILE, TILE).transpose(1, 0, 2)
+            matrix.weights = self.floats(tiles)
+            return matrix
+        quantised, scales = quantise(padded)
+        fours = quantised.reshape(rows // 4, 4, columns // TILE, TILE).transpose(2, 0, 3, 1)
+        matrix.quantised = self.keep(np.ascontiguousarray(fours)).ctypes.data
+        matrix.scales = self.floats(scales)
+        sums = quantised.sum(axis=0, dtype=np.int32)
+        matrix.sums = self.keep(sums).ctypes.data
+        return matrix
+
+
+def quantise(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """A matrix (inputs, outputs) as whole numbers, −127 to 127, and each output's scale."""
+    scales = np.abs(weight).max(axis=0) / np.float32(127)
+    divisors = np.where(scales > 0, scales, np.float32(1))
+    return np.rint(weight / divisors).astype(np.int8), scales
+
+
+def up_to(number: int, multiple: int) -> int:
+    """The next multiple of `multiple`."""
+    return -(-number // multiple) * multiple
+
+
+def pad(array: Floats, width: int) -> Floats:
+    """`array` with zeros after its last axis, up to `width`."""
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])])

@@ -1,0 +1,37 @@
+/* Which builds of the kernels this processor can run. */
+
+#include "vectors.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Which registers the operating system keeps when it switches between programs. */
+static uint32_t registers_kept(void) {
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+static int has(uint32_t flags, int bit) { return flags >> bit & 1; }
+#endif
+
+/* Whether it can run a build, by its name in hatch_build.py, which makes them. */
+EXPORT int can_run(const char *build) {
+    if (!strcmp(build, "baseline")) return 1;
+#if defined(__x86_64__)
+    uint32_t a, b, c, d, basic, extended_b, extended_c, more_a = 0;
+    if (!__get_cpuid(1, &a, &b, &basic, &d) || !has(basic, 27) /* OSXSAVE */) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &extended_b, &extended_c, &d)) return 0;
+    if (a >= 1) __get_cpuid_count(7, 1, &more_a, &b, &c, &d);
+    const uint32_t kept = registers_kept();
+    const int avx2 = (kept & 0x06) == 0x06 && has(basic, 28) && has(basic, 12) /* FMA */ &&
+        has(extended_b, 5);
+    if (!strcmp(build, "avx2")) return avx2;
+    if (!strcmp(build, "avxvnni")) return avx2 && has(more_a, 4);
+    if (!strcmp(build, "avx512"))
+        return avx2 && (kept & 0xe6) == 0xe6 && has(extended_b, 16) /* F */ &&
+            has(extended_b, 17) /* DQ */ && has(extended_b, 30) /* BW */ &&
+            has(extended_b, 31) /* VL */ && has(extended_c, 11) /* VNNI */;
+#endif
+    return 0;
+}

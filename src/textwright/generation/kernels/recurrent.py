@@ -1,0 +1,162 @@
+"""`lstm`, `gru` and `rnn` on `recurrent.c`."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from textwright.configs import RecurrentConfig
+from textwright.generation.kernels.matrices import (
+    INTEGER,
+    LANES,
+    POINTER,
+    Matrix,
+    Memory,
+    Precision,
+    pad,
+    up_to,
+)
+from textwright.generation.kernels.texts import ALL_LOGITS, LAST_LOGITS, kernel, read
+from textwright.generation.runtime import Floats, Tokens
+from textwright.generation.weights import take
+
+TABLE_VALUES = 1 << 22
+"""The largest table of a first layer's inputs, in values: 16 MiB."""
+KINDS = ("lstm", "gru", "rnn")
+
+
+class Layer(ctypes.Structure):
+    """`Layer` of recurrent.c."""
+
+    _fields_ = [("width", INTEGER), ("from_input", Matrix), ("from_state", Matrix)]
+
+
+class Model(ctypes.Structure):
+    """`Recurrent` of recurrent.c."""
+
+    _fields_ = [
+        ("kind", INTEGER),
+        ("layers", INTEGER),
+        ("vocab_size", INTEGER),
+        ("embedding_width", INTEGER),
+        ("is_table", INTEGER),
+        ("widest", INTEGER),
+        ("most_outputs", INTEGER),
+        ("embedding", POINTER),
+        ("layer", POINTER),
+        ("output", Matrix),
+    ]
+
+
+class CompiledRecurrentState:
+    """What the layers carry, one after another; updated in place."""
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+        self.address = values.ctypes.data
+
+    def copy(self) -> CompiledRecurrentState:
+        return CompiledRecurrentState(self.values.copy())
+
+
+class CompiledRecurrentRuntime:
+    """A recurrent model."""
+
+    block_size = None
+
+    def __init__(
+        self,
+        config: RecurrentConfig,
+        weights: Mapping[str, Floats],
+        library: ctypes.CDLL,
+        precision: Precision = "float32",
+    ) -> None:
+        self.vocab_size = config.vocab_size
+        self._call = kernel(library, "recurrent_read")
+        self._memory = memory = Memory(precision)
+        inputs = [config.embedding_size, *config.layer_sizes]
+        padded = [up_to(width, LANES) for width in inputs]
+        layers = [
+            _layer(config, weights, number, memory) for number in range(len(config.layer_sizes))
+        ]
+        embedding = take(weights, "embedding.weight", config.vocab_size, config.embedding_size)
+        output = embedding
+        if not config.tie_embeddings:
+            output = take(weights, "output.weight", config.vocab_size, inputs[-1])
+        head = memory.matrix(
+            pad(output, padded[-1]).T, take(weights, "output.bias", config.vocab_size)
+        )
+        rows = pad(embedding, padded[0])
+        first = layers[0].from_input.outputs
+        is_table = config.vocab_size * first <= TABLE_VALUES
+        if is_table:
+            weight, bias = _gates(config, weights, 0, "ih")
+            rows = pad(embedding @ weight[: config.embedding_size] + bias, first)
+        parts = 2 if config.family == "lstm" else 1
+        self._floats = parts * sum(padded[1:])
+        self._model = memory.keep(
+            Model(
+                kind=KINDS.index(config.family),
+                layers=len(layers),
+                vocab_size=config.vocab_size,
+                embedding_width=rows.shape[1],
+                is_table=is_table,
+                widest=max(padded),
+                most_outputs=max(head.outputs, *(layer.from_state.outputs for layer in layers)),
+                embedding=memory.floats(rows),
+                layer=ctypes.addressof(memory.keep((Layer * len(layers))(*layers))),
+                output=head,
+            )
+        )
+        self._address = ctypes.addressof(self._model)
+
+    def initial_state(self) -> CompiledRecurrentState:
+        return CompiledRecurrentState(np.zeros(self._floats, np.float32))
+
+    def __call__(
+        self, tokens: Tokens, state: CompiledRecurrentState, *, last_only: bool = False
+    ) -> tuple[Floats, CompiledRecurrentState]:
+        wanted = LAST_LOGITS if last_only else ALL_LOGITS
+        return self._read([tokens], [state], wanted), state
+
+    def batch(
+        self, tokens: Sequence[Tokens], states: Sequence[CompiledRecurrentState]
+    ) -> tuple[Floats, list[CompiledRecurrentState]]:
+        return self._read(tokens, states, LAST_LOGITS), list(states)
+
+    def _read(
+        self, tokens: Sequence[Tokens], states: Sequence[CompiledRecurrentState], wanted: int
+    ) -> Floats:
+        addresses = [state.address for state in states]
+        nowhere = [0] * len(addresses)
+        return read(self._call, self._address, tokens, addresses, nowhere, wanted, self.vocab_size)
+
+
+def _layer(
+    config: RecurrentConfig, weights: Mapping[str, Floats], number: int, memory: Memory
+) -> Layer:
+    from_input, input_bias = _gates(config, weights, number, "ih")
+    from_state, state_bias = _gates(config, weights, number, "hh")
+    return Layer(
+        width=up_to(config.layer_sizes[number], LANES),
+        from_input=memory.matrix(from_input, input_bias),
+        from_state=memory.matrix(from_state, state_bias),
+    )
+
+
+def _gates(
+    config: RecurrentConfig, weights: Mapping[str, Floats], number: int, part: str
+) -> tuple[Floats, Floats]:
+    """A layer's product (in, gates × width) and its bias, each padded with units that stay 0."""
+    inputs = [config.embedding_size, *config.layer_sizes]
+    width, gates = config.layer_sizes[number], config.gates
+    below = inputs[number] if part == "ih" else width
+    name = f"layers.{number}"
+    weight = take(weights, f"{name}.weight_{part}", gates * width, below)
+    bias = take(weights, f"{name}.bias_{part}", gates * width)
+    padded = up_to(width, LANES)
+    weight = pad(weight.T.reshape(below, gates, width), padded).reshape(below, gates * padded)
+    weight = np.pad(weight, ((0, up_to(below, LANES) - below), (0, 0)))
+    return weight, pad(bias.reshape(gates, width), padded).reshape(-1)

@@ -1,0 +1,112 @@
+/* `transformer`, the shape of GPT2LMHeadModel: read it beside textwright/models/transformer.py.
+
+   As in textwright/generation/transformer.py, the scale and shift of a LayerNorm are in the product
+   after it, and the attention's 1/√head_size in the queries. */
+
+#include "attention.h"
+
+typedef struct {
+    Matrix qkv, out, inner, outer;
+} Layer;
+
+typedef struct {
+    Shape shape;
+    int32_t vocab_size, width;
+    int32_t inner; /* a multiple of 16 */
+    int32_t widest; /* the most outputs that a matrix has */
+    int32_t gelu; /* or ReLU */
+    float epsilon;
+    const float *embedding;
+    const float *positions; /* [block_size][width] */
+    const Layer *layers;
+    Matrix head;
+} Transformer;
+
+/* `x` with mean 0 and variance 1: a LayerNorm without its scale and shift. */
+static void standardise(const float *x, int width, float epsilon, float *y) {
+    Vector sum = all(0), squares = all(0);
+    for (int i = 0; i < width; i += LANES) sum += load(x + i);
+    const float mean = total(sum) / (float)width;
+    for (int i = 0; i < width; i += LANES) {
+        Vector centred = load(x + i) - mean;
+        squares += centred * centred;
+        store(y + i, centred);
+    }
+    const float deviation = sqrtf(total(squares) / (float)width + epsilon);
+    for (int i = 0; i < width; i += LANES) store(y + i, load(y + i) / deviation);
+}
+
+/* All heads of one position: remember its keys and values, then look back. */
+static void self_attention(const Transformer *model, int number, const float *qkv, int position,
+                           float *cache, float *scores, float *mixed) {
+    const Shape shape = model->shape;
+    const int size = shape.head_size, width = model->width;
+    for (int head = 0; head < shape.heads; head++) {
+        const float *query = qkv + head * size, *key = query + width, *value = key + width;
+        float *keys = keys_of(cache, shape, number, head);
+        float *values = values_of(cache, shape, number, head);
+        remember(keys, values, position, size, key, value);
+        attend(query, keys, values, position + 1, size, scores, mixed + head * size);
+    }
+}
+
+/* GPT-2's tanh form of GELU: x · σ(2 √(2/π) (x + 0.044715 x³)). */
+static void activate(const float *x, int width, int gelu, float *y) {
+    for (int i = 0; i < width; i += LANES) {
+        Vector in = load(x + i);
+        store(y + i, gelu ? in * sigmoid(1.59576912f * (in + 0.044715f * in * in * in))
+                          : larger(in, all(0)));
+    }
+}
+
+/* Read `count` tokens, ROWS at most; logits after those that are wanted, one after another. Returns
+   where the next ones go. */
+static float *read_rows(const Transformer *model, const Row *rows, int count, const Scratch *at,
+                        float *logits) {
+    const int width = model->width, inner = model->inner;
+    for (int row = 0; row < count; row++) {
+        float *x = at->x + (size_t)row * width;
+        memcpy(x, model->embedding + (size_t)rows[row].token * width, sizeof(float) * (size_t)width);
+        add_rows(x, width, model->positions + (size_t)rows[row].position * width, width, 1);
+    }
+    for (int number = 0; number < model->shape.layers; number++) {
+        const Layer *layer = model->layers + number;
+        for (int row = 0; row < count; row++)
+            standardise(at->x + row * width, width, model->epsilon, at->normal + row * width);
+        product(&layer->qkv, at->normal, count, at->wide, at->rounded);
+        for (int row = 0; row < count; row++)
+            self_attention(model, number, at->wide + (size_t)row * layer->qkv.outputs,
+                           rows[row].position, rows[row].cache, at->scores,
+                           at->normal + row * width);
+        product(&layer->out, at->normal, count, at->wide, at->rounded);
+        add_rows(at->x, width, at->wide, layer->out.outputs, count);
+        for (int row = 0; row < count; row++)
+            standardise(at->x + row * width, width, model->epsilon, at->normal + row * width);
+        product(&layer->inner, at->normal, count, at->wide, at->rounded);
+        for (int row = 0; row < count; row++)
+            activate(at->wide + (size_t)row * layer->inner.outputs, inner, model->gelu,
+                     at->gated + (size_t)row * inner);
+        product(&layer->outer, at->gated, count, at->wide, at->rounded);
+        add_rows(at->x, width, at->wide, layer->outer.outputs, count);
+    }
+    int wanted = 0;
+    for (int row = 0; row < count; row++)
+        if (rows[row].wanted)
+            standardise(at->x + row * width, width, model->epsilon, at->normal + wanted++ * width);
+    return put_logits(&model->head, model->vocab_size, at, wanted, logits);
+}
+
+/* As `gpt_read`. */
+EXPORT int transformer_read(const Transformer *model, const Texts *texts, int wanted, float *logits) {
+    const int count = count_rows(texts, model->vocab_size, model->shape);
+    Scratch at;
+    if (count < 0) return 1;
+    if (!reserve(&at, count, model->width, model->inner, model->widest, model->shape.block_size))
+        return 2;
+    Place place = {0, 0};
+    Row rows[ROWS];
+    for (int some; (some = next_rows(texts, wanted, &place, rows));)
+        logits = read_rows(model, rows, some, &at, logits);
+    free(at.x);
+    return 0;
+}
