@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
@@ -29,26 +27,16 @@ BOOKS = (
 
 
 def one_book(source: str, choice: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
-    """Both on one text, for so many minutes each."""
+    """textwright for so many minutes on one text, then nanoGPT for as much CPU time."""
     train, validation = split_text(source)
     name = Path(source).stem
     theirs = NanoGPT(choice.nanogpt, folder / "nanogpt", choice.threads)
     left_out = theirs.put(train, validation)
     ours = Textwright(train + validation, folder, choice.threads)
-    seconds = 60 * choice.minutes
-    cores = sorted(os.sched_getaffinity(0))[:2] if choice.pair else [None, None]
-    with ThreadPoolExecutor(2 if choice.pair else 1) as pool:
-        # Beside one another, for so they'll run; where they don't, once is enough.
-        measuring = [
-            pool.submit(theirs.iterations_in, seconds, choice.calibration_iters, core)
-            for core in cores[: 2 if choice.pair else 1]
-        ]
-        iterations = int(mean(measured.result() for measured in measuring))
-        report(f"{name}, seed {seed}: nanoGPT has time for {iterations} iterations")
-        training = pool.submit(theirs.train, iterations, seed=seed, core=cores[0])
-        options = f"--minutes {choice.minutes} --seed {seed}"
-        done = pool.submit(ours.train, options, core=cores[1]).result()
-        peer = training.result()
+    done = ours.train(f"--minutes {choice.minutes * choice.stretch:g} --seed {seed}")
+    report(f"{name}, seed {seed}: {done['steps']} steps in {done['cpu_seconds']:.0f} s of CPU time")
+    iterations = theirs.iterations_in(done["cpu_seconds"], choice.calibration_iters)
+    peer = theirs.train(iterations, seed=seed)
     own = ours.score(done["run"])
     at_64 = ours.score(done["run"], "--window", str(BLOCK_SIZE))
     family = Run(Path(done["run"])).config().family
@@ -85,13 +73,15 @@ def books(choice: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 results.append(one_book(source, choice, Path(place), seed))
     if not choice.json:
         print(
-            f"{'':22} {'seed':>4} {'model':12} {'params':>9} {'clock s':>7} {'nanoGPT':>7} "
-            f"{'own':>7} {'at 64':>7} {'nanoGPT':>7} {'better':>7} {'at 64':>7}"
+            f"{'':22} {'seed':>4} {'model':12} {'params':>9} {'steps':>6} {'CPU s':>6} "
+            f"{'nanoGPT':>7} {'iters':>6} {'own':>7} {'at 64':>7} {'nanoGPT':>7} {'better':>7} "
+            f"{'at 64':>7}"
         )
         for book in results:
             print(
                 f"{book['book']:22} {book['seed']:4} {book['model']:12} {book['parameters']:9,} "
-                f"{book['wall_seconds']:7.0f} {book['nanogpt']['wall_seconds']:7.0f} "
+                f"{book['steps']:6,} {book['cpu_seconds']:6.0f} "
+                f"{book['nanogpt']['cpu_seconds']:7.0f} {book['nanogpt']['iterations']:6,} "
                 f"{book['bits_own']:7.4f} {book['bits_at_64']:7.4f} {book['nanogpt_bits']:7.4f} "
                 f"{book['bits_better']:7.4f} {book['bits_better_at_64']:7.4f}"
             )
@@ -102,7 +92,7 @@ def books(choice: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "minutes": choice.minutes,
         "threads": choice.threads,
-        "pair": choice.pair,
+        "stretch": choice.stretch,
         "bits_better": {
             name: mean(book["bits_better"] for book in results if book["book"] == name)
             for name in dict.fromkeys(book["book"] for book in results)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
-import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -137,12 +136,12 @@ class NanoGPT:
             pickle.dump({"vocab_size": len(ids), "stoi": ids, "itos": names}, file)
         return sum(character not in ids for character in validation)
 
-    def train(self, iterations: int, *, seed: int = 1, core: int | None = None) -> Trained:
+    def train(self, iterations: int, *, seed: int = 1) -> Trained:
         """Train by its recipe for a processor, and evaluate what it kept."""
         rounds = _rounds(iterations)
         every = max(1, iterations // rounds)
         iterations = every * rounds  # it keeps what it has evaluated, so the last must be
-        finished = self._train(iterations, every, "out", seed, core)
+        finished = self._train(iterations, every, seed)
         checkpoint = self.folder / "out" / "ckpt.pt"
         if not checkpoint.exists():
             raise SystemExit("nanoGPT wrote no checkpoint")
@@ -157,35 +156,28 @@ class NanoGPT:
             **json.loads(found.splitlines()[-1]),  # its model speaks, too
         )
 
-    def iterations_in(self, seconds: float, measured: int, core: int | None = None) -> int:
-        """How many iterations of its recipe take so long, by the clock, from its start to its end.
+    def iterations_in(self, seconds: float, measured: int) -> int:
+        """How many iterations of its recipe take so many seconds of CPU time, start and end too.
 
         Args:
             seconds: to fill.
-            measured: iterations to time.
-            core: where it runs, None for anywhere.
+            measured: iterations to time, at least.
         """
-        finished = self._train(measured, measured + 1, f"out-{core}", 1, core)
-        times = [float(time) / 1000 for time in re.findall(r"time ([\d.]+)ms", finished.output)]
-        if len(times) < 10:
-            raise SystemExit("nanoGPT says nothing of the time that its iterations take")
-        each = sum(times[5:]) / len(times[5:])
-        evaluation = max(0.0, times[0] - each)  # the first time includes one
-        start = finished.wall_seconds - sum(times)
-        left = seconds - start - evaluation
+        few = self._train(measured, 10 * measured, 1).cpu_seconds
+        many = self._train(3 * measured, 10 * measured, 1).cpu_seconds
+        looking = self._train(measured, measured, 1).cpu_seconds
+        each = max(1e-3, (many - few) / (2 * measured))
+        evaluation = max(0.0, looking - few)  # the one that comes at the end
+        left = seconds - max(0.0, few - measured * each)
         rounds = _rounds(int(left / (each + evaluation / EVALUATE_EVERY)))
         return max(1, int((left - rounds * evaluation) / each))
 
-    def _train(
-        self, iterations: int, every: int, out: str, seed: int, core: int | None
-    ) -> Finished:
+    def _train(self, iterations: int, every: int, seed: int) -> Finished:
         words = ["train.py", *RECIPE, f"--max_iters={iterations}", f"--lr_decay_iters={iterations}"]
-        words += [f"--eval_interval={every}", f"--out_dir={out}"]
+        words += [f"--eval_interval={every}", "--out_dir=out"]
         if seed != 1:
             words = ["-c", WITH_SEED, str(seed - 1), *words]
-        return run(
-            [sys.executable, *words], folder=self.folder, environment=self.environment, core=core
-        )
+        return run([sys.executable, *words], folder=self.folder, environment=self.environment)
 
 
 def _rounds(iterations: int) -> int:

@@ -26,13 +26,11 @@ class Textwright:
             "TEXTWRIGHT_CACHE": str(folder / "cache"),
         }
 
-    def train(self, options: str, core: int | None = None) -> dict[str, Any]:
+    def train(self, options: str) -> dict[str, Any]:
         """A training from an empty cache: its plan, cost, run folder."""
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         words = ["train", str(self.text), "--runs", str(self.folder / "runs"), "--json"]
-        finished = run(
-            self._command(*words, *shlex.split(options)), environment=self.environment, core=core
-        )
+        finished = run(self._command(*words, *shlex.split(options)), environment=self.environment)
         lines = [json.loads(line) for line in finished.output.splitlines()]
         return {
             **lines[0]["plan"],

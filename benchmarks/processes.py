@@ -31,9 +31,8 @@ def run(
     *,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    core: int | None = None,
 ) -> Finished:
-    """Run a process to its end, on one processor core where `core` names it.
+    """Run a process to its end.
 
     Raises:
         SystemExit: it failed; the message is one line.
@@ -48,8 +47,6 @@ def run(
             stdout=output,
             stderr=errors,
         )
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
         _, status, used = os.wait4(process.pid, 0)
         wall_seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -4,10 +4,10 @@
     python benchmarks/scaling.py OUT.jsonl --table
     python benchmarks/scaling.py OUT.jsonl --plot docs/scaling.svg
 
-Every cell is `textwright train` on one thread with one shape, one dropout and as many steps as fit
-into so many minutes of CPU time, by the speed of a step measured before; its result is the
-validation loss of what the run kept, in bits a character, and the CPU time it took. A result is a
-line of OUT.jsonl; what stands there is not run again. Texts are cut to their first characters.
+Every cell is `textwright train` on one thread with one size of `lstm`, one dropout and as many
+steps as fit into so many minutes of CPU time, by the speed of a step measured before; its result is
+the validation loss of what the run kept, in bits a character, and the CPU time it took. A result is
+a line of OUT.jsonl; what stands there is not run again. Texts are cut to their first characters.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ours import Textwright
+from ours import Textwright, split_text
 from processes import report
 from textwright.configs import TrainingSettings
-from textwright.corpora import open_corpus
+from textwright.runs import Run
 from textwright.training.learner import Learner
 from textwright.training.presets import model_settings, preset
 
@@ -37,40 +37,20 @@ TEXTS = {
 }
 """Name → corpus and the characters of it that are kept."""
 
-SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm 1×128": ("lstm", {"num_layers": 1, "hidden_size": 128, "embedding_size": 64}),
-    "lstm 1×256": ("lstm", {"num_layers": 1, "hidden_size": 256, "embedding_size": 64}),
-    "lstm 2×256": ("lstm", {"num_layers": 2, "hidden_size": 256, "embedding_size": 64}),
-    "lstm 1×512": ("lstm", {"num_layers": 1, "hidden_size": 512, "embedding_size": 128}),
-    "lstm 2×512": ("lstm", {"num_layers": 2, "hidden_size": 512, "embedding_size": 128}),
-    "lstm 2×1024": ("lstm", {"num_layers": 2, "hidden_size": 1024, "embedding_size": 256}),
-}
-"""Name → family and the settings of the model; the recipe is that of the family's `nano`."""
+SIZES = ("nano", "micro", "small")
+FAMILY = "lstm"
 
 GRID: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
-    ("1 million", 1): {"lstm 1×128": (0,), "lstm 1×256": (0,), "lstm 2×256": (0,)},
-    ("10 million", 1): {"lstm 1×256": (0,), "lstm 2×256": (0,)},
-    ("100 thousand", 1): {
-        "lstm 1×128": (0.3,),
-        "lstm 1×256": (0.2, 0.4, 0.6),
-        "lstm 2×256": (0.4,),
-    },
-    ("1 million", 5): {
-        "lstm 1×256": (0.1,),
-        "lstm 2×256": (0, 0.1, 0.2),
-        "lstm 1×512": (0, 0.1, 0.2),
-        "lstm 2×512": (0, 0.1),
-    },
-    ("10 million", 5): {
-        "lstm 2×256": (0,),
-        "lstm 1×512": (0,),
-        "lstm 2×512": (0,),
-    },
-    ("100 thousand", 5): {"lstm 1×256": (0.4, 0.6), "lstm 2×256": (0.4, 0.6), "lstm 1×512": (0.6,)},
-    ("1 million", 20): {"lstm 2×256": (0.2,), "lstm 1×512": (0.2, 0.3), "lstm 2×512": (0.2, 0.3)},
-    ("10 million", 20): {"lstm 1×512": (0,), "lstm 2×512": (0,), "lstm 2×1024": (0,)},
+    ("100 thousand", 1): {"nano": (0.2, 0.4, 0.6)},
+    ("1 million", 1): {"nano": (0,), "micro": (0,)},
+    ("10 million", 1): {"nano": (0,), "micro": (0,)},
+    ("100 thousand", 5): {"nano": (0.4, 0.6)},
+    ("1 million", 5): {"nano": (0, 0.1, 0.2), "micro": (0, 0.1)},
+    ("10 million", 5): {"nano": (0,), "micro": (0,)},
+    ("1 million", 20): {"nano": (0.2, 0.3), "micro": (0.1, 0.2, 0.3)},
+    ("10 million", 20): {"nano": (0,), "micro": (0,), "small": (0,)},
 }
-"""Text and minutes → shape → the dropouts to try."""
+"""Text and minutes → size → the dropouts to try."""
 
 LEARNING_SHARE = 0.9
 """Of the time; the rest goes into evaluations."""
@@ -85,27 +65,41 @@ class Cell:
 
     text: str
     minutes: float
-    shape: str
+    size: str
     dropout: float
 
     def __str__(self) -> str:
-        return f"{self.text}, {self.minutes:g} min, {self.shape}, dropout {self.dropout:g}"
+        return f"{self.text}, {self.minutes:g} min, {self.size}, dropout {self.dropout:g}"
 
 
 def cells() -> list[Cell]:
-    return [
-        Cell(text, minutes, shape, dropout)
-        for (text, minutes), shapes in GRID.items()
-        for shape, dropouts in shapes.items()
+    """The cheapest first."""
+    grid = [
+        Cell(text, minutes, size, dropout)
+        for (text, minutes), sizes in GRID.items()
+        for size, dropouts in sizes.items()
         for dropout in dropouts
     ]
+    return sorted(grid, key=lambda cell: cell.minutes)
 
 
-def step_seconds(cell: Cell, vocab_size: int) -> tuple[float, int]:
-    """CPU seconds of a step, and the tokens it reads."""
-    family, model = SHAPES[cell.shape]
-    config = model_settings(family, "nano", vocab_size, {**model, "dropout": cell.dropout})
-    settings = TrainingSettings(**preset(family, "nano").training)
+def beginning(source: str, characters: int | None) -> str:
+    """The first characters of a corpus."""
+    return "".join(split_text(source))[:characters]
+
+
+def result_of(cell: Cell) -> dict[str, Any]:
+    """Train it."""
+    text = beginning(*TEXTS[cell.text])
+    seconds = step_seconds(cell.size, cell.dropout, len(set(text)) + 1)
+    steps = max(LOOKS, int(60 * cell.minutes * LEARNING_SHARE / seconds))
+    return trained(text, cell.size, cell.dropout, steps)
+
+
+def step_seconds(size: str, dropout: float, vocab_size: int) -> float:
+    """CPU seconds of a step."""
+    config = model_settings(FAMILY, size, vocab_size, {"dropout": dropout})
+    settings = TrainingSettings(**preset(FAMILY, size).training)
     tokens = np.random.default_rng(0).integers(0, vocab_size, 200_000).astype(np.uint16)
     learner = Learner(config, settings, tokens, steps=10_000)
     times = []
@@ -113,46 +107,37 @@ def step_seconds(cell: Cell, vocab_size: int) -> tuple[float, int]:
         begin = time.process_time()
         learner.step(number)
         times.append(time.process_time() - begin)
-    return sorted(times[2:])[5], settings.batch_size * config.block_size
+    return sorted(times[2:])[5]
 
 
-def trained(cell: Cell) -> dict[str, Any]:
-    """The result of a cell."""
-    source, characters = TEXTS[cell.text]
-    corpus = open_corpus([source])
-    text = corpus.train.read() + corpus.validation.read()
+def trained(text: str, size: str, dropout: float, steps: int) -> dict[str, Any]:
+    """A training of so many steps, everything else as the size has it."""
+    options = f"--model {FAMILY} --size {size} --steps {steps} --set model.dropout={dropout}"
+    options += f" --eval-every {-(-steps // LOOKS)} --set training.eval_tokens={READ_AT_MOST}"
+    return outcome(text, options)
+
+
+def outcome(text: str, options: str) -> dict[str, Any]:
+    """What is kept of a training."""
     with tempfile.TemporaryDirectory() as folder:
-        ours = Textwright(text[:characters], Path(folder), threads=1)
-        vocab_size = len(set(text[:characters])) + 1
-        seconds, per_step = step_seconds(cell, vocab_size)
-        steps = max(10, int(60 * cell.minutes * LEARNING_SHARE / seconds))
-        family, model = SHAPES[cell.shape]
-        changes = {f"model.{name}": value for name, value in model.items()}
-        changes["model.dropout"] = cell.dropout
-        options = f"--model {family} --size nano --steps {steps} --eval-every {-(-steps // LOOKS)}"
-        options += f" --set training.eval_tokens={READ_AT_MOST}"
-        options += "".join(f" --set {name}={value}" for name, value in changes.items())
-        done = ours.train(options)
-        result = json.loads((Path(done["run"]) / "metrics.jsonl").read_text().splitlines()[-1])
-        losses = [
-            json.loads(line)["val_bits_per_char"]
-            for line in (Path(done["run"]) / "metrics.jsonl").read_text().splitlines()
-        ]
-    return {
-        **asdict(cell),
-        "parameters": done["parameters"],
-        "steps": steps,
-        "epochs": round(done["epochs"], 2),
-        "tokens": result["step"] * per_step,
-        "bits": round(min(losses), 4),
-        "last_bits": round(losses[-1], 4),
-        "cpu_seconds": round(done["cpu_seconds"], 1),
-    }
+        done = Textwright(text, Path(folder), threads=1).train(options)
+        run = Run(Path(done["run"]))
+        losses = [record["val_bits_per_char"] for record in run.metrics()]
+        return {
+            "size": done["size"],
+            "dropout": run.config().dropout,
+            "parameters": done["parameters"],
+            "steps": done["steps"],
+            "epochs": round(done["epochs"], 2),
+            "bits": round(min(losses), 4),
+            "last_bits": round(losses[-1], 4),
+            "cpu_seconds": round(done["cpu_seconds"], 1),
+        }
 
 
 def table(results: list[dict[str, Any]]) -> None:
     """The results as a table in Markdown, the best of each text and time in bold."""
-    print("| characters | minutes | model | parameters | dropout | epochs | bits a character |")
+    print("| characters | minutes | size | parameters | dropout | epochs | bits a character |")
     print("| ---: | ---: | --- | ---: | ---: | ---: | ---: |")
     for text in TEXTS:
         for minutes in sorted({r["minutes"] for r in results if r["text"] == text}):
@@ -161,13 +146,13 @@ def table(results: list[dict[str, Any]]) -> None:
             for r in sorted(rows, key=lambda r: (r["parameters"], r["dropout"])):
                 bits = f"**{r['bits']:.3f}**" if r["bits"] == best else f"{r['bits']:.3f}"
                 print(
-                    f"| {text} | {minutes:g} | `{r['shape']}` | {r['parameters']:,} "
+                    f"| {text} | {minutes:g} | `{r['size']}` | {r['parameters']:,} "
                     f"| {r['dropout']:g} | {r['epochs']:.1f} | {bits} |"
                 )
 
 
 def plot(results: list[dict[str, Any]], file: Path) -> None:
-    """A panel a text: bits a character over the time, a line a shape with its best dropout."""
+    """A panel a text: bits a character over the time, a line a size with its best dropout."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -176,15 +161,15 @@ def plot(results: list[dict[str, Any]], file: Path) -> None:
 
     figure, panels = pyplot.subplots(1, len(TEXTS), figsize=(11, 3.6), layout="constrained")
     for panel, text in zip(panels, TEXTS, strict=True):
-        for number, shape in enumerate(SHAPES):
+        for number, size in enumerate(SIZES):
             best: dict[float, float] = {}
             for r in results:
-                if (r["text"], r["shape"]) == (text, shape):
+                if (r["text"], r["size"]) == (text, size):
                     best[r["minutes"]] = min(r["bits"], best.get(r["minutes"], 99.0))
             if best:
                 times = sorted(best)
                 panel.plot(
-                    times, [best[m] for m in times], marker="o", color=f"C{number}", label=shape
+                    times, [best[m] for m in times], marker="o", color=f"C{number}", label=size
                 )
         panel.set(title=f"{text} characters", xscale="log", xlabel="minutes of one thread")
         panel.set_xticks([1, 5, 20], ["1", "5", "20"])
@@ -216,7 +201,7 @@ def main() -> None:
             if cell in there or arguments.only not in str(cell):
                 continue
             if cell.minutes in arguments.minutes:
-                result = trained(cell)
+                result = {**asdict(cell), **result_of(cell)}
                 report(f"{cell}: {result['bits']} bits, {result['cpu_seconds']} s")
                 with file.open("a") as out:
                     out.write(json.dumps(result) + "\n")

@@ -1,7 +1,7 @@
 """How fast and how well it learns on a processor, beside nanoGPT's recipe for one.
 
     python benchmarks/training.py --nanogpt PATH/TO/nanoGPT [--seeds 1 2 3] [--json]
-    TEXTWRIGHT_CORPORA=DIR python benchmarks/training.py --nanogpt PATH/TO/nanoGPT --books [--pair]
+    TEXTWRIGHT_CORPORA=DIR python benchmarks/training.py --nanogpt PATH/TO/nanoGPT --books
 
 The first trains on Tiny Shakespeare, for each seed nanoGPT and then each row of `SETTINGS`:
 
@@ -16,9 +16,9 @@ the whole validation text: "at 64" in windows of nanoGPT's block, 64 characters,
 overlap, for both; "own" by the model's own protocol, which `textwright eval` names.
 
 `--books` trains on four books by `textwright train BOOK --minutes 5`, everything else left to the
-plan, and by nanoGPT's recipe with as many iterations as fit into the same minutes of the clock, on
-the same characters; in bits a character. With `--pair` the two run at the same time, each on a
-core of its own.
+plan, and then by nanoGPT's recipe with as many iterations as fit into the CPU time that this took,
+on the same characters; in bits a character. On a machine that does other work, where five minutes
+of the clock are fewer of a processor, `--stretch 2` asks for twice as many of the clock.
 """
 
 from __future__ import annotations
@@ -267,18 +267,14 @@ def main() -> None:
     parser.add_argument("--books", action="store_true", help="four books, so many minutes each")
     parser.add_argument("--texts", nargs="+", default=BOOKS, help="others for --books")
     parser.add_argument("--minutes", type=float, default=5.0, help="for --books, of each training")
-    parser.add_argument("--pair", action="store_true", help="--books with both at the same time")
+    parser.add_argument(
+        "--stretch", type=float, default=1.0, help="minutes of the clock for one of --minutes"
+    )
     parser.add_argument(
         "--calibration-iters", type=int, default=40, help="of nanoGPT that are timed for --books"
     )
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     choice = parser.parse_args()
-    if choice.pair and not choice.books:
-        parser.error("--pair is for --books: by CPU time the two are measured in turn")
-    if choice.pair and (not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2):
-        parser.error("--pair needs Linux and two processor cores")
-    if choice.pair and choice.threads != 1:
-        parser.error("--pair gives each one core: leave --threads at 1")
     wanted = choice.books and any("$TEXTWRIGHT_CORPORA" in text for text in choice.texts)
     if wanted and "TEXTWRIGHT_CORPORA" not in os.environ:
         parser.error("--books wants the texts of docs/corpora.md in $TEXTWRIGHT_CORPORA")
