@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from textwright.cli.generate import (
+    ComputePrecision,
     MaxTokens,
     MinP,
+    Precision,
     RepetitionPenalty,
     RunName,
     Runs,
@@ -49,6 +51,7 @@ def chat(
     min_p: MinP = None,
     repetition_penalty: RepetitionPenalty = None,
     seed: Seed = None,
+    precision: ComputePrecision = Precision.float32,
     runs: Runs = None,
 ) -> None:
     """Talk with a model. One of plain text improvises a dialogue, as a play would have it.
@@ -58,7 +61,7 @@ def chat(
     from textwright.generation import load
 
     be_printable()
-    dialogue = load(run, runs).chat(
+    dialogue = load(run, runs, precision=precision).chat(
         user=you,
         name=name,
         max_tokens=max_tokens,

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from textwright.cli.generate import ComputePrecision, Precision
+
 
 class Device(StrEnum):
     """What `--device` offers."""
@@ -53,6 +55,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    precision: ComputePrecision = Precision.float32,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity."""
@@ -62,7 +65,12 @@ def evaluate(
 
     found = find(run, runs)
     score = training_library().score(
-        found, files or [], window=window, stride=stride, device=device.value
+        found,
+        files or [],
+        window=window,
+        stride=stride,
+        device=device.value,
+        precision=precision.value,
     )
     if as_json:
         typer.echo(json.dumps(score.record()))

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,19 @@ RepetitionPenalty = Annotated[
 Seed = Annotated[
     int | None, typer.Option(help="The same seed gives the same text.", rich_help_panel=_SAMPLING)
 ]
+
+
+class Precision(StrEnum):
+    """What `--precision` offers."""
+
+    float32 = "float32"
+    int8 = "int8"
+
+
+ComputePrecision = Annotated[
+    Precision,
+    typer.Option("--precision", help="int8 is faster, and nearly as good; compiled kernels only."),
+]
 Runs = Annotated[
     Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS", metavar="DIR")
 ]
@@ -101,6 +115,7 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a sample, one a line.")
     ] = False,
+    precision: ComputePrecision = Precision.float32,
     runs: Runs = None,
 ) -> None:
     """Continue a prompt; without one, begin a new text.
@@ -124,7 +139,7 @@ def generate(
         "strict": strict,
         "logprobs": ALTERNATIVES if probabilities else None,
     }
-    model = load(run, runs)
+    model = load(run, runs, precision=precision)
     streams = model.streams(_from_stdin() if prompt == "-" else prompt, count, **options)
     try:
         for number, stream in enumerate(streams):

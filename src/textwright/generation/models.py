@@ -16,16 +16,23 @@ from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 
 
-def load(reference: str | Path | Run, runs_folder: str | Path | None = None) -> Generator:
+def load(
+    reference: str | Path | Run,
+    runs_folder: str | Path | None = None,
+    *,
+    precision: str = "float32",
+) -> Generator:
     """A generator of a trained model.
 
     Args:
         reference: a run or model folder, a name under the runs folder, the name of a model that
             ships with the package, `hf:owner/name`, or a `Run`.
         runs_folder: where runs live; `$TEXTWRIGHT_RUNS` or `runs` where it is None.
+        precision: what the weights are computed in, `float32` or `int8`; see `load_runtime`.
 
     Raises:
         RunError: there is no such run, it has no weights yet, or a file of it is damaged.
+        RequestError: there is no such precision, or it can't be had here.
     """
     run = reference if isinstance(reference, Run) else runs.find(str(reference), runs_folder)
     config = run.config()
@@ -33,7 +40,7 @@ def load(reference: str | Path | Run, runs_folder: str | Path | None = None) -> 
         raise RunError(_no_weights(run))
     try:
         tokenizer = Tokenizer.load(run)
-        runtime = load_runtime(config, read_weights(run.weights_file))
+        runtime = load_runtime(config, read_weights(run.weights_file), precision)
         defaults = read_generation_config(run)
     except RunError as error:
         prefix = f"run {run.name!r}: "
@@ -56,12 +63,17 @@ def _no_weights(run: Run) -> str:
 class Models:
     """The models directly below a folder; each is loaded once, when it is first asked for."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, precision: str = "float32") -> None:
         """
+        Args:
+            folder: holds runs or model folders.
+            precision: what all are loaded in, as `load` takes it.
+
         Raises:
             RunError: there is no such folder.
         """
         self.folder = Path(folder)
+        self.precision = precision
         if not self.folder.is_dir():
             raise RunError(f"no folder {folder}; name one that holds runs or model folders")
         self._loaded: dict[Path, Generator] = {}
@@ -82,7 +94,7 @@ class Models:
         if run is not None:
             with self._lock:
                 if run.path not in self._loaded:
-                    self._loaded[run.path] = load(run)
+                    self._loaded[run.path] = load(run, precision=self.precision)
                 return self._loaded[run.path]
         known = self.available_models
         hint = nearest(name, known) if known else "; there are none yet"

@@ -16,6 +16,7 @@ from textwright.models import LanguageModel, build
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.evaluation import evaluate
+from textwright.training.generating import as_generated
 from textwright.training.learner import choose_device
 from textwright.training.preparation import reopened
 
@@ -52,17 +53,23 @@ def score(
     window: int | None = None,
     stride: int | None = None,
     device: str = "auto",
+    precision: str = "float32",
 ) -> Score:
     """Evaluate `run` on the text of `sources`, or on its own validation text where none is named.
 
-    `window` and `stride` are those of `textwright.training.evaluation.evaluate`.
+    Args:
+        run: any with weights.
+        sources: a corpus, as `train` takes it.
+        window, stride: those of `textwright.training.evaluation.evaluate`.
+        device: where torch computes.
+        precision: `int8` measures the compiled runtime that generates in it, in place of torch.
 
     Raises:
         RunError: the run is damaged, or its own text is gone or has changed.
         CorpusError: the text can't be read.
-        RequestError: `window` or `stride` is out of range.
+        RequestError: `window` or `stride` is out of range, or int8 can't be had here.
     """
-    model = load_model(run, device)
+    model = load_model(run, device) if precision == "float32" else as_generated(run, precision)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else reopened(run).validation
     tokens = prepare_tokens(part, tokenizer)

@@ -60,10 +60,15 @@ def read(
         What is wanted of the logits, (any number, vocab_size).
 
     Raises:
-        IndexError: an id is not in the vocabulary.
+        IndexError: an id is not in the vocabulary, or a piece is empty.
+        ValueError: there are more pieces than states, or fewer.
         MemoryError: there is no memory for what is computed.
     """
     count = len(pieces)
+    if len(states) != count:
+        raise ValueError(f"{count} pieces and {len(states)} states")
+    if not count:
+        return np.empty((0, vocab_size), np.float32)
     ids = [np.ascontiguousarray(piece, np.int64) for piece in pieces]
     # [lengths | positions] and [addresses of tokens | of states], one array each
     numbers = np.array([*map(len, ids), *positions], np.int32)

@@ -1,0 +1,259 @@
+"""The compiled kernels: the same bits in any company, and what serves where there are none."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import random_weights, small_config
+
+from textwright.configs import GPTConfig, ModelConfig
+from textwright.errors import RequestError
+from textwright.generation import Runtime, kernels, load_runtime
+from textwright.generation.kernels import BUILDS, available
+
+CONFIGS = [
+    small_config("lstm", hidden_size=[20, 12]),
+    small_config("gru"),
+    small_config("rnn"),
+    small_config("gpt", intermediate_size=72),
+    small_config("transformer", num_layers=1, block_size=70, activation="gelu"),
+]
+RUNTIMES: dict[tuple[str, str, str], Runtime] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _there_are_kernels() -> None:
+    if not available()[0]:
+        pytest.skip("needs compiled kernels: install a C compiler, then `python hatch_build.py`")
+
+
+def runtime(config: ModelConfig, build: str, precision: str) -> Runtime:
+    key = config.family, build, precision
+    if key not in RUNTIMES:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TEXTWRIGHT_KERNELS", build)
+            RUNTIMES[key] = load_runtime(config, random_weights(config), precision)
+    return RUNTIMES[key]
+
+
+def some_tokens(count: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 40, count)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@given(data=st.data())
+@settings(max_examples=12, deadline=None, derandomize=True)
+def test_the_same_bits_in_any_company(
+    config: ModelConfig, precision: str, data: st.DataObject
+) -> None:
+    """Texts read token by token alone, and together, cut at random, joining and leaving."""
+    build = data.draw(st.sampled_from(available()[0]))
+    model = runtime(config, build, precision)
+    lengths = data.draw(st.lists(st.integers(1, 90), min_size=1, max_size=60))
+    texts = [some_tokens(length, seed) for seed, length in enumerate(lengths)]
+    alone = {}
+    for number in sorted(data.draw(st.sets(st.integers(0, len(texts) - 1), max_size=3))):
+        state, rows = model.initial_state(), []
+        for token in texts[number]:
+            row, state = model(np.array([token]), state)
+            rows.append(row[0])
+        alone[number] = np.array(rows)
+        whole, _ = model(texts[number], model.initial_state())
+        np.testing.assert_array_equal(whole, alone[number])
+    states = [model.initial_state() for _ in texts]
+    read = [0] * len(texts)
+    random = data.draw(st.randoms(use_true_random=False))
+    while unfinished := [n for n, text in enumerate(texts) if read[n] < len(text)]:
+        some = random.sample(unfinished, random.randint(1, len(unfinished)))
+        pieces = [texts[n][read[n] : read[n] + random.choice((1, 1, 5, 40))] for n in some]
+        logits, after = model.batch(pieces, [states[n] for n in some])
+        for row, n, piece, state in zip(logits, some, pieces, after, strict=True):
+            read[n] += len(piece)
+            states[n] = state
+            if n in alone:
+                np.testing.assert_array_equal(row, alone[n][read[n] - 1])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
+def test_threads_read_batches_at_once(config: ModelConfig) -> None:
+    model = runtime(config, "auto", "float32")
+    pieces = [some_tokens(30, seed) for seed in range(8)]
+    expected, _ = model.batch(pieces, [model.initial_state() for _ in pieces])
+    found: dict[int, np.ndarray] = {}
+
+    def work(number: int) -> None:
+        for _ in range(20):
+            states = [model.initial_state() for _ in pieces]
+            found[number], _ = model.batch(pieces, states)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(4):
+        np.testing.assert_array_equal(found[number], expected)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
+def test_nothing_is_read_out_of_bounds(config: ModelConfig) -> None:
+    model = runtime(config, "auto", "float32")
+    _, state = model(some_tokens(5), model.initial_state())
+    before = state.copy()
+    for bad in ([40], [3, -1], [1, 2, 1 << 40]):
+        with pytest.raises(IndexError, match="vocabulary's 40"):
+            model(np.array(bad), state)
+        with pytest.raises(IndexError):
+            model.batch([np.array([1]), np.array(bad)], [model.initial_state(), state])
+    for nothing in (model.__call__, lambda t, s: model.batch([t], [s])):
+        with pytest.raises((IndexError, ValueError)):
+            nothing(np.array([], np.int64), state)
+    with pytest.raises(ValueError):
+        model.batch([np.array([1])], [])
+    # … and nothing was changed by what was refused.
+    np.testing.assert_array_equal(model(some_tokens(9), state)[0], model(some_tokens(9), before)[0])
+
+
+def test_other_integers_and_strides_are_fine() -> None:
+    model = runtime(CONFIGS[3], "auto", "float32")
+    tokens = some_tokens(20)
+    expected, _ = model(tokens[::2], model.initial_state())
+    for kind in (np.int32, np.uint8):
+        logits, _ = model(tokens.astype(kind)[::2], model.initial_state())
+        np.testing.assert_array_equal(logits, expected)
+
+
+# --- which kernels serve -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder in the place of the one with the libraries."""
+    monkeypatch.setattr(kernels, "FOLDER", tmp_path)
+    kernels._choose.cache_clear()
+    yield tmp_path
+    kernels._choose.cache_clear()
+
+
+def test_where_no_library_is_numpy_serves(elsewhere: Path) -> None:
+    found = kernels.kernels()
+    assert found.name == "numpy" and "without a C compiler" in found.reason
+    config = CONFIGS[3]
+    assert type(load_runtime(config, random_weights(config))).__name__ == "GPTRuntime"
+    with pytest.raises(RequestError, match=r"int8 needs the compiled kernels \(.*compiler\)"):
+        load_runtime(config, random_weights(config), "int8")
+
+
+def test_where_the_library_is_damaged_numpy_serves(elsewhere: Path) -> None:
+    (elsewhere / "baseline.so").write_bytes(b"\x7fELF, but cut short")
+    found = kernels.kernels()
+    assert found.name == "numpy" and found.reason.startswith("baseline.so doesn't load")
+
+
+def test_off_and_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTWRIGHT_KERNELS", "off")
+    config = CONFIGS[0]
+    assert type(load_runtime(config, random_weights(config))).__name__ == "RecurrentRuntime"
+    monkeypatch.setenv("TEXTWRIGHT_KERNELS", "avx521")
+    with pytest.raises(RequestError, match="did you mean 'avx512'"):
+        load_runtime(config, random_weights(config))
+    monkeypatch.delenv("TEXTWRIGHT_KERNELS")
+    with pytest.raises(RequestError, match="float32 or int8, not 'int4'"):
+        load_runtime(config, random_weights(config), "int4")
+
+
+def test_a_family_of_ones_own_has_no_int8() -> None:
+    class OwnConfig(GPTConfig):
+        families = ("own",)
+
+    own = OwnConfig(**small_config("gpt").model_dump())
+    with pytest.raises(RequestError, match="has none"):
+        load_runtime(own, random_weights(own), "int8")
+
+
+def test_a_build_that_the_processor_cannot_run_is_refused(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(Path(kernels.__file__).parent / "baseline.so", elsewhere)
+    monkeypatch.setenv("TEXTWRIGHT_KERNELS", "avx512")
+    with pytest.raises(RequestError, match="doesn't run here; what does: baseline"):
+        kernels.kernels()
+
+
+def test_processors_are_asked() -> None:
+    library = ctypes.CDLL(str(Path(kernels.__file__).parent / "baseline.so"))
+    assert library.can_run(b"baseline") == 1 and library.can_run(b"avx1024") == 0
+    flags = Path("/proc/cpuinfo")
+    if flags.exists() and "flags" in (text := flags.read_text()):
+        words = set(text.split())
+        assert library.can_run(b"avx2") == ({"avx2", "fma"} <= words)
+        assert library.can_run(b"avx512") == ({"avx512f", "avx512bw", "avx512_vnni"} <= words)
+        assert library.can_run(b"avxvnni") == ("avx_vnni" in words)
+
+
+def test_the_builds_are_those_that_are_made() -> None:
+    script = Path(__file__).resolve().parents[2] / "hatch_build.py"
+    text = script.read_text(encoding="utf-8")
+    assert all(f'"{name}"' in text for name in BUILDS)
+
+
+# --- building ------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wheel(folder: Path, *arguments: str, **environment: str) -> list[str]:
+    """The names in the wheel that `pip wheel` makes of a copy of the project."""
+    copy = folder / "project"
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", "*.so", "runs", "__pycache__", ".*_cache", ".hypothesis", "shared"
+    )
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    import os
+
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", *arguments,
+         "-w", str(folder), str(copy)],
+        check=True, env=os.environ | environment,
+    )  # fmt: skip
+    import zipfile
+
+    (made,) = folder.glob("*.whl")
+    with zipfile.ZipFile(made) as archive:
+        return [made.name, *archive.namelist()]
+
+
+@pytest.mark.slow
+def test_a_wheel_has_kernels_of_its_own_platform(tmp_path: Path) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("needs a C compiler: install gcc or clang")
+    name, *files = wheel(tmp_path)
+    assert "-py3-none-" in name and not name.endswith("-any.whl")
+    made = {file.rpartition("/")[2] for file in files if file.endswith((".so", ".dylib", ".dll"))}
+    assert {Path(file).stem for file in made} >= {"baseline"}
+    assert "textwright/generation/kernels/gpt.c" in files
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_still_installs(tmp_path: Path) -> None:
+    """No compiler on PATH, and none to be had: a pure wheel, that says why it is slow."""
+    name, *files = wheel(
+        tmp_path,
+        "--no-build-isolation",
+        PATH=str(tmp_path / "nothing"),
+        CC="",
+        TEXTWRIGHT_ZIG="off",
+    )
+    assert name.endswith("-py3-none-any.whl")
+    assert not any(file.endswith((".so", ".dylib", ".dll")) for file in files)
