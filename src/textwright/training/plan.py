@@ -8,34 +8,22 @@ the time is up, and the same plan, resumed or repeated, gives the same model.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.training.batches import Tokens
-from textwright.training.evaluation import evaluate, protocol
-from textwright.training.learner import Learner, choose_device
-from textwright.training.presets import dropout_for
+from textwright.training.evaluation import protocol
+from textwright.training.speed import Candidate, Speed, choose_threads, measure
 
-log = logging.getLogger("textwright")
-
-_EVALUATION_SHARE = 0.05
-"""Share of the time that evaluations, samples and checkpoints may take."""
+_LOOKING_SHARE = 0.04
+"""Share of the time that evaluations, samples and checkpoints may take, at most."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
 _MEASURED_SHARE = 0.02
 """Share of the time spent on measuring."""
-_MEASURED_TOKENS = 8192
-"""Tokens read to time an evaluation."""
-_WORTH_MORE_THREADS = 1.15
-"""How many times faster all threads must be than one."""
-_CHECKPOINT_SECONDS = 3e-8
-"""A parameter: 16 bytes to write and flush."""
 _FEWEST_TOKENS = 4096
 """Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
 _AIM = 0.96
@@ -76,43 +64,6 @@ class Plan:
     def from_record(cls, record: Mapping[str, Any]) -> Plan:
         """What `record` gave, with the Nones that TOML can't hold."""
         return cls(**{"size": None, **record})
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A size that could be trained: its config and its recipe."""
-
-    size: str | None
-    config: ModelConfig
-    settings: TrainingSettings
-    chooses_dropout: bool = False
-    """Whether the plan sets the dropout, by how often it reads the text."""
-
-    @property
-    def tokens_per_step(self) -> int:
-        return self.settings.batch_size * self.config.block_size
-
-    def with_dropout_for(self, epochs: float) -> Candidate:
-        """Itself with the dropout that so many epochs ask for, where that is its to choose."""
-        if not self.chooses_dropout:
-            return self
-        return replace(self, config=self.config.model_copy(update={"dropout": dropout_for(epochs)}))
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was measured on this machine."""
-
-    step_seconds: float
-    evaluation_seconds: float
-    """Of one evaluation of the whole validation text, with its sample and checkpoint."""
-    fixed_seconds: float
-    """The part of it that doesn't shrink with the validation text."""
-
-    def look_seconds(self, eval_tokens: int, tokens: int) -> float:
-        """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
-        share = min(1.0, eval_tokens / tokens) if eval_tokens else 1.0
-        return self.fixed_seconds + share * (self.evaluation_seconds - self.fixed_seconds)
 
 
 def counted_plan(
@@ -158,7 +109,7 @@ def timed_plan(
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = _choose_size(candidates, train, validation, budget)
-    _choose_threads(chosen, train, validation, budget)
+    choose_threads(chosen, train, validation, budget)
     speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(epochs)
@@ -190,13 +141,14 @@ def _choose_looks(
 ) -> tuple[int, int]:
     """How many evaluations fit into their share of the time, and the tokens each reads (0: all).
 
-    A validation text too large even for the fewest is read in part.
+    Beside them there is the one before the first step. A validation text too large even for the
+    fewest is read in part.
     """
-    looks = int(_EVALUATION_SHARE * seconds / speed.evaluation_seconds)
+    looks = int(_LOOKING_SHARE * seconds / speed.evaluation_seconds) - 1
     looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
     if candidate.settings.eval_tokens is not None:
         return looks, candidate.settings.eval_tokens
-    most = 2 * _EVALUATION_SHARE * seconds / looks
+    most = _LOOKING_SHARE * seconds / (looks + 1)
     if speed.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
         return looks, 0
     reading = max(speed.evaluation_seconds - speed.fixed_seconds, 1e-9)
@@ -242,25 +194,6 @@ def memory(config: ModelConfig, settings: TrainingSettings) -> int:
     return int(4 * (copies * config.parameter_count() + activations))
 
 
-def _choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budget: float) -> None:
-    """Take one processor thread where all of them are hardly faster.
-
-    Small products gain little from a second thread, and on a machine that does other work too,
-    threads that wait for each other can be many times slower than one.
-    """
-    threads = torch.get_num_threads()
-    on_cpu = choose_device(candidate.settings.device).type == "cpu"
-    if threads == 1 or candidate.settings.threads or not on_cpu:
-        return
-    seconds = {}
-    for count in (threads, 1):
-        torch.set_num_threads(count)
-        speed = measure(candidate, train, validation, 0.005 * budget, looks=False)
-        seconds[count] = speed.step_seconds
-    if seconds[threads] * _WORTH_MORE_THREADS < seconds[1]:
-        torch.set_num_threads(threads)
-
-
 def _choose_size(
     candidates: list[Candidate], train: Tokens, validation: Tokens, budget: float
 ) -> Candidate:
@@ -279,45 +212,3 @@ def _choose_size(
         if enough_time and enough_text and fits:
             chosen = candidate
     return chosen
-
-
-def measure(
-    candidate: Candidate, train: Tokens, validation: Tokens, seconds: float, *, looks: bool = True
-) -> Speed:
-    """Time some steps for about `seconds`, and with `looks` an evaluation; learns nothing."""
-    learner = Learner(candidate.config, candidate.settings, train, steps=10_000)
-    synchronise = torch.cuda.synchronize if learner.device.type == "cuda" else _nothing
-
-    def one_step(number: int) -> float:
-        begin = time.perf_counter()
-        learner.step(number).item()
-        synchronise()
-        return time.perf_counter() - begin
-
-    one_step(0)  # the first allocates, chooses kernels, compiles
-    one_step(1)
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while not times or (time.perf_counter() < end and len(times) < 1000):
-        times.append(one_step(2 + len(times)))
-    # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
-    kept = sorted(times)[: math.ceil(0.9 * len(times))]
-    step_seconds = sum(kept) / len(kept)
-    if not looks:
-        return Speed(step_seconds, 0.0, 0.0)
-    part = validation[: max(_MEASURED_TOKENS, candidate.config.block_size) + 1]
-    begin = time.perf_counter()
-    evaluate(learner.model, part)
-    each = (time.perf_counter() - begin) / max(1, len(part) - 1)
-    fixed = _sample_seconds(candidate) + _CHECKPOINT_SECONDS * candidate.config.parameter_count()
-    return Speed(step_seconds, fixed + each * len(validation), fixed)
-
-
-def _sample_seconds(candidate: Candidate) -> float:
-    """Of writing one sample, by the speed of the runtime on one thread of a server of 2024."""
-    a_token = 5e-5 + 2.5e-10 * candidate.config.parameter_count()
-    return 0.05 + candidate.settings.sample_tokens * a_token
-
-
-def _nothing() -> None:
-    """The CPU has nothing to wait for."""

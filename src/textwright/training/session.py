@@ -35,7 +35,7 @@ from textwright.training.events import Observer, Result
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
 from textwright.training.parent import Parent, with_parent
-from textwright.training.plan import Candidate, Plan, counted_plan, memory, timed_plan
+from textwright.training.plan import Plan, counted_plan, memory, timed_plan
 from textwright.training.preparation import Prepared, from_anywhere, prepare, reopened
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
@@ -47,6 +47,7 @@ from textwright.training.resuming import (
     run_to_resume,
 )
 from textwright.training.scoring import load_model
+from textwright.training.speed import Candidate
 from textwright.training.trainer import Trainer, write_weights
 from textwright.version import VERSION
 
