@@ -20,14 +20,17 @@ from textwright.generation.kernels.matrices import (
     Matrix,
     Memory,
     Precision,
+    aligned,
     up_to,
 )
 from textwright.generation.kernels.texts import (
     ALL_LOGITS,
     LAST_LOGITS,
     NO_LOGITS,
+    OneText,
     kernel,
-    read,
+    read_all,
+    read_one,
 )
 from textwright.generation.runtime import Floats, Tokens
 from textwright.generation.transformer import Linear, TransformerRuntime
@@ -52,19 +55,22 @@ class CompiledWindow(Window):
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__(config)
         tiles = up_to(config.block_size, TILE) // TILE
-        # np.zeros takes no memory before it is written to, so a long context costs nothing yet.
-        self.cache = np.zeros(
-            (config.num_layers, config.num_heads, 2, tiles, config.head_size * TILE), np.float32
+        # It takes no memory before it is written to, so a long context costs nothing yet.
+        self._keep(
+            aligned((config.num_layers, config.num_heads, 2, tiles, config.head_size * TILE))
         )
-        self.address = self.cache.ctypes.data
+
+    def _keep(self, cache: Floats) -> None:
+        self.cache = cache
+        self.address = cache.ctypes.data
+        self.text = OneText(self.address)
 
     def copy(self) -> CompiledWindow:
         other = super().copy()
-        other.cache = np.zeros_like(self.cache)
+        other._keep(aligned(self.cache.shape))
         # A tile of keys has the same 64 positions as a tile's worth of values.
         tiles = up_to(self.held, TILE) // TILE
         other.cache[:, :, :, :tiles] = self.cache[:, :, :, :tiles]
-        other.address = other.cache.ctypes.data
         return other
 
 
@@ -85,7 +91,22 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         return CompiledWindow(self.config)
 
     def encode(self, tokens: Tokens, state: CompiledWindow, wanted: Wanted) -> Floats:
-        return self._encode([tokens], [state], WANTED[wanted])
+        return read_one(
+            self._call,
+            self._address,
+            tokens,
+            state.text,
+            state.held,
+            WANTED[wanted],
+            self.vocab_size,
+        )
+
+    def __call__(
+        self, tokens: Tokens, state: CompiledWindow, *, last_only: bool = False
+    ) -> tuple[Floats, CompiledWindow]:
+        if len(tokens) == 1 and state.held < self.block_size:  # nearly always
+            return self._read(tokens, state, "last"), state
+        return super().__call__(tokens, state, last_only=last_only)
 
     def batch(
         self, tokens: Sequence[Tokens], states: Sequence[CompiledWindow]
@@ -100,18 +121,12 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
                 self._read(end, state, "none")
                 end, rest = self._cut(rest, state)
             ends.append(end)
-        logits = self._encode(ends, states, LAST_LOGITS)
+        caches, positions = [state.address for state in states], [state.held for state in states]
+        logits = read_all(self._call, self._address, ends, caches, positions, self.vocab_size)
         for end, state in zip(ends, states, strict=True):
             state.tokens[state.held : state.held + len(end)] = end
             state.held += len(end)
         return logits, list(states)
-
-    def _encode(
-        self, pieces: Sequence[Tokens], states: Sequence[CompiledWindow], wanted: int
-    ) -> Floats:
-        caches = [state.address for state in states]
-        positions = [state.held for state in states]
-        return read(self._call, self._address, pieces, caches, positions, wanted, self.vocab_size)
 
 
 def _shape(config: AttentionConfig) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,11 @@ Precision = Literal["float32", "int8"]
 TILE = 64
 LANES = 16
 """The widest vector; what the kernels read in vectors has a multiple of it."""
+
+ALIGNMENT = 64
+"""Bytes of a cache line: a vector that lies across two takes twice as long to load."""
+CHUNK = 1 << 23
+"""Bytes that are asked for at once; what isn't used takes no memory."""
 
 INTEGER, FLOAT, POINTER = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 
@@ -48,6 +54,7 @@ class Memory:
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
         self._kept: list[Any] = []
+        self._room = np.empty(0, np.uint8)
 
     def keep(self, thing: Any) -> Any:
         self._kept.append(thing)
@@ -55,7 +62,19 @@ class Memory:
 
     def floats(self, array: Floats) -> int:
         """The address of an array's values, in order."""
-        return int(self.keep(np.ascontiguousarray(array, np.float32)).ctypes.data)
+        return self.values(np.asarray(array, np.float32))
+
+    def values(self, array: NDArray[Any]) -> int:
+        """The same of any kind: a copy in large pages, which are found sooner."""
+        size = up_to(array.nbytes, ALIGNMENT)
+        if size > len(self._room):
+            pages = mmap.mmap(-1, max(size, CHUNK))
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                pages.madvise(mmap.MADV_HUGEPAGE)
+            self._room = self.keep(np.frombuffer(pages, np.uint8))
+        place, self._room = self._room[:size], self._room[size:]
+        place[: array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
+        return int(place.ctypes.data)
 
     def matrix(self, weight: Floats, bias: Floats | None = None) -> Matrix:
         """A matrix (inputs, outputs) and its bias (outputs,)."""
@@ -75,10 +94,9 @@ class Memory:
             return matrix
         quantised, scales = quantise(padded)
         fours = quantised.reshape(rows // 4, 4, columns // TILE, TILE).transpose(2, 0, 3, 1)
-        matrix.quantised = self.keep(np.ascontiguousarray(fours)).ctypes.data
+        matrix.quantised = self.values(fours)
         matrix.scales = self.floats(scales)
-        sums = quantised.sum(axis=0, dtype=np.int32)
-        matrix.sums = self.keep(sums).ctypes.data
+        matrix.sums = self.values(quantised.sum(axis=0, dtype=np.int32))
         return matrix
 
 
@@ -97,3 +115,11 @@ def up_to(number: int, multiple: int) -> int:
 def pad(array: Floats, width: int) -> Floats:
     """`array` with zeros after its last axis, up to `width`."""
     return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])])
+
+
+def aligned(shape: tuple[int, ...]) -> Floats:
+    """Zeros that begin with a cache line."""
+    count = int(np.prod(shape))
+    room = np.zeros(count + ALIGNMENT // 4, np.float32)
+    skipped = -room.ctypes.data % ALIGNMENT // 4
+    return room[skipped : skipped + count].reshape(shape)

@@ -18,7 +18,14 @@ from textwright.generation.kernels.matrices import (
     pad,
     up_to,
 )
-from textwright.generation.kernels.texts import ALL_LOGITS, LAST_LOGITS, kernel, read
+from textwright.generation.kernels.texts import (
+    ALL_LOGITS,
+    LAST_LOGITS,
+    OneText,
+    kernel,
+    read_all,
+    read_one,
+)
 from textwright.generation.runtime import Floats, Tokens
 from textwright.generation.weights import take
 
@@ -56,6 +63,7 @@ class CompiledRecurrentState:
     def __init__(self, values: Floats) -> None:
         self.values = values
         self.address = values.ctypes.data
+        self.text = OneText(self.address)
 
     def copy(self) -> CompiledRecurrentState:
         return CompiledRecurrentState(self.values.copy())
@@ -119,19 +127,16 @@ class CompiledRecurrentRuntime:
         self, tokens: Tokens, state: CompiledRecurrentState, *, last_only: bool = False
     ) -> tuple[Floats, CompiledRecurrentState]:
         wanted = LAST_LOGITS if last_only else ALL_LOGITS
-        return self._read([tokens], [state], wanted), state
+        size = self.vocab_size
+        return read_one(self._call, self._address, tokens, state.text, 0, wanted, size), state
 
     def batch(
         self, tokens: Sequence[Tokens], states: Sequence[CompiledRecurrentState]
     ) -> tuple[Floats, list[CompiledRecurrentState]]:
-        return self._read(tokens, states, LAST_LOGITS), list(states)
-
-    def _read(
-        self, tokens: Sequence[Tokens], states: Sequence[CompiledRecurrentState], wanted: int
-    ) -> Floats:
         addresses = [state.address for state in states]
-        nowhere = [0] * len(addresses)
-        return read(self._call, self._address, tokens, addresses, nowhere, wanted, self.vocab_size)
+        nowhere, size = [0] * len(addresses), self.vocab_size
+        logits = read_all(self._call, self._address, tokens, addresses, nowhere, size)
+        return logits, list(states)
 
 
 def _layer(
