@@ -28,11 +28,13 @@ from safetensors.numpy import load_file, save_file
 
 from textwright import atomic, training
 from textwright.cli.progress import progress
+from textwright.configs import TrainingSettings
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
 from textwright.runs import SHIPPED_MODELS, Run, listed
 from textwright.training.preparation import reopened
+from textwright.training.samples import sample_of
 
 RECIPES = Path(__file__).resolve().parent
 ROOT = RECIPES.parent
@@ -41,10 +43,8 @@ REPORTS = ROOT / "docs" / "reports"
 
 MOST_LOST = 1e-3
 """Nats a token that rounding may change the loss by."""
-MOST_BYTES = 6_000_000
+MOST_BYTES = 8_000_000
 """Of all models together."""
-SEED = 1
-"""Of the sample in the card, which the card says how to draw."""
 
 
 def build(recipe: Path, runs: Path, package: Path, reports: Path) -> Run:
@@ -138,7 +138,8 @@ def samples(run: Run, kept: int) -> Iterator[str]:
     """The lines of samples.jsonl, the one of step `kept` written by the weights as they are."""
     for sample in run.samples():
         if sample["step"] == kept:
-            sample["text"] = load(run).generate(sample["prompt"], seed=SEED).text
+            settings = TrainingSettings.model_validate(run.settings()["training"])
+            sample["prompt"], sample["text"] = sample_of(load(run), settings)
         yield json.dumps(sample, ensure_ascii=False) + "\n"
 
 

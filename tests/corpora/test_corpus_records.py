@@ -63,27 +63,6 @@ def test_other_tables_are_read_as_they_are(tmp_path: Path) -> None:
     assert 'no "text" field' in corpus.warnings[0]
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"id": "1", "turns": [{"agent": "a", "text": "Hello."}]},
-        {"messages": [{"role": "user", "content": "Hello."}]},
-        {"conversations": [{"from": "human", "value": "Hello."}]},
-    ],
-)
-def test_conversations_are_not_text_yet(tmp_path: Path, record: dict[str, object]) -> None:
-    contents = {
-        "a.jsonl": lines([record] * 3),
-        "b.json": json.dumps([record] * 3),
-        "c.jsonl": lines([{**record, "long": "x" * 100_000}]),
-    }
-    for name, content in contents.items():
-        (tmp_path / name).write_text(content)
-        with pytest.raises(CorpusError, match="holds conversations") as error:
-            open_corpus([str(tmp_path / name)])
-        assert name in str(error.value)
-
-
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(lines(DOCUMENTS[:2]) + '{"text": "cut of')  # type: ignore[arg-type]

@@ -29,6 +29,13 @@ class Then(StrEnum):
     chat = "chat"
 
 
+class LossOn(StrEnum):
+    """What `--loss-on` offers."""
+
+    both = "both"
+    assistant = "assistant"
+
+
 def train(
     corpus: Annotated[
         list[str] | None,
@@ -72,6 +79,13 @@ def train(
             metavar="RUN",
             help="Begin with this run's weights, in place of fresh ones: a run, a path, or "
             "hf:owner/name.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    loss_on: Annotated[
+        LossOn | None,
+        typer.Option(
+            help="Of conversations, whose words to learn: both, or assistant; else both.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -161,6 +175,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "seed": seed,
         "device": device,
+        "loss_on": None if loss_on is None else loss_on.value,
         "config": config,
         "changes": set_ or [],
         "runs_folder": runs,

@@ -16,7 +16,10 @@ class CorpusSettings(Section):
     validation: str | None = None
     """A file (or any corpus) to validate on, in place of a fraction."""
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """The end of the text that is kept for validation, where the corpus has no split of its own."""
+    """The share that is kept for validation, where the corpus has no split of its own: the end of
+    running text, whole conversations as their hashes choose."""
+    form: Literal["auto", "text", "conversations"] = "auto"
+    """What the files are taken for; `auto` looks at them."""
 
 
 class TokenizerSettings(Section):
@@ -108,6 +111,8 @@ class TrainingSettings(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    loss_on: Literal["both", "assistant"] = "both"
+    """Of conversations: learn the words of both sides, or of the assistant alone."""
     threads: int = Field(default=0, ge=0)
     """Processor threads; 0 takes what the machine gives. Exact resuming needs the same number."""
 

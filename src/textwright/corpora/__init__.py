@@ -2,17 +2,23 @@
 
 from textwright.corpora.builtin import BUILT_INS, BuiltIn
 from textwright.corpora.cache import cache_folder
+from textwright.corpora.conversations import Conversation
 from textwright.corpora.corpus import Corpus, Source, open_corpus, open_text
+from textwright.corpora.talks import ConversationPart
 from textwright.corpora.text import TextPart
-from textwright.corpora.tokens import TokenFile, prepare_tokens
+from textwright.corpora.tokens import LossOn, TokenFile, Tokens, prepare_tokens
 
 __all__ = [
     "BUILT_INS",
     "BuiltIn",
+    "Conversation",
+    "ConversationPart",
     "Corpus",
+    "LossOn",
     "Source",
     "TextPart",
     "TokenFile",
+    "Tokens",
     "cache_folder",
     "open_corpus",
     "open_text",

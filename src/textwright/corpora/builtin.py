@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from textwright.corpora import downloads
+from textwright.corpora import downloads, originals
+from textwright.corpora.cache import key_of
 from textwright.corpora.decoding import BLOCK
 from textwright.corpora.rawtext import RawText, Role, from_path
 from textwright.errors import DownloadError
@@ -42,6 +43,16 @@ class BuiltInFile:
     addresses: tuple[str, ...]
     """Where it can be downloaded; the first that has it is taken."""
     editions: tuple[Edition, ...]
+    """Known contents, as they are read; none where nobody has told."""
+    original: str | None = None
+    """Of conversations: the data set whose original the addresses have, to be converted."""
+    about: int = 0
+    """Bytes, about, where no edition is known."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return self.editions[0].bytes if self.editions else self.about
 
 
 @dataclass(frozen=True)
@@ -58,11 +69,11 @@ class BuiltIn:
     @property
     def size(self) -> int:
         """Bytes of text, about."""
-        return sum(file.editions[0].bytes for file in self.files) or _PYTHON_DOCS_SIZE
+        return sum(file.size for file in self.files) or _PYTHON_DOCS_SIZE
 
-    def file(self, role: Role) -> BuiltInFile | None:
-        """The file of one role of the published split."""
-        return next((file for file in self.files if file.role == role), None)
+    def part(self, role: Role) -> tuple[BuiltInFile, ...]:
+        """The files of one role of the published split."""
+        return tuple(file for file in self.files if file.role == role)
 
 
 def _book(name: str, title: str, number: int, sha256: str, size: int) -> BuiltIn:
@@ -83,6 +94,29 @@ def _wikitext(role: Role, name: str, *editions: Edition) -> BuiltInFile:
     folder = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data"
     return BuiltInFile(
         role, f"wikitext-2/{name}.txt", (f"{folder}/wikitext-2/{name}.txt",), editions
+    )
+
+
+def _self_dialogue(role: Role, name: str, sha256: str, size: int) -> BuiltInFile:
+    site = "https://github.com/jfainberg/self_dialogue_corpus/archive/refs/heads"
+    return BuiltInFile(
+        role,
+        f"conversations/self-dialogue/{name}.jsonl",
+        (f"{site}/main.zip", f"{site}/master.zip"),
+        (Edition(sha256, size),),
+        original="self-dialogue",
+    )
+
+
+def _topical_chat(role: Role, name: str, *editions: Edition, about: int = 0) -> BuiltInFile:
+    site = "https://raw.githubusercontent.com/alexa/Topical-Chat/master/conversations"
+    return BuiltInFile(
+        role,
+        f"conversations/topical-chat/{name}.jsonl",
+        (f"{site}/{name}.json",),
+        editions,
+        original="topical-chat",
+        about=about,
     )
 
 
@@ -164,6 +198,71 @@ BUILT_INS: dict[str, BuiltIn] = {
             ),
             whitespace_words=True,
         ),
+        BuiltIn(
+            "self-dialogue",
+            "Conversations about films, music and sport (Fainberg et al., 2018)",
+            "BSD-3-Clause",
+            (
+                _self_dialogue(
+                    "train",
+                    "train",
+                    "e72ed575416b21e153a89f909cab3622e6cd833ae5dc37615cac87b2f0803517",
+                    29_481_190,
+                ),
+                _self_dialogue(
+                    "validation",
+                    "valid",
+                    "530031829e3502d93a5dd63ca4f007aa71024e4359007ce7d90da89e11b51578",
+                    1_648_054,
+                ),
+                _self_dialogue(
+                    "test",
+                    "test",
+                    "12b2c8e3ea0f9d832363c1cf34fab513b93727a8d1008292d6c4bca9df04a1ec",
+                    1_668_982,
+                ),
+            ),
+        ),
+        BuiltIn(
+            "topical-chat",
+            "Conversations about eight topics (Gopalakrishnan et al., 2019)",
+            "CDLA-Sharing-1.0",
+            (
+                _topical_chat("train", "train", about=26_000_000),
+                _topical_chat(
+                    "validation",
+                    "valid_freq",
+                    Edition(
+                        "d5e4d33867db92c1db310382c86786fa9a9d7cab88ccab3fb01eb333f8e123a2",
+                        1_645_151,
+                    ),
+                ),
+                _topical_chat(
+                    "validation",
+                    "valid_rare",
+                    Edition(
+                        "eca4c092de5666b7aab7119913aef5276f8d86aba1d4b7aad4c4b53064bc58b5",
+                        1_639_087,
+                    ),
+                ),
+                _topical_chat(
+                    "test",
+                    "test_freq",
+                    Edition(
+                        "6c6042d6bbe3d22d3a4ca5ae2a01d37d296b065aec4ab0acefd663bf1381b606",
+                        1_634_037,
+                    ),
+                ),
+                _topical_chat(
+                    "test",
+                    "test_rare",
+                    Edition(
+                        "3e30c3422b14da3b723ce72d51df7deb36cf868387e3395ce2542aa5bbf7ed37",
+                        1_636_776,
+                    ),
+                ),
+            ),
+        ),
         BuiltIn(PYTHON_DOCS, "Python's own help topics (pydoc_data)", "PSF-2.0", ()),
     )
 }
@@ -183,15 +282,20 @@ def raw_texts(built_in: BuiltIn, cache: Path, *, again: bool = False) -> list[Ra
     """
     if built_in.name == PYTHON_DOCS:
         return [_python_docs()]
-    return [
-        replace(
-            _obtain(file, cache, again),
-            role=file.role,
-            licence=built_in.licence,
-            editions=frozenset(edition.sha256 for edition in file.editions),
+    texts = []
+    fetched: set[tuple[str, ...]] = set()  # one archive may hold several files
+    for file in built_in.files:
+        raw = _obtain(file, cache, again and file.addresses not in fetched)
+        fetched.add(file.addresses)
+        texts.append(
+            replace(
+                raw,
+                role=file.role,
+                licence=built_in.licence,
+                editions=frozenset(edition.sha256 for edition in file.editions) or None,
+            )
         )
-        for file in built_in.files
-    ]
+    return texts
 
 
 def whereabouts(built_in: BuiltIn, cache: Path) -> str:
@@ -215,7 +319,10 @@ def _obtain(file: BuiltInFile, cache: Path, again: bool) -> RawText:
     failure: DownloadError | None = None
     for address in file.addresses:
         try:
-            return from_path(downloads.download(address, cache, again=again).path, address)
+            download = downloads.download(address, cache, again=again)
+            if file.original is None:
+                return from_path(download.path, address)
+            return _converted(file, file.original, download, address, cache)
         except downloads.UnreachableError as error:
             failure = error
             break  # the next address is at the same host
@@ -224,6 +331,17 @@ def _obtain(file: BuiltInFile, cache: Path, again: bool) -> RawText:
     raise DownloadError(
         f"{failure}; or put it into a folder as {file.path} and set ${CORPORA_VARIABLE} to that"
     )
+
+
+def _converted(
+    file: BuiltInFile, original: str, download: downloads.Download, address: str, cache: Path
+) -> RawText:
+    """The conversations of a downloaded original, converted now or earlier."""
+    key = key_of("original", originals.FORMAT, original, file.role, download.sha256)
+    path = cache / "texts" / key / Path(file.path).name
+    if not path.is_file():
+        originals.convert(original, download.path, file.role, path)
+    return replace(from_path(path, address), path=None)
 
 
 def _search(file: BuiltInFile) -> RawText | None:

@@ -14,8 +14,9 @@ from typing import Literal
 from textwright.corpora import builtin
 from textwright.corpora.cache import cache_folder
 from textwright.corpora.prepared import PreparedText, prepare
-from textwright.corpora.rawtext import KnownText, RawText, look_at
+from textwright.corpora.rawtext import CONVERSATIONS, Form, KnownText, RawText, look_at
 from textwright.corpora.sources import Found, find
+from textwright.corpora.talks import ConversationPart, PreparedTalks, check_some, prepare_talks
 from textwright.corpora.text import TextPart
 from textwright.errors import CorpusError, DownloadError, RequestError
 
@@ -44,7 +45,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A source of running text, prepared and split."""
+    """A source of text, prepared and split.
+
+    Its parts are `ConversationPart`s where it is of conversations, and hold whole ones.
+    """
 
     name: str
     train: TextPart
@@ -58,12 +62,18 @@ class Corpus:
     """How the word tokenizer splits: as text reads, or at white space as a benchmark counts."""
     warnings: tuple[str, ...]
 
+    @property
+    def conversations(self) -> bool:
+        """Whether it is of conversations, and not running text."""
+        return isinstance(self.train, ConversationPart)
+
 
 def open_corpus(
     sources: Sequence[str] | None = None,
     *,
     validation: str | None = None,
     validation_fraction: float = 0.1,
+    form: Form = "auto",
     cache: Path | None = None,
 ) -> Corpus:
     """The text that `sources` mean, ready to train on.
@@ -73,7 +83,9 @@ def open_corpus(
             `shakespeare`, or `python-docs` where that can't be downloaded.
         validation: a source to validate on, in place of a published split or the text's end.
         validation_fraction: the share of characters at the end that is kept for validation
-            otherwise: training takes the first int(n × (1 - fraction)), computed exactly.
+            otherwise: training takes the first int(n × (1 - fraction)), computed exactly. Of
+            conversations it is that share of them, whole ones, as their hashes choose.
+        form: `text` or `conversations`, whatever the files look like.
         cache: in place of `cache_folder()`.
 
     Raises:
@@ -86,14 +98,18 @@ def open_corpus(
             f"the validation fraction must be between 0 and 1, not {validation_fraction}"
         )
     with ExitStack() as until:
-        opening = _Opening(cache or cache_folder(), until)
+        opening = _Opening(cache or cache_folder(), until, form)
         found = opening.find_all(sources) if sources else [opening.default()]
         held_out = opening.find_all([validation]) if validation else []
         return _split(opening, found, held_out, validation_fraction)
 
 
-def open_text(sources: Sequence[str], *, cache: Path | None = None) -> TextPart:
+def open_text(
+    sources: Sequence[str], *, form: Form = "auto", cache: Path | None = None
+) -> TextPart:
     """The text that `sources` mean as one part, unsplit: to evaluate on.
+
+    A `ConversationPart` where they hold conversations.
 
     Of a source with a published split it is the test part, where there is one.
 
@@ -103,21 +119,22 @@ def open_text(sources: Sequence[str], *, cache: Path | None = None) -> TextPart:
     if not sources:
         raise CorpusError("no text named; give a file")
     with ExitStack() as until:
-        opening = _Opening(cache or cache_folder(), until)
+        opening = _Opening(cache or cache_folder(), until, form)
         files: list[RawText] = []
         for found in opening.find_all(sources):
             tests = _with_role(found, "test")
             files += tests if found.split and tests else found.files
         text = opening.prepare(files, " ".join(sources))
-        return text.part(0, text.characters)
+        return _whole(text)
 
 
 class _Opening:
     """One call: where things are kept, what was found, what there is to warn about."""
 
-    def __init__(self, cache: Path, until: ExitStack) -> None:
+    def __init__(self, cache: Path, until: ExitStack, form: Form) -> None:
         self.cache = cache
         self.until = until
+        self.form = form
         self.warnings: list[str] = []
         self.sources: list[Source] = []
         self._quiet = 0
@@ -145,7 +162,7 @@ class _Opening:
             self.warn(f"{reason}; taking {builtin.PYTHON_DOCS} in place of {DEFAULT}")
             return find(builtin.PYTHON_DOCS, self.cache, self.until)
 
-    def prepare(self, files: Sequence[RawText], label: str) -> PreparedText:
+    def prepare(self, files: Sequence[RawText], label: str) -> PreparedText | PreparedTalks:
         """One prepared text of `files`; what is unusable in a folder is left out by name."""
         known: list[KnownText] = []
         seen: set[Path] = set()
@@ -156,25 +173,39 @@ class _Opening:
                     continue
                 seen.add(resolved)
             try:
-                known.append(look_at(raw))
+                known.append(look_at(raw, self.form))
             except CorpusError as error:
                 if raw.listed:
                     raise
                 self.skip(f"skipped {error}")
         if not known:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
-        text = prepare(known, self.cache)
+        text = self._prepare_known(known)
         for line in text.warnings:
             self.skip(line)
         if self._quiet:
             self.warn(f"{self._quiet} more files were skipped")
             self._quiet = 0
-        if not text.characters:
+        if isinstance(text, PreparedTalks):
+            check_some(text.count, label)
+        elif not text.characters:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
         for index, item in enumerate(known):
             if index not in text.skipped:
                 self._record(item)
         return text
+
+    def _prepare_known(self, known: Sequence[KnownText]) -> PreparedText | PreparedTalks:
+        talks = [item for item in known if item.kind in CONVERSATIONS]
+        if not talks:
+            return prepare(known, self.cache)
+        if len(talks) < len(known):
+            other = next(item for item in known if item.kind not in CONVERSATIONS)
+            raise CorpusError(
+                f"{talks[0].raw.label} holds conversations and {other.raw.label} running text; "
+                "train on one kind, or take both for text: --set corpus.form=text"
+            )
+        return prepare_talks(known, self.cache)
 
     def _record(self, item: KnownText) -> None:
         raw, inspection = item.raw, item.inspection
@@ -215,22 +246,14 @@ def _split(opening: _Opening, found: list[Found], held_out: list[Found], fractio
         validation_files = _with_role(found[0], "validation")
 
     if validation_files:
-        train = text.part(0, text.characters)
-        other = opening.prepare(validation_files, "the validation text")
-        validation = other.part(0, other.characters)
+        train = _whole(text)
+        validation = _whole(opening.prepare(validation_files, "the validation text"))
     else:
-        cut = int(text.characters * (1 - Fraction(str(fraction))))
-        train, validation = text.part(0, cut), text.part(cut, text.characters)
+        train, validation = _cut(text, fraction, label)
     test = None
     if test_files:
-        other = opening.prepare(test_files, "the test text")
-        test = other.part(0, other.characters)
-    for part, name in ((train, "train"), (validation, "validate")):
-        if part.characters < SHORTEST:
-            raise CorpusError(
-                f"{label} has {text.characters} characters, too few to {name} on; give a longer "
-                "text, or a file of its own for validation (--val FILE)"
-            )
+        test = _whole(opening.prepare(test_files, "the test text"))
+    _check(train, validation, label)
     hashes = list(dict.fromkeys(part.sha256 for part in (train, validation, test) if part))
     licences = list(dict.fromkeys(source.licence for source in opening.sources if source.licence))
     return Corpus(
@@ -246,6 +269,41 @@ def _split(opening: _Opening, found: list[Found], held_out: list[Found], fractio
         word_form="whitespace" if all(item.word_form == "whitespace" for item in found) else "text",
         warnings=tuple(opening.warnings),
     )
+
+
+def _cut(
+    text: PreparedText | PreparedTalks, fraction: float, label: str
+) -> tuple[TextPart, TextPart]:
+    """The part to train on and the part to validate on."""
+    if isinstance(text, PreparedText):
+        cut = int(text.characters * (1 - Fraction(str(fraction))))
+        return text.part(0, cut), text.part(cut, text.characters)
+    cut = text.share(fraction)
+    if cut >= text.count:
+        raise CorpusError(
+            f"{label} has too few different conversations ({text.count - len(text.equal)}) to "
+            "learn from some and be judged by others; give more, or a file of their own for "
+            "validation (--val FILE)"
+        )
+    return text.part(cut, text.count), text.part(0, cut)
+
+
+def _check(train: TextPart, validation: TextPart, label: str) -> None:
+    """Raises `CorpusError`: the parts can't be trained and validated on."""
+    if isinstance(train, ConversationPart) != isinstance(validation, ConversationPart):
+        kinds = ("conversations", "running text")
+        one, two = kinds if isinstance(train, ConversationPart) else kinds[::-1]
+        raise CorpusError(f"{label} holds {one} and the validation text {two}; give the same kind")
+    for part, name in ((train, "train"), (validation, "validate")):
+        if part.characters < SHORTEST:
+            raise CorpusError(
+                f"{label} has {train.characters + validation.characters} characters, too few to "
+                f"{name} on; give a longer text, or a file of its own for validation (--val FILE)"
+            )
+
+
+def _whole(text: PreparedText | PreparedTalks) -> TextPart:
+    return text.part(0, text.count if isinstance(text, PreparedTalks) else text.characters)
 
 
 def _with_role(found: Found, role: str) -> list[RawText]:

@@ -10,17 +10,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from textwright.corpora import documents, records
+from textwright.corpora.conversations import read_json_lines, records_of
 from textwright.corpora.decoding import BLOCK, Inspection, inspect
+from textwright.corpora.lines import LONGEST
+from textwright.corpora.transcripts import looks_like_transcript, read_transcript
 from textwright.errors import CorpusError
 
 Role = Literal["whole", "train", "validation", "test"]
-Kind = Literal["plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx"]
+Kind = Literal[
+    "plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx",
+    "talk-jsonl", "talk-json", "transcript",
+]  # fmt: skip
+Form = Literal["auto", "text", "conversations"]
+"""How files are taken: as what they look like, or as the user says."""
+
+CONVERSATIONS = ("talk-jsonl", "talk-json", "transcript")
+"""Kinds that hold conversations."""
 
 MOST_UNPACKED = 1 << 30
 """A .gz may unpack to this many bytes, or to 100 times its own size."""
+
+_TRANSCRIPTS = ("", ".txt", ".text", ".log")
+"""Endings of files that may be plain transcripts."""
 
 _DOCUMENTS: dict[str, Kind] = {
     ".html": "html",
@@ -111,11 +125,15 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def look_at(raw: RawText) -> KnownText:
+def look_at(raw: RawText, form: Form = "auto") -> KnownText:
     """Hash a file and find out its encoding and format.
 
+    Args:
+        raw: the file.
+        form: `text` takes conversations for running text, `conversations` the other way round.
+
     Raises:
-        CorpusError: it can't be read, holds no usable text, or holds conversations.
+        CorpusError: it can't be read, or holds no usable text.
     """
     suffix = Path(raw.name).suffix.lower()
     stamp = stamp_of(raw)
@@ -137,30 +155,35 @@ def look_at(raw: RawText) -> KnownText:
         )
     kind: Kind = "plain"
     if suffix in (".jsonl", ".ndjson", ".json", ".csv"):
-        kind = _table_kind(raw, inspection, suffix)
-        if kind == "plain":
+        kind = _table_kind(raw, inspection, suffix, form)
+        if kind == "plain" and form != "text":
             if raw.records_only:
                 raise records.no_text_column(raw.label, [])
             if suffix != ".csv":
                 notes.append(f'{raw.label} has no "{records.FIELD}" field; it is read as it is')
+    elif form == "conversations" or (form == "auto" and suffix in _TRANSCRIPTS):
+        head = codecs.getincrementaldecoder(inspection.encoding)("replace").decode(inspection.head)
+        whole = inspection.size <= len(inspection.head)
+        if form == "conversations" or looks_like_transcript(head, whole):
+            kind = "transcript"
     return KnownText(raw, inspection, kind, tuple(notes), stamp)
 
 
-def _table_kind(raw: RawText, inspection: Inspection, suffix: str) -> Kind:
+def _table_kind(raw: RawText, inspection: Inspection, suffix: str, form: Form) -> Kind:
     decoder = codecs.getincrementaldecoder(inspection.encoding)("replace")
     head = decoder.decode(inspection.head)
     if suffix == ".csv":
         return "csv" if records.csv_has_text(head) else "plain"
     shape = records.lines_shape(head)
     kind: Kind = "jsonl"
-    if suffix == ".json" and not (inspection.size > records.LONGEST and shape == "documents"):
+    if suffix == ".json" and not (inspection.size > LONGEST and shape == "documents"):
         with raw.open() as file:
             data = records.load_json(file, inspection.encoding, raw.label)
         if data is not None:  # else it is JSON Lines under another name, or no JSON
             shape, _ = records.json_documents(data)
             kind = "json"
-    if shape == "conversations":
-        raise records.conversations_unsupported(raw.label)
+    if form == "conversations" or (shape == "conversations" and form == "auto"):
+        return "talk-json" if kind == "json" else "talk-jsonl"
     return kind if shape == "documents" else "plain"
 
 
@@ -191,6 +214,27 @@ def read(known: KnownText) -> Iterator[str]:
                 yield from documents.read_epub(file, raw.label)
             else:
                 yield from documents.read_docx(file, raw.label)
+    except (EOFError, zlib.error) as error:
+        raise CorpusError(f"{raw.label} is damaged ({error})") from error
+    except OSError as error:
+        raise unreadable(raw.label, error) from error
+
+
+def conversation_records(known: KnownText) -> Iterator[tuple[int, Any]]:
+    """(place, parsed record) of each conversation of a file; the place is a line or a number.
+
+    Raises:
+        CorpusError: the file is damaged.
+    """
+    raw, encoding = known.raw, known.inspection.encoding
+    try:
+        with raw.open() as file:
+            if known.kind == "talk-json":
+                yield from records_of(records.load_json(file, encoding, raw.label))
+            elif known.kind == "talk-jsonl":
+                yield from read_json_lines(file, encoding, raw.label)
+            else:
+                yield from read_transcript(file, encoding, raw.label)
     except (EOFError, zlib.error) as error:
         raise CorpusError(f"{raw.label} is damaged ({error})") from error
     except OSError as error:

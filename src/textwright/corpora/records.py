@@ -13,15 +13,15 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Literal
 
+from textwright.corpora.conversations import LISTS, is_conversation
+from textwright.corpora.lines import LONGEST, read_numbered
 from textwright.errors import CorpusError, MissingPackageError
 
 FIELD = "text"
-LONGEST = 1 << 26
-"""Characters of one line or field, and bytes of a `.json`: more would not fit the memory bound."""
 
 Shape = Literal["documents", "conversations", "other"]
 
-_CONVERSATION_FIELDS = ("turns", "messages", "conversations", "conversation", "dialog", "dialogue")
+_HEAD_LINES = 20
 
 
 def shape_of(record: Any) -> Shape:
@@ -29,24 +29,25 @@ def shape_of(record: Any) -> Shape:
     if isinstance(record, dict):
         if isinstance(record.get(FIELD), str):
             return "documents"
-        if any(isinstance(record.get(field), list) for field in _CONVERSATION_FIELDS):
+        if is_conversation(record):
             return "conversations"
     return "other"
 
 
 def lines_shape(head: str) -> Shape:
-    """What a `.jsonl` is, from its first lines."""
-    for line in head.split("\n")[:20]:
-        if line.strip():
-            try:
-                return shape_of(json.loads(line))
-            except ValueError:
-                break
+    """What a `.jsonl` is, from its first lines that are JSON."""
+    for line in [line for line in head.split("\n") if line.strip()][:_HEAD_LINES]:
+        try:
+            shape = shape_of(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+        if shape != "other":
+            return shape
     # A first line longer than the head can't be parsed; which field comes first still tells.
     start = head.lstrip()[:1000]
     places = {
         field: place
-        for field in (FIELD, *_CONVERSATION_FIELDS)
+        for field in (FIELD, *LISTS)
         if start.startswith("{") and (place := start.find(f'"{field}":')) >= 0
     }
     if not places:
@@ -60,7 +61,8 @@ def json_documents(data: Any) -> tuple[Shape, list[str]]:
         lists = [value for value in data.values() if isinstance(value, list) and value]
         data = lists[0] if len(lists) == 1 else data
     records = data if isinstance(data, list) else [data]
-    shape = shape_of(records[0]) if records else "other"
+    shapes = (shape_of(record) for record in records[:_HEAD_LINES])
+    shape: Shape = next((found for found in shapes if found != "other"), "other")
     if shape != "documents":
         return shape, []
     return shape, [
@@ -68,14 +70,6 @@ def json_documents(data: Any) -> tuple[Shape, list[str]]:
         for record in records
         if isinstance(record, dict) and isinstance(record.get(FIELD), str)
     ]
-
-
-def conversations_unsupported(label: str) -> CorpusError:
-    """What a file of conversations answers. Conversation corpora will be opened from here."""
-    return CorpusError(
-        f"{label} holds conversations, which can't be trained on yet; give running text, or "
-        f'records with a "{FIELD}" field'
-    )
 
 
 def joined(documents: Iterable[str]) -> Iterator[str]:
@@ -90,22 +84,17 @@ def joined(documents: Iterable[str]) -> Iterator[str]:
 
 def read_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
     """The documents of a `.jsonl`. Raises `CorpusError` at a line that is no JSON."""
-    with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as lines:
-        number = 0
-        while line := lines.readline(LONGEST + 1):
-            number += 1
-            if len(line) > LONGEST:
-                raise CorpusError(f"{label}, line {number}: too long; split it into several lines")
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                raise CorpusError(
-                    f"{label}, line {number}: not JSON; mend or remove this line"
-                ) from None
-            if isinstance(record, dict) and isinstance(record.get(FIELD), str):
-                yield record[FIELD]
+    for number, line in read_numbered(file, encoding, label):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            raise CorpusError(
+                f"{label}, line {number}: not JSON; mend or remove this line"
+            ) from None
+        if isinstance(record, dict) and isinstance(record.get(FIELD), str):
+            yield record[FIELD]
 
 
 def load_json(file: BinaryIO, encoding: str, label: str) -> Any:

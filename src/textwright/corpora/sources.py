@@ -83,10 +83,10 @@ def find(source: str, cache: Path, until: ExitStack) -> Found:
 def _from_built_in(built_in: builtin.BuiltIn, part: str, cache: Path) -> Found:
     wanted = built_in
     if part:
-        file = built_in.file(_PARTS[part])
-        if not file:
+        chosen = built_in.part(_PARTS[part])
+        if not chosen:
             raise CorpusError(f"{built_in.name} has no part {part!r}; take {built_in.name}")
-        wanted = replace(built_in, files=(file,))
+        wanted = replace(built_in, files=chosen)
     files = builtin.raw_texts(wanted, cache)
     if part:
         files = [replace(raw, role="whole") for raw in files]

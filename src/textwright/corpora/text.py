@@ -45,6 +45,11 @@ class TextPart:
         """Length in bytes."""
         return self.end - self.start
 
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of the text itself."""
+        return self.bytes
+
     def read(self) -> str:
         """The whole text; for parts that are known to be small."""
         return "".join(self.chunks())

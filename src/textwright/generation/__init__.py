@@ -5,7 +5,7 @@ from textwright.generation.defaults import (
     read_generation_config,
     write_generation_config,
 )
-from textwright.generation.dialogue import Dialogue
+from textwright.generation.dialogue import Dialogue, converse
 from textwright.generation.engine import Engine
 from textwright.generation.families import RUNTIMES, load_runtime
 from textwright.generation.generator import Generator
@@ -39,6 +39,7 @@ __all__ = [
     "Step",
     "Stream",
     "TokenLogprob",
+    "converse",
     "load",
     "load_runtime",
     "read_generation_config",

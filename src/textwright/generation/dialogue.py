@@ -23,7 +23,7 @@ from textwright.generation.requests import Options, Prompt, Request, check
 from textwright.generation.runtime import Runtime
 from textwright.generation.sampling import log_probabilities, ranked
 from textwright.generation.stream import Stream
-from textwright.tokenizers import Tokenizer, check_role
+from textwright.tokenizers import Role, Tokenizer, check_role
 
 
 class Model(Protocol):
@@ -34,7 +34,12 @@ class Model(Protocol):
     defaults: Defaults
 
     def encode_messages(
-        self, messages: Sequence[Message], *, names: Names | None = None, strict: bool = False
+        self,
+        messages: Sequence[Message],
+        *,
+        names: Names | None = None,
+        reply: Role = "assistant",
+        strict: bool = False,
     ) -> ChatPrompt: ...
 
     def continue_from(
@@ -243,6 +248,29 @@ class Dialogue:
         self._cursor.read(tokens[have:])
         self._read = list(tokens)
         return self._cursor
+
+
+def converse(
+    generator: Model, opening: str, turns: int, **options: Unpack[Options]
+) -> list[Message]:
+    """A conversation of the model with itself, which writes both sides after the first turn.
+
+    Args:
+        generator: the model.
+        opening: what the user says first.
+        turns: how many in all.
+        options: settings of the turns; the n-th drawn has the seed `seed` + n, from 0.
+    """
+    request = check(options, generator.defaults)
+    said = [Message("user", opening)]
+    for number in range(turns - 1):
+        role: Role = "assistant" if said[-1].role == "user" else "user"
+        prompt = generator.encode_messages(said, reply=role, strict=request.strict)
+        cursor = Cursor(generator.runtime)
+        cursor.read(prompt.tokens)
+        stream = generator.continue_from(cursor, prompt, request, request.seed + number)
+        said.append(Message(role, "".join(trimmed(stream))))
+    return said
 
 
 def _string(value: Any) -> str:

@@ -19,7 +19,7 @@ from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
-from textwright.tokenizers import Tokenizer, turn_text
+from textwright.tokenizers import Role, Tokenizer, turn_text
 
 PIECE = 256
 """Tokens of a text explained at once; bounds the memory their logits take."""
@@ -181,7 +181,12 @@ class Generator:
         return Dialogue(self, user=user, name=name, system=system, **options)
 
     def encode_messages(
-        self, messages: Sequence[Message], *, names: Names | None = None, strict: bool = False
+        self,
+        messages: Sequence[Message],
+        *,
+        names: Names | None = None,
+        reply: Role = "assistant",
+        strict: bool = False,
     ) -> ChatPrompt:
         """What the model reads before its reply to `messages`; `continue_from` takes it.
 
@@ -193,6 +198,7 @@ class Generator:
         Args:
             messages: what was said, the oldest first.
             names: what the two are called in a dialogue of plain text.
+            reply: whose turn the model writes.
             strict: make characters that the model never saw an error.
 
         Raises:
@@ -204,6 +210,7 @@ class Generator:
             messages,
             block_size=self.runtime.block_size,
             names=names or Names(),
+            reply=reply,
             strict=strict,
         )
 

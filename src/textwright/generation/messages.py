@@ -71,12 +71,13 @@ def encode_messages(
     *,
     block_size: int | None,
     names: Names,
+    reply: Role = "assistant",
     strict: bool = False,
 ) -> ChatPrompt:
     """The prompt for the model's reply to `messages`; see `Generator.encode_messages`."""
     for message in messages:
         check_role(message.role)
-    form = _Format(tokenizer, names, strict)
+    form = _Format(tokenizer, names, check_role(reply), strict)
     room = None if block_size is None else block_size - block_size // _REPLY_SHARE
     system = [form.turn(one) for one in messages if one.role == "system"]
     spoken = [one for one in messages if one.role != "system"]
@@ -115,18 +116,18 @@ def trimmed(pieces: Iterable[str]) -> Iterator[str]:
 class _Format:
     """Encodes turns one by one; what they give, joined, is the whole conversation's."""
 
-    def __init__(self, tokenizer: Tokenizer, names: Names, strict: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, names: Names, reply: Role, strict: bool) -> None:
         self._tokenizer, self._names, self._strict = tokenizer, names, strict
         chat = tokenizer.chat
         if chat:
-            self.begin, self.end = [chat.bos_id], [chat.role_ids["assistant"]]
+            self.begin, self.end = [chat.bos_id], [chat.role_ids[reply]]
             self.begin_text, self.end_text = map(tokenizer.token_text, (*self.begin, *self.end))
             self.stops: tuple[str, ...] = ()
         else:
-            self.end_text = f"{BETWEEN}{names.model.strip()}:"
+            self.end_text = f"{BETWEEN}{self._name(reply)}:"
             self.begin, self.begin_text = [], ""
             self.end = tokenizer.encode_prompt(self.end_text)[0]
-            self.stops = (BETWEEN, *self._cues())
+            self.stops = (BETWEEN, *self._cues("user" if reply == "assistant" else "assistant"))
 
     def turn(self, message: Message) -> Prompt:
         """One turn, whole.
@@ -148,12 +149,14 @@ class _Format:
         words = " ".join(message.content.split())
         if message.role == "system":
             return words
-        name = self._names.user if message.role == "user" else self._names.model
-        return f"{name.strip()}: {words}"
+        return f"{self._name(message.role)}: {words}"
 
-    def _cues(self) -> list[str]:
-        """Where the user's turn begins; also as the tokenizer writes it, e.g. in lower case."""
-        cue = f"\n{self._names.user.strip()}:"
+    def _name(self, role: Role) -> str:
+        return (self._names.user if role == "user" else self._names.model).strip()
+
+    def _cues(self, other: Role) -> list[str]:
+        """Where the other's turn begins; also as the tokenizer writes it, e.g. in lower case."""
+        cue = f"\n{self._name(other)}:"
         own = self._tokenizer.decode(self._tokenizer.encode_prompt(cue)[0])
         return [cue, own] if own.strip(" \n:") and own != cue else [cue]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -58,16 +58,28 @@ class ChunkEncoder:
 
     def encode(self, text: str) -> npt.NDArray[np.uint32]:
         """The ids of `text`, shape (tokens,)."""
-        chunks = split_chunks(text)
+        return np.fromiter(self._ids_of(split_chunks(text)), np.uint32)
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each of `texts`; many short ones cost little more than one long one."""
+        split = [split_chunks(text) for text in texts]
+        ids = self._by_chunk([chunk for chunks in split for chunk in chunks])
+        return [
+            list(itertools.chain.from_iterable(map(ids.__getitem__, chunks))) for chunks in split
+        ]
+
+    def _ids_of(self, chunks: list[str]) -> Iterator[int]:
+        return itertools.chain.from_iterable(map(self._by_chunk(chunks).__getitem__, chunks))
+
+    def _by_chunk(self, chunks: list[str]) -> dict[str, list[int]]:
+        """The ids of each of `chunks`."""
         known = self._known
         new = [chunk for chunk in dict.fromkeys(chunks) if chunk not in known]
         encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
         fresh = {chunk: encoding.ids for chunk, encoding in zip(new, encodings, strict=True)}
         # A new dictionary, never a changed one: another thread may be reading the old
         known = {**known, **fresh} if fresh else known
-        ids = itertools.chain.from_iterable(map(known.__getitem__, chunks))
-        array = np.fromiter(ids, np.uint32)
         if fresh:
             kept = {chunk: ids for chunk, ids in known.items() if len(chunk) <= _LONG}
             self._known = kept if len(kept) <= _REMEMBERED else {}
-        return array
+        return known

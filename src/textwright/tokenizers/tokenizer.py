@@ -17,7 +17,14 @@ from textwright import atomic
 from textwright.errors import RunError, TokenizerError
 from textwright.tokenizers import bytepairs, words
 from textwright.tokenizers.characters import CharacterTable
-from textwright.tokenizers.chat import SPECIALS, ChatFormat, chat_template, specials
+from textwright.tokenizers.chat import (
+    SPECIALS,
+    ChatFormat,
+    chat_template,
+    check_role,
+    specials,
+    turn_text,
+)
 from textwright.tokenizers.prompts import PromptReader
 from textwright.tokenizers.splitting import ChunkEncoder
 from textwright.tokenizers.streaming import TextStream
@@ -103,6 +110,47 @@ class Tokenizer:
         """The ids that `encode` gives, fast: for corpora. Shape (tokens,)."""
         text = _encodable(text)
         return self._table.encode(text) if self.kind == "char" else self._chunks.encode(text)
+
+    def encode_turns(self, turns: Sequence[str]) -> list[list[int]]:
+        """The ids of the words of each turn of conversations, as `encode` gives them; fast."""
+        texts = [_encodable(turn_text(words)) for words in turns]
+        if self.kind == "char":
+            return [self._table.encode(text).tolist() for text in texts]
+        return self._chunks.encode_many(texts)
+
+    def encode_conversations(
+        self,
+        conversations: Sequence[Sequence[tuple[str, str]]],
+        loss_on: Literal["both", "assistant"] = "both",
+    ) -> npt.NDArray[np.int64]:
+        """The ids of conversations, one after another, shape (tokens,).
+
+        Args:
+            conversations: (role, words) of the turns of each.
+            loss_on: `assistant` gives the complement (`~id`) of each token but the words of the
+                assistant and what ends its turns.
+
+        Raises:
+            TokenizerError: it is a tokenizer for running text.
+        """
+        if self.chat is None:
+            raise TokenizerError("this tokenizer is for running text, not for conversations")
+        chat = self.chat
+        encoded = iter(self.encode_turns([words for one in conversations for _, words in one]))
+        ids: list[int] = []
+        for conversation in conversations:
+            whole = loss_on == "both"
+            ids.append(chat.bos_id if whole else ~chat.bos_id)
+            for role, _ in conversation:
+                words = next(encoded)
+                begin = chat.role_ids[check_role(role)]
+                if whole:
+                    ids += (begin, *words, chat.eos_id)
+                elif role == "assistant":
+                    ids += (~begin, *words, chat.eos_id)
+                else:
+                    ids += (~begin, *(~token for token in words), ~chat.eos_id)
+        return np.array(ids, np.int64)
 
     def unknown_characters(self, text: str) -> Counter[str]:
         """The characters that `encode` leaves out of `text`, with how often they occur.

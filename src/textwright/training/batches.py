@@ -16,11 +16,15 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from textwright.corpora import Tokens
 from textwright.errors import CorpusError
 
-Tokens = NDArray[np.uint16] | NDArray[np.uint32]
+NOT_COUNTED = -100
+"""A target that torch's losses leave out, by their own default."""
 
 
 class Batches(Protocol):
@@ -37,9 +41,25 @@ class Batches(Protocol):
         """Samples `first` … `first + count - 1` of the step, (count, block_size + 1).
 
         Input and target overlap: the input is all but the last column, the target all but the
-        first.
+        first. A token that doesn't count in the loss is its complement; see `inputs_and_targets`.
         """
         ...
+
+
+def inputs_and_targets(rows: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Split rows (B, T + 1), as `Batches.batch` gives them.
+
+    Returns:
+        What is read, (B, T); what is predicted, (B, T), with `NOT_COUNTED` where it doesn't count;
+        and how many count, at least 1.
+    """
+    inputs, targets = rows[:, :-1], rows[:, 1:]
+    silent = targets < 0
+    count = targets.numel() - int(silent.sum())
+    if count == targets.numel():  # then only what comes before them can be negative
+        return torch.where(inputs < 0, ~inputs, inputs), targets, count
+    inputs = torch.where(inputs < 0, ~inputs, inputs)
+    return inputs, targets.masked_fill(silent, NOT_COUNTED), max(1, count)
 
 
 class Windows:

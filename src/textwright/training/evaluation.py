@@ -1,6 +1,7 @@
 """The loss over a whole text, by a protocol that has a name.
 
-The loss is the mean over every token but the first, in nats; each token is predicted once. How
+The loss is the mean over every token but the first, in nats; each token is predicted once. Of
+conversations where one side is learned, only the tokens of that side count. How
 much context a prediction gets is the protocol:
 
 - *windows* (attention models, and any model with `window`): windows of `window` tokens, else of
@@ -24,9 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from textwright.configs import ModelConfig
+from textwright.corpora import Tokens
 from textwright.errors import CorpusError, RequestError
 from textwright.models import LanguageModel
-from textwright.training.batches import Tokens
+from textwright.training.batches import NOT_COUNTED, inputs_and_targets
 
 _STREAMS = 32
 _STREAM_WARMUP = 256
@@ -91,6 +93,8 @@ def evaluate(
     finally:
         model.train(was_training)
     words = protocol(model.config, len(tokens), window=window, stride=stride, limit=limit)
+    if not counted:
+        raise CorpusError("no token of the text to evaluate on counts in the loss; give it more")
     return Loss(total / counted, counted, words)
 
 
@@ -166,11 +170,11 @@ def _windows(
             rows = [tokens[start : start + length + 1] for start in starts[first : first + at_once]]
             batch, state = _tensor(np.stack(rows), model), None
             for at in range(0, length, piece):
-                part = batch[:, at : at + piece + 1]
-                logits, state = model(part[:, :-1], state)
+                inputs, targets, _ = inputs_and_targets(batch[:, at : at + piece + 1])
+                logits, state = model(inputs, state)
                 skipped = max(0, length - count - at)
-                total += _sum(logits[:, skipped:], part[:, 1 + skipped :])
-            counted += count * len(rows)
+                total += _sum(logits[:, skipped:], targets[:, skipped:])
+                counted += _count(targets[:, skipped:])
     return total, counted
 
 
@@ -186,23 +190,25 @@ def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> tuple[float, i
     state = model.initial_state(streams)
     if streams > 1:
         rows = [tokens[i * each - _STREAM_WARMUP : i * each] for i in range(1, streams)]
-        _, warm = model(_tensor(np.stack(rows), model))
+        warm_rows = _tensor(np.stack(rows), model)
+        _, warm = model(torch.where(warm_rows < 0, ~warm_rows, warm_rows))
         state = {name: torch.cat((state[name][:1], tensor)) for name, tensor in warm.items()}
-    total = 0.0
+    total, counted = 0.0, 0
     chunk = max(1, min(_STREAM_CHUNK, _tokens_at_once(model) // streams))
     for first in range(0, each, chunk):
         last = min(first + chunk, each)
         rows = [tokens[i * each + first : i * each + last + 1] for i in range(streams)]
-        batch = _tensor(np.stack(rows), model)
-        logits, state = model(batch[:, :-1], state)
-        total += _sum(logits, batch[:, 1:])
+        inputs, targets, _ = inputs_and_targets(_tensor(np.stack(rows), model))
+        logits, state = model(inputs, state)
+        total, counted = total + _sum(logits, targets), counted + _count(targets)
     # What the division left over goes on from the last stream's state.
     rest = _tensor(np.asarray(tokens[streams * each : predictions + 1])[None], model)
     if rest.shape[1] > 1:
         state = {name: tensor[-1:] for name, tensor in state.items()}
-        logits, _ = model(rest[:, :-1], state)
-        total += _sum(logits, rest[:, 1:])
-    return total, predictions
+        inputs, targets, _ = inputs_and_targets(rest)
+        logits, _ = model(inputs, state)
+        total, counted = total + _sum(logits, targets), counted + _count(targets)
+    return total, counted
 
 
 def _tokens_at_once(model: LanguageModel) -> int:
@@ -214,6 +220,12 @@ def _tensor(rows: np.ndarray, model: LanguageModel) -> Tensor:
     return torch.from_numpy(rows.astype(np.int64)).to(next(model.parameters()).device)
 
 
+def _count(targets: Tensor) -> int:
+    return int((targets >= 0).sum())
+
+
 def _sum(logits: Tensor, targets: Tensor) -> float:
-    losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    losses = F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=NOT_COUNTED, reduction="none"
+    )
     return losses.cpu().double().sum().item()  # MPS has no float64

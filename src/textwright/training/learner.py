@@ -15,11 +15,18 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from textwright.configs import ModelConfig, TrainingSettings
+from textwright.corpora import Tokens
 from textwright.errors import RequestError, TrainingError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import dropout_keys
 from textwright.training.allocator import keep_freed_memory
-from textwright.training.batches import Batches, Streams, Tokens, Windows
+from textwright.training.batches import (
+    NOT_COUNTED,
+    Batches,
+    Streams,
+    Windows,
+    inputs_and_targets,
+)
 from textwright.training.optimizers import Optimizers, learning_rate_factor
 from textwright.training.sampled_softmax import sampled_cross_entropy
 
@@ -102,12 +109,18 @@ class Learner:
         batch = self.settings.batch_size
         at_once = self.settings.micro_batch_size or self._samples_at_once()
         before = None if self.batches.starts_anew(step) else self.state
+        rows = torch.from_numpy(self.batches.batch(step, 0, batch))
+        inputs, targets, counted = inputs_and_targets(rows)
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
+        share = 1 / counted if counted < targets.numel() else None
         total = torch.zeros((), device=self.device)
         states = []
         for first in range(0, batch, at_once):
             count = min(at_once, batch - first)
             state = before and {name: part[first : first + count] for name, part in before.items()}
-            loss, after = self._accumulate(step, first, count, state)
+            some = slice(first, first + count)
+            self._set_dropout(step, first, count)
+            loss, after = self._accumulate(inputs[some], targets[some], share, state, (step, first))
             total += loss
             states.append(after)
         if states[0]:
@@ -137,15 +150,28 @@ class Learner:
         fitting = _LOGITS_AT_ONCE // (config.block_size * types)
         return max(1, min(self.settings.batch_size, fitting))
 
-    def _accumulate(
-        self, step: int, first: int, count: int, state: State | None
-    ) -> tuple[Tensor, State]:
-        """Add the gradients of some samples; gives their share of the loss, and their new state."""
-        rows = torch.from_numpy(self.batches.batch(step, first, count)).to(self.device)
+    def _set_dropout(self, step: int, first: int, count: int) -> None:
         if self.model.config.dropout:
             keys = dropout_keys(self.settings.seed, step, first, count)
             self.model.set_dropout_keys(keys.to(self.device))
-        inputs, targets = rows[:, :-1], rows[:, 1:].flatten()
+
+    def _accumulate(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        share: float | None,
+        state: State | None,
+        place: tuple[int, int],
+    ) -> tuple[Tensor, State]:
+        """Add the gradients of some samples; gives their share of the loss, and their new state.
+
+        Args:
+            inputs, targets: (samples, time).
+            share: of one target in the loss, where not all count.
+            state: of these samples.
+            place: step and first sample.
+        """
+        targets = targets.flatten()
         with torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
@@ -153,14 +179,21 @@ class Learner:
                 features, after = self.model.features(inputs, state)
                 output = self.model.output_layer()
                 assert output is not None
-                key = (self.settings.seed, step, first)
-                loss = sampled_cross_entropy(
-                    features.flatten(0, 1), output, targets, self._sampled, key
-                )
+                features = features.flatten(0, 1)
+                if share is not None:
+                    features, targets = features[targets >= 0], targets[targets >= 0]
+                key = (self.settings.seed, *place)
+                loss = sampled_cross_entropy(features, output, targets, self._sampled, key)
+                if share is not None:
+                    loss = loss * len(targets) if len(targets) else features.sum()
             else:
                 logits, after = self._forward(inputs, state)
-                loss = F.cross_entropy(logits.flatten(0, 1).float(), targets)
-        loss = loss * (count / self.settings.batch_size)
+                reduction = "mean" if share is None else "sum"
+                loss = F.cross_entropy(
+                    logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED,
+                    reduction=reduction,
+                )  # fmt: skip
+        loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
         loss.backward()
         if self.model.config.order == "windows":
             return loss.detach(), {}

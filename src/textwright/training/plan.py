@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.training.batches import Tokens
+from textwright.corpora import Tokens
 from textwright.training.evaluation import protocol
 from textwright.training.speed import Candidate, Speed, choose_threads, measure
 

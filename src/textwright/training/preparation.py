@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textwright.configs import CorpusSettings, Settings
-from textwright.corpora import BUILT_INS, Corpus, TokenFile, open_corpus, prepare_tokens
-from textwright.errors import RunError
+from textwright.corpora import (
+    BUILT_INS,
+    Corpus,
+    LossOn,
+    TokenFile,
+    open_corpus,
+    prepare_tokens,
+)
+from textwright.errors import CorpusError, RequestError, RunError
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
 from textwright.training.parent import Parent
@@ -31,7 +38,12 @@ class Prepared:
 
     @property
     def data(self) -> Data:
-        return Data(self.train.array(), self.validation.array(), self.validation.read_characters)
+        return Data(
+            self.train.array(),
+            self.validation.array(),
+            self.validation.read_characters,
+            self.validation.counted,
+        )
 
 
 def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = None) -> Prepared:
@@ -43,22 +55,37 @@ def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = 
         list(sources) or None,
         validation=settings.corpus.validation,
         validation_fraction=settings.corpus.validation_fraction,
+        form=settings.corpus.form,
     )
+    loss_on = settings.training.loss_on
+    if loss_on != "both" and not corpus.conversations:
+        raise RequestError(
+            f"--loss-on {loss_on}: {corpus.name} is running text, in which nobody takes turns; "
+            "leave it out"
+        )
     if parent is not None:
-        return tokenized(corpus, grow_tokenizer(parent.tokenizer, corpus.train.chunks))
+        grown = grow_tokenizer(
+            parent.tokenizer, corpus.train.chunks, conversations=corpus.conversations
+        )
+        return tokenized(corpus, grown, loss_on)
     tokenizer = train_tokenizer(
         settings.tokenizer.kind,
         corpus.train.chunks,
         vocab_size=settings.tokenizer.vocab_size,
         lowercase=settings.tokenizer.lowercase,
         word_form=corpus.word_form,
+        conversations=corpus.conversations,
     )
-    return tokenized(corpus, tokenizer)
+    return tokenized(corpus, tokenizer, loss_on)
 
 
-def tokenized(corpus: Corpus, tokenizer: Tokenizer) -> Prepared:
+def tokenized(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Prepared:
     """The tokens of a corpus; says so where characters of the validation text are left out."""
-    validation = prepare_tokens(corpus.validation, tokenizer)
+    validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on)
+    train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
+    for tokens, side in ((train, "training"), (validation, "validation")):
+        if not tokens.counted:
+            raise CorpusError(f"the {side} conversations have no words of the assistant to learn")
     if validation.unknown:
         count = sum(validation.unknown.values())
         shown = " ".join(list(validation.unknown)[:10])
@@ -66,7 +93,7 @@ def tokenized(corpus: Corpus, tokenizer: Tokenizer) -> Prepared:
             "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
             "training text and are left out of the loss", count, len(validation.unknown), shown,
         )  # fmt: skip
-    return Prepared(corpus, tokenizer, prepare_tokens(corpus.train, tokenizer), validation)
+    return Prepared(corpus, tokenizer, train, validation)
 
 
 def from_anywhere(source: str) -> str:
@@ -96,6 +123,7 @@ def reopened(run: Run, sources: Sequence[str] = ()) -> Corpus:
         list(sources) or settings.sources,
         validation=settings.validation,
         validation_fraction=settings.validation_fraction,
+        form=settings.form,
     )
     if corpus.sha256 != recorded.get("data", {}).get("sha256"):
         raise RunError(

@@ -171,6 +171,7 @@ _ARGUMENTS = {
     "checkpoint_every": "training.checkpoint_every",
     "seed": "training.seed",
     "device": "training.device",
+    "loss_on": "training.loss_on",
 }
 
 DEFAULT_FAMILY = "lstm"

@@ -120,5 +120,5 @@ def reload(run: Run, sources: Sequence[str]) -> Interrupted:
     except (KeyError, TypeError, ValidationError) as error:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
     use_threads(settings.training.threads)
-    prepared = tokenized(reopened(run, sources), Tokenizer.load(run))
+    prepared = tokenized(reopened(run, sources), Tokenizer.load(run), settings.training.loss_on)
     return Interrupted(run.config(), settings, plan, prepared)

@@ -1,14 +1,20 @@
-"""The sample at each evaluation: the same prompt and seed, so that one sees the model learn."""
+"""The sample at each evaluation: the same prompt and seed, so that one sees the model learn.
+
+A model of conversations has one, of four turns, with itself: the first is given.
+"""
 
 from __future__ import annotations
 
 from textwright.configs import SamplingSettings, TrainingSettings
-from textwright.generation import Defaults, Generator, load_runtime
+from textwright.generation import Defaults, Generator, Names, converse, load_runtime
 from textwright.models import LanguageModel
 from textwright.tokenizers import Tokenizer
 from textwright.training.events import Sample
 
 SEED = 1
+OPENING = "Hello! How are you?"
+"""What a conversation begins with where no prompt is set."""
+TURNS = 4
 
 
 def write_sample(
@@ -21,5 +27,20 @@ def write_sample(
         tokenizer,
         defaults=Defaults(sampling=SamplingSettings(seed=SEED)),
     )
-    generation = generator.generate(settings.sample_prompt, max_tokens=settings.sample_tokens)
-    return Sample(step, settings.sample_prompt, generation.text)
+    prompt, text = sample_of(generator, settings)
+    return Sample(step, prompt, text)
+
+
+def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, str]:
+    """(prompt, what follows), as `samples.jsonl` has them."""
+    if generator.tokenizer.chat is None:
+        generation = generator.generate(
+            settings.sample_prompt, seed=SEED, max_tokens=settings.sample_tokens
+        )
+        return settings.sample_prompt, generation.text
+    opening = settings.sample_prompt.strip() or OPENING
+    each = max(1, settings.sample_tokens // (TURNS - 1))
+    said = converse(generator, opening, TURNS, seed=SEED, max_tokens=each)
+    names = {"user": Names().user, "assistant": Names().model}
+    first, *rest = (f"{names[one.role]}: {one.content}" for one in said)
+    return f"{first}\n", "\n".join(rest)

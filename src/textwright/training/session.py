@@ -25,6 +25,7 @@ import torch
 
 from textwright import atomic, runs
 from textwright.configs import ModelConfig, Settings
+from textwright.corpora import ConversationPart, Corpus
 from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
 from textwright.generation import write_generation_config
 from textwright.models.growing import grow
@@ -76,6 +77,7 @@ def train(
     checkpoint_every: int | None = None,
     seed: int | None = None,
     device: str | None = None,
+    loss_on: str | None = None,
     config: str | Path | None = None,
     changes: Sequence[str] = (),
     resume: bool = False,
@@ -101,6 +103,7 @@ def train(
         eval_every, checkpoint_every: steps between two; None lets the plan choose.
         seed: of weights, batches and dropout.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        loss_on: of conversations, `both` sides or the `assistant` alone.
         config: a TOML file of settings, such as another run's `run.toml`.
         changes: `name=value` for any setting by its dotted name.
         resume: go on with run `name`, or the last one, exactly as it was planned.
@@ -324,6 +327,7 @@ def _write_start(
                 "validation_tokens": prepared.validation.tokens,
                 "train_characters": corpus.train.characters,
                 "validation_characters": corpus.validation.characters,
+                **_conversations(corpus),
                 "vocab_size": prepared.tokenizer.vocab_size,
                 "sources": [asdict(source) for source in corpus.sources],
                 "warnings": list(corpus.warnings),
@@ -333,6 +337,16 @@ def _write_start(
             "result": {"status": "running"},
         }
     )
+
+
+def _conversations(corpus: Corpus) -> dict[str, int]:
+    """How many conversations a corpus of them has."""
+    parts = {"train": corpus.train, "validation": corpus.validation}
+    return {
+        f"{name}_conversations": part.count
+        for name, part in parts.items()
+        if isinstance(part, ConversationPart)
+    }
 
 
 def _write_result(run: Run, result: Result) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.training.batches import Tokens
+from textwright.corpora import Tokens
 from textwright.training.evaluation import evaluate
 from textwright.training.learner import Learner, choose_device
 from textwright.training.presets import dropout_for

@@ -24,13 +24,13 @@ from torch import Tensor
 
 from textwright import atomic
 from textwright.configs import ModelConfig, TrainingSettings
+from textwright.corpora import Tokens
 from textwright.errors import RunError, TextwrightError, TrainingError
 from textwright.models import LanguageModel
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
 from textwright.training import checkpoints
-from textwright.training.batches import Tokens
 from textwright.training.checkpoints import Checkpoint, Numbers
 from textwright.training.evaluation import evaluate
 from textwright.training.events import Evaluation, Observer, Progress, Result
@@ -52,6 +52,9 @@ class Data:
     train: Tokens
     validation: Tokens
     validation_characters: int
+    """That the tokens stand for which count in the loss."""
+    validation_counted: int
+    """Those tokens."""
 
 
 class Trainer:
@@ -153,7 +156,7 @@ class Trainer:
                 numbers.evaluations_since_best += 1
             sample = write_sample(model, self.tokenizer, self.settings, numbers.step)
         factor = learning_rate_factor(max(0, numbers.step - 1), self.settings, plan.steps)
-        characters_a_token = self.data.validation_characters / len(self.data.validation)
+        characters_a_token = self.data.validation_characters / self.data.validation_counted
         evaluation = Evaluation(
             step=numbers.step,
             epoch=numbers.step / self.learner.batches.steps_per_epoch,

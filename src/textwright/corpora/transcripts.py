@@ -1,0 +1,70 @@
+"""Plain transcripts: `NAME: words`, one turn a line, a blank line between two conversations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from textwright.corpora.lines import read_numbered
+
+_TURN = re.compile(r"\s*([^\W\d_][\w .'’-]{0,39}?)\s*:\s+(\S.*)", re.DOTALL)
+"""A name of at most 40 characters that begins with a letter, and words."""
+
+_FEWEST_TURNS = 4
+
+
+def looks_like_transcript(head: str, whole: bool) -> bool:
+    """Whether running text is a transcript of two, by its beginning.
+
+    Every line must be a turn or blank, every conversation of at least two turns, and nearly all
+    between two: so a play, whose speeches have lines of their own, and a list of settings stay
+    running text.
+
+    Args:
+        head: the beginning of the file.
+        whole: whether it is all of it; else its last line is not looked at.
+    """
+    lines = head.splitlines()
+    if not whole:
+        lines = lines[:-1]
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if not line.strip():
+            blocks.append([])
+        elif turn := _TURN.fullmatch(line):
+            blocks[-1].append(turn[1].casefold())
+        else:
+            return False
+    blocks = [block for block in blocks if block]
+    if not whole and len(blocks) > 1:
+        blocks = blocks[:-1]
+    between_two = sum(len(set(block)) == 2 for block in blocks)
+    answered = any(len(set(block)) < len(block) for block in blocks)
+    return (
+        sum(map(len, blocks)) >= _FEWEST_TURNS
+        and between_two >= 0.9 * len(blocks)
+        # A line with each of its names once may be a form; several alike are not
+        and (answered or len({frozenset(block) for block in blocks}) < len(blocks))
+    )
+
+
+def read_transcript(file: BinaryIO, encoding: str, label: str) -> Iterator[tuple[int, Any]]:
+    """(line number, record) of each conversation: `{"turns": [{"role", "text"} …]}`."""
+    turns: list[dict[str, str]] = []
+    start = 0
+    broken = False
+    for number, line in read_numbered(file, encoding, label):
+        if not line.strip():
+            if turns:
+                yield start, {"turns": turns}
+            turns, broken = [], False
+        elif turn := _TURN.fullmatch(line.rstrip("\r\n")):
+            if not broken:
+                start = start if turns else number
+                turns.append({"role": turn[1], "text": turn[2]})
+        else:
+            broken, turns = True, []
+            yield number, ValueError("a line that is no `NAME: words`")
+    if turns:
+        yield start, {"turns": turns}
