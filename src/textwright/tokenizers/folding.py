@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
+from typing import Any
 
 _STEPS = 64
 """Forms looked at for one character, at most."""
@@ -104,3 +105,12 @@ def plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.translate(_PLAIN_LETTERS))
     bare = "".join(part for part in decomposed if not unicodedata.combining(part))
     return bare if bare.strip() or text.isspace() else text
+
+
+def folding_tables() -> dict[str, Any]:
+    """What a reader of prompts in another language needs beside Unicode's own data.
+
+    `forms`: a character → what it may be read as, the nearest first; `letters`: a character → its
+    plain letters; `opens`: a straight quote → the opening and the closing one.
+    """
+    return {"forms": _FORMS, "letters": _LETTERS, "opens": _OPENS}

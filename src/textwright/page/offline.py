@@ -1,0 +1,87 @@
+"""The page as one HTML file with the model inside: no server, no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from pathlib import Path
+
+from textwright import atomic
+from textwright.page.bundling import bundle
+from textwright.page.packing import Dtype, as_json, pack
+from textwright.runs import Run, find
+
+_WEB = Path(__file__).parent / "web"
+
+
+def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
+    """The page with the model of `run` inside, as the text of an HTML file.
+
+    Args:
+        run: what has a model; of any family that the package has.
+        dtype: of the matrices; `int8` halves the file and costs a little of the model's quality.
+
+    Raises:
+        RunError: there is no model, or a file of it is damaged.
+        RequestError: the page can't run this family.
+    """
+    packed = pack(run, dtype)
+    style = _read("style.css")
+    script = bundle(_WEB / "offline.js").replace("</script", "<\\/script")
+    icon = _base64(_read("icon.svg").encode())
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    head = {
+        'href="icon.svg"': f'href="data:image/svg+xml;base64,{icon}"',
+        '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
+        '<script type="module" src="studio.js"></script>\n': "",
+        '<meta charset="utf-8">': '<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        "<title>textwright</title>": f"<title>{html.escape(run.name)} · textwright</title>",
+    }
+    body = (
+        f'<script type="application/json" id="model">{as_json(packed.data)}</script>\n'
+        f'<script type="text/plain" id="weights">{_base64(packed.weights)}</script>\n'
+        f"<script>{script}</script>\n</body>"
+    )
+    return _replaced(_read("index.html"), {**head, "</body>": body})
+
+
+def write_offline_page(run: Run | str, out: str | Path, *, dtype: Dtype = "float16") -> Path:
+    """Write `offline_page` to the file `out`, whole or not at all; gives its path.
+
+    Args:
+        run: a `Run`, or what `textwright.load` takes.
+        out: the file; one that is there is replaced.
+        dtype: see `offline_page`.
+    """
+    found = run if isinstance(run, Run) else find(run)
+    out = Path(out)
+    atomic.write_text(out, offline_page(found, dtype=dtype))
+    return out
+
+
+def _read(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """How a Content-Security-Policy names an inline script or style."""
+    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _replaced(text: str, changes: dict[str, str]) -> str:
+    """`text` with each of `changes` made, all of which must be there, once."""
+    for old in changes:
+        if text.count(old) != 1:
+            raise ValueError(f"index.html has not exactly one {old}")
+    pattern = re.compile("|".join(map(re.escape, changes)))
+    return pattern.sub(lambda match: changes[match[0]], text)

@@ -1,0 +1,14 @@
+// The page as one file with the model inside.
+
+import { OfflineApi } from "./api/offline.js";
+import { openPage } from "./app.js";
+import { LookView } from "./views/look.js";
+import { WriteView } from "./views/write.js";
+
+const text = (id) => document.getElementById(id).textContent;
+const api = new OfflineApi(JSON.parse(text("model")), text("weights"));
+
+/** For the browser's console: `textwright.writer` is the model. */
+globalThis.textwright = api;
+
+openPage(api, [WriteView, LookView]);

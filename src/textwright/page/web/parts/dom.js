@@ -1,0 +1,85 @@
+// Making elements. Whatever comes from a person, a model or a file goes in as text, never as markup.
+
+/**
+ * An element with properties and children.
+ *
+ * `class`, `aria-*`, `role`, `for` and `data-*` become attributes, `on…` listeners, the rest
+ * properties. Children are nodes or text; null, false and undefined are left out.
+ */
+export function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (/^(class|role|for|aria-.*|data-.*)$/.test(name)) element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const ICONS = {
+  write: "M4 20h16M6 16l9.5-9.5a2.1 2.1 0 0 1 3 3L9 19l-4 1z",
+  chat: "M4 5h16v11H10l-4 4v-4H4zM8 9h8M8 12h5",
+  train: "M4 20V4M4 20h16M7 8c3 6 6 8 12 8.5",
+  watch: "M12 4a8 8 0 1 1-8 8M12 8v4l3 2M4 5v4h4",
+  look: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13M15.5 15.5 21 21M8 10.5h1.5l1-2.5 1.5 5 1-2.5h1",
+  copied: "M8 8h12v12H8zM16 8V4H4v12h4",
+  theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
+  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5",
+  moon: "M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z",
+};
+
+export function icon(name) {
+  return svg(
+    "svg",
+    { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true", focusable: "false" },
+    svg("path", { d: ICONS[name] }),
+  );
+}
+
+/** Put `children` in place of what an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.flat().filter(Boolean));
+  return element;
+}
+
+/** Where a person's own settings lie; a page from a file may have no such place. */
+export const kept = {
+  get(name, otherwise = null) {
+    try {
+      return localStorage.getItem(`textwright.${name}`) ?? otherwise;
+    } catch {
+      return otherwise;
+    }
+  },
+  set(name, value) {
+    try {
+      localStorage.setItem(`textwright.${name}`, value);
+    } catch {
+      // It holds for as long as the page is open.
+    }
+  },
+};
+
+export const percent = (probability) =>
+  probability >= 0.9995 ? "100 %"
+  : probability >= 0.1 ? `${(100 * probability).toFixed(0)} %`
+  : probability >= 0.001 ? `${(100 * probability).toFixed(1)} %`
+  : "< 0.1 %";
+
+export const grouped = (number) => Math.round(number).toLocaleString("en-US");
+
+/** A token as it shows where white space must be seen. */
+export function visible(text) {
+  return text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
+}

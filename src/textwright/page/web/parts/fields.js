@@ -1,0 +1,76 @@
+// Fields of a form: a label, a control, and a reading of it that says what is wrong.
+
+import { el } from "./dom.js";
+
+let made = 0;
+
+/** A labelled control; `hint` stands below it. */
+export function field(label, control, hint = "") {
+  control.id ||= `field-${++made}`;
+  const note = hint ? el("small", { id: `${control.id}-hint` }, hint) : null;
+  if (note) control.setAttribute("aria-describedby", note.id);
+  return el("div", { class: "field" }, el("label", { for: control.id }, label), control, note);
+}
+
+/** A number; `.read()` gives it, or `empty` where nothing is written, or throws what is wrong. */
+export function numberField(label, { value = "", min, max, step = "any", empty = null, hint = "", name = label }) {
+  const input = el("input", { type: "number", inputMode: "decimal", min, max, step, value });
+  const whole = field(label, input, hint);
+  whole.input = input;
+  whole.read = () => {
+    if (input.validity.badInput) throw new Error(`${name} is not a number`);
+    if (input.value === "") return empty;
+    const number = Number(input.value);
+    if ((min !== undefined && number < min) || (max !== undefined && number > max)) {
+      throw new Error(`${name} must be ${min !== undefined ? `at least ${min}` : ""}${min !== undefined && max !== undefined ? " and " : ""}${max !== undefined ? `at most ${max}` : ""}`);
+    }
+    if (step === 1 && !Number.isInteger(number)) throw new Error(`${name} must be a whole number`);
+    return number;
+  };
+  return whole;
+}
+
+/** A slider with its value beside it. */
+export function sliderField(label, { value, min, max, step, hint = "" }) {
+  const output = el("output", {}, String(value));
+  const input = el("input", { type: "range", min, max, step, value });
+  const show = () => {
+    output.textContent = input.value;
+    input.style.setProperty("--at", `${(100 * (input.value - min)) / (max - min)}%`);
+  };
+  input.addEventListener("input", show);
+  const whole = field(label, input, hint);
+  whole.querySelector("label").append(" ", output);
+  whole.input = input;
+  whole.read = () => Number(input.value);
+  whole.set = (number) => {
+    input.value = number;
+    show();
+  };
+  show();
+  return whole;
+}
+
+/** A choice; options are [value, text, disabled?]. */
+export function selectField(label, options, { value = null } = {}) {
+  const input = el("select", {}, options.map(([id, text, disabled]) => el("option", { value: id, disabled: Boolean(disabled) }, text)));
+  if (value !== null) input.value = value;
+  const whole = field(label, input);
+  whole.input = input;
+  whole.read = () => input.value;
+  return whole;
+}
+
+/** Where a view says what went wrong, aloud; empty where nothing did. */
+export function notice() {
+  const element = el("p", { class: "notice", role: "alert" });
+  element.say = (error) => {
+    element.textContent = error instanceof Error ? error.message : (error ?? "");
+    element.classList.remove("calm");
+  };
+  element.tell = (text) => {
+    element.textContent = text;
+    element.classList.add("calm");
+  };
+  return element;
+}

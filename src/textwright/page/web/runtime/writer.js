@@ -1,0 +1,117 @@
+// A model with its tokenizer, in the browser: writes, explains, shows what is inside.
+
+import { Cursor, makeRuntime } from "./model.js";
+import { Sampler, logProbabilities, ranked } from "./sampling.js";
+import { StopFilter } from "./stopping.js";
+import { bytesOf, readTensors } from "./tensors.js";
+import { Tokenizer } from "./tokenizer.js";
+
+const SLICE = 12; // milliseconds of work before the page may draw and listen again
+
+export class Writer {
+  /** data: what `publishing/page.py` puts into the file; weights: its base64 text. */
+  constructor(data, weights) {
+    this.name = data.name;
+    this.config = data.config;
+    this.data = data;
+    this.tokenizer = new Tokenizer(data.tokenizer);
+    this.runtime = makeRuntime(data.config, readTensors(data.tensors, bytesOf(weights)));
+  }
+
+  /** A place at the start of a text. */
+  cursor() {
+    return new Cursor(this.runtime);
+  }
+
+  encode(text) {
+    const { ids, warnings } = this.tokenizer.encodePrompt(text);
+    return { ids: ids.length ? ids : this.data.start, warnings };
+  }
+
+  /**
+   * Write on after `prompt`: events {kind: "prompt" | "token" | "end"}, as `api.write` gives them.
+   *
+   * settings: maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed.
+   */
+  async *write(prompt, settings, signal) {
+    const pause = pacer(signal);
+    const { ids, warnings } = this.encode(prompt);
+    const cursor = this.cursor();
+    // Nothing stands before the first token but what an empty prompt begins with.
+    const before = this.cursor().read(this.data.start.at(-1));
+    const decode = this.tokenizer.stream();
+    let logits = before;
+    const read = [];
+    for (const id of ids) {
+      read.push(this.token(id, logits, decode(id)));
+      logits = cursor.read(id);
+      await pause();
+    }
+    yield { kind: "prompt", tokens: read, warnings };
+    const sampler = new Sampler(settings, settings.seed, this.data.suppressed, ids);
+    const stops = new StopFilter(settings.stop ?? []);
+    let reason = "length";
+    for (let count = 0; count < settings.maxTokens; count++) {
+      const id = sampler.draw(logits);
+      if (this.data.ends.includes(id)) {
+        reason = "stop";
+        break;
+      }
+      const token = this.token(id, logits, decode(id));
+      token.text = stops.push(token.text);
+      if (token.text) yield { kind: "token", token };
+      if (stops.stopped) {
+        reason = "stop";
+        break;
+      }
+      if (count + 1 < settings.maxTokens) logits = cursor.read(id);
+      await pause();
+    }
+    const rest = stops.stopped ? "" : stops.flush() + decode(null);
+    if (rest) yield { kind: "token", token: { text: rest, shown: rest, logprob: null, top: [] } };
+    yield { kind: "end", reason, seed: settings.seed, warnings };
+  }
+
+  token(id, logits, text) {
+    const scores = logProbabilities(logits);
+    const shown = this.tokenizer.texts;
+    const top = ranked(scores, 10).map((other) => ({ text: shown[other], logprob: scores[other] }));
+    return { id, text, shown: shown[id], logprob: scores[id], top };
+  }
+
+  /** What a model does inside while it reads: see `api.look`. */
+  async look(text, signal) {
+    const pause = pacer(signal);
+    const { ids, warnings } = this.encode(text);
+    const cursor = this.cursor();
+    const decode = this.tokenizer.stream();
+    const attends = this.runtime.blockSize !== null;
+    const kept = attends ? ids.slice(0, this.runtime.blockSize) : ids;
+    let logits = this.cursor().read(this.data.start.at(-1));
+    const tokens = [];
+    const layers = [];
+    for (const id of kept) {
+      tokens.push(this.token(id, logits, decode(id)));
+      const weights = attends ? Array.from({ length: this.config.num_layers }, () => []) : null;
+      logits = cursor.read(id, weights);
+      (weights ?? this.runtime.units(cursor.state)).forEach((seen, layer) => (layers[layer] ??= []).push(seen));
+      await pause();
+    }
+    return { kind: attends ? "attention" : "units", tokens, layers, warnings, cut: kept.length < ids.length };
+  }
+}
+
+/** A function to await between steps: lets the page breathe, and ends the work when asked to. */
+function pacer(signal) {
+  let begun = performance.now();
+  return async () => {
+    if (signal?.aborted) throw new DOMException("stopped", "AbortError");
+    if (performance.now() - begun < SLICE) return;
+    await new Promise((resolve) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = resolve;
+      channel.port2.postMessage(null);
+    });
+    begun = performance.now();
+  };
+}

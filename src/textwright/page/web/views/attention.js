@@ -1,0 +1,70 @@
+// Where the heads of an attention model look, from each token back over the text.
+
+import { el, fill, visible } from "../parts/dom.js";
+import { TokenText } from "../parts/tokens.js";
+import { colours, draw, mix } from "../parts/canvas.js";
+
+export class Attention {
+  caption = "Point at a token: the colours show where the head looks from there to guess the next one.";
+
+  constructor() {
+    this.heads = el("div", { class: "heads", role: "group", "aria-label": "Heads" });
+    this.text = new TokenText({ label: "The passage", onpoint: (index) => this.point(index) });
+    this.text.element.classList.add("attended");
+    this.map = el("canvas", { class: "map square", role: "img", "aria-label": "What each token attends to: a row is a token, a column one it looks at" });
+    this.value = el("p", { class: "status", role: "status" });
+    this.title = el("h2", {});
+    this.element = el(
+      "div", { class: "lens" },
+      el("div", { class: "sheet" }, this.text.element, el("footer", {}, this.value)),
+      el("aside", { class: "side" }, el("h2", {}, "Heads"), el("p", { class: "hint" }, "A row of pictures is a layer. Choose a head."), this.heads, this.title, this.map),
+    );
+  }
+
+  show({ tokens, layers }) {
+    this.layers = layers;
+    this.text.show(tokens.map(({ text, shown }) => ({ text, shown, logprob: null })));
+    this.index = tokens.length - 1;
+    const count = layers[0][0].length;
+    this.heads.style.setProperty("--heads", count);
+    fill(this.heads, layers.flatMap((_, layer) => Array.from({ length: count }, (_, head) => this.thumbnail(layer, head))));
+    this.choose(layers.length - 1, 0);
+  }
+
+  thumbnail(layer, head) {
+    const canvas = el("canvas", { "aria-hidden": "true" });
+    this.picture(canvas, layer, head, 48);
+    return el("button", { type: "button", "data-key": `${layer}.${head}`, "aria-label": `Layer ${layer + 1}, head ${head + 1}`, onclick: () => this.choose(layer, head) }, canvas);
+  }
+
+  /** Rows look at columns; of a long text the first `most` tokens. */
+  picture(canvas, layer, head, most) {
+    const rows = this.layers[layer].slice(0, most);
+    const { panel, focus } = colours();
+    const peak = rows.map((row) => Math.max(...row[head]));
+    draw(canvas, rows.length, rows.length, (x, y) => mix(panel, focus, x > y ? 0 : Math.sqrt(rows[y][head][x] / peak[y])));
+  }
+
+  choose(layer, head) {
+    this.at = { layer, head };
+    for (const button of this.heads.children) button.setAttribute("aria-pressed", String(button.dataset.key === `${layer}.${head}`));
+    this.title.textContent = `Layer ${layer + 1}, head ${head + 1}`;
+    this.picture(this.map, layer, head, Infinity);
+    this.point(this.index);
+  }
+
+  point(index) {
+    this.index = index;
+    const weights = this.layers[this.at.layer][index][this.at.head];
+    const peak = Math.max(...weights);
+    this.text.tokens.forEach((_, place) => {
+      const span = this.text.span(place);
+      span.style.setProperty("--strength", place <= index ? `${Math.round(100 * Math.sqrt(weights[place] / peak))}%` : "0%");
+      span.classList.toggle("from", place === index);
+      span.classList.toggle("later", place > index);
+    });
+    const most = weights.indexOf(peak);
+    const where = index === most ? "itself" : `${visible(this.text.tokens[most].text)}, ${index - most} back`;
+    this.value.textContent = `From ${visible(this.text.tokens[index].text)} this head looks most at ${where}: ${(100 * peak).toFixed(0)} %`;
+  }
+}

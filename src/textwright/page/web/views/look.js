@@ -1,0 +1,102 @@
+// Look inside: what surprised the model in a passage, what its neurons did, where its heads looked.
+
+import { el, fill, grouped } from "../parts/dom.js";
+import { field, notice } from "../parts/fields.js";
+import { segments } from "../parts/segments.js";
+import { Attention } from "./attention.js";
+import { Neurons } from "./neurons.js";
+import { Surprise } from "./surprise.js";
+
+const PASSAGE = { maxTokens: 900, temperature: 0.8, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [], seed: 1 };
+
+export class LookView {
+  static id = "look";
+  static title = "Look inside";
+  static icon = "look";
+
+  constructor(page) {
+    this.page = page;
+    this.notice = notice();
+    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage to read. Or let the model write one." });
+    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
+    this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"]], (id) => this.turn(id));
+    this.lookButton = el("button", { class: "primary", type: "submit" }, "Look");
+    this.writeButton = el("button", { type: "button", onclick: () => this.letWrite() }, "Let the model write one");
+    this.stage = el("div", { class: "stage", hidden: true });
+    this.caption = el("p", { class: "about" });
+    this.element = el(
+      "section", { class: "view look", "aria-label": "Look inside" },
+      el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.look(); } },
+        field("Passage", this.passage),
+        el("div", { class: "actions" }, this.writeButton, this.lookButton)),
+      this.notice,
+      el("div", { class: "lenses" }, this.choice, this.caption),
+      this.stage,
+    );
+  }
+
+  modelChanged(model) {
+    if (this.model?.name === model?.name) return;
+    this.model = model;
+    this.seen = null;
+    this.stage.hidden = true;
+    this.caption.textContent = "";
+    this.choice.offer(["surprise", model?.block_size ? "attention" : "units"]);
+    this.lookButton.disabled = this.writeButton.disabled = !model;
+    this.turn(model?.block_size ? "attention" : "units");
+  }
+
+  async letWrite() {
+    await this.work(async (signal) => {
+      const model = this.model.name;
+      let text = "";
+      const settings = { ...PASSAGE, maxTokens: this.model.block_size ?? PASSAGE.maxTokens };
+      for await (const event of this.page.api.write({ model, prompt: "\n", ...settings }, signal)) {
+        if (event.kind !== "token") continue;
+        text += event.token.text;
+        this.passage.value = text.trimStart();
+      }
+      await this.read(signal);
+    });
+  }
+
+  async look() {
+    await this.work((signal) => this.read(signal));
+  }
+
+  async work(task) {
+    this.running?.abort();
+    const running = (this.running = new AbortController());
+    this.notice.say("");
+    this.element.classList.add("busy");
+    try {
+      await task(running.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") this.notice.say(error);
+    } finally {
+      if (this.running === running) this.element.classList.remove("busy");
+    }
+  }
+
+  async read(signal) {
+    const text = this.passage.value || " ";
+    this.seen = await this.page.api.look({ model: this.model.name, text }, signal);
+    const said = [...(this.seen.warnings ?? [])];
+    if (this.seen.cut) said.push(`Read up to its ${grouped(this.seen.tokens.length)}th token; a longer passage is cut.`);
+    if (said.length) this.notice.tell(said.join(" "));
+    for (const lens of Object.values(this.lenses)) lens.stale = true;
+    this.stage.hidden = false;
+    this.turn(this.lens);
+  }
+
+  turn(id) {
+    this.lens = id;
+    this.choice.pick(id);
+    const lens = this.lenses[id];
+    if (!this.seen) return;
+    fill(this.stage, lens.element);
+    if (lens.stale) lens.show(this.seen);
+    lens.stale = false;
+    this.caption.textContent = lens.caption;
+  }
+}

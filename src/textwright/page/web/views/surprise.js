@@ -1,0 +1,59 @@
+// The surprise map: what the model did not expect in a passage.
+
+import { el, fill, percent, svg, visible } from "../parts/dom.js";
+import { TokenText, legend } from "../parts/tokens.js";
+
+export class Surprise {
+  caption = "Each token in the colour of how little the model expected it. Click one for what it expected.";
+
+  constructor() {
+    this.text = new TokenText({ label: "The passage" });
+    this.numbers = el("dl", { class: "numbers" });
+    this.list = el("ol", { class: "surprises" });
+    this.line = el("div", { class: "sparkline" });
+    this.element = el(
+      "div", { class: "lens" },
+      el("div", { class: "sheet" }, el("div", { class: "legendrow" }, legend()), this.text.element),
+      el("aside", { class: "side" }, this.numbers, this.line, el("h2", {}, "What surprised it most"), this.list),
+    );
+  }
+
+  show({ tokens }) {
+    this.text.show(tokens);
+    const bits = tokens.map(({ logprob }) => -logprob / Math.LN2);
+    const total = bits.reduce((sum, value) => sum + value, 0);
+    const characters = tokens.reduce((sum, { text }) => sum + [...text].length, 0);
+    fill(
+      this.numbers,
+      number("bits a character", (total / Math.max(1, characters)).toFixed(2)),
+      number("perplexity a token", Math.exp((total * Math.LN2) / tokens.length).toFixed(1)),
+      number("expected best", percent(tokens.filter(({ top, logprob }) => logprob >= top[0].logprob - 1e-9).length / tokens.length)),
+    );
+    fill(this.line, sparkline(bits));
+    const order = [...bits.keys()].sort((a, b) => bits[b] - bits[a]).slice(0, 8);
+    fill(this.list, order.map((index) => this.item(tokens, index, bits[index])));
+  }
+
+  item(tokens, index, bits) {
+    const around = (from, to) => tokens.slice(Math.max(0, from), to).map(({ text }) => text).join("").replace(/\s+/g, " ");
+    const { text, shown, top } = tokens[index];
+    return el("li", {}, el("button", { type: "button", class: "node", onclick: () => { this.text.focus(index); this.text.open(index); } },
+      el("span", { class: "line" }, around(index - 12, index).slice(-16), el("b", { class: "chip" }, visible(text)), around(index + 1, index + 12).slice(0, 14)),
+      el("span", { class: "small" }, `${bits.toFixed(1)} bits; expected ${visible(top[0].text)} ${percent(Math.exp(top[0].logprob))}`),
+    ));
+  }
+}
+
+export const number = (term, value) => el("div", {}, el("dt", {}, term), el("dd", {}, value));
+
+/** Bits along the passage, averaged over what a pixel holds. */
+function sparkline(bits) {
+  const columns = Math.min(120, bits.length);
+  const most = 8;
+  const bars = Array.from({ length: columns }, (_, column) => {
+    const piece = bits.slice(Math.floor((column * bits.length) / columns), Math.max(1, Math.ceil(((column + 1) * bits.length) / columns)));
+    const height = Math.min(1, piece.reduce((sum, value) => sum + value, 0) / piece.length / most) * 40;
+    return svg("rect", { x: column * 2, y: 40 - height, width: 1.5, height, rx: 0.6 });
+  });
+  return svg("svg", { viewBox: `0 0 ${columns * 2} 40`, role: "img", "aria-label": "Surprise along the passage", preserveAspectRatio: "none" }, ...bars);
+}
