@@ -221,13 +221,20 @@ class TransformerConfig(AttentionConfig):
     norms stand before each block, which trains stably; so it loads as `GPT2LMHeadModel`.
     """
 
+    _ACTIVATIONS: ClassVar[dict[str, str]] = {
+        "relu": "relu", "gelu": "gelu_new", "gelu_erf": "gelu",
+    }  # fmt: skip
+    """By what `transformers` calls them."""
+
     families = ("transformer",)
 
     family: Literal["transformer"] = "transformer"
     intermediate_size: int = Field(default=0, ge=0, le=65_536)
     """Width of the feed-forward layer; 0 takes the paper's 4 × `hidden_size`."""
-    activation: Literal["relu", "gelu"] = "relu"
-    """`gelu` is GPT-2's tanh form."""
+    activation: Literal["relu", "gelu", "gelu_erf"] = "relu"
+    """`gelu` is GPT-2's tanh form, `gelu_erf` the exact one."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """The paper's sinusoids, or GPT-2's table of weights that are trained."""
     layer_norm_eps: float = Field(default=1e-5, gt=0)
 
     @model_validator(mode="before")
@@ -247,7 +254,7 @@ class TransformerConfig(AttentionConfig):
             "n_layer": self.num_layers,
             "n_head": self.num_heads,
             "n_positions": self.block_size,
-            "activation_function": {"relu": "relu", "gelu": "gelu_new"}[self.activation],
+            "activation_function": self._ACTIVATIONS[self.activation],
             "layer_norm_epsilon": self.layer_norm_eps,
             "tie_word_embeddings": self.tie_embeddings,
             "embd_pdrop": self.dropout,
@@ -255,19 +262,20 @@ class TransformerConfig(AttentionConfig):
             "attn_pdrop": 0.0,
             "bos_token_id": None,  # GPT-2's own would be taken otherwise
             "eos_token_id": None,
-            "positions": "sinusoidal",
+            "positions": self.positions,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TransformerConfig | None:
         if data.get("model_type") != "gpt2":
             return None
-        activations: dict[Any, Literal["relu", "gelu"]] = {"relu": "relu", "gelu_new": "gelu"}
-        activation = activations.get(data.get("activation_function", "gelu_new"))
+        activations = {theirs: own for own, theirs in cls._ACTIVATIONS.items()}
+        activations["gelu_pytorch_tanh"] = "gelu"
+        activation: Any = activations.get(data.get("activation_function", "gelu_new"))
         if activation is None:
             raise RequestError(
                 f"config.json: activation_function {data.get('activation_function')!r} is not one "
-                "that textwright's transformer has (relu, gelu_new)"
+                f"that textwright's transformer has ({', '.join(activations)})"
             )
         return cls(
             vocab_size=data["vocab_size"],
@@ -279,6 +287,7 @@ class TransformerConfig(AttentionConfig):
             activation=activation,
             layer_norm_eps=data.get("layer_norm_epsilon", 1e-5),
             tie_embeddings=data.get("tie_word_embeddings", True),
+            positions=data.get("positions", "learned"),  # as in a stock GPT-2
             dropout=data.get("resid_pdrop", 0.0),
         )
 
@@ -286,6 +295,8 @@ class TransformerConfig(AttentionConfig):
         width, inner = self.hidden_size, self.intermediate_size
         block = 4 * width * width + 2 * width * inner + 4 * width + inner + width + 4 * width
         tables = self.vocab_size * width * (1 if self.tie_embeddings else 2)
+        if self.positions == "learned":
+            tables += self.block_size * width
         return tables + self.num_layers * block + 2 * width
 
 

@@ -5,7 +5,7 @@ residual sums: the paper's components, as a decoder alone. The one change: Layer
 each sub-layer and once at the end ("pre-norm"), since the paper's order needs a careful warm-up.
 
 That is the shape of GPT-2, with the sinusoids written where GPT-2 learns its positions, and the
-parameter names are those of `GPT2LMHeadModel`.
+parameter names are those of `GPT2LMHeadModel`. GPT-2's own learned positions are a setting.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Decoder(nn.Module):
         # The paper scales the embedding by √C so that it stands beside sinusoids of size 1;
         # drawing it at that size from the start is the same.
         nn.init.normal_(self.wte.weight, std=0.02 if config.tie_embeddings else 1.0)
-        self.wpe = Positions(config)
+        self.wpe = Positions(config) if config.positions == "sinusoidal" else _learned(config)
         self.dropout = Dropout(config.dropout, place=0)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -83,6 +83,13 @@ class Positions(nn.Module):
         angles = position * 10_000.0 ** (-even / config.hidden_size)
         table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
         self.register_buffer("weight", table * (0.02 if config.tie_embeddings else 1.0))
+
+
+def _learned(config: TransformerConfig) -> nn.Embedding:
+    """GPT-2's table, which begins small and is trained with the rest."""
+    table = nn.Embedding(config.block_size, config.hidden_size)
+    nn.init.normal_(table.weight, std=0.02)
+    return table
 
 
 class Block(nn.Module):
@@ -121,19 +128,21 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two products with ReLU between them (section 3.3), or GPT-2's GELU."""
+    """Two products with ReLU between them (section 3.3), or a GELU: GPT-2's or the exact one."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.c_fc = Conv1D(config.hidden_size, config.intermediate_size)
         self.c_proj = Conv1D(config.intermediate_size, config.hidden_size)
-        self.gelu = config.activation == "gelu"
+        self.activation = config.activation
         nn.init.zeros_(self.c_proj.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.c_fc(x)
-        inner = F.gelu(inner, approximate="tanh") if self.gelu else F.relu(inner)
-        return self.c_proj(inner)
+        if self.activation == "relu":
+            return self.c_proj(F.relu(inner))
+        form = "tanh" if self.activation == "gelu" else "none"
+        return self.c_proj(F.gelu(inner, approximate=form))
 
 
 class Conv1D(nn.Module):

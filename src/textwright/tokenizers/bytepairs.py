@@ -49,6 +49,11 @@ def token_bytes(token: str) -> bytes:
     return bytes(_BYTE_OF[character] for character in token)
 
 
+def token_string(data: bytes) -> str:
+    """How a token of these bytes is written: the other way round."""
+    return "".join(_CHARACTER_OF[byte] for byte in data)
+
+
 def _byte_alphabet() -> dict[str, int]:
     # Printable Latin-1 stands for itself, the others are U+0100 and up in order
     shown = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
@@ -60,3 +65,4 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_alphabet()
+_CHARACTER_OF = {byte: character for character, byte in _BYTE_OF.items()}

@@ -1,0 +1,49 @@
+"""A tokenizer's vocabulary in the byte-level form, which llama.cpp calls `gpt2`.
+
+Tokens are strings in which each byte stands as a printable character, and merges say how bytes
+become tokens. A character model fits: the bytes of each of its characters merge into one token,
+and since the first byte of a character is never a later one, no merge reaches across two. The
+tokens that such merges pass through need no entry: readers merge strings, and look up what is
+left. So every entry is a token of the model, and what it never saw is left out, as here.
+"""
+
+from __future__ import annotations
+
+import json
+
+from textwright.errors import RequestError
+from textwright.tokenizers import Tokenizer
+from textwright.tokenizers.bytepairs import token_string
+
+Merges = list[tuple[str, str]]
+
+
+def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
+    """The tokens in order of id, and the merges, the first first.
+
+    Raises:
+        RequestError: a word tokenizer, which has no such form.
+    """
+    if tokenizer.kind == "word":
+        raise RequestError(
+            "a word tokenizer can't be written as GGUF, whose readers split text into bytes; "
+            "train with --tokenizer char or bpe"
+        )
+    data = json.loads(tokenizer.backend.to_str())
+    by_id = {token: text for text, token in tokenizer.backend.get_vocab().items()}
+    texts = [by_id[token] for token in range(tokenizer.vocab_size)]
+    if tokenizer.kind == "bpe":
+        merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m)
+                  for m in data["model"]["merges"]]  # fmt: skip
+        return texts, merges
+    special = {entry["content"] for entry in data.get("added_tokens") or []}
+    strings, pairs = [], {}
+    for text in texts:
+        if text in special:
+            strings.append(text)
+            continue
+        string = token_string(text.encode("utf-8"))
+        strings.append(string)
+        for end in range(1, len(string)):
+            pairs[string[:end], string[end]] = None
+    return strings, list(pairs)

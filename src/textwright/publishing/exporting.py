@@ -1,0 +1,72 @@
+"""`export`: a run in the form of another program. One function a target, in a file of its own."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from textwright.configs import nearest
+from textwright.errors import RequestError, RunError
+from textwright.runs import Run
+
+Export = Callable[[Run, Path], Path]
+"""Writes a run at a path, and gives what it wrote; raises `RequestError` where it doesn't fit."""
+
+TARGETS = {
+    "transformers": "textwright.publishing.to_transformers",
+    "onnx": "textwright.publishing.to_onnx",
+    "gguf": "textwright.publishing.to_gguf",
+}
+"""The module of each target, whose `export` does it; imported when it is asked for."""
+
+
+def exporter(target: str) -> Export:
+    """The function that exports to `target`.
+
+    Raises:
+        RequestError: there is no such target; the message offers the nearest.
+    """
+    if target not in TARGETS:
+        raise RequestError(f"no export to {target!r}{nearest(target, list(TARGETS))}")
+    function: Export = importlib.import_module(TARGETS[target]).export
+    return function
+
+
+def export(run: Run, target: str, out: str | Path) -> Path:
+    """Write `run` in the form of `target`.
+
+    Args:
+        run: with a trained model.
+        target: `transformers`, `onnx` or `gguf`.
+        out: where to: a folder, or for `gguf` a file if it ends so. A file that is there is
+            replaced; a folder must be empty or hold an earlier export.
+
+    Returns:
+        The folder or file written.
+
+    Raises:
+        RequestError: the target can't express this model, or `out` is in the way.
+        MissingPackageError: a package is needed that isn't installed.
+    """
+    write = exporter(target)
+    if not run.has_model():
+        raise RunError(
+            f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
+        )
+    return write(run, Path(out))
+
+
+def check_folder(folder: Path) -> None:
+    """Check that an export may become `folder`.
+
+    Raises:
+        RequestError: it is a file, or a folder that holds something else.
+    """
+    if folder.is_file():
+        raise RequestError(f"{folder} is a file; name a folder to write into with --out")
+    if folder.is_dir() and any(folder.iterdir()):
+        if (folder / "run.toml").exists():
+            raise RequestError(f"{folder} is a run; choose another --out")
+        if not (folder / "config.json").exists():
+            raise RequestError(f"{folder} holds something else already; choose another --out")

@@ -1,0 +1,87 @@
+"""`--to onnx`: one step graph `(tokens, state) → (logits, state)` for every family.
+
+The graph reads any number of tokens of any number of sequences and gives logits after each, with
+the state to hand to the next call; so it reads a prompt and draws token by token alike. State
+tensors have the names and shapes of the torch models; the new ones are called `new.` and that.
+An attention model takes at most `block_size` tokens, those in its state counted; when it is full,
+begin anew with the last half, as every runtime of textwright does.
+
+It is written operator by operator, in operators that every ONNX runtime has had for years.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from textwright import atomic
+from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
+from textwright.errors import MissingPackageError, RequestError
+from textwright.generation.weights import read_weights
+from textwright.publishing.exporting import check_folder
+from textwright.runs import Run
+
+MODEL_FILE = "model.onnx"
+
+_LARGEST = 2_000_000_000
+"""Bytes of weights that one protobuf file can hold; beyond, they lie beside it."""
+
+
+def export(run: Run, out: Path) -> Path:
+    """Write the folder `out`: the graph, and the files that say how to use it.
+
+    Raises:
+        RequestError: the family has no graph, or `out` is in the way.
+        MissingPackageError: `onnx` isn't installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingPackageError(
+            "the export to ONNX needs onnx; pip install 'textwright[export]'"
+        ) from error
+    config = run.config()
+    check_folder(out)
+    weights = read_weights(run.weights_file)
+    model = build(config, weights)
+    large = sum(array.nbytes for array in weights.values()) > _LARGEST
+    with atomic.replacing(out) as partial:
+        partial.mkdir()
+        for file in (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
+                     run.generation_config_file):  # fmt: skip
+            if file.is_file():
+                shutil.copyfile(file, partial / file.name)
+        onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=large)
+    return out
+
+
+def build(config: ModelConfig, weights: dict[str, Any]) -> Any:
+    """The `onnx.ModelProto` of a model.
+
+    Args:
+        config: its config.
+        weights: the tensors of its `model.safetensors`, float32.
+
+    Raises:
+        RequestError: the family has no graph here.
+        RunError: a tensor is missing, or has another shape.
+    """
+    from textwright.publishing.onnx_attention import gpt_graph, transformer_graph
+    from textwright.publishing.onnx_recurrent import recurrent_graph
+
+    if isinstance(config, RecurrentConfig):
+        graph = recurrent_graph(config, weights)
+    elif isinstance(config, GPTConfig):
+        graph = gpt_graph(config, weights)
+    elif isinstance(config, TransformerConfig):
+        graph = transformer_graph(config, weights)
+    else:
+        raise RequestError(
+            f"a model of the family {config.family!r} can't be exported to ONNX: textwright has no "
+            "graph for it; lstm, gru, rnn, gpt and transformer have one"
+        )
+    about = {"family": config.family, "vocab_size": str(config.vocab_size)}
+    if config.order == "windows":
+        about["block_size"] = str(config.block_size)
+    return graph.model(about)
