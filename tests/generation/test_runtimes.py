@@ -22,6 +22,7 @@ CONFIGS = [
     small_config("gpt", tie_embeddings=True, num_layers=3, rope_theta=500.0, block_size=17),
     small_config("transformer"),
     small_config("transformer", activation="gelu", tie_embeddings=True, block_size=15),
+    small_config("transformer", activation="gelu_erf", positions="learned"),
 ]
 ATTENTION = [config for config in CONFIGS if config.order == "windows"]
 

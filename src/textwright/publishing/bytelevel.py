@@ -18,6 +18,10 @@ from textwright.tokenizers.bytepairs import token_string
 Merges = list[tuple[str, str]]
 
 
+_INERT = ("ÿ", "ÿ")
+"""A merge that no text has, for readers that want at least one: byte 255 is never in UTF-8."""
+
+
 def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
     """The tokens in order of id, and the merges, the first first.
 
@@ -46,4 +50,4 @@ def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
         strings.append(string)
         for end in range(1, len(string)):
             pairs[string[:end], string[end]] = None
-    return strings, list(pairs)
+    return strings, list(pairs) or [_INERT]

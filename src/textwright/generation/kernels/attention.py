@@ -239,13 +239,17 @@ class TransformerModel(ctypes.Structure):
         ("width", INTEGER),
         ("inner", INTEGER),
         ("widest", INTEGER),
-        ("gelu", INTEGER),
+        ("activation", INTEGER),
         ("epsilon", FLOAT),
         ("embedding", POINTER),
         ("positions", POINTER),
         ("layers", POINTER),
         ("head", Matrix),
     ]
+
+
+_ACTIVATIONS = ("relu", "gelu", "gelu_erf")
+"""In the order of `Activation` of transformer.c."""
 
 
 class CompiledTransformer(CompiledAttention):
@@ -283,7 +287,7 @@ class CompiledTransformer(CompiledAttention):
             width=width,
             inner=inner,
             widest=max(head.outputs, layers[0].qkv.outputs, layers[0].inner.outputs),
-            gelu=config.activation == "gelu",
+            activation=_ACTIVATIONS.index(config.activation),
             epsilon=prepared.epsilon,
             embedding=memory.floats(prepared.embedding),
             positions=memory.floats(prepared.positions),

@@ -5,6 +5,8 @@
 
 #include "attention.h"
 
+enum Activation { RELU, GELU, GELU_ERF };
+
 typedef struct {
     Matrix qkv, out, inner, outer;
 } Layer;
@@ -14,7 +16,7 @@ typedef struct {
     int32_t vocab_size, width;
     int32_t inner; /* a multiple of 16 */
     int32_t widest; /* the most outputs that a matrix has */
-    int32_t gelu; /* or ReLU */
+    int32_t activation; /* an Activation */
     float epsilon;
     const float *embedding;
     const float *positions; /* [block_size][width] */
@@ -51,11 +53,29 @@ static void self_attention(const Transformer *model, int number, const float *qk
 }
 
 /* GPT-2's tanh form of GELU: x · σ(2 √(2/π) (x + 0.044715 x³)). */
-static void activate(const float *x, int width, int gelu, float *y) {
+INLINE Vector gelu(Vector x) {
+    return x * sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
+}
+
+/* The exact form, x · Φ(x): erf as in textwright/generation/transformer.py. */
+INLINE Vector gelu_erf(Vector x) {
+    Integers negative = x < 0.0f;
+    Vector z = 0.707106781f * choose(negative, -x, x);
+    Vector t = 1.0f / (1.0f + 0.3275911f * z);
+    Vector series = all(1.061405429f);
+    series = series * t - 1.453152027f;
+    series = series * t + 1.421413741f;
+    series = series * t - 0.284496736f;
+    series = series * t + 0.254829592f;
+    Vector tail = 0.5f * series * t * exponential(-z * z);
+    return x * choose(negative, tail, 1.0f - tail);
+}
+
+static void activate(const float *x, int width, enum Activation activation, float *y) {
     for (int i = 0; i < width; i += LANES) {
         Vector in = load(x + i);
-        store(y + i, gelu ? in * sigmoid(1.59576912f * (in + 0.044715f * in * in * in))
-                          : larger(in, all(0)));
+        if (activation == RELU) store(y + i, larger(in, all(0)));
+        else store(y + i, activation == GELU ? gelu(in) : gelu_erf(in));
     }
 }
 
@@ -84,7 +104,7 @@ static float *read_rows(const Transformer *model, const Row *rows, int count, co
             standardise(at->x + row * width, width, model->epsilon, at->normal + row * width);
         product(&layer->inner, at->normal, count, at->wide, at->rounded);
         for (int row = 0; row < count; row++)
-            activate(at->wide + (size_t)row * layer->inner.outputs, inner, model->gelu,
+            activate(at->wide + (size_t)row * layer->inner.outputs, inner, model->activation,
                      at->gated + (size_t)row * inner);
         product(&layer->outer, at->gated, count, at->wide, at->rounded);
         add_rows(at->x, width, at->wide, layer->outer.outputs, count);
