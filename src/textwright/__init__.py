@@ -6,6 +6,8 @@ The names below are imported when they are first used, so that `import textwrigh
 - `load(reference)` → a `Generator`: `generate`, `stream`, `steps`, `explain`;
 - `Models(folder)`: a folder of models;
 - `Generation`: what `generate` returns;
+- `gradio_app(run)`: a small app, in a notebook or the browser;
+- `RecurrentModel`: recurrent models for the Hub's own `from_pretrained`;
 - `TextwrightError`: the family of everything that can go wrong.
 """
 
@@ -16,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textwright.errors import TextwrightError
     from textwright.generation import Generation, Generator, Models, load
+    from textwright.publishing import gradio_app
+    from textwright.publishing.mixin import RecurrentModel
     from textwright.runs import Run
     from textwright.training import train
 
@@ -25,8 +29,10 @@ _HOMES = {
     "Generation": "textwright.generation",
     "Generator": "textwright.generation",
     "Models": "textwright.generation",
+    "RecurrentModel": "textwright.publishing.mixin",
     "Run": "textwright.runs",
     "TextwrightError": "textwright.errors",
+    "gradio_app": "textwright.publishing",
     "load": "textwright.generation",
     "train": "textwright.training",
     "__version__": "textwright.version",
@@ -36,9 +42,11 @@ __all__ = [
     "Generation",
     "Generator",
     "Models",
+    "RecurrentModel",
     "Run",
     "TextwrightError",
     "__version__",
+    "gradio_app",
     "load",
     "train",
 ]

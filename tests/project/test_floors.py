@@ -20,6 +20,7 @@ FLOORS = [
     {"models"},
     {"generation", "reporting"},
     {"training", "page"},
+    {"publishing"},
     {"cli"},
 ]
 """From the ground up; a part imports only from floors below its own, and from itself."""
@@ -105,9 +106,15 @@ def test_generating_works_where_torch_cannot_be_imported(text_file: Path) -> Non
 
 
 def test_nothing_is_unpickled() -> None:
-    """A run folder may come from anywhere."""
+    """A run folder may come from anywhere. Others' checkpoints are read as data alone."""
     for module in MODULES:
         names = {name.split(".")[0] for name in imports(module)}
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+        if str(module.relative_to(PACKAGE)) == "publishing/checkpoints.py":
+            assert loads and all("weights_only=True" in ast.unparse(load) for load in loads)
+            assert "pickle.load" not in ast.unparse(tree)
+            continue
         assert names.isdisjoint({"pickle", "dill", "joblib", "shelve", "marshal"}), module
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load")
+        assert not loads, module

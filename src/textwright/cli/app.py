@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from textwright.cli import chat, corpora, doctor, evaluate, generate, runs, train
+from textwright.cli import chat, corpora, doctor, evaluate, exchange, generate, hub, runs, train
 from textwright.errors import RequestError, TextwrightError
 
 # Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
@@ -36,6 +36,10 @@ app.command("chat")(chat.chat)
 app.command("eval")(evaluate.evaluate)
 app.command("report")(runs.report)
 app.command("doctor")(doctor.doctor)
+app.command("export")(exchange.export)
+app.command("import")(exchange.import_)
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 
 _runs = typer.Typer(help="List, compare and remove runs.", invoke_without_command=True)
 _runs.callback()(runs.default)

@@ -37,11 +37,11 @@ def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
     by_id = {token: text for text, token in tokenizer.backend.get_vocab().items()}
     texts = [by_id[token] for token in range(tokenizer.vocab_size)]
     if tokenizer.kind == "bpe":
-        merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m)
-                  for m in data["model"]["merges"]]  # fmt: skip
-        return texts, merges
+        pairs = (m.split(" ") if isinstance(m, str) else m for m in data["model"]["merges"])
+        return texts, [(left, right) for left, right in pairs] or [_INERT]
     special = {entry["content"] for entry in data.get("added_tokens") or []}
-    strings, pairs = [], {}
+    strings: list[str] = []
+    merges: Merges = []
     for text in texts:
         if text in special:
             strings.append(text)
@@ -49,5 +49,5 @@ def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
         string = token_string(text.encode("utf-8"))
         strings.append(string)
         for end in range(1, len(string)):
-            pairs[string[:end], string[end]] = None
-    return strings, list(pairs) or [_INERT]
+            merges.append((string[:end], string[end]))
+    return strings, list(dict.fromkeys(merges)) or [_INERT]

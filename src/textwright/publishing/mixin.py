@@ -46,8 +46,8 @@ class RecurrentModel(
         save_file(self.weights(), save_directory / "model.safetensors", metadata={"format": "pt"})
 
     @classmethod
-    def _load_as_safetensor(
+    def _load_as_safetensor(  # type: ignore[override]  # the base's is of any model
         cls, model: RecurrentModel, model_file: str, map_location: str, strict: bool
     ) -> RecurrentModel:
         model.load_weights(load_file(model_file, device=map_location))
-        return model.to(map_location)
+        return model.to(map_location).eval()

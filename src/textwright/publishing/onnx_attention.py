@@ -110,7 +110,9 @@ def gpt_graph(config: GPTConfig, weights: Mapping[str, Floats]) -> Graph:
         name = f"model.layers.{layer}"
         y = norm(x, f"{name}.input_layernorm.weight", width)
         q, k, v = (
-            at.heads(graph.linear(y, at.transposed(f"{name}.self_attn.{p}_proj.weight", width, width)))
+            at.heads(
+                graph.linear(y, at.transposed(f"{name}.self_attn.{p}_proj.weight", width, width))
+            )
             for p in "qkv"
         )
         q = rotate(norm(q, f"{name}.self_attn.q_norm.weight", config.head_size))

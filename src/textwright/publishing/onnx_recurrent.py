@@ -80,9 +80,7 @@ def _layer(
     # torch multiplies the reset gate after the product
     extra = {"linear_before_reset": 1} if config.family == "gru" else {}
     operator = _OPERATORS[config.family]
-    y, *after = graph.nodes(
-        operator, *inputs, results=1 + len(parts), hidden_size=width, **extra
-    )
+    y, *after = graph.nodes(operator, *inputs, results=1 + len(parts), hidden_size=width, **extra)
     for part, tensor in zip(parts, after, strict=True):
         new = graph.node("Squeeze", tensor, first)
         graph.output(new, f"{NEW}{part}.{number}", ("batch", width))

@@ -46,7 +46,8 @@ def card_text(summary: RunSummary, *, name: str | None = None) -> str:
 
     Args:
         summary: of the run.
-        name: what every installation calls the model; None for one that is found by its path.
+        name: what every installation calls the model, `hf:owner/name` for one of the Hub; None
+            for one that is found by its path.
     """
     parts = [
         f"# {_plain(summary.name)}",
@@ -216,9 +217,10 @@ def _usage(summary: RunSummary, name: str | None) -> str:
     prompt = _prompt(summary) or "Once"
     path = name or f"path/to/{summary.name}"
     # what is shipped is stored as float16, in which transformers would compute, less exactly
-    widened = ', dtype="float32"' if name else ""
-    where = f"\npath = {path!r}"
-    if name:
+    hub = path.startswith("hf:")
+    widened = ', dtype="float32"' if name and not hub else ""
+    where = f"\npath = {path.removeprefix('hf:')!r}"
+    if name and not hub:
         where = f"from textwright import runs\n\npath = runs.find({name!r}).path"
     parts = [
         _fenced(shlex.join(["textwright", "generate", path, prompt]), "sh"),
@@ -228,6 +230,15 @@ def _usage(summary: RunSummary, name: str | None) -> str:
             "python",
         ),
     ]
+    if hub and summary.family in ("lstm", "gru", "rnn"):
+        model = path.removeprefix("hf:")
+        parts += [
+            "In torch, as a `PyTorchModelHubMixin`:",
+            _fenced(
+                f"import textwright as tw\n\nmodel = tw.RecurrentModel.from_pretrained({model!r})",
+                "python",
+            ),
+        ]
     if summary.family in _STOCK:
         parts += [
             f"Stock `transformers` loads it too, as `{_STOCK[summary.family]}`:",
@@ -260,7 +271,7 @@ def _samples(summary: RunSummary, name: str | None) -> str:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
         label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
-        if name and index == kept:
+        if name and not name.startswith("hf:") and index == kept:
             again = ["textwright", "generate", name, str(sample.get("prompt") or "")]
             label += f", as `{shlex.join([*again, '--seed', '1'])}` prints it"
         parts += [f"{label}:", _fenced(text, "text")]

@@ -1,0 +1,73 @@
+"""`textwright export` and `import`: runs in the form of other programs, and the other way round."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textwright.cli.generate import RunName, Runs
+
+
+class Target(enum.StrEnum):
+    """What `--to` takes."""
+
+    TRANSFORMERS = "transformers"
+    ONNX = "onnx"
+    GGUF = "gguf"
+
+
+class Source(enum.StrEnum):
+    """What `--from` takes."""
+
+    NANOGPT = "nanogpt"
+    CHAR_RNN = "char-rnn.pytorch"
+    TRANSFORMERS = "transformers"
+
+
+def export(
+    run: RunName,
+    to: Annotated[Target, typer.Option("--to", help="What shall run it.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder to write; for gguf a file, if it ends so.", metavar="PATH"),
+    ],
+    runs: Runs = None,
+) -> None:
+    """Write a model in the form of another program.
+
+    textwright export my_novel --to onnx --out my_novel_onnx
+    """
+    from textwright import publishing
+    from textwright.runs import find
+
+    typer.echo(publishing.export(find(run, runs), to.value, out))
+
+
+def import_(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Checkpoint, folder, or hf:owner/name.")
+    ],
+    source: Annotated[Source, typer.Option("--from", help="What made it.")],
+    name: Annotated[str | None, typer.Option(help="Name of the run; else after the file.")] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="tokenizer.json or nanoGPT's meta.pkl, where it doesn't lie in its usual place.",
+            metavar="FILE",
+        ),
+    ] = None,
+    runs: Runs = None,
+) -> None:
+    """Make a run of a model that something else trained.
+
+    textwright import nanoGPT/out-shakespeare-char --from nanogpt --name bard
+    """
+    from textwright import publishing
+
+    run = publishing.import_model(
+        path, source.value, name=name, tokenizer=tokenizer, runs_folder=runs
+    )
+    typer.echo(run.path)

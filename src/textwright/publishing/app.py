@@ -1,0 +1,99 @@
+"""A small Gradio app around one model: for a notebook, the browser, and a Space.
+
+Seed text, maximum tokens, temperature and top-N go in; the text comes as it is written. Gradio's
+analytics are off, and its theme takes no fonts from elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textwright.errors import MissingPackageError, TextwrightError
+from textwright.generation import Generator, load
+from textwright.runs import Run
+
+if TYPE_CHECKING:
+    import gradio
+
+MAX_TOKENS, TEMPERATURE = 100, 0.7
+"""What the app begins with."""
+
+_MOST_TOKENS = 2000
+_AT_ONCE = 8
+"""Texts written at the same time; further ones wait their turn."""
+
+
+def gradio_app(
+    run: str | Path | Run | Generator, runs_folder: str | Path | None = None
+) -> gradio.Blocks:
+    """The app of a model; `launch()` of it starts it, also inside a notebook.
+
+    Args:
+        run: as for `textwright.load`, or a generator.
+        runs_folder: where runs live.
+
+    Raises:
+        MissingPackageError: gradio isn't installed.
+        RunError: there is no such run.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, and later
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise MissingPackageError(
+            "the app needs gradio; pip install 'textwright[gradio]'"
+        ) from error
+    model = run if isinstance(run, Generator) else load(run, runs_folder)
+
+    def write(
+        seed_text: str, max_tokens: float, temperature: float, top_n: float | None
+    ) -> Iterator[str]:
+        yield from _written(gr, model, seed_text, max_tokens, temperature, top_n)
+
+    with gr.Blocks(title=model.name, analytics_enabled=False) as app:
+        gr.Markdown(f"# {model.name}\n\nA small language model. It continues your text.")
+        with gr.Row():
+            with gr.Column():
+                seed_text = gr.Textbox(label="Seed text", lines=4, placeholder="Once upon a time")
+                max_tokens = gr.Number(
+                    MAX_TOKENS, label="Maximum tokens", precision=0, minimum=1, maximum=_MOST_TOKENS
+                )
+                temperature = gr.Slider(0, 2, TEMPERATURE, step=0.05, label="Temperature")
+                top_n = gr.Number(
+                    None, label="Top-N", precision=0, minimum=1,
+                    info="Only the N likeliest tokens; empty: all",
+                )  # fmt: skip
+                with gr.Row():
+                    start = gr.Button("Write", variant="primary")
+                    stop = gr.Button("Stop")
+            text = gr.Textbox(label="Text", lines=16, buttons=["copy"])
+        inputs = [seed_text, max_tokens, temperature, top_n]
+        writing = start.click(write, inputs, text, api_name="generate", concurrency_limit=_AT_ONCE)
+        stop.click(None, cancels=[writing], api_visibility="private")
+    return app
+
+
+def _written(
+    gr: Any,
+    model: Generator,
+    seed_text: str,
+    max_tokens: float,
+    temperature: float,
+    top_n: float | None,
+) -> Iterator[str]:
+    """Seed text and continuation, longer each time."""
+    try:
+        count = min(int(max_tokens or MAX_TOKENS), _MOST_TOKENS)
+        stream = model.stream(
+            seed_text or "", max_tokens=count, temperature=temperature, top_k=int(top_n or 0)
+        )
+        text = stream.generation.prompt
+        for piece in stream:
+            text += piece
+            yield text
+        yield text
+    except TextwrightError as error:
+        raise gr.Error(str(error)) from error

@@ -1,0 +1,71 @@
+"""Checkpoints that others pickled, read so that nothing in them is run.
+
+A pickle is a program. torch's `weights_only` runs none but a fixed list of harmless functions, and
+refuses whatever asks for more; nothing here is ever loaded in another way.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from textwright.errors import MissingPackageError, RequestError
+
+
+def read_checkpoint(file: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> Any:
+    """What a `torch.save` wrote.
+
+    Args:
+        file: the checkpoint.
+        stand_ins: classes of ours that take the place of the ones it names: each with the full
+            name in the file. They get attributes, and none of their own code is run.
+
+    Raises:
+        RequestError: it isn't there, is damaged, or needs more than data.
+        MissingPackageError: torch isn't installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError(
+            "reading a checkpoint needs torch; pip install 'textwright[train]'"
+        ) from error
+    if not file.is_file():
+        raise RequestError(f"no checkpoint {file}; name the file that the training saved")
+    try:
+        with torch.serialization.safe_globals(list(stand_ins)):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it needs {unsafe[1]}" if unsafe else "it is no such file"
+        raise RequestError(
+            f"{file} can't be read as data alone ({what}), and nothing else is loaded; save the "
+            "model's state_dict() and import that"
+        ) from error
+    except Exception as error:  # torch raises whatever a damaged archive leads to
+        reason = " ".join(str(error).split())[:160]
+        raise RequestError(f"{file} is no checkpoint that torch can read: {reason}") from error
+
+
+class _Plain(pickle.Unpickler):
+    """Dictionaries, lists, strings and numbers; whatever names a class or function is refused."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def read_plain(file: Path) -> Any:
+    """What a pickle of plain data holds.
+
+    Raises:
+        RequestError: it can't be read, or holds more than plain data.
+    """
+    try:
+        return _Plain(io.BytesIO(file.read_bytes())).load()
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = " ".join(str(error).split())[:160]
+        raise RequestError(f"{file} is no plain data ({reason}); nothing else is loaded") from error

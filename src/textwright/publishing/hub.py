@@ -1,0 +1,177 @@
+"""`push` and `pull`: model folders to and from the Hugging Face Hub, by its own library.
+
+A token comes from `hf auth login` or `$HF_TOKEN`, as that library finds it; nothing here reads,
+shows or stores it. `$HF_ENDPOINT` names another Hub.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from textwright import atomic, runs
+from textwright.errors import DownloadError, RequestError, RunError, TextwrightError
+from textwright.publishing.space import write_space, write_static_space
+from textwright.reporting import RunSummary, card_text
+from textwright.runs import Run
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_WANTED = ["*.json", "*.safetensors", "README.md"]
+
+
+def check_repository(name: str) -> str:
+    """`name`, if it is `user/name`. Raises `RequestError` otherwise."""
+    if not _REPOSITORY.fullmatch(name) or ".." in name or "--" in name:
+        raise RequestError(f"{name!r} is no repository of the Hub; write user/name")
+    return name
+
+
+def write_model_folder(run: Run, repository: str, folder: Path) -> None:
+    """Write what is pushed of a model: its model folder, with the card as it is on the Hub.
+
+    Raises:
+        RunError: the run has no model yet.
+    """
+    if not run.has_model():
+        raise RunError(f"run {run.name!r} has no trained model yet; train it first")
+    with atomic.replacing(folder) as partial:
+        partial.mkdir()
+        for file in run.model_files:
+            if file.is_file():
+                shutil.copyfile(file, partial / file.name)
+        if run.settings_file.is_file() or not run.card_file.is_file():
+            summary = RunSummary.read(run)
+            atomic.write_text(partial / "README.md", card_text(summary, name=f"hf:{repository}"))
+
+
+def push(
+    run: Run,
+    repository: str,
+    *,
+    space: str | None = None,
+    static: bool = False,
+    private: bool = False,
+    dry_run: Path | None = None,
+    wheel: Path | None = None,
+) -> list[str]:
+    """Push a model, and a Space around it where asked.
+
+    Args:
+        run: with a trained model.
+        repository: `user/name`.
+        space: `user/space` of the Space.
+        static: the Space is a page with the model inside, not a Gradio app.
+        private: make what is created private.
+        dry_run: a folder to write everything into, in place of pushing it.
+        wheel: a wheel of textwright that the Space installs.
+
+    Returns:
+        Addresses of what was pushed, or the folders written.
+
+    Raises:
+        RequestError: a name is wrong, or the login is missing or not enough.
+        TextwrightError: the Hub can't be reached or refuses.
+    """
+    repository = check_repository(repository)
+    if static and not space:
+        raise RequestError("--static is a kind of Space; name it with --space user/space")
+    if space and check_repository(space) == repository:
+        raise RequestError("the Space needs a name of its own; --space user/other-name")
+    with TemporaryDirectory() as scratch:
+        root = dry_run or Path(scratch)
+        folders = [("model", repository, root / repository)]
+        write_model_folder(run, repository, root / repository)
+        if space:
+            folders.append(("space", space, root / "spaces" / space))
+            if static:
+                write_static_space(run, repository, folders[-1][2])
+            else:
+                write_space(run, repository, space, folders[-1][2], wheel)
+        if dry_run:
+            return [str(folder) for _, _, folder in folders]
+        sdk = "static" if static else "gradio"
+        return [_upload(kind, name, folder, private, sdk) for kind, name, folder in folders]
+
+
+def _upload(kind: str, name: str, folder: Path, private: bool, sdk: str) -> str:
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    with _explained(name):
+        address = api.create_repo(
+            name, repo_type=kind, private=private or None, exist_ok=True,
+            space_sdk=sdk if kind == "space" else None,
+        )  # fmt: skip
+        api.upload_folder(
+            repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
+        )
+    return str(address)
+
+
+def pull(repository: str, *, name: str | None = None, folder: str | Path | None = None) -> Run:
+    """Bring a model of the Hub into the runs folder.
+
+    Args:
+        repository: `user/name`, or `hf:user/name`.
+        name: of the run; otherwise that of the repository.
+        folder: where runs live.
+
+    Raises:
+        RequestError: there is none of this name, or it is no model of textwright's families.
+        DownloadError: the Hub can't be reached.
+    """
+    repository = check_repository(repository.removeprefix("hf:"))
+    root = runs.runs_folder(folder)
+    name = name or repository.split("/")[1]
+    runs.check_free(name, root)
+    from huggingface_hub import snapshot_download
+
+    with TemporaryDirectory() as scratch, _explained(repository, DownloadError):
+        snapshot_download(repository, allow_patterns=_WANTED, local_dir=scratch)
+        found = Run(Path(scratch))
+        if not found.has_model():
+            raise RequestError(f"{repository} is no model that textwright can load: it lacks files")
+        found.config()
+        run = runs.create(name, name, root)
+        with atomic.replacing(run.path) as partial:
+            partial.mkdir()
+            for file in found.model_files:
+                if file.is_file():
+                    shutil.copyfile(file, partial / file.name)
+    return run
+
+
+@contextmanager
+def _explained(name: str, kind: type[TextwrightError] = TextwrightError) -> Iterator[None]:
+    """Turn what the Hub's library raises into one line; none of its messages holds a token."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    try:
+        yield
+    except TextwrightError:
+        raise
+    except LocalTokenNotFoundError as error:
+        raise RequestError("not logged in; hf auth login, or set HF_TOKEN") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 401:
+            raise RequestError(
+                f"the Hub doesn't let you at {name}: log in with hf auth login, or set HF_TOKEN; "
+                "or it isn't there"
+            ) from error
+        if status == 403:
+            raise RequestError(
+                f"your token may not do this with {name}; take one that may write there"
+            ) from error
+        if status == 404:
+            raise RequestError(f"the Hub has no {name}") from error
+        raise kind(f"the Hub answered {status} for {name}; try again later") from error
+    except Exception as error:  # the library raises its transport's errors as they are
+        if isinstance(error, OSError) or "http" in type(error).__module__:
+            reason = str(error).split("\n", 1)[0] or type(error).__name__
+            raise kind(f"the Hub can't be reached for {name}: {reason}") from error
+        raise

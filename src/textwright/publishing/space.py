@@ -1,0 +1,126 @@
+"""The folder of a Hugging Face Space: a Gradio app around a pushed model, or a static page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from textwright import atomic
+from textwright.errors import MissingPackageError, RequestError
+from textwright.publishing.exporting import TARGETS, exporter
+from textwright.runs import Run
+from textwright.version import VERSION
+
+_APP = '''"""A Gradio app around {repository}, which it takes from the Hub."""
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import textwright
+
+app = textwright.gradio_app("hf:{repository}")
+
+if __name__ == "__main__":
+    app.launch()
+'''
+
+
+def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path | None) -> None:
+    """Write a Gradio Space around the model `repository`.
+
+    Args:
+        run: the model.
+        repository, space: `user/name` of both.
+        folder: what to write.
+        wheel: a wheel of textwright to put into it; None takes the release of this version.
+
+    Raises:
+        MissingPackageError: gradio isn't installed, whose version the Space pins.
+        RequestError: `wheel` is no wheel of textwright.
+    """
+    if wheel and not (wheel.is_file() and wheel.name.startswith("textwright-")
+                      and wheel.suffix == ".whl"):  # fmt: skip
+        raise RequestError(f"{wheel} is no wheel of textwright; pip wheel . --no-deps makes one")
+    requirements = _requirements(space, wheel)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    front = {
+        "title": run.name, "emoji": "✍️", "colorFrom": "indigo", "colorTo": "gray",
+        "sdk": "gradio", "sdk_version": metadata.version("gradio"), "python_version": python,
+        "app_file": "app.py", "pinned": False, "models": [repository],
+        "preload_from_hub": [repository],
+    }  # fmt: skip
+    with atomic.replacing(folder) as partial:
+        partial.mkdir()
+        atomic.write_text(partial / "app.py", _APP.format(repository=repository))
+        atomic.write_text(partial / "requirements.txt", requirements)
+        atomic.write_text(partial / "README.md", _readme(front, repository))
+        if wheel:
+            shutil.copyfile(wheel, partial / wheel.name)
+
+
+def write_static_space(run: Run, repository: str, folder: Path) -> None:
+    """Write a static Space: the one page with the model inside.
+
+    Raises:
+        RequestError: this version can't write that page.
+    """
+    if "page" not in TARGETS:
+        raise RequestError(
+            "a static Space is the page with the model inside, which this version can't write; "
+            "leave --static out for a Gradio Space"
+        )
+    front = {
+        "title": run.name, "emoji": "✍️", "colorFrom": "indigo", "colorTo": "gray",
+        "sdk": "static", "app_file": "index.html", "pinned": False, "models": [repository],
+    }  # fmt: skip
+    with atomic.replacing(folder) as partial:
+        partial.mkdir()
+        exporter("page")(run, partial / "index.html")
+        atomic.write_text(partial / "README.md", _readme(front, repository))
+
+
+def _readme(front: dict[str, object], repository: str) -> str:
+    """Front matter, in which every JSON value is YAML, and a line for people."""
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
+    return (
+        "---\n"
+        + "\n".join(lines)
+        + f"\n---\n\nWrites with [{repository}](https://huggingface.co/{repository}).\n"
+    )
+
+
+def _requirements(space: str, wheel: Path | None) -> str:
+    """Every package that the app needs, at the version installed here."""
+    try:
+        metadata.version("gradio")
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+    except (ImportError, metadata.PackageNotFoundError) as error:
+        raise MissingPackageError(
+            "a Space pins the versions that are installed here; pip install 'textwright[gradio]'"
+        ) from error
+    pins: dict[str, str] = {}
+    waiting = ["textwright", "gradio"]
+    while waiting:
+        package = waiting.pop()
+        for text in metadata.requires(package) or []:
+            needed = Requirement(text)
+            name = canonicalize_name(needed.name)
+            if name in pins or (needed.marker and not needed.marker.evaluate({"extra": ""})):
+                continue
+            pins[name] = metadata.version(name)
+            waiting.append(name)
+    pins["gradio"] = metadata.version("gradio")
+    own = f"textwright=={VERSION}"
+    note = "# Where textwright isn't in the package index, push with --wheel FILE.\n"
+    if wheel:
+        from huggingface_hub import constants
+
+        # The Space's files aren't there yet when its packages are installed, so it is an address.
+        own = f"textwright @ {constants.ENDPOINT}/spaces/{space}/resolve/main/{wheel.name}"
+        note = "# textwright comes from the wheel beside this file.\n"
+    return note + own + "\n" + "".join(f"{name}=={pins[name]}\n" for name in sorted(pins))

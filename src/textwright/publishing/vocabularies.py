@@ -1,0 +1,53 @@
+"""Tokenizers of imported models: from a file, or from a list of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import decoders, models
+
+from textwright.errors import RequestError, TokenizerError
+from textwright.publishing.checkpoints import read_plain
+from textwright.tokenizers import Tokenizer
+from textwright.tokenizers.characters import normalizer
+
+
+def read_tokenizer(file: Path) -> Tokenizer:
+    """A `tokenizer.json`, or the characters of a nanoGPT `meta.pkl`.
+
+    Raises:
+        RequestError: it can't be read, or is of a kind that textwright hasn't.
+    """
+    if file.suffix == ".pkl":
+        meta = read_plain(file)
+        characters = meta.get("stoi") if isinstance(meta, dict) else None
+        if not isinstance(characters, dict):
+            raise RequestError(f"{file} has no 'stoi', the table of characters; take another file")
+        return of_characters(characters)
+    try:
+        return Tokenizer(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(
+            f"{file} can't be read ({error.strerror}); name a tokenizer.json"
+        ) from error
+    except (TokenizerError, ValueError) as error:
+        raise RequestError(f"{file}: {error}") from error
+
+
+def of_characters(ids: Mapping[Any, Any]) -> Tokenizer:
+    """A character tokenizer with these ids.
+
+    Raises:
+        RequestError: they aren't single characters with the ids from 0.
+    """
+    if not all(isinstance(text, str) and len(text) == 1 for text in ids) or sorted(
+        ids.values()
+    ) != list(range(len(ids))):
+        raise RequestError("its table of characters isn't one id from 0 for each character")
+    backend = tokenizers.Tokenizer(models.BPE(vocab=dict(ids), merges=[]))
+    backend.normalizer = normalizer(False)
+    backend.decoder = decoders.Fuse()
+    return Tokenizer(backend.to_str(), "char")

@@ -1,0 +1,224 @@
+"""Each export runs in the program it is for, and there it computes and writes the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import textwright
+from textwright.cli.app import main
+from textwright.configs import GPTConfig
+from textwright.errors import RequestError
+from textwright.publishing import export
+from textwright.publishing.silencing import silence
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+BLOCK = 224
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the consumers' own
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """A really trained run of each family, of characters beyond ASCII too."""
+    from pydoc_data import topics
+
+    folder = tmp_path_factory.mktemp("trained")
+    text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:150_000]
+    text += "naïve café — 你好 🙂\n" * 50
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    changes = ["model.hidden_size=64", "model.num_layers=2"]
+    attention = ["model.num_heads=2", f"model.block_size={BLOCK}", "training.batch_size=4"]
+    return {
+        family: textwright.train(
+            folder / "text.txt", model=family, name=family, steps=60, runs_folder=folder,
+            changes=changes + (attention if family in ("gpt", "transformer") else []),
+        )
+        for family in ("gpt", "transformer", "lstm", "gru")
+    }  # fmt: skip
+
+
+def random_strings(count: int) -> list[str]:
+    """Characters of the text, others, white space, and what looks like special tokens."""
+    chance = random.Random(1)
+    alphabet = "abcXYZ 019.,;!?\n\t'\"—ïé你好🙂ß\u0301Ω<>"
+    words = ["the ", "<eos>", "<unk>", "e\u0301", "\r\n", "class "]
+    return [
+        "".join(
+            chance.choice(words) if chance.random() < 0.1 else chance.choice(alphabet)
+            for _ in range(chance.randrange(40))
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("family", ["gpt", "transformer"])
+def test_transformers(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+    import tokenizers
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+    run = trained[family]
+    folder = export(run, "transformers", tmp_path / "out")
+    stock = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    own = textwright.load(run)
+    text = "The statement is "
+    tokens = own.tokenizer.encode(text * 20)[:BLOCK]
+    expected, _ = own.runtime(np.array(tokens), own.runtime.initial_state())
+    with torch.no_grad():
+        logits = stock(torch.tensor([tokens])).logits[0].numpy()
+    difference = np.abs(logits - expected).max()
+    print(f"{family}: largest difference of logits {difference:.1e}")
+    assert difference <= 1e-4 and expected.std() > 0.5
+    prompt = own.tokenizer.encode(text)
+    room = BLOCK - len(prompt)
+    greedy = own.generate(text, max_tokens=room, temperature=0)
+    write = pipeline("text-generation", model=stock, tokenizer=tokenizer)
+    found = write(text, do_sample=False, max_new_tokens=room, return_full_text=False)
+    assert found[0]["generated_text"] == greedy.text and len(greedy.tokens) == room
+    raw = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    strings = random_strings(10_000)
+    ids = [one.ids for one in raw.encode_batch(strings, add_special_tokens=False)]
+    assert ids == [own.tokenizer.encode(one) for one in strings]
+    assert tokenizer(strings, add_special_tokens=False)["input_ids"] == ids
+
+
+@pytest.mark.parametrize("family", ["lstm", "gru"])
+def test_the_hubs_mixin(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+    import torch
+    from huggingface_hub import PyTorchModelHubMixin
+
+    folder = export(trained[family], "transformers", tmp_path / "out")
+    model = textwright.RecurrentModel.from_pretrained(folder)
+    assert isinstance(model, PyTorchModelHubMixin) and not model.training
+    own = textwright.load(trained[family])
+    tokens = own.tokenizer.encode("The statement is " * 5)
+    expected, _ = own.runtime(np.array(tokens), own.runtime.initial_state())
+    with torch.no_grad():
+        logits = model(torch.tensor([tokens]))[0][0].numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    model.save_pretrained(tmp_path / "again")
+    again = textwright.RecurrentModel.from_pretrained(tmp_path / "again")
+    assert torch.equal(again(torch.tensor([tokens]))[0], model(torch.tensor([tokens]))[0])
+
+
+@pytest.mark.parametrize("folder", sorted(p.name for p in GOLDEN.iterdir() if p.is_dir()))
+def test_onnx_computes_the_golden_vectors(folder: str, tmp_path: Path) -> None:
+    from onnx_runtime import OnnxRuntime
+
+    vectors = json.loads((GOLDEN / folder / "vectors.json").read_text(encoding="utf-8"))
+    out = export(Run(GOLDEN / folder), "onnx", tmp_path / "out")
+    runtime = OnnxRuntime(out / "model.onnx")
+    count = vectors["block_size"] or len(vectors["tokens"])
+    assert runtime.block_size == vectors["block_size"]
+    tokens, expected = vectors["tokens"][:count], np.array(vectors["logits"])[:count]
+    pieces = ([tokens], [tokens[:3], *([one] for one in tokens[3:])], [tokens[:1], tokens[1:]])
+    for piecewise in pieces:
+        state, rows = runtime.initial_state(), []
+        for piece in piecewise:
+            logits, state = runtime(piece, state)
+            rows.append(logits)
+        difference = np.abs(np.concatenate(rows) - expected).max()
+        print(f"{folder}: largest difference {difference:.1e}")
+        assert difference <= 1e-4
+
+
+@pytest.mark.parametrize("family", ["gpt", "lstm"])
+def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+    from onnx_runtime import OnnxRuntime
+
+    from textwright.generation import Generator
+
+    out = export(trained[family], "onnx", tmp_path / "out")
+    own = textwright.load(trained[family])
+    other = Generator(OnnxRuntime(out / "model.onnx"), Tokenizer.load(Run(out)))
+    for settings in ({"temperature": 0.0}, {"temperature": 0.8, "seed": 4}):
+        expected = own.generate("The ", max_tokens=150, **settings)
+        assert other.generate("The ", max_tokens=150, **settings).text == expected.text
+
+
+def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="needs the package llama-cpp-python")
+    file = export(trained["gpt"], "gguf", tmp_path / "model.gguf")
+    own = textwright.load(trained["gpt"])
+    with capfd.disabled():
+        llama = llama_cpp.Llama(
+            str(file), n_ctx=256, n_threads=1, verbose=False, logits_all=True, type_k=0, type_v=0
+        )
+    for text in ("The 你好 🙂 naïve — \n", random_strings(50)[7]):
+        composed = own.tokenizer.backend.normalizer.normalize_str(text)
+        ids = llama.tokenize(composed.encode(), add_bos=False, special=False)
+        assert ids == own.tokenizer.encode(text)
+    prompt = "The statement is "
+    greedy = own.generate(prompt, max_tokens=200, temperature=0)
+    found = llama(prompt, max_tokens=200, temperature=0, repeat_penalty=1.0)["choices"][0]
+    assert found["text"] == greedy.text and found["finish_reason"] == "length"
+    tokens = own.tokenizer.encode(prompt + greedy.text)
+    llama.reset()
+    llama.eval(tokens)
+    logits = llama.scores[: len(tokens)]
+    expected, _ = own.runtime(np.array(tokens), own.runtime.initial_state())
+    size = expected.shape[1]
+    print(f"gguf: largest difference {np.abs(logits[:, :size] - expected).max():.1e}; ", end="")
+    print(f"the end token's logit {logits[:, size:].max():.0f} at most")
+    np.testing.assert_allclose(logits[:, :size], expected, atol=1e-3)
+    assert logits.shape[1] == size + 1 and logits[:, size:].max() < -1000
+
+
+def test_silent_tokens_leave_the_others_as_they_were() -> None:
+    import torch
+    from small_models import random_weights, small_config
+
+    from textwright import models
+
+    config = small_config("gpt", tie_embeddings=True)
+    assert isinstance(config, GPTConfig)
+    weights = random_weights(config)
+    wide, epsilon = silence(config, weights, 42, {3, 40, 41})
+    assert epsilon < config.rms_norm_eps and wide["lm_head.weight"].shape == (42, 96)
+    model = models.build(config).eval()
+    model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
+    final = wide["lm_head.weight"][[3, 40, 41]]
+    assert (final[:, :64] == 0).all() and (final[:, 64] == -100).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "family", "message"),
+    [("gguf", "lstm", "llama.cpp has no such model"), ("onxx", "gpt", "did you mean 'onnx'")],
+)
+def test_what_does_not_fit_is_one_line(
+    target: str, family: str, message: str, trained: dict[str, Run], tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        export(trained[family], target, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command(
+    trained: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = trained["gpt"], tmp_path / "out"
+    for _ in range(2):  # an earlier export is replaced
+        with pytest.raises(SystemExit) as ended:
+            main(["export", str(run.path), "--to", "onnx", "--out", str(out)])
+        assert ended.value.code == 0 and capsys.readouterr().out.strip() == str(out)
+    assert (out / "model.onnx").is_file()
+    shutil.copytree(run.path, tmp_path / "run")
+    for name in ("run", "full"):
+        (tmp_path / "full").mkdir(exist_ok=True)
+        (tmp_path / "full" / "novel.txt").write_text("mine")
+        with pytest.raises(SystemExit) as ended:
+            main(["export", str(run.path), "--to", "onnx", "--out", str(tmp_path / name)])
+        assert ended.value.code == 2 and "choose another --out" in capsys.readouterr().err
+    assert (tmp_path / "full" / "novel.txt").read_text() == "mine"

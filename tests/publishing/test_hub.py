@@ -1,0 +1,136 @@
+"""Push, pull and generate, by the real library against a stand-in of the Hub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hub_stand_in import TOKEN, Hub, hub_stand_in
+
+import textwright
+from textwright.runs import Run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with hub_stand_in() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained runs: a `gpt` and an `lstm`."""
+    folder = tmp_path_factory.mktemp("trained")
+    text = folder / "text.txt"
+    text.write_text("the cat sat on the mat, and that was that.\n" * 300, encoding="utf-8")
+    changes = ["training.batch_size=4", "model.block_size=32", "model.num_layers=1"]
+    for family in ("gpt", "lstm"):
+        own = ["model.hidden_size=32", *(["model.num_heads=1"] if family == "gpt" else [])]
+        textwright.train(
+            text, model=family, name=f"cat-{family}", steps=40, runs_folder=folder,
+            changes=[*changes, *own],
+        )  # fmt: skip
+    return folder
+
+
+def command(
+    *words: str, hub: Hub, folder: Path, token: str = TOKEN
+) -> subprocess.CompletedProcess[str]:
+    """`textwright WORDS` in `folder`, with a Hugging Face home of its own there."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "hf"), "HF_TOKEN": token}
+    return subprocess.run(
+        [sys.executable, "-m", "textwright", *words],
+        env=keep | own, cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def files_with(secret: str, folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and secret.encode() in p.read_bytes()]
+
+
+@pytest.mark.parametrize("family", ["gpt", "lstm"])
+def test_a_model_goes_to_the_hub_and_back(
+    family: str, hub: Hub, runs: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub import ModelCard
+
+    name = f"ann/cat-{family}"
+    pushed = command(
+        "push", str(runs / f"cat-{family}"), name, "--private", hub=hub, folder=tmp_path
+    )
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stdout.split() == [f"{hub.endpoint}/{name}"]
+    assert "private" in str(hub.created[0]) and not hub.unknown
+    files = hub.repositories["model", name]
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= files.keys()
+    assert not {"run.toml", "metrics.jsonl"} & files.keys()
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.eval_results and card.data.pipeline_tag == "text-generation"
+    assert {one.metric_type for one in card.data.eval_results} >= {"loss", "bits_per_char"}
+    assert f"hf:{name}" in card.text and str(runs) not in card.content
+    empty = tmp_path / "empty"
+    pulled = command("pull", name, "--runs", str(empty), hub=hub, folder=tmp_path)
+    assert pulled.returncode == 0, pulled.stderr
+    assert Path(pulled.stdout.strip()) == empty / f"cat-{family}"
+    settings = {"max_tokens": 60, "seed": 3}
+    expected = textwright.load(runs / f"cat-{family}").generate("the ", **settings)
+    assert str(textwright.load(f"cat-{family}", empty).generate("the ", **settings)) == str(
+        expected
+    )
+    words = ("generate", f"hf:{name}", "the ", "-n", "60", "--seed", "3")
+    direct = command(*words, hub=hub, folder=tmp_path)
+    assert direct.stdout == f"{expected}\n"
+    assert not hub.unknown
+    for done in (pushed, pulled, direct):
+        assert TOKEN not in done.stdout + done.stderr
+    assert not files_with(TOKEN, tmp_path) and TOKEN.encode() not in b"".join(files.values())
+
+
+def test_dry_run_writes_what_would_be_pushed(hub: Hub, runs: Path, tmp_path: Path) -> None:
+    words = ("push", str(runs / "cat-lstm"), "ann/cat", "--dry-run")
+    done = command(*words, hub=hub, folder=tmp_path)
+    assert done.returncode == 0 and done.stdout.split() == [str(Path("hub", "ann", "cat"))]
+    assert hub.requests == []
+    assert textwright.load(tmp_path / "hub/ann/cat").generate("the", max_tokens=3, seed=1).tokens
+    front = yaml.safe_load((tmp_path / "hub/ann/cat/README.md").read_text().split("---\n")[1])
+    assert front["model-index"][0]["results"] and front["library_name"] == "textwright"
+
+
+@pytest.mark.parametrize(
+    ("words", "token", "message"),
+    [
+        (["push", "RUN", "ann/cat"], "hf_wrong", "HF_TOKEN"),
+        (["push", "RUN", "no-owner"], TOKEN, "write user/name"),
+        (["push", "RUN", "ann/cat", "--static"], TOKEN, "--space user/space"),
+        (["push", "RUN", "ann/cat", "--space", "ann/cat"], TOKEN, "a name of its own"),
+        (["pull", "ann/nothing"], TOKEN, "ann/nothing"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    words: list[str], token: str, message: str, hub: Hub, runs: Path, tmp_path: Path
+) -> None:
+    words = [str(runs / "cat-gpt") if word == "RUN" else word for word in words]
+    done = command(*words, hub=hub, folder=tmp_path, token=token)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert token not in done.stderr and not (tmp_path / "runs").exists()
+
+
+def test_a_pull_never_takes_the_place_of_a_run(hub: Hub, runs: Path, tmp_path: Path) -> None:
+    before = (runs / "cat-gpt" / "config.json").read_bytes()
+    hub.repositories["model", "bob/cat-gpt"] = {"config.json": b"{}"}
+    done = command("pull", "bob/cat-gpt", "--runs", str(runs), hub=hub, folder=tmp_path)
+    assert done.returncode == 2 and "exists already" in done.stderr
+    assert (Run(runs / "cat-gpt").config_file).read_bytes() == before
+    words = ("pull", "bob/cat-gpt", "--name", "other", "--runs", str(runs))
+    done = command(*words, hub=hub, folder=tmp_path)
+    assert done.returncode == 2 and "lacks files" in done.stderr
+    assert not (runs / "other").exists()
