@@ -17,6 +17,7 @@ class Target(enum.StrEnum):
     TRANSFORMERS = "transformers"
     ONNX = "onnx"
     GGUF = "gguf"
+    PAGE = "page"
 
 
 class Source(enum.StrEnum):
@@ -32,7 +33,9 @@ def export(
     to: Annotated[Target, typer.Option("--to", help="What shall run it.")],
     out: Annotated[
         Path,
-        typer.Option(help="Folder to write; for gguf a file, if it ends so.", metavar="PATH"),
+        typer.Option(
+            help="Folder to write, or a file that ends in .gguf or .html.", metavar="PATH"
+        ),
     ],
     runs: Runs = None,
 ) -> None:

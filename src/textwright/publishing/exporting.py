@@ -17,6 +17,7 @@ TARGETS = {
     "transformers": "textwright.publishing.to_transformers",
     "onnx": "textwright.publishing.to_onnx",
     "gguf": "textwright.publishing.to_gguf",
+    "page": "textwright.publishing.to_page",
 }
 """The module of each target, whose `export` does it; imported when it is asked for."""
 
@@ -38,8 +39,8 @@ def export(run: Run, target: str, out: str | Path) -> Path:
 
     Args:
         run: with a trained model.
-        target: `transformers`, `onnx` or `gguf`.
-        out: where to: a folder, or for `gguf` a file if it ends so. A file that is there is
+        target: `transformers`, `onnx`, `gguf` or `page`.
+        out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`. A file that is there is
             replaced; a folder must be empty or hold an earlier export.
 
     Returns:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.errors import MissingPackageError, RequestError
-from textwright.publishing.exporting import TARGETS, exporter
+from textwright.page import write_offline_page
 from textwright.runs import Run
 from textwright.version import VERSION
 
@@ -66,20 +66,15 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
     """Write a static Space: the one page with the model inside.
 
     Raises:
-        RequestError: this version can't write that page.
+        RequestError: the page can't hold this model.
     """
-    if "page" not in TARGETS:
-        raise RequestError(
-            "a static Space is the page with the model inside, which this version can't write; "
-            "leave --static out for a Gradio Space"
-        )
     front = {
         "title": run.name, "emoji": "✍️", "colorFrom": "indigo", "colorTo": "gray",
         "sdk": "static", "app_file": "index.html", "pinned": False, "models": [repository],
     }  # fmt: skip
     with atomic.replacing(folder) as partial:
         partial.mkdir()
-        exporter("page")(run, partial / "index.html")
+        write_offline_page(run, partial / "index.html")
         atomic.write_text(partial / "README.md", _readme(front, repository))
 
 

@@ -1,0 +1,21 @@
+"""`--to page`: one HTML file with the model inside, which runs offline in any browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textwright.errors import RequestError
+from textwright.page import write_offline_page
+from textwright.runs import Run
+
+
+def export(run: Run, out: Path) -> Path:
+    """Write the file `out`, or, where that doesn't end in `.html`, one of the run's name in it.
+
+    Raises:
+        RequestError: the page can't hold this model, or `out` is a folder.
+    """
+    file = out if out.suffix == ".html" else out / f"{run.name}.html"
+    if file.is_dir():
+        raise RequestError(f"{file} is a folder; name a file to write with --out")
+    return write_offline_page(run, file)

@@ -1,0 +1,143 @@
+"""The Gradio app, and the Space around it in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hub_stand_in import hub_stand_in
+
+import textwright
+from textwright import runs
+from textwright.publishing import push
+
+gradio = pytest.importorskip("gradio", reason="needs the package gradio")
+gradio_client = pytest.importorskip("gradio_client", reason="needs the package gradio")
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # gradio's own
+]
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[Any]:
+    app = textwright.gradio_app("shakespeare")
+    app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield app
+    app.close()
+
+
+def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
+    client = gradio_client.Client(app.local_url, verbose=False)
+    job = client.submit("ROMEO:", 80, 0.0, None, api_name="/generate")
+    text = job.result(timeout=60)
+    expected = textwright.load("shakespeare").generate("ROMEO:", max_tokens=80, temperature=0)
+    assert text == str(expected)
+    pieces = job.outputs()
+    assert len(pieces) > 5 and all(text.startswith(piece) for piece in pieces)
+    only = client.predict("ROMEO:", 20, 1.0, 1, api_name="/generate")
+    assert str(expected).startswith(only)  # the likeliest of one
+    defaults = [one["parameter_default"] for one in
+                client.view_api(return_format="dict")["named_endpoints"]["/generate"]["parameters"]
+                if one["parameter_has_default"]]  # fmt: skip
+    assert 100 in defaults and 0.7 in defaults
+
+
+def test_stopping_one_leaves_the_others(app: Any) -> None:
+    clients = [gradio_client.Client(app.local_url, verbose=False) for _ in range(2)]
+    jobs = [client.submit("KING", 1500, 0.7, None, api_name="/generate") for client in clients]
+    deadline = time.monotonic() + 60
+    while not all(job.outputs() for job in jobs) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    jobs[0].cancel()
+    assert len(jobs[1].result(timeout=120)) > 1000
+
+
+def test_analytics_are_off_and_mistakes_are_one_line(app: Any) -> None:
+    assert app.analytics_enabled is False and os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    client = gradio_client.Client(app.local_url, verbose=False)
+    with pytest.raises(Exception, match="temperature"):
+        client.predict("A", 5, -1.0, None, api_name="/generate")
+
+
+def test_a_space_in_an_environment_of_its_own(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", wheels, ROOT], check=True)
+    (wheel,) = wheels.glob("*.whl")
+    run = runs.find("shakespeare")
+    folders = push(run, "ann/bard", space="ann/bard-app", dry_run=tmp_path / "hub", wheel=wheel)
+    model, space = map(Path, folders)
+    front = yaml.safe_load((space / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert front["sdk"] == "gradio" and front["sdk_version"] == gradio.__version__
+    assert front["app_file"] == "app.py" and front["models"] == ["ann/bard"]
+    requirements = (space / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert requirements[1].endswith(f"/spaces/ann/bard-app/resolve/main/{wheel.name}")
+    assert all("==" in line for line in requirements[2:])
+    with hub_stand_in() as hub:
+        for kind, name, folder in (("model", "ann/bard", model), ("space", "ann/bard-app", space)):
+            hub.repositories[kind, name] = {p.name: p.read_bytes() for p in folder.iterdir()}
+        address = (
+            (space / "requirements.txt").read_text().replace("https://huggingface.co", hub.endpoint)
+        )
+        (space / "requirements.txt").write_text(address)
+        python = tmp_path / "venv" / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+        install = [python, "-m", "pip", "install", "-q", "-r", "requirements.txt"]
+        subprocess.run(install, cwd=space, check=True)
+        port = "7871"
+        own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"),
+               "GRADIO_SERVER_PORT": port, "PYTHONPATH": ""}  # fmt: skip
+        log = (tmp_path / "space.log").open("wb")
+        process = subprocess.Popen(
+            [python, "app.py"], cwd=space, env=os.environ | own, stdout=log, stderr=log
+        )
+        try:
+            _drive(f"http://127.0.0.1:{port}", process, tmp_path)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+            log.close()
+
+
+def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Generate through the client, then in the browser; leaves a screenshot."""
+    client, deadline = None, time.monotonic() + 90
+    while client is None:
+        assert process.poll() is None, (tmp_path / "space.log").read_text()
+        assert time.monotonic() < deadline, (tmp_path / "space.log").read_text()
+        try:
+            client = gradio_client.Client(url, verbose=False)
+        except Exception:
+            time.sleep(0.5)
+    text = client.predict("ROMEO:", 40, 0.0, None, api_name="/generate")
+    expected = textwright.load("shakespeare").generate("ROMEO:", max_tokens=40, temperature=0)
+    assert text == str(expected)
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs chromium in the PATH")
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 700})
+        page.goto(url)
+        page.get_by_label("Seed text").fill("JULIET:")
+        page.get_by_role("button", name="Write").click()
+        box = page.get_by_label("Text", exact=True)
+        until = time.monotonic() + 30
+        while len(box.input_value()) < 100 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert box.input_value().startswith("JULIET:") and len(box.input_value()) > 100
+        shot = os.environ.get("TEXTWRIGHT_SCREENSHOT") or tmp_path / "space.png"
+        page.screenshot(path=str(shot))
+        browser.close()
