@@ -40,8 +40,8 @@ def export(run: Run, target: str, out: str | Path) -> Path:
     Args:
         run: with a trained model.
         target: `transformers`, `onnx`, `gguf` or `page`.
-        out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`. A file that is there is
-            replaced; a folder must be empty or hold an earlier export.
+        out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`.
+            A file that is there is replaced; a folder must be empty or hold an earlier export.
 
     Returns:
         The folder or file written.
