@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from textwright.configs import RecurrentConfig, TrainingSettings
 from textwright.errors import CorpusError
-from textwright.training.batches import Streams, Windows
+from textwright.training.batches import Streams, Windows, fresh_starts
+from textwright.training.learner import Learner
 
 TOKENS = np.arange(1000, dtype=np.uint16)
 
@@ -59,3 +63,38 @@ def test_a_text_that_fills_no_batch_is_an_error() -> None:
         Windows(TOKENS[:20], block_size=16, batch_size=2, seed=0)
     with pytest.raises(CorpusError, match="20 tokens, fewer than"):
         Streams(TOKENS[:20], block_size=16, batch_size=2, seed=0)
+
+
+def test_a_share_of_the_samples_begins_from_the_initial_state() -> None:
+    steps = [fresh_starts(3, step, 32, 0.1) for step in range(200)]
+    assert np.array_equal(fresh_starts(3, 7, 32, 0.1), steps[7])
+    assert not np.array_equal(fresh_starts(4, 7, 32, 0.9), fresh_starts(3, 7, 32, 0.9))
+    assert 0.08 < np.mean(steps) < 0.12 and not fresh_starts(3, 7, 32, 0.0).any()
+
+
+def test_what_begins_fresh_learns_as_from_nothing_and_the_rest_as_carried() -> None:
+    config = RecurrentConfig(
+        family="lstm",
+        vocab_size=8,
+        num_layers=1,
+        hidden_size=8,
+        embedding_size=8,
+        block_size=8,
+    )
+    settings = TrainingSettings(batch_size=8, fresh_starts=0.5, precision="float32")
+    seen = []
+
+    class Watched(Learner):
+        def _accumulate(self, *arguments: Any) -> Any:
+            seen.append(arguments[3])
+            return super()._accumulate(*arguments)
+
+    learner = Watched(config, settings, TOKENS % 8, steps=4)
+    learner.step(0)
+    carried = learner.state
+    learner.step(1)
+    fresh = fresh_starts(settings.seed, 1, 8, 0.5)
+    assert seen[0] is None and carried is not None and 0 < fresh.sum() < 8
+    for name, part in seen[1].items():
+        assert not part[fresh].any()
+        assert part[~fresh].equal(carried[name][~fresh]) and carried[name].any(dim=1).all()

@@ -92,6 +92,9 @@ class TrainingSettings(Section):
     """Largest norm of the whole gradient; 0 leaves it as it is."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     """Evaluate and keep an exponential average of the weights; 0 keeps the weights themselves."""
+    fresh_starts: float = Field(default=0.0, ge=0, le=1)
+    """Share of a recurrent model's samples that a step reads from the initial state, in place of
+    the one carried: so it learns to begin, as it must with every prompt."""
     sampled_softmax: int | None = Field(default=None, ge=0)
     """Types drawn a step to estimate the loss of a large vocabulary with; 0 takes them all, None
     draws 2,048 on a processor where there are over 8,192."""

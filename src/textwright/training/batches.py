@@ -26,6 +26,8 @@ from textwright.errors import CorpusError
 NOT_COUNTED = -100
 """A target that torch's losses leave out, by their own default."""
 
+_FRESH = 0x46  # sets these draws apart from others of the same step
+
 
 class Batches(Protocol):
     """Batches of one order over one text."""
@@ -124,6 +126,12 @@ class Streams:
             rows[row, : len(piece)] = piece
             rows[row, len(piece) :] = self.tokens[: self.block_size + 1 - len(piece)]
         return rows
+
+
+def fresh_starts(seed: int, step: int, samples: int, share: float) -> NDArray[np.bool_]:
+    """Which samples of a step begin from the initial state, (samples,); of all steps, `share`."""
+    sequence = np.random.SeedSequence((seed, step, _FRESH))
+    return np.random.Generator(np.random.Philox(sequence)).random(samples) < share
 
 
 def too_short(tokens: int, needed: int, block_size: int) -> CorpusError:

@@ -25,6 +25,7 @@ from textwright.training.batches import (
     Batches,
     Streams,
     Windows,
+    fresh_starts,
     inputs_and_targets,
 )
 from textwright.training.optimizers import Optimizers, learning_rate_factor
@@ -108,7 +109,7 @@ class Learner:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
         batch = self.settings.batch_size
         at_once = self.settings.micro_batch_size or self._samples_at_once()
-        before = None if self.batches.starts_anew(step) else self.state
+        before = None if self.batches.starts_anew(step) else self._carried(step)
         rows = torch.from_numpy(self.batches.batch(step, 0, batch))
         inputs, targets, counted = inputs_and_targets(rows)
         inputs, targets = inputs.to(self.device), targets.to(self.device)
@@ -131,6 +132,19 @@ class Learner:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return total
+
+    def _carried(self, step: int) -> State | None:
+        """The state from the step before, but for the samples that begin from nothing."""
+        batch, share = self.settings.batch_size, self.settings.fresh_starts
+        if not self.state or not share:
+            return self.state
+        drawn = fresh_starts(self.settings.seed, step, batch, share)
+        fresh = torch.from_numpy(drawn).to(self.device)
+        start = self.model.initial_state(batch)
+        return {
+            name: torch.where(fresh.view(-1, *[1] * (part.ndim - 1)), start[name], part)
+            for name, part in self.state.items()
+        }
 
     def _types_to_sample(self) -> int:
         """How many types to estimate the softmax with, beside the targets; 0 computes them all."""

@@ -50,6 +50,7 @@ def _recurrent(layers: int, width: int, embedding: int, block: int, batch: int) 
             "matrix_learning_rate": 0.03,
             "weight_decay": 0.03,
             "momentum": 0.9,
+            "fresh_starts": 0.1,
         },
     )
 
