@@ -99,6 +99,8 @@ def _make(command: list[str], flags: list[str], sources: list[Path], library: Pa
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         fresh = Path(folder, library.name)
         problem = _compile(command, flags, sources, fresh)
+        if "evex512" in problem:  # a Clang for which vectors of 512 bits are an extra of their own
+            problem = _compile(command, [*flags, "-mevex512"], sources, fresh)
         if problem:
             library.unlink(missing_ok=True)
         else:

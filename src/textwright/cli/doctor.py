@@ -34,6 +34,7 @@ def doctor(
     """Show what this machine has, what is missing, and how to get it."""
     found = {
         "machine": _machine(),
+        "kernels": _kernels(),
         "torch": _torch(),
         "extras": _extras(),
         "folders": _folders(runs),
@@ -81,6 +82,18 @@ def _disk_free(folder: Path) -> int | None:
         return shutil.disk_usage(_nearest_existing(folder)).free
     except OSError:
         return None
+
+
+def _kernels() -> dict[str, Any]:
+    """What generates: a compiled build, or NumPy, and why."""
+    from textwright.errors import RequestError
+    from textwright.generation.kernels import available, kernels
+
+    try:
+        found = kernels()
+    except RequestError as error:
+        return {"name": None, "reason": str(error), "available": available()[0]}
+    return {"name": found.name, "reason": found.reason, "available": available()[0]}
 
 
 def _torch() -> dict[str, Any]:
@@ -229,6 +242,7 @@ def _show(found: dict[str, Any]) -> None:
         ("cores", str(machine["cores"])),
         ("memory", numbers.size(machine["memory_bytes"])),
         ("disk free", numbers.size(machine["disk_free_bytes"])),
+        ("kernels", f"{found['kernels']['name']} ({found['kernels']['reason']})"),
         ("torch", _torch_line(torch)),
     ]
     if torch["version"]:
