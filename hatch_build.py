@@ -132,5 +132,5 @@ if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     names = [library.stem for library in build(here, here / KERNELS)]
     if not names:
-        sys.exit("none was made; without a C compiler: set CC, or install one or the package ziglang")
+        sys.exit("none was made: set CC, or install a C compiler or the package ziglang")
     print("made:", *names)
