@@ -96,4 +96,4 @@ def _written(
             yield text
         yield text
     except TextwrightError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(str(error), print_exception=False) from error
