@@ -99,14 +99,19 @@ def test_a_space_in_an_environment_of_its_own(tmp_path: Path) -> None:
                "GRADIO_SERVER_PORT": port, "PYTHONPATH": ""}  # fmt: skip
         log = (tmp_path / "space.log").open("wb")
         process = subprocess.Popen(
-            [python, "app.py"], cwd=space, env=os.environ | own, stdout=log, stderr=log
-        )
+            [python, "app.py"], cwd=space, env=_without_hub_settings() | own,
+            stdout=log, stderr=log,
+        )  # fmt: skip
         try:
             _drive(f"http://127.0.0.1:{port}", process, tmp_path)
         finally:
             process.terminate()
             process.wait(timeout=20)
             log.close()
+
+
+def _without_hub_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
 
 
 def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
