@@ -53,3 +53,11 @@ class BusyError(TextwrightError):
 
 class ClosedError(TextwrightError):
     """It is shutting down and takes on nothing more."""
+
+
+class UnknownModelError(RequestError):
+    """No model of this name is known."""
+
+
+class ModelUnavailableError(TextwrightError):
+    """A model is known and can't be loaded; the message says why."""

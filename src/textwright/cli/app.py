@@ -12,7 +12,18 @@ from typing import Annotated, TextIO
 
 import typer
 
-from textwright.cli import chat, corpora, doctor, evaluate, exchange, generate, hub, runs, train
+from textwright.cli import (
+    chat,
+    corpora,
+    doctor,
+    evaluate,
+    exchange,
+    generate,
+    hub,
+    runs,
+    serve,
+    train,
+)
 from textwright.errors import RequestError, TextwrightError
 
 # Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
@@ -33,6 +44,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("chat")(chat.chat)
+app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("report")(runs.report)
 app.command("doctor")(doctor.doctor)

@@ -10,7 +10,8 @@ from textwright.generation.engine import Engine
 from textwright.generation.families import RUNTIMES, load_runtime
 from textwright.generation.generator import Generator
 from textwright.generation.jobs import Job
-from textwright.generation.messages import ChatPrompt, Message, Names, trimmed
+from textwright.generation.library import Library, ModelStatus
+from textwright.generation.messages import ChatPrompt, Message, Names, Trim, trimmed
 from textwright.generation.models import Models, load
 from textwright.generation.requests import Options
 from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
@@ -29,7 +30,9 @@ __all__ = [
     "Generation",
     "Generator",
     "Job",
+    "Library",
     "Message",
+    "ModelStatus",
     "Models",
     "Names",
     "Options",
@@ -39,6 +42,7 @@ __all__ = [
     "Step",
     "Stream",
     "TokenLogprob",
+    "Trim",
     "converse",
     "load",
     "load_runtime",

@@ -6,6 +6,7 @@ pushes those of a whole batch; stop strings, limits, spelling and probabilities 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 
 from textwright.generation.requests import Prompt, Request
@@ -52,7 +53,10 @@ class Continuation:
         self._tokenizer = tokenizer
         self._spelling = tokenizer.stream()
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
-        self._ends = ends
+        self._steering = request.steering
+        own_ends = frozenset() if self._steering.ignore_end else ends
+        self._ends = own_ends | self._steering.stop_tokens
+        self._drawn: Counter[int] | None = Counter() if self._steering.moves_logits else None
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs
         self._pieces: list[str] = []
@@ -83,7 +87,11 @@ class Continuation:
             The token and the characters that it completed, whether or not they are certain to be
             part of the text; None where the model ended the text instead.
         """
-        token = self._sampler.draw(logits)
+        if self._drawn is None:
+            token = self._sampler.draw(logits)
+        else:
+            token = self._sampler.draw(self._steering.moved(logits, self._drawn))
+            self._drawn[token] += 1
         if token in self._ends:
             self.end("stop")
             return None

@@ -134,6 +134,10 @@ class Generator:
         tokens, warnings = self.tokenizer.encode_prompt(text, strict=strict)
         for warning in warnings:
             logger.warning(warning)
+        return self.explain_tokens(tokens, top=top)
+
+    def explain_tokens(self, tokens: Sequence[int], *, top: int = 5) -> list[Explanation]:
+        """As `explain`, of a text that is token ids already, each below the vocabulary's size."""
         explanations: list[Explanation] = []
         if not tokens:
             return explanations
@@ -242,7 +246,7 @@ class Generator:
                 return [token]
         return [0]
 
-    def _explain(self, logits: Floats, tokens: list[int], top: int) -> list[Explanation]:
+    def _explain(self, logits: Floats, tokens: Sequence[int], top: int) -> list[Explanation]:
         """Tokens (T,) beside the logits (T, V) before each."""
         spread = np.exp(log_probabilities(logits))
         return [

@@ -99,17 +99,28 @@ def encode_messages(
     )
 
 
+class Trim:
+    """Takes the white space at the beginning and the end of a reply away, as it is written."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._white = ""
+
+    def push(self, piece: str) -> str:
+        """What shows of the reply with one more piece."""
+        fresh = piece if self._begun else piece.lstrip()
+        self._begun = self._begun or bool(fresh)
+        text = self._white + fresh
+        kept = text.rstrip()
+        self._white = text[len(kept) :]
+        return kept
+
+
 def trimmed(pieces: Iterable[str]) -> Iterator[str]:
     """A reply as it streams, without the white space at its beginning and end."""
-    begun = False
-    white = ""
+    trim = Trim()
     for piece in pieces:
-        fresh = piece if begun else piece.lstrip()
-        begun = begun or bool(fresh)
-        text = white + fresh
-        kept = text.rstrip()
-        white = text[len(kept) :]
-        if kept:
+        if kept := trim.push(piece):
             yield kept
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from textwright.configs import SamplingSettings, one_line
 from textwright.errors import RequestError
 from textwright.generation.defaults import Defaults
 from textwright.generation.sampling import check_seed, new_seed
+from textwright.generation.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Request:
     strict: bool
     logprobs: int | None
     allow_unk: bool = False
+    steering: Steering = field(default_factory=Steering)
 
 
 def check(options: Options, defaults: Defaults) -> Request:

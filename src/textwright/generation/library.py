@@ -1,0 +1,284 @@
+"""Several models at once, within a memory budget, kept in step with the folders they come from.
+
+A name is looked up among the models that are known, never on the disk. Whoever has a model keeps
+it: what is unloaded, replaced or deleted here lives on until its last user is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from textwright import runs
+from textwright.configs import nearest
+from textwright.errors import ModelUnavailableError, RunError, TextwrightError, UnknownModelError
+from textwright.generation.generator import Generator
+from textwright.generation.models import load
+from textwright.runs import Run
+
+Status = Literal["Loaded", "Unloaded", "Loading", "Failed"]
+"""`Unloaded`: it made room for others, and is loaded again when asked for."""
+
+BYTES_PER_PARAMETER = 4
+WATCH_SECONDS = 1.0
+
+Mark = tuple[tuple[str, int, int, int], ...]
+"""What shows that a model's files have changed: name, inode, size and time of each."""
+
+logger = logging.getLogger("textwright")
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """How a model is."""
+
+    status: Status
+    reason: str | None = None
+    """Why it is not loaded, where that is so."""
+
+
+@dataclass(eq=False)
+class _Entry:
+    run: Run
+    mark: Mark
+    pinned: bool
+    generator: Generator | None = None
+    reason: str | None = None
+    size: int = 0
+    used: float = 0.0
+    considered: bool = False
+    """Whether it was loaded once, or there was no room for it."""
+    since: float = field(default_factory=time.time)
+
+
+class Library:
+    """Known models by name; may be used from any thread."""
+
+    def __init__(
+        self,
+        named: Iterable[Run] = (),
+        folder: str | Path | None = None,
+        *,
+        memory: int | None = None,
+        loader: Callable[[Run], Generator] = load,
+    ) -> None:
+        """
+        Args:
+            named: models that are always part of it; of two of one name, the first.
+            folder: a folder whose models come and go, too.
+            memory: bytes of weights to hold at most; a model larger than that is held alone.
+            loader: gives a run's generator.
+
+        Raises:
+            RunError: there is no such folder.
+        """
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is not None and not self.folder.is_dir():
+            raise RunError(f"no folder {folder}; name one that holds runs or model folders")
+        self._named = list(named)
+        self._memory = memory
+        self._loader = loader
+        self._entries: dict[str, _Entry] = {}
+        self._seen: dict[str, Mark] | None = None
+        self._loading = threading.Lock()  # one load at a time: they share the budget
+        self._end = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self.refresh()
+
+    @property
+    def statuses(self) -> dict[str, ModelStatus]:
+        """Every known model, by name."""
+        return {name: _status(self._entries[name]) for name in list(self._entries)}
+
+    def names(self) -> list[str]:
+        """Of the models that can be asked for."""
+        return [name for name, entry in list(self._entries.items()) if entry.reason is None]
+
+    def since(self, name: str) -> int:
+        """Since when a model is known, in seconds since 1970; 0 of one that isn't any more."""
+        entry = self._entries.get(name)
+        return 0 if entry is None else int(entry.since)
+
+    def get_loaded(self, name: str) -> Generator | None:
+        """As `get`, but None where that would take a while."""
+        entry = self._find(name)
+        entry.used = time.monotonic()
+        return entry.generator
+
+    def get(self, name: str) -> Generator:
+        """The model `name`, loaded if need be; `-` and `_` are the same where none is called so.
+
+        Raises:
+            UnknownModelError: there is none.
+            ModelUnavailableError: it can't be loaded; the message says why.
+        """
+        found = self.get_loaded(name)
+        if found is not None:
+            return found
+        with self._loading:
+            entry = self._find(name)
+            return entry.generator or self._load(entry)
+
+    def load_all(self) -> None:
+        """Load what is new, as far as there is room; failures show in `statuses`."""
+        for entry in list(self._entries.values()):
+            with self._loading:
+                if entry.considered:
+                    continue
+                entry.considered = True
+                if self._room_for(entry):
+                    try:
+                        self._load(entry)
+                    except ModelUnavailableError as error:
+                        logger.warning(str(error))
+
+    def refresh(self) -> None:
+        """Look at the folders once: what is new, changed or gone. Files still being written are
+        left alone until they have stayed the same from one look to the next."""
+        found = {run.name: run for run in reversed(self._runs())}
+        marks = {name: _mark(run) for name, run in found.items()}
+        first, seen = self._seen is None, self._seen or {}
+        pinned = {run.name for run in self._named}
+        for name in [name for name in self._entries if name not in found]:
+            logger.info(f"model {name!r} is gone")
+            del self._entries[name]
+        for name in sorted(found, key=lambda name: (name not in pinned, name)):
+            entry, mark = self._entries.get(name), marks[name]
+            if entry is None and (first or seen.get(name) == mark):
+                self._entries[name] = _Entry(found[name], mark, name in pinned)
+            elif entry is not None and entry.mark != mark and seen.get(name) == mark:
+                self._replace(entry, found[name], mark)
+        self._seen = marks
+
+    def watch(self, seconds: float = WATCH_SECONDS) -> None:
+        """Load everything and `refresh` every so often, in a thread of its own, until `close`."""
+
+        def follow() -> None:
+            self.load_all()
+            while not self._end.wait(seconds):
+                try:
+                    self.refresh()
+                    self.load_all()
+                except Exception:  # e.g. a disk that went away: the next look may work
+                    logger.exception("looking for models failed")
+
+        self._watcher = threading.Thread(target=follow, name="textwright-models", daemon=True)
+        self._watcher.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._end.set()
+        if self._watcher is not None:
+            self._watcher.join()
+
+    def _runs(self) -> list[Run]:
+        """The named ones first; a folder's count where a file of a model is in them."""
+        folder: list[Run] = []
+        if self.folder is not None and self.folder.is_dir():
+            try:
+                entries = sorted(entry for entry in self.folder.iterdir() if entry.is_dir())
+            except OSError:  # it was deleted just now
+                entries = []
+            folder = [run for run in map(Run, entries) if _is_model(run)]
+        return [*self._named, *folder]
+
+    def _find(self, name: str) -> _Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            known = dict(self._entries)
+            alike = [other for other in known if runs.same_name(other) == runs.same_name(name)]
+            if not alike:
+                hint = nearest(name, list(known)) if known else "; there are none"
+                raise UnknownModelError(f"no model {name[:100]!r}{hint}")
+            entry = known[alike[0]]
+        if entry.reason is not None:
+            raise ModelUnavailableError(f"model {entry.run.name!r} can't be used: {entry.reason}")
+        return entry
+
+    def _load(self, entry: _Entry) -> Generator:
+        """Load a model; the lock is held."""
+        entry.considered = True
+        try:
+            entry.size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
+            self._make_room(entry)
+            generator = self._loader(entry.run)
+        except TextwrightError as error:
+            entry.reason = str(error)
+        except Exception as error:
+            logger.exception(f"loading model {entry.run.name!r} failed")
+            entry.reason = f"it can't be loaded ({type(error).__name__})"
+        else:
+            entry.generator, entry.used = generator, time.monotonic()
+            return generator
+        raise ModelUnavailableError(f"model {entry.run.name!r} can't be used: {entry.reason}")
+
+    def _room_for(self, entry: _Entry) -> bool:
+        """Whether a model fits beside those that are loaded."""
+        if self._memory is None:
+            return True
+        try:
+            size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
+        except TextwrightError:
+            return True  # so that loading it tells what is wrong
+        held = sum(other.size for other in self._loaded())
+        return held == 0 or held + size <= self._memory
+
+    def _make_room(self, entry: _Entry) -> None:
+        """Unload those that were used longest ago."""
+        while self._memory is not None and (others := self._loaded()):
+            if sum(other.size for other in others) + entry.size <= self._memory:
+                break
+            oldest = min(others, key=lambda other: other.used)
+            oldest.generator = None
+            logger.info(f"model {oldest.run.name!r} made room for {entry.run.name!r}")
+
+    def _loaded(self) -> Sequence[_Entry]:
+        return [entry for entry in list(self._entries.values()) if entry.generator is not None]
+
+    def _replace(self, entry: _Entry, run: Run, mark: Mark) -> None:
+        """A model's files have changed: forget what was loaded, and load anew if it was."""
+        logger.info(f"model {run.name!r} has changed")
+        fresh = _Entry(run, mark, entry.pinned, used=entry.used)
+        with self._loading:
+            if entry.generator is not None or entry.reason is not None:
+                entry.generator, held = None, entry.generator
+                try:
+                    self._load(fresh)
+                except ModelUnavailableError as error:
+                    logger.warning(str(error))
+                del held
+            self._entries[run.name] = fresh
+
+
+def _status(entry: _Entry) -> ModelStatus:
+    if entry.generator is not None:
+        return ModelStatus("Loaded")
+    if entry.reason is not None:
+        return ModelStatus("Failed", entry.reason)
+    if not entry.considered:
+        return ModelStatus("Loading")
+    return ModelStatus("Unloaded", "it made room for others; asking for it loads it")
+
+
+def _is_model(run: Run) -> bool:
+    """Whether a folder is meant as a model, be it damaged."""
+    files = (run.config_file, run.weights_file, run.tokenizer_file)
+    return not run.name.startswith(".") and any(file.is_file() for file in files)
+
+
+def _mark(run: Run) -> Mark:
+    mark = []
+    for file in run.model_files:
+        if file == run.card_file:  # says nothing that matters here
+            continue
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        mark.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(mark)

@@ -1,0 +1,260 @@
+"""`/v1/chat/completions` of the OpenAI API.
+
+A model that learned conversations gets them in its own template; one of plain text improvises a
+dialogue, which a warning in the answer says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from textwright.generation import Generator, Job, Message, TokenLogprob, Trim
+from textwright.generation.requests import Prompt
+from textwright.serving.answers import EventStream, as_json, event
+from textwright.serving.completions import finite
+from textwright.serving.errors import HTTPError, openai_errors
+from textwright.serving.fields import Body, Whole
+from textwright.serving.openai import (
+    MAX_LOGPROBS,
+    FinishReason,
+    Sampling,
+    Usage,
+    checked,
+    head,
+    usage,
+)
+from textwright.serving.replies import Reply
+from textwright.serving.service import Service, note_jobs
+
+MAX_MESSAGES = 1000
+
+
+class Part(Body):
+    """A part of a message; text is all there is here."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Body):
+    """One turn."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part] = ""
+    name: str | None = Field(default=None, description="Of no matter here.")
+
+
+class ChatCompletion(Sampling):
+    """A conversation to reply to, and how."""
+
+    messages: list[ChatMessage] = Field(
+        min_length=1,
+        max_length=MAX_MESSAGES,
+        examples=[[{"role": "user", "content": "Where is the king?"}]],
+    )
+    max_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="Else as the model's defaults say."
+    )
+    max_completion_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="The newer name of `max_tokens`; goes before it."
+    )
+    logprobs: bool = Field(default=False, description="Log probabilities of the reply's tokens.")
+    top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = Field(
+        default=None, description="With so many alternatives; needs `logprobs`."
+    )
+
+
+class TopLogprob(BaseModel):
+    """A token that might have been."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ContentLogprob(TopLogprob):
+    """A token of the reply."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(BaseModel):
+    """Natural logarithms of probabilities, before any sampling setting."""
+
+    content: list[ContentLogprob]
+
+
+class ReplyMessage(BaseModel):
+    """The reply."""
+
+    role: Literal["assistant"]
+    content: str
+
+
+class ChatChoice(BaseModel):
+    """A reply and how it ended."""
+
+    index: int
+    message: ReplyMessage
+    finish_reason: FinishReason
+    logprobs: ChatLogprobs | None
+
+
+class ChatResult(BaseModel):
+    """Replies."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    warnings: list[str] | None = Field(
+        default=None, description="E.g. that the model never saw a conversation."
+    )
+
+
+def router(service: Service) -> APIRouter:
+    """The route, for one server."""
+    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+    @routes.post("/chat/completions", response_model=ChatResult, responses=openai_errors())
+    async def chat_completions(body: ChatCompletion, http: Request) -> Response:
+        """Reply to a conversation; with `stream`, as server-sent events."""
+        jobs = await _jobs(service, body)
+        texts = service.settings.log_prompts
+        if body.stream:
+            return await EventStream.begin(_events(service, body, jobs, http))
+        await service.write(jobs, http)
+        note_jobs(http, jobs, texts=texts)
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": job.generation.text.strip()},
+                "finish_reason": job.outcome,
+                "logprobs": _logprobs(job.logprobs) if body.logprobs else None,
+            }
+            for index, job in enumerate(jobs)
+        ]
+        answer = head("chat.completion", "chatcmpl", body.model)
+        answer |= {"choices": choices, "usage": usage(jobs)}
+        if warnings := jobs[0].prompt.warnings:
+            answer["warnings"] = warnings
+        return as_json(answer)
+
+    return routes
+
+
+async def _jobs(service: Service, body: ChatCompletion) -> list[Job]:
+    model = await service.model(body.model)
+    if body.top_logprobs and not body.logprobs:
+        raise HTTPError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
+    newer = body.max_completion_tokens is not None
+    request = checked(
+        service,
+        model,
+        body,
+        max_tokens=body.max_completion_tokens if newer else body.max_tokens,
+        length="max_completion_tokens" if newer else "max_tokens",
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+    )
+    prompt = await _prompt(service, model, body.messages)
+    return [
+        service.job(model, prompt, request, (request.seed + number) % 2**63)
+        for number in range(body.n)
+    ]
+
+
+async def _prompt(service: Service, model: Generator, given: list[ChatMessage]) -> Prompt:
+    messages = [
+        Message("system" if one.role == "developer" else one.role, _content(one)) for one in given
+    ]
+    size = sum(len(one.content) for one in messages)
+    return await service.encode(size, lambda: model.encode_messages(messages), param="messages")
+
+
+def _content(message: ChatMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join(part.text for part in message.content)
+
+
+async def _events(
+    service: Service, body: ChatCompletion, jobs: list[Job], http: Request
+) -> AsyncGenerator[bytes]:
+    first = head("chat.completion.chunk", "chatcmpl", body.model)
+    lead = json.dumps(first)[:-1] + ', "choices": [{"index": '
+    try:
+        async with service.reply(jobs, http, streams=True) as reply:
+            role = {"role": "assistant", "content": ""}
+            yield b"".join(_chunk(lead, index, role, None, None) for index in range(len(jobs)))
+            async for chunk in _pieces(reply, lead, tells=body.logprobs):
+                yield chunk
+        if body.stream_options is not None and body.stream_options.include_usage:
+            yield event({**first, "choices": [], "usage": usage(jobs)})
+    finally:
+        note_jobs(http, jobs, texts=service.settings.log_prompts)
+
+
+async def _pieces(reply: Reply, lead: str, *, tells: bool) -> AsyncGenerator[bytes]:
+    trims = [Trim() for _ in reply.jobs]
+    told = [0] * len(reply.jobs)
+    open_jobs = dict(enumerate(reply.jobs))
+    while open_jobs:
+        await reply.news()
+        chunks = []
+        for index, job in list(open_jobs.items()):
+            done = job.done  # before taking: nothing comes after it
+            known = len(job.logprobs)
+            text = trims[index].push(job.take())
+            if done and job.outcome in ("error", "cancelled"):
+                reply.check()
+            logprobs = None
+            if (text or done) and tells:
+                logprobs = _logprobs(job.logprobs[told[index] : known])
+                told[index] = known
+            if text or logprobs:
+                chunks.append(_chunk(lead, index, {"content": text}, None, logprobs))
+            if done:
+                del open_jobs[index]
+                chunks.append(_chunk(lead, index, {}, str(job.outcome), None))
+        if chunks:
+            yield b"".join(chunks)
+
+
+def _chunk(
+    lead: str,
+    index: int,
+    delta: dict[str, str],
+    finish: str | None,
+    logprobs: dict[str, Any] | None,
+) -> bytes:
+    """A chunk as an event; put together by hand, for there are many."""
+    end = "null" if finish is None else f'"{finish}"'
+    probabilities = "null" if logprobs is None else json.dumps(logprobs)
+    return (
+        f'data: {lead}{index}, "delta": {json.dumps(delta)}, "finish_reason": {end}, '
+        f'"logprobs": {probabilities}}}]}}\n\n'
+    ).encode()
+
+
+def _logprobs(tokens: list[TokenLogprob]) -> dict[str, Any]:
+    content = [
+        {
+            **_one(token.token, token.logprob),
+            "top_logprobs": [_one(text, logprob) for text, logprob in token.top],
+        }
+        for token in tokens
+    ]
+    return {"content": content}
+
+
+def _one(token: str, logprob: float) -> dict[str, Any]:
+    spelled = list(token.encode("utf-8", "replace"))
+    return {"token": token, "logprob": finite(logprob), "bytes": spelled}

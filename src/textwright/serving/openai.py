@@ -1,0 +1,173 @@
+"""What the two routes of the OpenAI API that write texts have in common."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from textwright.generation import Generator, Job, Options
+from textwright.generation.requests import Request
+from textwright.generation.steering import Steering
+from textwright.serving.errors import HTTPError
+from textwright.serving.fields import Body, ModelName, Number, Seed, Temperature, Whole
+from textwright.serving.service import Service
+
+MAX_LOGPROBS = 20
+LEAST_LOGPROB = -9999.0
+"""What stands for minus infinity, which JSON hasn't got."""
+
+_NO_MATTER = {
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+    "parallel_tool_calls",
+}  # fmt: skip
+"""Fields that clients send and that say nothing about the text."""
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "suffix": ("",), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],),
+    "function_call": ("none", "auto"), "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+}  # fmt: skip
+"""Fields that aren't supported, with the values that ask for nothing."""
+
+
+class StreamOptions(Body):
+    """How to stream."""
+
+    include_usage: bool = Field(default=False, description="End with a chunk that has `usage`.")
+
+
+class Sampling(Body):
+    """Fields of both routes."""
+
+    model: ModelName = Field(examples=["shakespeare"])
+    temperature: Temperature | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    n: Annotated[Whole, Field(ge=1)] = 1
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    stop: str | list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
+    logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = Field(
+        default=None, description="By token id."
+    )
+    seed: Seed | None = None
+    user: str | None = Field(default=None, description="Of no matter here.")
+    top_k: Whole | None = Field(default=None, description="An extension; 0 or less keeps all.")
+    min_p: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="An extension."
+    )
+    repetition_penalty: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        default=None, description="An extension."
+    )
+    stop_token_ids: list[Annotated[Whole, Field(ge=0)]] | None = Field(
+        default=None, description="An extension: tokens that end the text."
+    )
+    ignore_eos: bool = Field(
+        default=False, description="An extension: the model's own end of text ends nothing."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_asks_for_nothing(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = cls.model_fields
+        return {
+            name: value
+            for name, value in data.items()
+            if name in known or not (name in _NO_MATTER or value in _NEUTRAL.get(name, ()))
+        }
+
+
+class Usage(BaseModel):
+    """Tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+FinishReason = Literal["stop", "length"]
+
+
+def usage(jobs: list[Job], prompts: Mapping[int, int] | None = None) -> dict[str, int]:
+    """Tokens read and written; a prompt that several jobs share counts once.
+
+    Args:
+        prompts: tokens of further prompts, by id.
+    """
+    read = {id(job.prompt): len(job.prompt.tokens) for job in jobs} | dict(prompts or {})
+    prompt, written = sum(read.values()), sum(len(job.tokens) for job in jobs)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+    }
+
+
+def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
+    """What every answer and chunk begins with."""
+    return {
+        "id": f"{prefix}-{uuid.uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+    }
+
+
+def checked(
+    service: Service,
+    model: Generator,
+    body: Sampling,
+    *,
+    max_tokens: int | None,
+    length: str,
+    logprobs: int | None,
+) -> Request:
+    """The settings of a request's texts.
+
+    Args:
+        max_tokens: how many; None takes the model's default.
+        length: what that field is called.
+        logprobs: alternatives to note beside each token; None notes nothing.
+    """
+    limits = service.settings
+    service.check_count("n", body.n, limits.max_choices)
+    stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    stops = [stop for stop in stops if stop]  # clients send an empty one for none
+    options: Options = {
+        "max_tokens": max_tokens, "temperature": body.temperature, "top_p": body.top_p,
+        "top_k": body.top_k, "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
+        "stop": stops or None, "seed": body.seed, "logprobs": logprobs,
+    }  # fmt: skip
+    request = service.check(model, options, length=length)
+    stop_tokens = body.stop_token_ids or []
+    service.check_count("stop_token_ids", len(stop_tokens), limits.max_stops)
+    steering = Steering(
+        bias=_bias(model, body.logit_bias or {}),
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        stop_tokens=frozenset(stop_tokens),
+        ignore_end=body.ignore_eos,
+    )
+    return replace(request, steering=steering)
+
+
+def _bias(model: Generator, given: Mapping[str, float]) -> dict[int, float]:
+    size = model.runtime.vocab_size
+    bias = {}
+    for token, value in given.items():
+        if not (token.isascii() and token.isdigit() and len(token) < 10 and int(token) < size):
+            raise HTTPError(
+                400,
+                f"logit_bias: {token[:20]!r} is no token id of this model, which has {size:,}",
+                param="logit_bias",
+            )
+        bias[int(token)] = value
+    return bias

@@ -1,0 +1,39 @@
+"""Small models made by hand, and a server that has them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
+
+from servers import Served
+from small_models import TEXT, random_weights, small_config, write_run
+
+from textwright.runs import Run
+from textwright.tokenizers import train_tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Run]:
+    """Write a model folder: `make_model(path, "gpt")`."""
+    tokenizer = train_tokenizer("char", lambda: [TEXT])
+
+    def make(path: Path, family: str = "gpt", seed: int = 0) -> Run:
+        config = small_config(family, tokenizer.vocab_size)
+        return write_run(path, config, random_weights(config, seed), tokenizer)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Run]
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    server = Served([make_model(folder / "my-gpt"), make_model(folder / "lstm", "lstm")])
+    yield server
+    server.close()

@@ -1,0 +1,54 @@
+"""A server on a real socket, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2 as httpx
+import uvicorn
+
+from textwright.generation import Engine, Library
+from textwright.runs import Run
+from textwright.serving import Metrics, ServerSettings, create_app
+from textwright.serving.server import listen
+
+
+class Served:
+    """A running server."""
+
+    def __init__(
+        self,
+        named: list[Run],
+        folder: Path | None = None,
+        settings: ServerSettings | None = None,
+        **engine: int,
+    ) -> None:
+        self.settings = settings or ServerSettings()
+        metrics = Metrics()
+        self.engine = Engine(observer=metrics, **{"workers": 2, **engine})  # type: ignore[arg-type]
+        self.library = Library(named, folder)
+        self.app = create_app(self.library, self.engine, self.settings, metrics)
+        self.socket = listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        config = uvicorn.Config(self.app, log_config=None, access_log=False, ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
+        self._thread.start()
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.until(lambda: self.client.get("/health").status_code == 200)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join(30)
+        self.socket.close()
+        assert not self._thread.is_alive()

@@ -1,0 +1,329 @@
+"""Every route, its shapes and its errors, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from pydantic import SecretStr
+from servers import Served
+
+from textwright.runs import Run
+from textwright.serving import ServerSettings
+
+
+def post(served: Served, path: str, body: Any, status: int = 200) -> Any:
+    answer = served.client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def events(served: Served, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    with served.client.stream("POST", path, json={**body, "stream": True}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+
+def test_status_and_health(served: Served) -> None:
+    served.until(lambda: len(served.library.names()) == 2)
+    for path in ("/", "/health"):
+        status = served.client.get(path).json()["status"]
+        assert set(status) == {"my-gpt", "lstm"}
+    served.until(
+        lambda: (
+            served.client.get("/").json()
+            == {"status": {"my-gpt": {"status": "Loaded"}, "lstm": {"status": "Loaded"}}}
+        )
+    )
+
+
+def test_gen_text_has_exactly_its_shape(served: Served) -> None:
+    asked = {"model_name": "my_gpt", "start_phrase": "It was", "generation_length": 12,
+             "temperature": 0.5}  # fmt: skip
+    result = post(served, "/gen_text", asked)
+    assert result.pop("res_text").startswith("It was")
+    assert result == {"model_name": "my_gpt", "generation_length": 12, "temperature": 0.5}
+    defaults = post(served, "/gen_text", {"model_name": "lstm"})
+    assert (defaults["generation_length"], defaults["temperature"]) == (100, 1.0)
+    assert len(defaults["res_text"]) > 20
+
+
+def test_bulk(served: Served) -> None:
+    good = {"model_name": "my-gpt", "start_phrase": "It", "generation_length": 3}
+    bad = [
+        {"model_name": "none"},
+        {"model_name": "my-gpt", "temperature": -1},
+        {"start_phrase": "It"},
+        "nothing",
+    ]
+    answer = post(served, "/gen_text_bulk", {"inputs": [good, *bad, good], "ignore_errors": True})
+    assert answer["ignore_errors"] is True
+    results = answer["results"]
+    assert len(results) == 6
+    assert set(results[0]) == {"model_name", "res_text", "generation_length", "temperature"}
+    assert [result["res_text"] is None for result in results] == [False, *[True] * 4, False]
+    assert "temperature" in results[2]["error"]
+    assert results[1]["model_name"] == "none"
+    refused = post(served, "/gen_text_bulk", {"inputs": [good, bad[0]]}, 404)
+    assert refused["error"].startswith("inputs[1]: no model 'none'")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "says"),
+    [
+        ({"temperature": "NaN"}, 400, "temperature"),
+        ({"temperature": 1e9}, 400, "temperature"),
+        ({"generation_length": 0}, 400, "generation_length"),
+        ({"generation_length": 10**9}, 400, "generation_length"),
+        ({"generation_length": 10**30}, 400, "generation_length"),
+        ({"start_phrase": "x" * 70_000}, 400, "prompt is longer"),
+        ({"start_phrase": 3}, 400, "start_phrase"),
+        ({"model_name": "../../etc"}, 404, "no model"),
+        ({"start_frase": ""}, 400, "start_frase: not a field"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    served: Served, change: dict[str, Any], status: int, says: str
+) -> None:
+    asked = {"model_name": "my-gpt", "generation_length": 3} | change
+    text = json.dumps(asked).replace('"NaN"', "NaN")
+    answer = served.client.post(
+        "/gen_text", content=text, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == status
+    assert says in answer.json()["error"]
+
+
+def test_bodies_that_are_no_json(served: Served) -> None:
+    post_raw = served.client.post
+    assert post_raw("/gen_text", content=b"{}").status_code == 415
+    json_type = {"content-type": "application/json"}
+    for body in (b"", b"{", b"[" * 100_000, b'"\\ud800"', b"\xff\xfe", b"9" * 5000):
+        answer = post_raw("/gen_text", content=body, headers=json_type)
+        assert answer.status_code == 400, body[:20]
+        assert answer.json()["error"]
+    assert post_raw("/gen_text", content=b" " * (5 << 20), headers=json_type).status_code == 413
+
+
+def test_completions(served: Served) -> None:
+    body = {"model": "my-gpt", "prompt": ["It", "was"], "n": 2, "max_tokens": 6, "seed": 5,
+            "logprobs": 2, "user": None}  # fmt: skip
+    answer = post(served, "/v1/completions", body)
+    assert answer["object"] == "text_completion"
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2, 3]
+    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 24, "total_tokens": 29}
+    first = answer["choices"][0]
+    assert "".join(first["logprobs"]["tokens"]) == first["text"]
+    assert len(first["logprobs"]["top_logprobs"][0]) in (2, 3)
+    assert first["finish_reason"] == "length"
+    ids = served.library.get("my-gpt").tokenizer.encode("It")
+    same = post(served, "/v1/completions", {**body, "prompt": ids, "n": 1})
+    assert same["choices"][0]["text"] == first["text"]
+    echoed = post(served, "/v1/completions", {**body, "echo": True, "max_tokens": 0})
+    assert echoed["choices"][2]["text"] == "was"
+    assert echoed["choices"][2]["logprobs"]["token_logprobs"][0] is None
+    best = post(served, "/v1/completions", {**body, "prompt": "It", "n": 1, "best_of": 4})
+    assert len(best["choices"]) == 1
+
+
+def test_a_stream_is_the_same_text(served: Served) -> None:
+    body = {"model": "lstm", "prompt": "It was", "n": 3, "max_tokens": 40, "seed": 9, "logprobs": 0}
+    whole = [choice["text"] for choice in post(served, "/v1/completions", body)["choices"]]
+    options = {"stream_options": {"include_usage": True}}
+    chunks = events(served, "/v1/completions", {**body, **options})
+    texts, ends, tokens = ["", "", ""], {}, 0
+    for chunk in chunks[:-1]:
+        for choice in chunk["choices"]:
+            texts[choice["index"]] += choice["text"]
+            tokens += len(choice["logprobs"]["tokens"])
+            if choice["finish_reason"]:
+                ends[choice["index"]] = choice["finish_reason"]
+    assert texts == whole
+    assert tokens == 120
+    assert ends == {0: "length", 1: "length", 2: "length"}
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["completion_tokens"] == 120
+
+
+def test_chat(served: Served) -> None:
+    body = {
+        "model": "my-gpt",
+        "messages": [
+            {"role": "system", "content": "A play."},
+            {"role": "user", "content": [{"type": "text", "text": "Who art thou?"}]},
+        ],
+        "max_tokens": 12,
+        "seed": 3,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "tools": [],
+    }
+    answer = post(served, "/v1/chat/completions", body)
+    (choice,) = answer["choices"]
+    assert choice["message"]["role"] == "assistant"
+    assert len(choice["logprobs"]["content"][0]["top_logprobs"]) == 2
+    assert any("improvises" in warning for warning in answer["warnings"])
+    chunks = events(served, "/v1/chat/completions", body)
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert deltas[0] == {"role": "assistant", "content": ""}
+    assert "".join(delta.get("content", "") for delta in deltas) == choice["message"]["content"]
+    refused = post(served, "/v1/chat/completions", {**body, "tools": [{"type": "function"}]}, 400)
+    assert refused["error"]["param"] == "tools"
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"suffix": "x"}, "suffix"),
+        ({"max_tokens": 10**6}, "max_tokens"),
+        ({"n": 99}, "n"),
+        ({"stop": [str(n) for n in range(99)]}, "stop"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [10**6]}, "prompt"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"stream": True, "best_of": 2}, "best_of"),
+        ({"top_p": 0}, "top_p"),
+    ],
+)
+def test_openai_errors_name_their_field(served: Served, change: dict[str, Any], param: str) -> None:
+    body = {"model": "my-gpt", "prompt": "It", "max_tokens": 2} | change
+    error = post(served, "/v1/completions", body, 400)["error"]
+    assert error["param"] == param
+    assert error["type"] == "invalid_request_error"
+
+
+def test_logits_can_be_steered(served: Served) -> None:
+    tokenizer = served.library.get("lstm").tokenizer
+    (token,) = tokenizer.encode("t")
+    body = {"model": "lstm", "prompt": "It", "max_tokens": 9}
+    forced = {**body, "logit_bias": {str(token): 100}}
+    assert post(served, "/v1/completions", forced)["choices"][0]["text"] == "t" * 9
+    ended = post(served, "/v1/completions", {**forced, "stop_token_ids": [token]})
+    assert ended["choices"][0] == {
+        "index": 0,
+        "text": "",
+        "finish_reason": "stop",
+        "logprobs": None,
+    }
+
+
+def test_one_seed_one_text_alone_and_among_64(served: Served) -> None:
+    def ask(seed: int) -> str:
+        body = {"model": "my-gpt", "prompt": "It was", "max_tokens": 20, "seed": seed}
+        return str(post(served, "/v1/completions", body)["choices"][0]["text"])
+
+    alone = [ask(seed) for seed in range(4)]
+    with ThreadPoolExecutor(64) as pool:
+        among = list(pool.map(ask, range(64)))
+    assert among[:4] == alone
+    assert len(set(among)) > 32
+
+
+def test_metrics_and_request_ids(served: Served) -> None:
+    post(served, "/v1/completions", {"model": "lstm", "prompt": "It", "max_tokens": 3})
+    page = served.client.get("/metrics").text
+    for name in ("num_requests_running", "num_requests_waiting", "prompt_tokens_total",
+                 "generation_tokens_total", "time_to_first_token_seconds_count"):  # fmt: skip
+        assert f"textwright:{name}" in page
+    assert 'request_success_total{finished_reason="length",model_name="lstm"}' in page
+    kept = served.client.get("/health", headers={"x-request-id": "abc-1"})
+    assert kept.headers["x-request-id"] == "abc-1"
+    made = served.client.get("/health", headers={"x-request-id": "a b"})
+    assert len(made.headers["x-request-id"]) == 32
+
+
+def test_models(served: Served) -> None:
+    listed = served.client.get("/v1/models").json()
+    assert {card["id"] for card in listed["data"]} == {"my-gpt", "lstm"}
+    assert served.client.get("/v1/models/my-gpt").json()["object"] == "model"
+    assert served.client.get("/v1/models/none").status_code == 404
+    assert served.client.get("/docs").status_code == 200
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, make_model: Callable[..., Run]) -> Iterator[Served]:
+    keys = (SecretStr("sesame"), SecretStr("other"))
+    settings = ServerSettings(
+        api_keys=keys,
+        root_path="/tw",
+        cors_origins=("https://a.example",),
+        body_timeout=0.3,
+        max_length=10_000_000,
+    )
+    server = Served([make_model(tmp_path / "one")], settings=settings, slots=1, waiting=1)
+    yield server
+    server.close()
+
+
+def test_every_route_but_the_open_ones_needs_a_key(guarded: Served) -> None:
+    paths = guarded.client.get("/openapi.json").json()["paths"]
+    assert {"/gen_text", "/gen_text_bulk", "/v1/completions", "/v1/chat/completions"} <= set(paths)
+    for path, operations in paths.items():
+        for method in operations:
+            wrong = {"authorization": "Bearer sesam"}
+            answers = [
+                guarded.client.request(method, prefix + path, headers=headers)
+                for prefix in ("", "/tw")
+                for headers in ({}, wrong)
+            ]
+            expected = {200} if path in ("/", "/health") else {401}
+            assert {answer.status_code for answer in answers} == expected, path
+    right = {"authorization": "Bearer other"}
+    assert guarded.client.get("/tw/v1/models", headers=right).status_code == 200
+    assert guarded.client.get("/v1/models", headers=right).status_code == 200
+    origin = {"origin": "https://a.example"}
+    allowed = guarded.client.get("/health", headers=origin).headers
+    assert allowed["access-control-allow-origin"] == "https://a.example"
+
+
+KEY = {"authorization": "Bearer sesame"}
+ENDLESS = {"model": "one", "prompt": "It", "max_tokens": 10_000_000}
+
+
+def test_a_full_queue_is_429(guarded: Served) -> None:
+    engine, model = guarded.engine, guarded.library.get("one")
+    jobs = [engine.stream(model, "It", max_tokens=10_000_000) for _ in range(2)]
+    for path, body in (
+        ("/v1/completions", ENDLESS),
+        ("/v1/completions", {**ENDLESS, "stream": True}),
+        ("/gen_text", {"model_name": "one"}),
+    ):
+        refused = guarded.client.post(path, json=body, headers=KEY)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert "busy" in refused.text
+    for job in jobs:
+        job.cancel()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_hangs_up_is_not_written_for(guarded: Served, stream: bool) -> None:
+    body = {**ENDLESS, "stream": stream}
+    with httpx.Client(base_url=guarded.url, headers=KEY, timeout=0.5) as client:
+        if stream:
+            with client.stream("POST", "/v1/completions", json=body) as answer:
+                next(answer.iter_lines())
+        else:
+            with pytest.raises(httpx.TimeoutException):
+                client.post("/v1/completions", json=body)
+    guarded.until(lambda: guarded.engine.running == 0)
+    page = guarded.client.get("/metrics", headers=KEY).text
+    assert 'request_success_total{finished_reason="cancelled",model_name="one"} 1.0' in page
+
+
+def test_a_body_that_never_ends(guarded: Served) -> None:
+    with socket.create_connection(("127.0.0.1", int(guarded.url.rpartition(":")[2]))) as raw:
+        raw.sendall(
+            b"POST /gen_text HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sesame\r\n"
+            b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+        )
+        raw.settimeout(10)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 408")
