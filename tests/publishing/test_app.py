@@ -138,7 +138,7 @@ def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
         page.goto(url)
         page.get_by_label("Seed text").fill("JULIET:")
         page.get_by_role("button", name="Write").click()
-        box = page.get_by_label("Text", exact=True)
+        box = page.locator("#text textarea")
         until = time.monotonic() + 30
         while len(box.input_value()) < 100 and time.monotonic() < until:
             time.sleep(0.1)

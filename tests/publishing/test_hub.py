@@ -104,6 +104,22 @@ def test_dry_run_writes_what_would_be_pushed(hub: Hub, runs: Path, tmp_path: Pat
     assert front["model-index"][0]["results"] and front["library_name"] == "textwright"
 
 
+def test_a_static_space_has_the_model_inside(hub: Hub, runs: Path, tmp_path: Path) -> None:
+    words = ("push", str(runs / "cat-gpt"), "ann/cat", "--space", "ann/cat-page", "--static")
+    done = command(*words, hub=hub, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.removeprefix(hub.endpoint) for line in done.stdout.split()] == [
+        "/ann/cat", "/spaces/ann/cat-page",
+    ]  # fmt: skip
+    space = hub.repositories["space", "ann/cat-page"]
+    front = yaml.safe_load(space["README.md"].decode().split("---\n")[1])
+    assert front["sdk"] == "static" and front["models"] == ["ann/cat"]
+    page = tmp_path / "page.html"
+    words = ("export", str(runs / "cat-gpt"), "--to", "page", "--out", str(page))
+    assert command(*words, hub=hub, folder=tmp_path).returncode == 0
+    assert len(page.read_bytes()) == len(space[front["app_file"]])  # tensors in any order
+
+
 @pytest.mark.parametrize(
     ("words", "token", "message"),
     [

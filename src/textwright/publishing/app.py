@@ -63,13 +63,13 @@ def gradio_app(
                 )
                 temperature = gr.Slider(0, 2, TEMPERATURE, step=0.05, label="Temperature")
                 top_n = gr.Number(
-                    None, label="Top-N", precision=0, minimum=1,
-                    info="Only the N likeliest tokens; empty: all",
+                    None, label="Top-N", precision=0, minimum=0,
+                    info="Only the N likeliest tokens; empty or 0: all",
                 )  # fmt: skip
                 with gr.Row():
                     start = gr.Button("Write", variant="primary")
                     stop = gr.Button("Stop")
-            text = gr.Textbox(label="Text", lines=16, buttons=["copy"])
+            text = gr.Textbox(label="Text", lines=16, buttons=["copy"], elem_id="text")
         inputs = [seed_text, max_tokens, temperature, top_n]
         writing = start.click(write, inputs, text, api_name="generate", concurrency_limit=_AT_ONCE)
         stop.click(None, cancels=[writing], api_visibility="private")
