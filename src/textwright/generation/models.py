@@ -45,7 +45,10 @@ def load(
     except RunError as error:
         prefix = f"run {run.name!r}: "
         raise error if str(error).startswith("run ") else RunError(prefix + str(error)) from error
-    return Generator(runtime, tokenizer, name=run.name, defaults=defaults)
+    name = run.name
+    if str(reference).startswith("hf:"):  # whose folder in the cache is called by its commit
+        name = str(reference).rsplit("/", 1)[-1]
+    return Generator(runtime, tokenizer, name=name, defaults=defaults)
 
 
 def _no_weights(run: Run) -> str:
