@@ -18,7 +18,7 @@ from textwright.generation import Generator, Job, Message, TokenLogprob, Trim
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.completions import finite
-from textwright.serving.errors import HTTPError, openai_errors
+from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import Body, Whole
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -124,7 +124,7 @@ def router(service: Service) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
 
-    @routes.post("/chat/completions", response_model=ChatResult, responses=openai_errors())
+    @routes.post("/chat/completions", response_model=ChatResult, responses=STREAM | openai_errors())
     async def chat_completions(body: ChatCompletion, http: Request) -> Response:
         """Reply to a conversation; with `stream`, as server-sent events."""
         jobs = await _jobs(service, body)

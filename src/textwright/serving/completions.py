@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from textwright.generation import Explanation, Generator, Job, TokenLogprob
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
-from textwright.serving.errors import HTTPError, openai_errors
+from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import Whole
 from textwright.serving.openai import (
     LEAST_LOGPROB,
@@ -122,7 +122,9 @@ def router(service: Service) -> APIRouter:
         service.library.get_loaded(name)  # raises where it isn't known
         return as_json(card(name))
 
-    @routes.post("/completions", response_model=CompletionResult, responses=openai_errors())
+    @routes.post(
+        "/completions", response_model=CompletionResult, responses=STREAM | openai_errors()
+    )
     async def completions(body: Completion, http: Request) -> Response:
         """Continue prompts; with `stream`, as server-sent events of the same shape."""
         writing = await _prepare(service, body)

@@ -130,3 +130,9 @@ def openai_errors() -> dict[int | str, dict[str, Any]]:
         "4XX": {"model": OpenAIError, "description": "The request can't be met."},
         "5XX": {"model": OpenAIError, "description": "It went wrong here."},
     }
+
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+"""For the OpenAPI document: what comes with `stream`."""

@@ -62,7 +62,7 @@ class Sampling(Body):
     min_p: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
         default=None, description="An extension."
     )
-    repetition_penalty: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+    repetition_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = Field(
         default=None, description="An extension."
     )
     stop_token_ids: list[Annotated[Whole, Field(ge=0)]] | None = Field(

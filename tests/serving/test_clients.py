@@ -1,0 +1,195 @@
+"""Real processes and clients: `textwright serve`, the openai package, schemathesis, curl."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from textwright.runs import Run
+
+pytestmark = pytest.mark.slow
+
+
+class Process:
+    """`textwright serve`, on a free port."""
+
+    def __init__(self, *words: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "textwright", "serve", "--port", str(port), *words]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.until(lambda: self._get("/health") == 200)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    def _get(self, path: str) -> int:
+        try:
+            return int(httpx.get(self.url + path).status_code)
+        except httpx.TransportError:
+            return 0
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._reader.join()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_model: Callable[..., Run]) -> Path:
+    models = tmp_path / "models"
+    make_model(models / "one")
+    make_model(models / "two", "lstm")
+    return models
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[Process]:
+    served = Process("--models", str(folder), "--slots", "4", "--queue", "2", "--deadline", "20")
+    yield served
+    served.stop()
+
+
+def test_the_openai_client_unmodified(process: Process) -> None:
+    openai = pytest.importorskip("openai", reason="openai is not installed")
+    client = openai.OpenAI(base_url=f"{process.url}/v1", api_key="none")
+    assert {model.id for model in client.models.list()} == {"one", "two"}
+    asked: dict[str, Any] = {"model": "one", "max_tokens": 8, "seed": 1}
+    whole = client.completions.create(prompt=["It", "was"], n=2, logprobs=1, **asked)
+    assert len(whole.choices) == 4
+    assert len(whole.choices[0].logprobs.token_logprobs) == 8
+    chunks = client.completions.create(prompt="It", stream=True, **asked)
+    streamed = "".join(chunk.choices[0].text for chunk in chunks)
+    assert streamed == whole.choices[0].text
+    by_tokens = client.completions.create(prompt=[[1, 2], [3]], **asked)
+    assert len(by_tokens.choices) == 2
+    said = [{"role": "user", "content": "Hello!"}]
+    reply = client.chat.completions.create(messages=said, logprobs=True, **asked)
+    assert reply.choices[0].message.role == "assistant"
+    pieces = client.chat.completions.create(messages=said, stream=True, **asked)
+    text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+    assert text == reply.choices[0].message.content
+    with pytest.raises(openai.NotFoundError, match="no model"):
+        client.completions.create(model="none", prompt="It")
+    with pytest.raises(openai.BadRequestError, match="suffix"):
+        client.completions.create(prompt="It", suffix="x", **asked)
+
+
+def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None:
+    openai = pytest.importorskip("openai", reason="openai is not installed")
+    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 4000}
+    filler = threading.Thread(
+        target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=60)
+    )
+    filler.start()
+    time.sleep(0.1)
+    client = openai.OpenAI(base_url=f"{process.url}/v1", api_key="none", max_retries=10)
+    assert client.completions.create(model="one", prompt="It", max_tokens=3).choices
+    filler.join()
+
+
+def test_curl(process: Process) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not on the PATH")
+    body = '{"model_name": "one", "start_phrase": "It was"}'
+    words = [curl, "-s", f"{process.url}/gen_text", "-H", "Content-Type: application/json"]
+    done = subprocess.run([*words, "-d", body], capture_output=True, check=True)
+    assert json.loads(done.stdout)["res_text"].startswith("It was")
+
+
+def test_folders_come_change_break_and_go(
+    process: Process, folder: Path, make_model: Callable[..., Run]
+) -> None:
+    def statuses() -> dict[str, Any]:
+        return dict(httpx.get(process.url).json()["status"])
+
+    def text(name: str) -> str:
+        body = {"model": name, "prompt": "It", "temperature": 0, "max_tokens": 30}
+        answer = httpx.post(f"{process.url}/v1/completions", json=body)
+        return str(answer.json()["choices"][0]["text"])
+
+    before = text("one")
+    make_model(folder / "three")
+    process.until(lambda: statuses().get("three") == {"status": "Loaded"})
+    shutil.copy(make_model(folder.parent / "other", seed=7).weights_file, folder / "one")
+    process.until(lambda: statuses()["one"]["status"] == "Loaded" and text("one") != before)
+    (folder / "two" / "model.safetensors").write_bytes(b"nothing")
+    process.until(lambda: statuses()["two"]["status"] == "Failed")
+    assert "damaged" in statuses()["two"]["reason"]
+    refused = httpx.post(f"{process.url}/gen_text", json={"model_name": "two"})
+    assert refused.status_code == 503
+    shutil.rmtree(folder / "three")
+    process.until(lambda: "three" not in statuses())
+    assert httpx.get(f"{process.url}/health").status_code == 200
+
+
+def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
+    answers: list[Any] = []
+    body = {"model": "two", "prompt": "It", "max_tokens": 4000, "ignore_eos": True}
+    askers = [
+        threading.Thread(
+            target=lambda: answers.append(
+                httpx.post(f"{process.url}/v1/completions", json=body, timeout=60)
+            )
+        )
+        for _ in range(4)
+    ]
+    for asker in askers:
+        asker.start()
+    metrics = f"{process.url}/metrics"
+    process.until(lambda: "num_requests_running 4.0" in httpx.get(metrics).text)
+    assert process.stop() == 0
+    for asker in askers:
+        asker.join()
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert all(answer.json()["usage"]["completion_tokens"] == 4000 for answer in answers)
+    lines = [json.loads(line) for line in process.lines if line.startswith("{")]
+    logged = [line for line in lines if line["message"] == "request"]
+    assert sum(line.get("generated_tokens") == 4000 for line in logged) == 4
+    assert not any("It was" in line for line in process.lines[5:])
+
+
+def test_schemathesis_finds_nothing(process: Process) -> None:
+    """`$TEXTWRIGHT_SCHEMA_EXAMPLES` a route, 25 where nothing is said."""
+    pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance"
+    words = [
+        str(Path(sys.executable).parent / "schemathesis"), "run", f"{process.url}/openapi.json",
+        "--checks", f"{checks},response_headers_conformance,response_schema_conformance",
+        "--max-examples", os.environ.get("TEXTWRIGHT_SCHEMA_EXAMPLES", "25"), "--seed", "1",
+        "--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all",
+    ]  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert re.search(r"(\d+) generated", done.stdout), done.stdout[-1000:]
