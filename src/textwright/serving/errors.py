@@ -132,7 +132,5 @@ def openai_errors() -> dict[int | str, dict[str, Any]]:
     }
 
 
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 """For the OpenAPI document: what comes with `stream`."""
