@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from textwright.cli.generate import (
+    AllowUnk,
     ComputePrecision,
     MaxTokens,
     MinP,
@@ -25,7 +28,7 @@ from textwright.cli.generate import (
     be_printable,
     show,
 )
-from textwright.errors import RequestError
+from textwright.errors import RequestError, TextwrightError
 
 if TYPE_CHECKING:
     from textwright.generation import Dialogue
@@ -34,10 +37,21 @@ Number = TypeVar("Number", int, float)
 
 HELP = """\
 /temperature X   dare more (above 1) or less (below 1); 0 takes the likeliest each time
+/top-k N         draw from the N likeliest only; 0: from all
 /seed N          draw the replies to come from this seed
+/retry           another reply to what you said last
+/undo            take back what you said last, and the reply
+/next [WORDS]    the ten likeliest tokens that the reply to what you said last goes on with, after
+                 the words that it is taken to begin with
+/system [TEXT]   a message that stands before the conversation; without text: none
+/save FILE       write the conversation, which a model can be trained on
+/load FILE       go on with one that was saved, in place of this
 /help            show this
 /quit            end; so does Ctrl-D
-Ctrl-C stops a reply."""
+Ctrl-C stops a reply; the arrow keys bring back and edit what you typed."""
+
+BAR = 30
+"""Characters of the longest bar."""
 
 
 def chat(
@@ -51,6 +65,10 @@ def chat(
     min_p: MinP = None,
     repetition_penalty: RepetitionPenalty = None,
     seed: Seed = None,
+    allow_unk: AllowUnk = False,
+    system: Annotated[
+        str, typer.Option(help="A message that stands before the conversation.")
+    ] = "",
     precision: ComputePrecision = Precision.float32,
     runs: Runs = None,
 ) -> None:
@@ -71,6 +89,8 @@ def chat(
         min_p=min_p,
         repetition_penalty=repetition_penalty,
         seed=seed,
+        allow_unk=allow_unk,
+        system=system,
     )
     learned = (
         "plain text, not from conversations, and improvises"
@@ -82,7 +102,7 @@ def chat(
     )
     for line in _lines(f"{dialogue.names.user}: "):
         if not line.startswith("/"):
-            _reply(dialogue, line)
+            _reply(dialogue, partial(dialogue.stream, line))
         elif line in ("/quit", "/exit"):
             return
         else:
@@ -117,10 +137,11 @@ def _tolerate_any_bytes() -> None:
         reconfigure(errors="replace")
 
 
-def _reply(dialogue: Dialogue, text: str) -> None:
-    show(f"{dialogue.names.model}: ")
+def _reply(dialogue: Dialogue, begin: Callable[[], Generator[str, None, None]]) -> None:
+    dropped = dialogue.dropped
     with _interrupted() as interrupted:
-        pieces = dialogue.stream(text)
+        pieces = begin()
+        show(f"{dialogue.names.model}: ")
         for piece in pieces:
             show(piece)
             if interrupted():
@@ -129,6 +150,10 @@ def _reply(dialogue: Dialogue, text: str) -> None:
     show("\n")
     for warning in dialogue.warnings:
         _say(f"warning: {warning}")
+    if dialogue.dropped > dropped:
+        _say(
+            f"(the model's context is full: it no longer sees the oldest {dialogue.dropped} turns)"
+        )
 
 
 @contextlib.contextmanager
@@ -146,19 +171,87 @@ def _interrupted() -> Iterator[Callable[[], bool]]:
 
 
 def _command(dialogue: Dialogue, command: str = "", value: str = "") -> None:
+    do = _COMMANDS.get(command)
+    if do is None:
+        _say(f"no command /{command}; /help tells what there is")
+        return
     try:
-        if command == "help":
-            _say(HELP)
-        elif command == "temperature":
-            dialogue.change(temperature=_number(float, value))
-            _say(f"temperature {value}")
-        elif command == "seed":
-            dialogue.change(seed=_number(int, value))
-            _say(f"seed {value}")
-        else:
-            _say(f"no command /{command}; /help tells what there is")
-    except RequestError as error:
+        do(dialogue, value.strip())
+    except TextwrightError as error:
         _say(str(error))
+
+
+def _help(dialogue: Dialogue, value: str) -> None:
+    _say(HELP)
+
+
+def _temperature(dialogue: Dialogue, value: str) -> None:
+    dialogue.change(temperature=_number(float, value))
+    _say(f"temperature {value}")
+
+
+def _top_k(dialogue: Dialogue, value: str) -> None:
+    dialogue.change(top_k=_number(int, value))
+    _say(f"top-k {value}")
+
+
+def _seed(dialogue: Dialogue, value: str) -> None:
+    dialogue.change(seed=_number(int, value))
+    _say(f"seed {value}")
+
+
+def _retry(dialogue: Dialogue, value: str) -> None:
+    _reply(dialogue, dialogue.retry)
+
+
+def _undo(dialogue: Dialogue, value: str) -> None:
+    _say(f"taken back: {dialogue.undo().content}")
+
+
+def _next(dialogue: Dialogue, value: str) -> None:
+    likeliest = dialogue.next_distribution(value)
+    width = max(len(repr(token)) for token, _ in likeliest)
+    for token, share in likeliest:
+        bar = "█" * round(BAR * share / likeliest[0][1]) or "▏"
+        show(f"{token!r:<{width}}  {share:6.1%}  {bar}\n")
+
+
+def _system(dialogue: Dialogue, value: str) -> None:
+    dialogue.system = value
+    _say(f"system: {value}" if value else "no system message")
+
+
+def _save(dialogue: Dialogue, value: str) -> None:
+    dialogue.save(_file(value))
+    _say(f"saved to {value}")
+
+
+def _load(dialogue: Dialogue, value: str) -> None:
+    dialogue.load(_file(value))
+    _say(f"{len(dialogue.messages)} turns of {value}")
+    for message in dialogue.messages:
+        name = dialogue.names.user if message.role == "user" else dialogue.names.model
+        show(f"{name}: {message.content}\n")
+
+
+_COMMANDS: dict[str, Callable[[Dialogue, str], None]] = {
+    "help": _help,
+    "temperature": _temperature,
+    "top-k": _top_k,
+    "seed": _seed,
+    "retry": _retry,
+    "undo": _undo,
+    "next": _next,
+    "system": _system,
+    "save": _save,
+    "load": _load,
+}
+
+
+def _file(value: str) -> Path:
+    if not value:
+        raise RequestError("name a file, e.g. /save talk.json")
+    return Path(value).expanduser()
 
 
 def _number(kind: Callable[[str], Number], text: str) -> Number:

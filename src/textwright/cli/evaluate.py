@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from textwright.training import ConversationScore
 
 from textwright.cli.generate import ComputePrecision, Precision
 
@@ -58,13 +61,17 @@ def evaluate(
     precision: ComputePrecision = Precision.float32,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity."""
+    """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity.
+
+    A model of conversations, on conversations, also tells how relevant and varied its replies are,
+    beside n-gram models.
+    """
     from textwright.cli.tables import show_rows
     from textwright.cli.train import training_library
     from textwright.runs import find
 
     found = find(run, runs)
-    score = training_library().score(
+    score = training_library().evaluate_run(
         found,
         files or [],
         window=window,
@@ -74,6 +81,9 @@ def evaluate(
     )
     if as_json:
         typer.echo(json.dumps(score.record()))
+        return
+    if hasattr(score, "rows"):
+        _show_conversations(score)
         return
     rows = {
         "loss": f"{score.loss:.4f} nats a token",
@@ -86,3 +96,44 @@ def evaluate(
     if score.unknown_characters:
         rows["left out"] = f"{score.unknown_characters:,} characters that the model never saw"
     show_rows(rows)
+
+
+def _show_conversations(score: ConversationScore) -> None:
+    from textwright.cli.tables import show_rows, show_table
+
+    shown = {
+        "perplexity": "{:,.1f}",
+        "bits_per_char": "{:.3f}",
+        "relevance": "{:.1%}",
+        "relevance_gain": "{:.1%}",
+        "distinct_1": "{:.3f}",
+        "distinct_2": "{:.3f}",
+        "repetition": "{:.1%}",
+        "reply_words": "{:.1f}",
+    }
+    titles = (
+        "perplexity a token", "bits a character", "relevance", "relevance, gain by context",
+        "distinct-1", "distinct-2", "repetition", "words a reply",
+    )  # fmt: skip
+    rows = [
+        (
+            title,
+            *(
+                "" if (value := getattr(row, name)) is None else form.format(value)
+                for row in score.rows.values()
+            ),
+        )
+        for title, (name, form) in zip(titles, shown.items(), strict=True)
+    ]
+    names = [score.model_name if name == "model" else name for name in score.rows]
+    show_table(("", *names), rows, right=tuple(names))
+    read = f"{score.conversations:,} conversations: {score.tokens:,} tokens"
+    if score.unknown:
+        read += f" ({score.unknown:.1%} of them <unk>)"
+    show_rows(
+        {
+            "read": f"{read}, {score.characters:,} characters",
+            "relevance": f"of {score.places:,} places; chance is 10 %",
+            "replies": f"{score.replies:,}",
+        }
+    )

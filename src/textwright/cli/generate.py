@@ -73,6 +73,14 @@ ComputePrecision = Annotated[
     Precision,
     typer.Option("--precision", help="int8 is faster, and nearly as good; compiled kernels only."),
 ]
+AllowUnk = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unk",
+        help="Let a model of words write <unk> for words it doesn't know.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Runs = Annotated[
     Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS", metavar="DIR")
 ]
@@ -99,6 +107,7 @@ def generate(
         typer.Option(help="End before this string; may be repeated.", rich_help_panel=_SAMPLING),
     ] = None,
     seed: Seed = None,
+    allow_unk: AllowUnk = False,
     count: Annotated[
         int, typer.Option(help="Samples to generate, with the seeds SEED, SEED + 1 …")
     ] = 1,
@@ -137,6 +146,7 @@ def generate(
         "stop": stop or None,
         "seed": seed,
         "strict": strict,
+        "allow_unk": allow_unk,
         "logprobs": ALTERNATIVES if probabilities else None,
     }
     model = load(run, runs, precision=precision)

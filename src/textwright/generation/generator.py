@@ -218,6 +218,13 @@ class Generator:
             strict=strict,
         )
 
+    def reply_to(self, prompt: ChatPrompt, **options: Unpack[Options]) -> Generation:
+        """The turn that goes on from what `encode_messages` gave."""
+        request = check(options, self.defaults)
+        cursor = Cursor(self.runtime)
+        cursor.read(prompt.tokens)
+        return _finish(self.continue_from(cursor, prompt, request, request.seed))
+
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
         """`prompt` as the model reads it; one of conversations takes it for a first turn's start.
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textwright.training.conversing import ConversationScore
     from textwright.training.evaluation import Loss, evaluate
     from textwright.training.events import Evaluation, Observer, Progress, Result, Sample
     from textwright.training.plan import Plan
-    from textwright.training.scoring import Score, score
+    from textwright.training.scoring import Score, evaluate_run, score
     from textwright.training.session import plan_training, train
 
 _HOMES = {
+    "ConversationScore": "conversing",
     "Evaluation": "events",
     "Loss": "evaluation",
     "Observer": "events",
@@ -25,12 +27,14 @@ _HOMES = {
     "Sample": "events",
     "Score": "scoring",
     "evaluate": "evaluation",
+    "evaluate_run": "scoring",
     "plan_training": "session",
     "score": "scoring",
     "train": "session",
 }
 
 __all__ = [
+    "ConversationScore",
     "Evaluation",
     "Loss",
     "Observer",
@@ -40,6 +44,7 @@ __all__ = [
     "Sample",
     "Score",
     "evaluate",
+    "evaluate_run",
     "plan_training",
     "score",
     "train",

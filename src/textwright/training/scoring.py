@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,15 +11,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from textwright.corpora import open_text, prepare_tokens
-from textwright.errors import RunError
+from textwright.corpora import ConversationPart, TextPart, open_text, prepare_tokens
+from textwright.errors import CorpusError, DownloadError, RequestError, RunError
+from textwright.generation import load
 from textwright.models import LanguageModel, build
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
+from textwright.training.conversing import ConversationScore, measure
 from textwright.training.evaluation import evaluate
 from textwright.training.generating import as_generated
 from textwright.training.learner import choose_device
 from textwright.training.preparation import reopened
+
+log = logging.getLogger("textwright")
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,66 @@ def score(
     model = load_model(run, device) if precision == "float32" else as_generated(run, precision)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else reopened(run).validation
-    tokens = prepare_tokens(part, tokenizer)
+    return _score(run, model, tokenizer, part, window, stride)
+
+
+def evaluate_run(
+    run: Run,
+    sources: Sequence[str] = (),
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+) -> Score | ConversationScore:
+    """As `score`; a model of conversations, on conversations, gets `ConversationScore` instead,
+    compared with n-gram models of the run's own training text where that is still to be had.
+    `window`, `stride` and int8 ask for the loss alone.
+
+    Raises:
+        RequestError: a model of running text is to be evaluated on conversations.
+        RunError, CorpusError: as `score`.
+    """
+    model = load_model(run, device) if precision == "float32" else as_generated(run, precision)
+    tokenizer = Tokenizer.load(run)
+    part = open_text(list(sources)) if sources else reopened(run).validation
+    plain = window is not None or stride is not None or precision != "float32"
+    if plain or not isinstance(part, ConversationPart):
+        return _score(run, model, tokenizer, part, window, stride)
+    if tokenizer.chat is None:
+        raise RequestError(
+            f"run {run.name!r} learned running text, and {' '.join(sources)} holds conversations; "
+            "name a file of text"
+        )
+    try:
+        training = reopened(run).train
+    except (RunError, CorpusError, DownloadError) as error:
+        log.warning("no n-gram models to compare with: %s", error)
+        training = None
+    learned = training if isinstance(training, ConversationPart) else None
+    return measure(load(run), model, part, learned)
+
+
+def _score(
+    run: Run,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    part: TextPart,
+    window: int | None,
+    stride: int | None,
+) -> Score:
+    if isinstance(part, ConversationPart) and tokenizer.chat is None:
+        raise RequestError(
+            f"run {run.name!r} learned running text, not conversations; name a file of text"
+        )
+    training = run.settings().get("training", {})
+    tokens = prepare_tokens(part, tokenizer, loss_on=training.get("loss_on", "both"))
     result = evaluate(model, tokens.array(), window=window, stride=stride)
     return Score(
         model_name=run.name,
         loss=result.loss,
-        bits_per_char=result.bits_per(tokens.read_characters / tokens.tokens),
-        bits_per_byte=result.bits_per(tokens.read_bytes / tokens.tokens),
+        bits_per_char=result.bits_per(tokens.read_characters / tokens.counted),
+        bits_per_byte=result.bits_per(tokens.read_bytes / tokens.counted),
         perplexity=result.perplexity,
         tokens=result.tokens,
         characters=tokens.read_characters,
