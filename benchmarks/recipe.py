@@ -50,6 +50,11 @@ VARIANTS = {
     "lstm, 10 epochs, no dropout": f"{LSTM} --steps 4900",
     "lstm, 10 epochs, dropout 0.1": "--model lstm --size nano --steps 4900 --set model.dropout=0.1",
     "lstm, 10 epochs, dropout 0.2": "--model lstm --size nano --steps 4900 --set model.dropout=0.2",
+    # Characters or byte pairs, in about the same time
+    "lstm, characters": f"{LSTM} --steps 1527",
+    "lstm, BPE of 512": f"{LSTM} --tokenizer bpe --vocab-size 512 --steps 1300",
+    "gpt, characters": f"{GPT} --steps 1500",
+    "gpt, BPE of 512": f"{GPT} --tokenizer bpe --vocab-size 512 --steps 1450",
     # Precision and compilation on a processor
     "lstm, float32": f"{LSTM} --steps 1000 --set training.precision=float32",
     "gpt, float32": f"{GPT} --steps 300 --set training.precision=float32",
@@ -96,7 +101,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     arguments = parser.parse_args()
-    print(f"{'variant':32} {'seed':>4} {'params':>9} {'val loss':>8} {'tokens/s':>8} {'CPU s':>6}")
+    print(
+        f"{'variant':32} {'seed':>4} {'params':>9} {'val loss':>8} {'bits/chr':>8} "
+        f"{'tokens/s':>8} {'CPU s':>6}"
+    )
     tasks = [
         (name, options, seed)
         for name, options in VARIANTS.items()
@@ -109,6 +117,7 @@ def main() -> None:
         outcome = train(f"{options} --eval-every 250", seed, arguments.threads)
         print(
             f"{name:32} {seed:4} {outcome.parameters:9,} {outcome.val_loss:8.4f} "
+            f"{outcome.val_bits_per_char:8.4f} "
             f"{outcome.tokens_per_second:8,.0f} {outcome.cpu_seconds:6.1f}",
             flush=True,
         )
