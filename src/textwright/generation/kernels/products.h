@@ -22,6 +22,7 @@
 #define TILE 64
 #define ROWS 48 /* computed together at most; bounds the scratch memory of a call */
 #define AT_ONCE 6 /* rows for which a loaded weight is used */
+#define AHEAD 6 /* inputs whose weights are fetched early, for one row: memory is what it waits for */
 #if LANES == 16
 #define FEW 4 /* vectors of a tile side by side, for as many rows: 24 sums of 32 registers */
 #define MANY 4 /* … and for one row, where more sums hide the time that each takes */
@@ -62,11 +63,14 @@ INLINE int smaller(int a, int b) { return a < b ? a : b; }
    inputs are `stride` floats apart. Both numbers are constants where this is called. */
 INLINE void sum_up(const float *x, int x_stride, const float *weights, int stride, int inputs,
                    const int rows, const int count, float *y, int y_stride) {
-    Vector sums[rows][count];
+    Vector sums[AT_ONCE][MANY]; /* GCC keeps no array in registers whose size is a parameter */
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < count; v++) sums[row][v] = all(0);
     for (int i = 0; i < inputs; i++, weights += stride) {
-        Vector loaded[count];
+        Vector loaded[MANY];
+        if (rows == 1)
+            UNROLL for (int v = 0; v < count * LANES; v += 16)
+                __builtin_prefetch(weights + AHEAD * TILE + v);
         UNROLL for (int v = 0; v < count; v++) loaded[v] = load(weights + v * LANES);
         UNROLL for (int row = 0; row < rows; row++)
             UNROLL for (int v = 0; v < count; v++)
@@ -128,11 +132,14 @@ INLINE Integers add_products(Integers sum, int32_t inputs, Bytes weights) {
 
 INLINE void sum_up_bytes(const uint8_t *x, int x_stride, const int8_t *weights, int inputs,
                          const int rows, const int count, int32_t *y) {
-    Integers sums[rows][count];
+    Integers sums[AT_ONCE][MANY];
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < count; v++) sums[row][v] = (Integers){0};
     for (int i = 0; i < inputs; i += 4, weights += 4 * TILE) {
-        Bytes loaded[count];
+        Bytes loaded[MANY];
+        if (rows == 1)
+            UNROLL for (int v = 0; v < count * 4 * LANES; v += 64)
+                __builtin_prefetch(weights + AHEAD * 4 * TILE + v);
         UNROLL for (int v = 0; v < count; v++)
             loaded[v] = *(const BytesInMemory *)(weights + v * 4 * LANES);
         UNROLL for (int row = 0; row < rows; row++) {
