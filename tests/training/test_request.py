@@ -8,7 +8,7 @@ import pytest
 
 from textwright.configs import RecurrentConfig
 from textwright.errors import RequestError
-from textwright.training.presets import SIZES, model_settings
+from textwright.training.presets import SIZES, dropout_for, model_settings
 from textwright.training.request import DEFAULT_MINUTES, request
 
 
@@ -114,3 +114,11 @@ def test_every_size_is_larger_than_the_one_before(family: str) -> None:
     assert list(SIZES[family]) == ["nano", "micro", "small", "medium", "large"]
     assert counts == sorted(counts)
     assert 5e4 < counts[0] < 1.2e6 and counts[-1] > 8e6
+
+
+def test_dropout_follows_how_often_and_how_crowded() -> None:
+    lstm, gpt = (model_settings(family, "nano", 66, {}) for family in ("lstm", "gpt"))
+    large, small = 10 * lstm.parameter_count(), lstm.parameter_count() // 10
+    assert [dropout_for(lstm, large, epochs) for epochs in (2, 10, 25, 60)] == [0, 0.1, 0.2, 0.3]
+    assert [dropout_for(lstm, small, epochs) for epochs in (2, 10, 25, 60)] == [0, 0.1, 0.4, 0.4]
+    assert dropout_for(gpt, small, 25) == 0.2

@@ -84,7 +84,7 @@ def counted_plan(
     if settings.epochs is not None and _FEWEST_EVALUATIONS < settings.epochs <= _MOST_EVALUATIONS:
         evaluations = math.ceil(settings.epochs)  # one an epoch, as people expect
     every = max(1, math.ceil(steps / evaluations))
-    candidate = candidate.with_dropout_for(steps * per_step / len(train))
+    candidate = candidate.with_dropout_for(len(train), steps * per_step / len(train))
     plan = _complete(candidate, train, validation, steps, every, 0)
     if not measured_for:
         return candidate, plan
@@ -112,7 +112,7 @@ def timed_plan(
     choose_threads(chosen, train, validation, budget)
     speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
-    chosen = chosen.with_dropout_for(epochs)
+    chosen = chosen.with_dropout_for(len(train), epochs)
     if chosen.config.dropout and chosen.chooses_dropout:  # drawing the masks takes time too
         speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
     left = max(1.0, deadline - time.monotonic()) * _AIM

@@ -88,14 +88,20 @@ DROPOUT_BY_EPOCHS = ((7.0, 0.1), (20.0, 0.2), (50.0, 0.3))
 """(epochs, dropout): a text read so often, or oftener, takes so much. Below the first it only
 slows learning down; see `docs/log.md`."""
 
+_CROWDED, _DROPOUT_WHERE_CROWDED = 5.0, 0.4
+"""With more parameters a distinct token than the first a recurrent model needs the second, once
+the text is read as often as takes a dropout of 0.2."""
+
 
 LARGE_VOCABULARY = 1024
 """With more types most parameters are the two tables; one for both learns more a step."""
 
 
-def dropout_for(epochs: float) -> float:
-    """The dropout for a text that is read `epochs` times."""
-    return max((rate for least, rate in DROPOUT_BY_EPOCHS if epochs >= least), default=0.0)
+def dropout_for(config: ModelConfig, tokens: int, epochs: float) -> float:
+    """The dropout for a model that reads a text of so many tokens `epochs` times."""
+    rate = max((rate for least, rate in DROPOUT_BY_EPOCHS if epochs >= least), default=0.0)
+    crowded = config.order == "streams" and config.parameter_count() > _CROWDED * tokens
+    return _DROPOUT_WHERE_CROWDED if crowded and rate >= 0.2 else rate
 
 
 def preset(family: str, size: str) -> Preset:

@@ -39,11 +39,12 @@ class Candidate:
     def tokens_per_step(self) -> int:
         return self.settings.batch_size * self.config.block_size
 
-    def with_dropout_for(self, epochs: float) -> Candidate:
-        """Itself with the dropout that so many epochs ask for, where that is its to choose."""
+    def with_dropout_for(self, tokens: int, epochs: float) -> Candidate:
+        """Itself with the dropout for a text read so often, where that is its to choose."""
         if not self.chooses_dropout:
             return self
-        return replace(self, config=self.config.model_copy(update={"dropout": dropout_for(epochs)}))
+        dropout = dropout_for(self.config, tokens, epochs)
+        return replace(self, config=self.config.model_copy(update={"dropout": dropout}))
 
 
 @dataclass(frozen=True)
