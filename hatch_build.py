@@ -5,7 +5,8 @@
 makes them in place, for a checkout that is run as it lies. Where no C compiler is found, the
 package is built without them, and generates on NumPy; `textwright doctor` tells which it is.
 
-The compiler is `$CC`, else the system's, else that of the package `ziglang` where it is installed.
+The compiler is `$CC` where that is set, and no other; else the system's, else that of the package
+`ziglang`, which is asked for where there is none.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ KERNELS = Path("src", "textwright", "generation", "kernels")
 BUILDS = {"baseline": []}
 """What is compiled, and for which instructions: whose a processor has is found out on loading."""
 if platform.machine().lower() in ("x86_64", "amd64"):
-    AVX2 = ["-mavx2", "-mfma"]
+    AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
     BUILDS |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"], "avx512": [*AVX2, *AVX512]}
 FLAGS = [
@@ -46,10 +47,12 @@ ZIG = "ziglang==0.15.2"
 
 def compiler() -> list[str] | None:
     """The command of a C compiler that works, or None."""
-    candidates = [shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]]
-    if importlib.util.find_spec("ziglang"):
+    candidates = [["cc"], ["gcc"], ["clang"]]
+    if chosen := shlex.split(os.environ.get("CC", "")):
+        candidates = [chosen]
+    elif importlib.util.find_spec("ziglang"):
         candidates.append([sys.executable, "-m", "ziglang", "cc"])
-    return next((command for command in candidates if command and _works(command)), None)
+    return next((command for command in candidates if _works(command)), None)
 
 
 def _works(command: list[str]) -> bool:
@@ -112,7 +115,7 @@ class KernelsBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
     """Puts the libraries beside their sources: in the wheel, or in place where it is editable."""
 
     def dependencies(self) -> list[str]:
-        return [] if compiler() else [ZIG]
+        return [] if compiler() or os.environ.get("CC") else [ZIG]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)

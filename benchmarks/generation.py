@@ -3,7 +3,8 @@
     python benchmarks/generation.py --nanogpt PATH/TO/nanoGPT [--models "GPT 4 × 128"] [--json]
 
 A model of the 2017 shape, which loads as GPT-2 everywhere (a vocabulary of 64, a block of 256), and
-an LSTM, both with random weights, the same ones for all. Every text has a prompt of 16 tokens and
+an LSTM, both with random weights of float16 values, as the models that come with the package have
+them, the same ones for all. Every text has a prompt of 16 tokens and
 goes on for 240, inside the block, drawn at temperature 1; textwright's is the whole way of
 `Generator.generate`, with sampling and spelling. Each contender is a process of its own with one
 thread that waits while another works; they take turns, in changing order. A turn's speed is its
@@ -70,7 +71,8 @@ def write_model(folder: Path, config: ModelConfig) -> None:
     weights = {}
     for name, tensor in build(sized).weights().items():
         values = 0.05 * random.standard_normal(tensor.shape, dtype=np.float32)
-        weights[name] = values + (1 if ".ln_" in name and name.endswith("weight") else 0)
+        values += 1 if ".ln_" in name and name.endswith("weight") else 0
+        weights[name] = values.astype(np.float16).astype(np.float32)
     run.write_json(run.config_file, sized.to_json())
     save_file(weights, run.weights_file, metadata={"format": "pt"})
     tokenizer.save(run)

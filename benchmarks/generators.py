@@ -183,5 +183,6 @@ CONTENDERS: dict[str, Callable[[Path, Path | None], Generate]] = {
     "CTranslate2 int8": ctranslate2("int8"),
     "textwright, NumPy": ours("float32"),
     "textwright float32": ours("float32"),
+    "textwright float16": ours("auto"),
     "textwright int8": ours("int8"),
 }

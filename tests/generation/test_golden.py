@@ -61,4 +61,4 @@ def test_int8_is_close(name: str, build: str) -> None:
     runtime = loaded(name, "int8").runtime
     logits, _ = runtime(tokens, runtime.initial_state())
     error = np.abs(logits - expected).max() / expected.std()
-    assert 1e-4 < error < 0.12  # it is int8, and it is the same model
+    assert 1e-4 < error < 0.2  # it is int8, and it is the same model

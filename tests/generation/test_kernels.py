@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def some_tokens(count: int, seed: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 @given(data=st.data())
 @settings(max_examples=12, deadline=None, derandomize=True)
 def test_the_same_bits_in_any_company(
@@ -83,6 +84,45 @@ def test_the_same_bits_in_any_company(
             states[n] = state
             if n in alone:
                 np.testing.assert_array_equal(row, alone[n][read[n] - 1])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
+@pytest.mark.parametrize("build", BUILDS)
+def test_weights_of_16_bits_are_held_in_16_bits(
+    config: ModelConfig, build: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """… and give the bits that they give in 32; so do the smallest numbers, without exponent."""
+    if build not in available()[0]:
+        pytest.skip(f"this processor, or its kernels as they were compiled, can't run {build}")
+    monkeypatch.setenv("TEXTWRIGHT_KERNELS", build)
+    rounded = {}
+    for name, values in random_weights(config).items():
+        tiny = np.arange(values.size).reshape(values.shape) % 5 == 0
+        rounded[name] = np.where(tiny, values * np.float32(1e-5), values).astype(np.float16)
+    weights = {name: values.astype(np.float32) for name, values in rounded.items()}
+    assert any((np.abs(values[values != 0]) < 2**-15).any() for values in rounded.values())
+    models = {kind: load_runtime(config, weights, kind) for kind in ("float32", "float16", "auto")}
+    tokens = some_tokens(100)
+    expected, _ = models["float32"](tokens, models["float32"].initial_state())
+    for kind in ("float16", "auto"):
+        logits, _ = models[kind](tokens, models[kind].initial_state())
+        np.testing.assert_array_equal(logits, expected)
+    # `auto` rounds nothing: other weights stay as they are.
+    wide = random_weights(config)
+    exact, auto, half = (load_runtime(config, wide, k) for k in ("float32", "auto", "float16"))
+    expected, _ = exact(tokens, exact.initial_state())
+    np.testing.assert_array_equal(auto(tokens, auto.initial_state())[0], expected)
+    difference = np.abs(half(tokens, half.initial_state())[0] - expected).max()
+    assert 0 < difference < 0.01 * np.abs(expected).max()
+
+
+def test_too_large_for_16_bits() -> None:
+    config = CONFIGS[3]
+    weights = random_weights(config)
+    weights["model.layers.0.mlp.down_proj.weight"][0, 0] = 1e6
+    load_runtime(config, weights)
+    with pytest.raises(RequestError, match="65,504"):
+        load_runtime(config, weights, "float16")
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
@@ -169,7 +209,7 @@ def test_off_and_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="did you mean 'avx512'"):
         load_runtime(config, random_weights(config))
     monkeypatch.delenv("TEXTWRIGHT_KERNELS")
-    with pytest.raises(RequestError, match="float32 or int8, not 'int4'"):
+    with pytest.raises(RequestError, match="float16 or int8, not 'int4'"):
         load_runtime(config, random_weights(config), "int4")
 
 
@@ -246,14 +286,20 @@ def test_a_wheel_has_kernels_of_its_own_platform(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_where_the_system_has_no_compiler_one_is_brought(tmp_path: Path) -> None:
+    """pip installs ziglang for the build, which makes every build of the kernels."""
+    _, *files = wheel(tmp_path, PATH=str(tmp_path / "nothing"), CC="")
+    made = {Path(file).stem for file in files if file.endswith((".so", ".dylib", ".dll"))}
+    assert made == (set(BUILDS) if platform.machine() in ("x86_64", "AMD64") else {"baseline"})
+
+
+@pytest.mark.slow
 def test_without_a_compiler_it_still_installs(tmp_path: Path) -> None:
-    """No compiler on PATH, and none to be had: a pure wheel, that says why it is slow."""
+    """A pure wheel, which serves on NumPy."""
     name, *files = wheel(
         tmp_path,
         "--no-build-isolation",
-        PATH=str(tmp_path / "nothing"),
-        CC="",
-        TEXTWRIGHT_ZIG="off",
+        CC=str(tmp_path / "nothing"),
     )
     assert name.endswith("-py3-none-any.whl")
     assert not any(file.endswith((".so", ".dylib", ".dll")) for file in files)

@@ -69,7 +69,7 @@ def chat(
     system: Annotated[
         str, typer.Option(help="A message that stands before the conversation.")
     ] = "",
-    precision: ComputePrecision = Precision.float32,
+    precision: ComputePrecision = Precision.auto,
     runs: Runs = None,
 ) -> None:
     """Talk with a model. One of plain text improvises a dialogue, as a play would have it.

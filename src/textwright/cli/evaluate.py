@@ -58,7 +58,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    precision: ComputePrecision = Precision.float32,
+    precision: ComputePrecision = Precision.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity.

@@ -65,13 +65,19 @@ Seed = Annotated[
 class Precision(StrEnum):
     """What `--precision` offers."""
 
+    auto = "auto"
     float32 = "float32"
+    float16 = "float16"
     int8 = "int8"
 
 
 ComputePrecision = Annotated[
     Precision,
-    typer.Option("--precision", help="int8 is faster, and nearly as good; compiled kernels only."),
+    typer.Option(
+        "--precision",
+        help="What weights are held in; auto: as the file has them. int8 is faster, and nearly as "
+        "good; float16 and int8 need the compiled kernels.",
+    ),
 ]
 AllowUnk = Annotated[
     bool,
@@ -124,7 +130,7 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a sample, one a line.")
     ] = False,
-    precision: ComputePrecision = Precision.float32,
+    precision: ComputePrecision = Precision.auto,
     runs: Runs = None,
 ) -> None:
     """Continue a prompt; without one, begin a new text.

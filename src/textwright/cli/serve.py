@@ -92,10 +92,11 @@ def serve(
     precision: Annotated[
         str,
         typer.Option(
-            help="float32, or int8: faster, less memory, nearly as exact.",
+            help="What weights are held in: auto (as the file has them), float32, float16, "
+            "or int8: faster, less memory, nearly as exact.",
             envvar="TEXTWRIGHT_PRECISION",
         ),
-    ] = "float32",
+    ] = "auto",
     threads: Annotated[
         int | None,
         typer.Option(

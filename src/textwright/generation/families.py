@@ -32,14 +32,16 @@ COMPILED: dict[type[ModelConfig], Callable[..., Runtime]] = {
 
 
 def load_runtime(
-    config: ModelConfig, weights: Mapping[str, Floats], precision: str = "float32"
+    config: ModelConfig, weights: Mapping[str, Floats], precision: str = "auto"
 ) -> Runtime:
     """The fastest runtime of a model here: compiled, else NumPy, else its torch model.
 
     Args:
         config: its config.
         weights: the tensors of its `model.safetensors`, float32.
-        precision: `float32`, or `int8`: faster, nearly as good, and compiled only.
+        precision: what the weights are held in. `auto`: 16 bits where that loses nothing, as with
+            files in half precision, else 32; `float32`; `float16`: 16 bits, rounded where they
+            must be; `int8`: faster still, and nearly as good. The last two are compiled only.
 
     Raises:
         RunError: a tensor is missing, has another shape or holds numbers that aren't finite.
@@ -51,7 +53,7 @@ def load_runtime(
     kind = type(config)
     if found.library is not None and kind in COMPILED:
         return COMPILED[kind](config, weights, found.library, chosen)
-    if chosen != "float32":
+    if chosen not in ("auto", "float32"):
         why = found.reason if kind in COMPILED else f"the family {config.family!r} has none"
         raise RequestError(
             f"precision {precision} needs the compiled kernels ({why}); leave it out"

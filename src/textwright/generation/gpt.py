@@ -99,11 +99,7 @@ def _layer(config: GPTConfig, weights: Mapping[str, Floats], number: int) -> Lay
 
     qkv = np.concatenate([linear(f"self_attn.{part}_proj", width, width) for part in "qkv"])
     gate, up = linear("mlp.gate_proj", inner, width), linear("mlp.up_proj", inner, width)
-    # The norms' √D and the attention's 1/√D: the first belongs to both, the second to the queries.
-    scales = np.stack(
-        (norm("self_attn.q_norm", size), norm("self_attn.k_norm", size) * np.float32(size**0.5))
-    )
-    cos, sin = _rotary_tables(config, scales)
+    cos, sin = rotary_tables(config, norm("self_attn.q_norm", size), norm("self_attn.k_norm", size))
     return Layer(
         qkv=_after_norm(norm("input_layernorm", width), qkv),
         cos=cos,
@@ -116,15 +112,22 @@ def _layer(config: GPTConfig, weights: Mapping[str, Floats], number: int) -> Lay
     )
 
 
-def _rotary_tables(config: GPTConfig, scales: Floats) -> tuple[Floats, Floats]:
+def rotary_tables(config: GPTConfig, query_norm: Floats, key_norm: Floats) -> tuple[Floats, Floats]:
     """Factors of a head's own half and of its other half: Su et al., "RoFormer" (2021).
 
     With the head as (left, right), rotation by the angle a of a position gives
     (left · cos a − right · sin a, right · cos a + left · sin a).
 
     Args:
-        scales: what queries and keys are multiplied by before the rotation, (2, D).
+        config: of the model.
+        query_norm: the weights of the norm of queries, (D,), which are worked into the tables.
+        key_norm: those of keys.
+
+    Returns:
+        Cosines and sines, (B, 2, 1, 2, D/2): of queries and keys, each half of a head.
     """
+    # The norms' √D and the attention's 1/√D: the first belongs to both, the second to the queries.
+    scales = np.stack((query_norm, key_norm * np.float32(config.head_size**0.5)))
     half = config.head_size // 2
     exponents = np.arange(0, config.head_size, 2, dtype=np.float32) / config.head_size
     speeds = np.float32(config.rope_theta) ** -exponents

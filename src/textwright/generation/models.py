@@ -20,7 +20,7 @@ def load(
     reference: str | Path | Run,
     runs_folder: str | Path | None = None,
     *,
-    precision: str = "float32",
+    precision: str = "auto",
 ) -> Generator:
     """A generator of a trained model.
 
@@ -28,7 +28,8 @@ def load(
         reference: a run or model folder, a name under the runs folder, the name of a model that
             ships with the package, `hf:owner/name`, or a `Run`.
         runs_folder: where runs live; `$TEXTWRIGHT_RUNS` or `runs` where it is None.
-        precision: what the weights are computed in, `float32` or `int8`; see `load_runtime`.
+        precision: what the weights are held in: `auto`, `float32`, `float16` or `int8`; see
+            `load_runtime`.
 
     Raises:
         RunError: there is no such run, it has no weights yet, or a file of it is damaged.
@@ -66,7 +67,7 @@ def _no_weights(run: Run) -> str:
 class Models:
     """The models directly below a folder; each is loaded once, when it is first asked for."""
 
-    def __init__(self, folder: str | Path, *, precision: str = "float32") -> None:
+    def __init__(self, folder: str | Path, *, precision: str = "auto") -> None:
         """
         Args:
             folder: holds runs or model folders.

@@ -10,7 +10,7 @@ import numpy as np
 
 from textwright.configs import AttentionConfig, GPTConfig, TransformerConfig
 from textwright.generation.attention import AttentionRuntime, Wanted, Window
-from textwright.generation.gpt import GPTRuntime
+from textwright.generation.gpt import rotary_tables
 from textwright.generation.kernels.matrices import (
     FLOAT,
     INTEGER,
@@ -21,6 +21,7 @@ from textwright.generation.kernels.matrices import (
     Memory,
     Precision,
     aligned,
+    pad,
     up_to,
 )
 from textwright.generation.kernels.texts import (
@@ -33,7 +34,7 @@ from textwright.generation.kernels.texts import (
     read_one,
 )
 from textwright.generation.runtime import Floats, Tokens
-from textwright.generation.transformer import Linear, TransformerRuntime
+from textwright.generation.weights import take
 
 WANTED = {"none": NO_LOGITS, "last": LAST_LOGITS, "all": ALL_LOGITS}
 
@@ -140,6 +141,8 @@ class GPTLayer(ctypes.Structure):
     """`Layer` of gpt.c."""
 
     _fields_ = [
+        ("norm", POINTER),
+        ("inner_norm", POINTER),
         ("qkv", Matrix),
         ("out", Matrix),
         ("gate_up", Matrix),
@@ -162,6 +165,7 @@ class GPTModel(ctypes.Structure):
         ("head_epsilon", FLOAT),
         ("embedding", POINTER),
         ("layers", POINTER),
+        ("norm", POINTER),
         ("head", Matrix),
     ]
 
@@ -176,58 +180,85 @@ class CompiledGPT(CompiledAttention):
         config: GPTConfig,
         weights: Mapping[str, Floats],
         library: ctypes.CDLL,
-        precision: Precision = "float32",
+        precision: Precision = "auto",
     ) -> None:
-        prepared, memory = GPTRuntime(config, weights), Memory(precision)
-        inner = up_to(config.intermediate_size, LANES)
-        layers = [
-            GPTLayer(
-                qkv=memory.matrix(layer.qkv),
-                out=memory.matrix(layer.out),
-                gate_up=memory.matrix(_gate_up(layer.gate_up, inner)),
-                down=memory.matrix(_taller(layer.down, inner)),
-                cos=memory.floats(layer.cos),
-                sin=memory.floats(layer.sin),
-            )
-            for layer in prepared.layers
-        ]
-        head = memory.matrix(prepared.head)
+        self._weights, self._memory = weights, Memory(precision)
+        memory, width, vocabulary = self._memory, config.hidden_size, config.vocab_size
+        self._inner = up_to(config.intermediate_size, LANES)
+        layers = [self._layer(config, number) for number in range(config.num_layers)]
+        embedding = take(weights, "model.embed_tokens.weight", vocabulary, width)
+        output = embedding
+        if not config.tie_embeddings:
+            output = take(weights, "lm_head.weight", vocabulary, width)
+        head = memory.matrix(output.T)
         model = GPTModel(
             shape=_shape(config),
-            vocab_size=config.vocab_size,
-            width=config.hidden_size,
-            inner=inner,
+            vocab_size=vocabulary,
+            width=width,
+            inner=self._inner,
             widest=max(head.outputs, layers[0].qkv.outputs, layers[0].gate_up.outputs),
-            epsilon=prepared.epsilon,
-            head_epsilon=prepared.head_epsilon,
-            embedding=memory.floats(prepared.embedding),
+            # An RMSNorm divides by √(Σx²/C + ε) = √(Σx² + Cε) / √C; the √C goes into the weights.
+            epsilon=config.rms_norm_eps * width,
+            head_epsilon=config.rms_norm_eps * config.head_size,
+            embedding=memory.floats(embedding),
             layers=ctypes.addressof(memory.keep((GPTLayer * len(layers))(*layers))),
+            norm=self._norm("model.norm", width),
             head=head,
         )
+        del self._weights
         super().__init__(config, library, memory, model)
 
+    def _norm(self, name: str, width: int) -> int:
+        weights = take(self._weights, f"{name}.weight", width)
+        return self._memory.floats(weights * np.sqrt(np.float32(width)))
 
-def _gate_up(both: Floats, inner: int) -> Floats:
-    """(C, 2I) as (C, 2 × inner); NumPy's has half the gate, which the kernel takes whole."""
-    gate, up = np.split(both, 2, axis=1)
-    wide = np.zeros((len(both), 2, inner), np.float32)
-    wide[:, 0, : gate.shape[1]] = 2 * gate
-    wide[:, 1, : up.shape[1]] = up
-    return wide.reshape(len(both), 2 * inner)
+    def _layer(self, config: GPTConfig, number: int) -> GPTLayer:
+        weights, memory, name = self._weights, self._memory, f"model.layers.{number}."
+        width, inner, size = config.hidden_size, config.intermediate_size, config.head_size
 
+        def linear(part: str, outputs: int, inputs: int) -> Floats:
+            return take(weights, f"{name}{part}.weight", outputs, inputs).T
 
-def _taller(weight: Floats, inputs: int) -> Floats:
-    """A matrix (in, out) with inputs that are always 0."""
-    return np.pad(weight, ((0, inputs - len(weight)), (0, 0)))
+        qkv = [linear(f"self_attn.{part}_proj", width, width) for part in "qkv"]
+        gate_up = [pad(linear(f"mlp.{part}_proj", inner, width), self._inner)
+                   for part in ("gate", "up")]  # fmt: skip
+        cos, sin = rotary_tables(
+            config,
+            take(weights, f"{name}self_attn.q_norm.weight", size),
+            take(weights, f"{name}self_attn.k_norm.weight", size),
+        )
+        return GPTLayer(
+            norm=self._norm(f"{name}input_layernorm", width),
+            inner_norm=self._norm(f"{name}post_attention_layernorm", width),
+            qkv=memory.matrix(np.concatenate(qkv, axis=1)),
+            out=memory.matrix(linear("self_attn.o_proj", width, width)),
+            gate_up=memory.matrix(np.concatenate(gate_up, axis=1)),
+            down=memory.matrix(linear("mlp.down_proj", width, inner)),
+            cos=memory.floats(cos),
+            sin=memory.floats(sin),
+        )
 
 
 # --- transformer --------------------------------------------------------------------------------
 
 
+class Norm(ctypes.Structure):
+    """`Norm` of transformer.c."""
+
+    _fields_ = [("scale", POINTER), ("shift", POINTER)]
+
+
 class TransformerLayer(ctypes.Structure):
     """`Layer` of transformer.c."""
 
-    _fields_ = [("qkv", Matrix), ("out", Matrix), ("inner", Matrix), ("outer", Matrix)]
+    _fields_ = [
+        ("norm", Norm),
+        ("inner_norm", Norm),
+        ("qkv", Matrix),
+        ("out", Matrix),
+        ("inner", Matrix),
+        ("outer", Matrix),
+    ]
 
 
 class TransformerModel(ctypes.Structure):
@@ -244,6 +275,7 @@ class TransformerModel(ctypes.Structure):
         ("embedding", POINTER),
         ("positions", POINTER),
         ("layers", POINTER),
+        ("norm", Norm),
         ("head", Matrix),
     ]
 
@@ -262,36 +294,55 @@ class CompiledTransformer(CompiledAttention):
         config: TransformerConfig,
         weights: Mapping[str, Floats],
         library: ctypes.CDLL,
-        precision: Precision = "float32",
+        precision: Precision = "auto",
     ) -> None:
-        prepared, memory = TransformerRuntime(config, weights), Memory(precision)
-        inner = up_to(config.intermediate_size, LANES)
-
-        def matrix(linear: Linear, inputs: int) -> Matrix:
-            return memory.matrix(_taller(linear.weight, inputs), linear.bias)
-
-        width = config.hidden_size
-        layers = [
-            TransformerLayer(
-                qkv=matrix(layer.qkv, width),
-                out=matrix(layer.out, width),
-                inner=matrix(layer.inner, width),
-                outer=matrix(layer.outer, inner),
-            )
-            for layer in prepared.layers
-        ]
-        head = matrix(prepared.head, width)
+        self._weights, self._memory = weights, Memory(precision)
+        memory, width, vocabulary = self._memory, config.hidden_size, config.vocab_size
+        layers = [self._layer(config, number) for number in range(config.num_layers)]
+        embedding = take(weights, "transformer.wte.weight", vocabulary, width)
+        positions = take(weights, "transformer.wpe.weight", config.block_size, width)
+        output = embedding
+        if not config.tie_embeddings:
+            output = take(weights, "lm_head.weight", vocabulary, width)
+        head = memory.matrix(output.T)
         model = TransformerModel(
             shape=_shape(config),
-            vocab_size=config.vocab_size,
+            vocab_size=vocabulary,
             width=width,
-            inner=inner,
+            inner=up_to(config.intermediate_size, LANES),
             widest=max(head.outputs, layers[0].qkv.outputs, layers[0].inner.outputs),
             activation=_ACTIVATIONS.index(config.activation),
-            epsilon=prepared.epsilon,
-            embedding=memory.floats(prepared.embedding),
-            positions=memory.floats(prepared.positions),
+            epsilon=config.layer_norm_eps,
+            embedding=memory.floats(embedding),
+            positions=memory.floats(positions),
             layers=ctypes.addressof(memory.keep((TransformerLayer * len(layers))(*layers))),
+            norm=self._norm("transformer.ln_f", width),
             head=head,
         )
+        del self._weights
         super().__init__(config, library, memory, model)
+
+    def _norm(self, name: str, width: int) -> Norm:
+        scale, shift = (take(self._weights, f"{name}.{part}", width) for part in ("weight", "bias"))
+        return Norm(self._memory.floats(scale), self._memory.floats(shift))
+
+    def _layer(self, config: TransformerConfig, number: int) -> TransformerLayer:
+        name, width, inner = (
+            f"transformer.h.{number}.",
+            config.hidden_size,
+            config.intermediate_size,
+        )
+
+        def linear(part: str, inputs: int, outputs: int) -> Matrix:
+            weight = take(self._weights, f"{name}{part}.weight", inputs, outputs)
+            bias = take(self._weights, f"{name}{part}.bias", outputs)
+            return self._memory.matrix(weight, bias)
+
+        return TransformerLayer(
+            norm=self._norm(f"{name}ln_1", width),
+            inner_norm=self._norm(f"{name}ln_2", width),
+            qkv=linear("attn.c_attn", width, 3 * width),
+            out=linear("attn.c_proj", width, width),
+            inner=linear("mlp.c_fc", width, inner),
+            outer=linear("mlp.c_proj", inner, width),
+        )

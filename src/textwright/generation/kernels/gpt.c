@@ -1,12 +1,12 @@
 /* `gpt`, the shape of Qwen3ForCausalLM: read it beside textwright/models/gpt.py.
 
-   As in textwright/generation/gpt.py, all that is constant is in the matrices: the weights of a
-   norm and its √width in the product after it, those of the query and key norms and the
-   attention's 1/√head_size in the rotary tables. */
+   The weights of a norm have its √width in them, the rotary tables those of the query and key
+   norms and the attention's 1/√head_size. Matrices are as in the file. */
 
 #include "attention.h"
 
 typedef struct {
+    const float *norm, *inner_norm; /* before attention, and before the feed-forward layer */
     Matrix qkv, out, gate_up, down;
     const float *cos; /* [position][queries, keys][head_size]: of a value's own half … */
     const float *sin; /* … and of the same place in the other half */
@@ -20,6 +20,7 @@ typedef struct {
     float epsilon, head_epsilon;
     const float *embedding;
     const Layer *layers;
+    const float *norm;
     Matrix head;
 } GPT;
 
@@ -41,6 +42,12 @@ static void rotate(float *head, int size, float epsilon, const float *cos, const
         store(head + i, left * load(cos + i) + right * load(sin + i));
         store(head + half + i, right * load(cos + half + i) + left * load(sin + half + i));
     }
+}
+
+/* An RMSNorm, whose weights have the √width. */
+static void normalise(const float *x, int width, float epsilon, const float *weights, float *y) {
+    unit(x, width, epsilon, y);
+    for (int i = 0; i < width; i += LANES) store(y + i, load(y + i) * load(weights + i));
 }
 
 /* All heads of one position: remember its keys and values, then look back. */
@@ -78,7 +85,8 @@ static float *read_rows(const GPT *model, const Row *rows, int count, const Scra
     for (int number = 0; number < model->shape.layers; number++) {
         const Layer *layer = model->layers + number;
         for (int row = 0; row < count; row++)
-            unit(at->x + row * width, width, model->epsilon, at->normal + row * width);
+            normalise(at->x + row * width, width, model->epsilon, layer->norm,
+                      at->normal + row * width);
         product(&layer->qkv, at->normal, count, at->wide, at->rounded);
         for (int row = 0; row < count; row++)
             self_attention(model, layer, number, at->wide + (size_t)row * layer->qkv.outputs,
@@ -87,7 +95,8 @@ static float *read_rows(const GPT *model, const Row *rows, int count, const Scra
         product(&layer->out, at->normal, count, at->wide, at->rounded);
         add_rows(at->x, width, at->wide, layer->out.outputs, count);
         for (int row = 0; row < count; row++)
-            unit(at->x + row * width, width, model->epsilon, at->normal + row * width);
+            normalise(at->x + row * width, width, model->epsilon, layer->inner_norm,
+                      at->normal + row * width);
         product(&layer->gate_up, at->normal, count, at->wide, at->rounded);
         for (int row = 0; row < count; row++) {
             const float *gate = at->wide + (size_t)row * layer->gate_up.outputs;
@@ -99,7 +108,8 @@ static float *read_rows(const GPT *model, const Row *rows, int count, const Scra
     int wanted = 0;
     for (int row = 0; row < count; row++)
         if (rows[row].wanted)
-            unit(at->x + row * width, width, model->epsilon, at->normal + wanted++ * width);
+            normalise(at->x + row * width, width, model->epsilon, model->norm,
+                      at->normal + wanted++ * width);
     return put_logits(&model->head, model->vocab_size, at, wanted, logits);
 }
 

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from textwright.errors import RequestError
 from textwright.generation.runtime import Floats
 
-Precision = Literal["float32", "int8"]
-"""What the weights are held in: as they are, or as whole numbers of a scale for each output."""
+Precision = Literal["auto", "float32", "float16", "int8"]
+"""What the weights of products are held in; the arithmetic of all but `int8` is that of float32.
+
+`auto`: in 16 bits each matrix for which that is exact, as it is for files in half precision, in 32
+the others. `int8`: as whole numbers of a scale for each output.
+"""
 TILE = 64
 LANES = 16
 """The widest vector; what the kernels read in vectors has a multiple of it."""
@@ -31,7 +35,8 @@ def check_precision(precision: str) -> Precision:
     for known in get_args(Precision):
         if precision == known:
             return known  # type: ignore[no-any-return]
-    raise RequestError(f"precision must be {' or '.join(get_args(Precision))}, not {precision!r}")
+    *most, last = get_args(Precision)
+    raise RequestError(f"precision must be {', '.join(most)} or {last}, not {precision!r}")
 
 
 class Matrix(ctypes.Structure):
@@ -41,6 +46,7 @@ class Matrix(ctypes.Structure):
         ("inputs", INTEGER),
         ("outputs", INTEGER),
         ("weights", POINTER),
+        ("halves", POINTER),
         ("quantised", POINTER),
         ("scales", POINTER),
         ("sums", POINTER),
@@ -77,9 +83,13 @@ class Memory:
         return int(place.ctypes.data)
 
     def matrix(self, weight: Floats, bias: Floats | None = None) -> Matrix:
-        """A matrix (inputs, outputs) and its bias (outputs,)."""
+        """A matrix (inputs, outputs) and its bias (outputs,).
+
+        Raises:
+            RequestError: a weight is too large for 16 bits, which were asked for.
+        """
         inputs, outputs = weight.shape
-        rows = up_to(inputs, 4)
+        rows = up_to(inputs, LANES)
         columns = up_to(outputs, TILE)
         padded = np.zeros((rows, columns), np.float32)
         padded[:inputs, :outputs] = weight
@@ -88,9 +98,13 @@ class Memory:
             padded_bias = np.zeros(columns, np.float32)
             padded_bias[:outputs] = bias
             matrix.bias = self.floats(padded_bias)
-        if self.precision == "float32":
+        if self.precision != "int8":
             tiles = padded.reshape(rows, columns // TILE, TILE).transpose(1, 0, 2)
-            matrix.weights = self.floats(tiles)
+            halves = self._halves(tiles)
+            if halves is None:
+                matrix.weights = self.floats(tiles)
+            else:
+                matrix.halves = self.values(halves)
             return matrix
         quantised, scales = quantise(padded)
         fours = quantised.reshape(rows // 4, 4, columns // TILE, TILE).transpose(2, 0, 3, 1)
@@ -98,6 +112,20 @@ class Memory:
         matrix.scales = self.floats(scales)
         matrix.sums = self.values(quantised.sum(axis=0, dtype=np.int32))
         return matrix
+
+    def _halves(self, weights: Floats) -> NDArray[np.float16] | None:
+        """The weights in 16 bits, if they are to be held so."""
+        if self.precision == "float32":
+            return None
+        with np.errstate(over="ignore"):
+            halves = weights.astype(np.float16)
+        if self.precision == "auto":
+            return halves if np.array_equal(halves, weights) else None
+        if not np.isfinite(halves).all():
+            raise RequestError(
+                "precision float16 holds weights up to 65,504, and this model has larger"
+            )
+        return halves
 
 
 def quantise(weight: Floats) -> tuple[NDArray[np.int8], Floats]:

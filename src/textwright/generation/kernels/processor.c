@@ -25,7 +25,7 @@ EXPORT int can_run(const char *build) {
     if (a >= 1) __get_cpuid_count(7, 1, &more_a, &b, &c, &d);
     const uint32_t kept = registers_kept();
     const int avx2 = (kept & 0x06) == 0x06 && has(basic, 28) && has(basic, 12) /* FMA */ &&
-        has(extended_b, 5);
+        has(basic, 29) /* F16C */ && has(extended_b, 5);
     if (!strcmp(build, "avx2")) return avx2;
     if (!strcmp(build, "avxvnni")) return avx2 && has(more_a, 4);
     if (!strcmp(build, "avx512"))

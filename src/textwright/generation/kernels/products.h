@@ -5,6 +5,9 @@
    the many outputs that are summed side by side. So a matrix lies in memory in tiles of 64
    outputs: for each tile, input after input, the 64 weights that it meets there.
 
+   In float16 weights alone are held in 16 bits, and widened on their way: the arithmetic is that
+   of float32, and so are its bits where the weights are the same.
+
    In int8 a weight is a whole number of its output's scale, and a row of inputs is rounded, by
    itself, to whole numbers of its own scale: sums of whole numbers are exact in any order. There
    a tile holds, for each four inputs, four weights of each of its 64 outputs. */
@@ -46,10 +49,11 @@ typedef struct {
 } Texts;
 
 typedef struct {
-    int32_t inputs; /* float32: any; int8: a multiple of 4 */
+    int32_t inputs; /* int8: a multiple of 16 */
     int32_t outputs; /* a multiple of TILE */
     const float *weights; /* float32: [outputs / TILE][inputs][TILE] */
-    const int8_t *quantised; /* int8: [outputs / TILE][inputs / 4][TILE][4]; null in float32 */
+    const uint16_t *halves; /* float16: the same; null in the others */
+    const int8_t *quantised; /* int8: [outputs / TILE][inputs / 4][TILE][4]; null in the others */
     const float *scales; /* int8: of each output */
     const int32_t *sums; /* int8: of each output's weights */
     const float *bias; /* of each output, or null */
@@ -57,46 +61,63 @@ typedef struct {
 
 INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
-/* --- float32 --------------------------------------------------------------------------------- */
+/* --- float32 and float16 ----------------------------------------------------------------------- */
 
-/* sums[row] = Σ x[row][i] · weights[i][lanes …] for `rows` rows and `count` vectors of a tile whose
-   inputs are `stride` floats apart. Both numbers are constants where this is called. */
-INLINE void sum_up(const float *x, int x_stride, const float *weights, int stride, int inputs,
-                   const int rows, const int count, float *y, int y_stride) {
+/* sums[row] = Σ x[row][i] · weights[i][lanes …] for `rows` rows and `count` vectors of a tile, from
+   its output `lane` on. Weights are float32, or halves. All three numbers are constants where this
+   is called. */
+INLINE void sum_up(const float *x, int x_stride, const void *weights, const int halves, int lane,
+                   int inputs, const int rows, const int count, float *y, int y_stride) {
+    const float *floats = (const float *)weights + lane;
+    const uint16_t *half = (const uint16_t *)weights + lane;
     Vector sums[AT_ONCE][MANY]; /* GCC keeps no array in registers whose size is a parameter */
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < count; v++) sums[row][v] = all(0);
-    for (int i = 0; i < inputs; i++, weights += stride) {
+    for (int i = 0; i < inputs; i++, floats += TILE, half += TILE) {
         Vector loaded[MANY];
-        if (rows == 1)
+        if (rows == 1 && halves)
+            UNROLL for (int v = 0; v < count * LANES; v += 32)
+                __builtin_prefetch(half + 2 * AHEAD * TILE + v);
+        else if (rows == 1)
             UNROLL for (int v = 0; v < count * LANES; v += 16)
-                __builtin_prefetch(weights + AHEAD * TILE + v);
-        UNROLL for (int v = 0; v < count; v++) loaded[v] = load(weights + v * LANES);
+                __builtin_prefetch(floats + AHEAD * TILE + v);
+        UNROLL for (int v = 0; v < count; v++)
+            loaded[v] = halves ? load_halves(half + v * LANES) : load(floats + v * LANES);
         UNROLL for (int row = 0; row < rows; row++)
             UNROLL for (int v = 0; v < count; v++)
                 sums[row][v] += x[(size_t)row * x_stride + i] * loaded[v];
     }
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int v = 0; v < count; v++)
-            store(y + (size_t)row * y_stride + v * LANES, sums[row][v]);
+            store(y + (size_t)row * y_stride + lane + v * LANES, sums[row][v]);
 }
 
 /* One tile for any number of rows. */
-static void float_tile(const float *x, int x_stride, const float *weights, int inputs, int rows,
-                       float *y, int y_stride) {
+INLINE void any_tile(const float *x, int x_stride, const void *weights, const int halves, int inputs,
+                     int rows, float *y, int y_stride) {
     int row = 0;
     for (; row + AT_ONCE <= rows; row += AT_ONCE)
         for (int lane = 0; lane < TILE; lane += FEW * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights + lane, TILE, inputs, AT_ONCE, FEW,
-                   y + (size_t)row * y_stride + lane, y_stride);
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, AT_ONCE, FEW,
+                   y + (size_t)row * y_stride, y_stride);
     for (; row + 2 <= rows; row += 2)
         for (int lane = 0; lane < TILE; lane += FEW * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights + lane, TILE, inputs, 2, FEW,
-                   y + (size_t)row * y_stride + lane, y_stride);
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, 2, FEW,
+                   y + (size_t)row * y_stride, y_stride);
     for (; row < rows; row++)
         for (int lane = 0; lane < TILE; lane += MANY * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights + lane, TILE, inputs, 1, MANY,
-                   y + (size_t)row * y_stride + lane, y_stride);
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, 1, MANY,
+                   y + (size_t)row * y_stride, y_stride);
+}
+
+static void float_tile(const float *x, int x_stride, const float *weights, int inputs, int rows,
+                       float *y, int y_stride) {
+    any_tile(x, x_stride, weights, 0, inputs, rows, y, y_stride);
+}
+
+static void half_tile(const float *x, int x_stride, const uint16_t *weights, int inputs, int rows,
+                      float *y, int y_stride) {
+    any_tile(x, x_stride, weights, 1, inputs, rows, y, y_stride);
 }
 
 /* --- int8 ------------------------------------------------------------------------------------ */
@@ -156,8 +177,9 @@ INLINE void sum_up_bytes(const uint8_t *x, int x_stride, const int8_t *weights, 
 
 /* Round a row to whole numbers of its own scale, −127 to 127; returns the scale. */
 static float quantise(const float *x, int inputs, uint8_t *rounded) {
-    float most = 0;
-    for (int i = 0; i < inputs; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    Vector sizes = all(0);
+    for (int i = 0; i < inputs; i += LANES) sizes = larger(larger(load(x + i), -load(x + i)), sizes);
+    const float most = largest(sizes);
     float inverse = most > 0 ? 127.0f / most : 0;
     for (int i = 0; i < inputs; i++)
         /* Adding and subtracting 1.5 × 2²³ rounds to the nearest whole number. */
@@ -189,7 +211,7 @@ static void byte_tile(const uint8_t *x, const float *x_scales, const Matrix *mat
     }
 }
 
-/* --- both ------------------------------------------------------------------------------------ */
+/* --- all ------------------------------------------------------------------------------------- */
 
 /* y = x · weights + bias for rows (rows, inputs) → (rows, outputs), each without gaps; at most ROWS.
    `rounded` is scratch of rows × inputs bytes, for int8. */
@@ -203,6 +225,9 @@ static void product(const Matrix *matrix, const float *x, int rows, float *y, ui
         float *to = y + tile * TILE;
         if (matrix->quantised)
             byte_tile(rounded, scales, matrix, tile, rows, to, outputs);
+        else if (matrix->halves)
+            half_tile(x, inputs, matrix->halves + (size_t)tile * inputs * TILE, inputs, rows, to,
+                      outputs);
         else
             float_tile(x, inputs, matrix->weights + (size_t)tile * inputs * TILE, inputs, rows, to,
                        outputs);

@@ -79,7 +79,7 @@ class CompiledRecurrentRuntime:
         config: RecurrentConfig,
         weights: Mapping[str, Floats],
         library: ctypes.CDLL,
-        precision: Precision = "float32",
+        precision: Precision = "auto",
     ) -> None:
         self.vocab_size = config.vocab_size
         self._call = kernel(library, "recurrent_read")

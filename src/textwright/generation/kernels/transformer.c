@@ -1,13 +1,17 @@
 /* `transformer`, the shape of GPT2LMHeadModel: read it beside textwright/models/transformer.py.
 
-   As in textwright/generation/transformer.py, the scale and shift of a LayerNorm are in the product
-   after it, and the attention's 1/√head_size in the queries. */
+   Matrices are as in the file. */
 
 #include "attention.h"
 
 enum Activation { RELU, GELU, GELU_ERF };
 
 typedef struct {
+    const float *scale, *shift;
+} Norm;
+
+typedef struct {
+    Norm norm, inner_norm; /* before attention, and before the feed-forward layer */
     Matrix qkv, out, inner, outer;
 } Layer;
 
@@ -21,11 +25,12 @@ typedef struct {
     const float *embedding;
     const float *positions; /* [block_size][width] */
     const Layer *layers;
+    Norm norm;
     Matrix head;
 } Transformer;
 
-/* `x` with mean 0 and variance 1: a LayerNorm without its scale and shift. */
-static void standardise(const float *x, int width, float epsilon, float *y) {
+/* A LayerNorm: `x` with mean 0 and variance 1, then its scale and shift. */
+static void normalise(const float *x, int width, float epsilon, Norm norm, float *y) {
     Vector sum = all(0), squares = all(0);
     for (int i = 0; i < width; i += LANES) sum += load(x + i);
     const float mean = total(sum) / (float)width;
@@ -35,16 +40,19 @@ static void standardise(const float *x, int width, float epsilon, float *y) {
         store(y + i, centred);
     }
     const float deviation = sqrtf(total(squares) / (float)width + epsilon);
-    for (int i = 0; i < width; i += LANES) store(y + i, load(y + i) / deviation);
+    for (int i = 0; i < width; i += LANES)
+        store(y + i, load(y + i) / deviation * load(norm.scale + i) + load(norm.shift + i));
 }
 
 /* All heads of one position: remember its keys and values, then look back. */
-static void self_attention(const Transformer *model, int number, const float *qkv, int position,
+static void self_attention(const Transformer *model, int number, float *qkv, int position,
                            float *cache, float *scores, float *mixed) {
     const Shape shape = model->shape;
     const int size = shape.head_size, width = model->width;
+    const float scale = 1 / sqrtf((float)size);
     for (int head = 0; head < shape.heads; head++) {
-        const float *query = qkv + head * size, *key = query + width, *value = key + width;
+        float *query = qkv + head * size, *key = query + width, *value = key + width;
+        for (int i = 0; i < size; i++) query[i] *= scale;
         float *keys = keys_of(cache, shape, number, head);
         float *values = values_of(cache, shape, number, head);
         remember(keys, values, position, size, key, value);
@@ -92,7 +100,8 @@ static float *read_rows(const Transformer *model, const Row *rows, int count, co
     for (int number = 0; number < model->shape.layers; number++) {
         const Layer *layer = model->layers + number;
         for (int row = 0; row < count; row++)
-            standardise(at->x + row * width, width, model->epsilon, at->normal + row * width);
+            normalise(at->x + row * width, width, model->epsilon, layer->norm,
+                      at->normal + row * width);
         product(&layer->qkv, at->normal, count, at->wide, at->rounded);
         for (int row = 0; row < count; row++)
             self_attention(model, number, at->wide + (size_t)row * layer->qkv.outputs,
@@ -101,7 +110,8 @@ static float *read_rows(const Transformer *model, const Row *rows, int count, co
         product(&layer->out, at->normal, count, at->wide, at->rounded);
         add_rows(at->x, width, at->wide, layer->out.outputs, count);
         for (int row = 0; row < count; row++)
-            standardise(at->x + row * width, width, model->epsilon, at->normal + row * width);
+            normalise(at->x + row * width, width, model->epsilon, layer->inner_norm,
+                      at->normal + row * width);
         product(&layer->inner, at->normal, count, at->wide, at->rounded);
         for (int row = 0; row < count; row++)
             activate(at->wide + (size_t)row * layer->inner.outputs, inner, model->activation,
@@ -112,7 +122,8 @@ static float *read_rows(const Transformer *model, const Row *rows, int count, co
     int wanted = 0;
     for (int row = 0; row < count; row++)
         if (rows[row].wanted)
-            standardise(at->x + row * width, width, model->epsilon, at->normal + wanted++ * width);
+            normalise(at->x + row * width, width, model->epsilon, model->norm,
+                      at->normal + wanted++ * width);
     return put_logits(&model->head, model->vocab_size, at, wanted, logits);
 }
 

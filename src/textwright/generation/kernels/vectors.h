@@ -11,6 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__AVX512F__) || defined(__F16C__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #if defined(__AVX512F__)
 #define LANES 16
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -34,6 +40,24 @@ typedef float InMemory __attribute__((vector_size(4 * LANES), aligned(4), may_al
 
 INLINE Vector load(const float *from) { return *(const InMemory *)from; }
 INLINE void store(float *to, Vector values) { *(InMemory *)to = values; }
+/* Numbers of 16 bits (IEEE 754 binary16), widened, which is exact. */
+INLINE Vector load_halves(const uint16_t *from) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)from));
+#elif LANES == 8 && defined(__F16C__)
+    return (Vector)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+#elif defined(__aarch64__)
+    return (Vector)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)));
+#else
+    /* The bits of exponent and fraction moved to where a float32 has them are 2⁻¹¹² of the value,
+       the smallest numbers too. Weights are finite. */
+    Integers bits;
+    for (int lane = 0; lane < LANES; lane++) bits[lane] = from[lane];
+    Vector size = (Vector)((bits & 0x7fff) << 13) * 0x1p112f;
+    return (Vector)((Integers)size | (bits & 0x8000) << 16);
+#endif
+}
+
 INLINE Vector all(float value) { return value - (Vector){0}; }
 
 /* `a` where the mask's lane is set, `b` elsewhere. */
