@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import httpx
 import psutil
+
+from streaming_clients import Outcome, together
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "generation"))
@@ -38,41 +41,15 @@ def write_model(folder: Path, size: str) -> Path:
     return folder
 
 
-class Outcome:
-    """What came of one request."""
-
-    def __init__(self) -> None:
-        self.status, self.tokens, self.first, self.whole = 0, 0, 0.0, False
-
-
-async def stream(client: httpx.AsyncClient, model: str, tokens: int, seed: int) -> Outcome:
-    outcome, began = Outcome(), time.monotonic()
-    body = {"model": model, "prompt": "It was the best of times", "max_tokens": tokens,
+def body(model: str, tokens: int, seed: int) -> dict[str, Any]:
+    return {"model": model, "prompt": "It was the best of times", "max_tokens": tokens,
             "seed": seed, "stream": True, "ignore_eos": True,
             "stream_options": {"include_usage": True}}  # fmt: skip
-    async with client.stream("POST", "/v1/completions", json=body) as answer:
-        outcome.status = answer.status_code
-        if answer.status_code != 200:
-            return outcome
-        async for line in answer.aiter_lines():
-            if line.startswith("data: {"):
-                if not outcome.first:
-                    outcome.first = time.monotonic() - began
-                usage = json.loads(line[6:]).get("usage")
-                if usage:
-                    outcome.tokens = usage["completion_tokens"]
-            outcome.whole = line == "data: [DONE]" or outcome.whole
-    return outcome
 
 
-async def together(url: str, model: str, count: int, tokens: int) -> tuple[float, list[Outcome]]:
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
-        began = time.monotonic()
-        outcomes = await asyncio.gather(
-            *(stream(client, model, tokens, seed) for seed in range(count))
-        )
-        return time.monotonic() - began, list(outcomes)
+def streams(url: str, model: str, count: int, tokens: int) -> tuple[float, list[Outcome]]:
+    bodies = [body(model, tokens, seed) for seed in range(count)]
+    return together(f"{url}/v1/completions", bodies)
 
 
 async def many(url: str, model: str, count: int, process: psutil.Process) -> list[int]:
@@ -82,8 +59,8 @@ async def many(url: str, model: str, count: int, process: psutil.Process) -> lis
     async def work(client: httpx.AsyncClient) -> None:
         while left:
             seed = left.pop()
-            body = {"model": model, "prompt": "It", "max_tokens": 4, "seed": seed}
-            (await client.post("/v1/completions", json=body)).raise_for_status()
+            asked = {"model": model, "prompt": "It", "max_tokens": 4, "seed": seed}
+            (await client.post("/v1/completions", json=asked)).raise_for_status()
             if seed % max(1, count // 10) == 0:
                 held.append(process.memory_info().rss)
 
@@ -92,25 +69,44 @@ async def many(url: str, model: str, count: int, process: psutil.Process) -> lis
     return held
 
 
+def _measured(
+    process: psutil.Process, work: Callable[[], tuple[float, list[Outcome]]]
+) -> tuple[float, float, list[Outcome]]:
+    """CPU seconds of the server before what `work` gives."""
+    before = sum(process.cpu_times()[:2])
+    seconds, outcomes = work()
+    return sum(process.cpu_times()[:2]) - before, seconds, outcomes
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def clients(arguments: argparse.Namespace) -> None:
     """The second process."""
     url, model, tokens = arguments.url, arguments.size, arguments.tokens
     process = psutil.Process(arguments.pid)
-    asyncio.run(together(url, model, 2, 16))
+    streams(url, model, 2, 16)
     for _ in range(arguments.repeats):
-        alone, (one,) = asyncio.run(together(url, model, 1, tokens))
-        before = sum(process.cpu_times()[:2])
-        seconds, outcomes = asyncio.run(together(url, model, arguments.streams, tokens))
-        cpu = sum(process.cpu_times()[:2]) - before
+        cpu_alone, alone, (one,) = _measured(process, lambda: streams(url, model, 1, tokens))
+        cpu, seconds, outcomes = _measured(
+            process, lambda: streams(url, model, arguments.streams, tokens)
+        )
         firsts = quantiles([outcome.first for outcome in outcomes], n=100)
-        rate, single = sum(outcome.tokens for outcome in outcomes) / seconds, one.tokens / alone
+        drawn = sum(outcome.tokens for outcome in outcomes)
+        rate, single = drawn / seconds, one.tokens / alone
+        each, each_alone = 1000 * cpu / drawn, 1000 * cpu_alone / one.tokens
         print(
-            f"1 stream {single:,.0f} tokens/s; {arguments.streams} streams {rate:,.0f} tokens/s, "
-            f"{rate / single:.2f} times that; first token p50 {firsts[49]:.3f} s, "
-            f"p99 {firsts[98]:.3f} s; server {cpu:.1f} s of CPU in {seconds:.1f} s", flush=True
+            f"1 stream {single:,.0f} tokens/s, {each_alone:.2f} ms of CPU a token; "
+            f"{arguments.streams} streams {rate:,.0f} tokens/s, {each:.2f} ms; "
+            f"{rate / single:.2f} times as many a second, two free cores would give "
+            f"{2 * each_alone / each:.2f}; first token p50 {firsts[49]:.3f} s, "
+            f"p99 {firsts[98]:.3f} s", flush=True
         )  # fmt: skip
     over = 3 * arguments.places
-    _, outcomes = asyncio.run(together(url, model, over, tokens))
+    _, outcomes = streams(url, model, over, tokens)
     taken = [outcome for outcome in outcomes if outcome.status == 200]
     refused = sum(outcome.status == 429 for outcome in outcomes)
     whole = sum(outcome.whole and outcome.tokens == tokens for outcome in taken)
@@ -138,9 +134,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder), arguments.size)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-m", "textwright", "serve", "--models", folder, "--port",
                    str(port)]  # fmt: skip
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -327,3 +328,34 @@ def test_a_body_that_never_ends(guarded: Served) -> None:
         )
         raw.settimeout(10)
         assert raw.recv(1000).startswith(b"HTTP/1.1 408")
+
+
+def test_numbers_that_no_float_holds(served: Served) -> None:
+    huge = 10**400
+    bad = [{"model_name": "lstm", "generation_length": huge},
+           {"model_name": "lstm", "temperature": huge}]  # fmt: skip
+    answer = post(served, "/gen_text_bulk", {"inputs": bad, "ignore_errors": True})
+    assert all(result["error"] for result in answer["results"])
+    post(served, "/gen_text", bad[1], 400)
+
+
+def test_an_empty_stop_string_stops_nothing(served: Served) -> None:
+    body = {"model": "lstm", "prompt": "It", "max_tokens": 9, "seed": 1, "ignore_eos": True}
+    plain = post(served, "/v1/completions", body)["choices"]
+    for stop in ("", [""], []):
+        assert post(served, "/v1/completions", {**body, "stop": stop})["choices"] == plain
+    post(served, "/v1/completions", {**body, "stop": "x" * 1001}, 400)
+
+
+def test_docs_ask_nobody_else(guarded: Served) -> None:
+    page = guarded.client.get("/docs")
+    assert page.headers["content-security-policy"].startswith(
+        "default-src 'none'; script-src 'self'"
+    )
+    addresses = re.findall(r"""(?:src|href)="([^"]+)|url: '([^']+)""", page.text)
+    paths = [first or second for first, second in addresses]
+    assert len(paths) == 4
+    for path in paths:
+        assert "//" not in path
+        for prefix in ("/", "/tw/"):
+            assert guarded.client.get(prefix + path).status_code == 200

@@ -7,212 +7,69 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from textwright.cli.generate import Runs
+from textwright.cli.generate import Precision, Runs
+from textwright.cli.serve_options import (
+    APIKey,
+    APIKeyFile,
+    BodyTimeout,
+    CORSOrigin,
+    Deadline,
+    Drain,
+    Host,
+    LogPrompts,
+    MaxBody,
+    MaxChoices,
+    MaxInputs,
+    MaxLength,
+    MaxPrompt,
+    MaxStops,
+    Memory,
+    Models,
+    Names,
+    Port,
+    Queue,
+    RootPath,
+    ServedPrecision,
+    Slots,
+    StreamInterval,
+    Threads,
+)
 from textwright.errors import MissingPackageError, RequestError, RunError
 
 if TYPE_CHECKING:  # `textwright --help` must not wait for them
     from textwright.generation import Generator, Library
     from textwright.serving import ServerSettings
 
-_LIMITS = "Limits"
-_SAFETY = "Who may ask"
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def serve(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[RUN ...]",
-            help="Runs, model folders, models that come with the package, hf:owner/name; none: "
-            "those that come with the package.",
-            envvar="TEXTWRIGHT_SERVE",
-            show_default=False,
-        ),
-    ] = None,
-    models: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Also serve all models in this folder; they come and go without a restart.",
-            envvar="TEXTWRIGHT_MODELS",
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address; 0.0.0.0 takes all.", envvar="TEXTWRIGHT_HOST")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="0 takes a free one.", envvar="TEXTWRIGHT_PORT", min=0, max=65535)
-    ] = 8000,
-    root_path: Annotated[
-        str,
-        typer.Option(
-            help="Path under which a proxy shows the server, e.g. /textwright.",
-            envvar="TEXTWRIGHT_ROOT_PATH",
-        ),
-    ] = "",
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Key that requests need; may be repeated. Better from a file or the environment, "
-            "for others see command lines.",
-            envvar="TEXTWRIGHT_API_KEY",
-            rich_help_panel=_SAFETY,
-        ),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File of keys, one a line.",
-            envvar="TEXTWRIGHT_API_KEY_FILE",
-            rich_help_panel=_SAFETY,
-        ),
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Origin whose pages may call from a browser, * for all; may be repeated.",
-            envvar="TEXTWRIGHT_CORS_ORIGIN",
-            rich_help_panel=_SAFETY,
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights in memory at most, e.g. 2G; models used longest ago make room.",
-            envvar="TEXTWRIGHT_MEMORY",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="What weights are held in: auto (as the file has them), float32, float16, "
-            "or int8: faster, less memory, nearly as exact.",
-            envvar="TEXTWRIGHT_PRECISION",
-        ),
-    ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads that write; else one a core.", envvar="TEXTWRIGHT_THREADS", min=1
-        ),
-    ] = None,
-    slots: Annotated[
-        int,
-        typer.Option(
-            help="Texts written at once.",
-            envvar="TEXTWRIGHT_SLOTS",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 64,
-    queue: Annotated[
-        int,
-        typer.Option(
-            help="Texts that may wait for a slot; more get 429.",
-            envvar="TEXTWRIGHT_QUEUE",
-            min=0,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 64,
-    max_length: Annotated[
-        int,
-        typer.Option(
-            help="Tokens of a text.",
-            envvar="TEXTWRIGHT_MAX_LENGTH",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 4096,
-    max_prompt: Annotated[
-        int,
-        typer.Option(
-            help="Characters, or tokens, of a prompt.",
-            envvar="TEXTWRIGHT_MAX_PROMPT",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 65_536,
-    max_body: Annotated[
-        int,
-        typer.Option(
-            help="Bytes of a request.",
-            envvar="TEXTWRIGHT_MAX_BODY",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 4 << 20,
-    max_choices: Annotated[
-        int,
-        typer.Option(
-            help="Texts of one prompt: n, best_of.",
-            envvar="TEXTWRIGHT_MAX_CHOICES",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 16,
-    max_stops: Annotated[
-        int,
-        typer.Option(
-            help="Stop strings of a request.",
-            envvar="TEXTWRIGHT_MAX_STOPS",
-            min=0,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 16,
-    max_inputs: Annotated[
-        int,
-        typer.Option(
-            help="Inputs in bulk, prompts in a list.",
-            envvar="TEXTWRIGHT_MAX_INPUTS",
-            min=1,
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 64,
-    deadline: Annotated[
-        float,
-        typer.Option(
-            help="Seconds after which a request gets what is written.",
-            envvar="TEXTWRIGHT_DEADLINE",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 300.0,
-    body_timeout: Annotated[
-        float,
-        typer.Option(
-            help="Seconds for a body to arrive.",
-            envvar="TEXTWRIGHT_BODY_TIMEOUT",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 30.0,
-    drain: Annotated[
-        float,
-        typer.Option(
-            help="Seconds that requests have to finish when the server is stopped.",
-            envvar="TEXTWRIGHT_DRAIN",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 60.0,
-    stream_interval: Annotated[
-        float,
-        typer.Option(
-            help="Seconds between chunks of a stream, at least.",
-            envvar="TEXTWRIGHT_STREAM_INTERVAL",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 0.02,
-    log_prompts: Annotated[
-        bool,
-        typer.Option(
-            "--log-prompts", help="Log prompts and texts too.", envvar="TEXTWRIGHT_LOG_PROMPTS"
-        ),
-    ] = False,
+    names: Names = None,
+    models: Models = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    root_path: RootPath = "",
+    api_key: APIKey = None,
+    api_key_file: APIKeyFile = None,
+    cors_origin: CORSOrigin = None,
+    memory: Memory = None,
+    precision: ServedPrecision = Precision.auto,
+    threads: Threads = None,
+    slots: Slots = 64,
+    queue: Queue = 64,
+    max_length: MaxLength = 4096,
+    max_prompt: MaxPrompt = 65_536,
+    max_body: MaxBody = 4 << 20,
+    max_choices: MaxChoices = 16,
+    max_stops: MaxStops = 16,
+    max_inputs: MaxInputs = 64,
+    deadline: Deadline = 300.0,
+    body_timeout: BodyTimeout = 30.0,
+    drain: Drain = 60.0,
+    stream_interval: StreamInterval = 0.02,
+    log_prompts: LogPrompts = False,
     runs: Runs = None,
 ) -> None:
     """Serve models over HTTP: the OpenAI API, and a native one.

@@ -8,7 +8,9 @@ prompt makes no difference to what comes after it, so it isn't read.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ class Cursor:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.state: Any = runtime.initial_state()
-        self._unread: list[int] = []
+        self._unread: deque[int] = deque()
         self._window: list[int] = []
         """Tokens that `state` holds, where it holds a limited number."""
         self._block = runtime.block_size
@@ -59,14 +61,13 @@ class Cursor:
 
     def chunk(self) -> Tokens:
         """The tokens to read next, after `state`; (T,), 1 ≤ T ≤ `CHUNK`."""
-        return np.array(self._unread[: self._size], np.int64)
+        return np.fromiter(islice(self._unread, self._size), np.int64)
 
     def advance(self, logits: Floats, state: Any) -> None:
         """Take note of what reading the last `chunk` gave: the logits after it, (V,)."""
-        size = self._size
+        read = [self._unread.popleft() for _ in range(min(self._size, len(self._unread)))]
         if self._block is not None:
-            self._window += self._unread[:size]
-        del self._unread[:size]
+            self._window += read
         self._logits, self.state = logits, state
 
     def copy(self) -> Cursor:
@@ -96,6 +97,6 @@ class Cursor:
         stride = block - half
         held = len(self._window)
         start = (held + len(self._unread) - 1 - half) // stride * stride
-        self._unread = [*self._window, *self._unread][start:]
+        self._unread = deque(islice(chain(self._window, self._unread), start, None))
         self._window = []
         self.state = self.runtime.initial_state()

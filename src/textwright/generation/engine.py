@@ -9,23 +9,21 @@ the same way by everybody: so a job's text does not depend on who else is there.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, Unpack
+from typing import Unpack
 
-from textwright.errors import BusyError, ClosedError, RequestError, TextwrightError
+from textwright.errors import BusyError, ClosedError, RequestError
+from textwright.generation.advancing import Observer, Steps
 from textwright.generation.generator import Generator
 from textwright.generation.jobs import Job, Listener
 from textwright.generation.requests import Options, check
 from textwright.generation.results import Generation
-from textwright.generation.runtime import Floats
 from textwright.generation.sampling import check_seed
-from textwright.generation.schedule import Schedule, Turn, over
+from textwright.generation.schedule import Schedule, Turn
 
 SLOTS = 64
 """Jobs that are written at once, where nothing else is said."""
@@ -33,28 +31,6 @@ WAITING = 64
 """Jobs that may wait for a slot, where nothing else is said."""
 SWEEP = 0.05
 """Seconds between looks at whether somebody waits in vain."""
-
-logger = logging.getLogger("textwright")
-
-
-class Observer(Protocol):
-    """Who keeps count; called in threads of the engine, must be quick and must not raise."""
-
-    def first_token(self, job: Job) -> None: ...
-
-    def ended(self, job: Job) -> None: ...
-
-
-@dataclass
-class Step:
-    """What a turn came to."""
-
-    read: int = 0
-    """Tokens of prompts."""
-    drawn: int = 0
-    """Tokens of continuations."""
-    begun: list[Job] = field(default_factory=list)
-    """Jobs that got on or ended, because the one that read for them did."""
 
 
 class Engine:
@@ -89,13 +65,12 @@ class Engine:
         self.prompt_tokens: Counter[str] = Counter()
         self.generated_tokens: Counter[str] = Counter()
         self._schedule = Schedule(slots, workers)
-        self._observer = observer
+        self._steps = Steps(observer)
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)  # there is work, or the end has come
         self._idle_workers = 0
         self._closed = False
         self._swept = 0.0
-        self._seconds = 1.0  # that a job takes, of late
         self._threads: list[threading.Thread] = []
 
     # What is asked of it
@@ -256,109 +231,24 @@ class Engine:
 
     def _take_turn(self, turn: Turn) -> None:
         """Bring jobs of one model one step further, and tell who listens."""
-        now = time.monotonic()
-        joined: list[Job] = []
-        going = []
-        for job in turn.jobs:
-            if over(job, now):
-                joined += self._end_early(job, now)
-            else:
-                going.append(job)
-        step = self._advance(going) if going else Step()
-        joined += step.begun
+        step = self._steps.take(turn.jobs)
+        name = turn.jobs[0].generator.name
         with self._lock:
             for job in turn.jobs:
                 self._move_on(job, turn.wrote)
-            for job in joined:
+            for job in step.joined:
                 self._move_on(job, False)
-            self.prompt_tokens[turn.jobs[0].generator.name] += step.read
-            self.generated_tokens[turn.jobs[0].generator.name] += step.drawn
+            self.prompt_tokens[name] += step.read
+            self.generated_tokens[name] += step.drawn
             self._schedule.admit()
-            self._drop_waiting(now)
-        self._tell([*turn.jobs, *joined])
+            self._drop_waiting(time.monotonic())
+        self._tell([*turn.jobs, *step.joined])
 
     def _move_on(self, job: Job, wrote: bool) -> None:
         if job.done:
             self._schedule.leave(job, wrote=wrote)
         else:
             self._schedule.put_back(job, wrote=wrote)
-
-    def _advance(self, jobs: list[Job]) -> Step:
-        """Read a chunk or a token of each, and draw where all is read."""
-        step = Step()
-        cursors = [job.cursor for job in jobs if job.cursor is not None]
-        pieces = [cursor.chunk() for cursor in cursors]
-        try:
-            logits, states = jobs[0].generator.runtime.batch(
-                pieces, [cursor.state for cursor in cursors]
-            )
-        except Exception as error:
-            for job in jobs:
-                step.begun += self._fail(job, error)
-            return step
-        for job, cursor, piece, row, state in zip(
-            jobs, cursors, pieces, logits, states, strict=True
-        ):
-            cursor.advance(row, state)
-            if not job.tokens:
-                step.read += len(piece)
-            if cursor.unread:
-                continue
-            for sibling in job.siblings:
-                sibling.cursor = cursor.copy()
-                step.begun.append(sibling)
-                step.drawn += self._draw(sibling, row)
-            job.siblings = []
-            step.drawn += self._draw(job, row)
-        return step
-
-    def _draw(self, job: Job, logits: Floats) -> bool:
-        """Draw a job's next token; whether there was one."""
-        first = job.first_token is None
-        try:
-            drawn = job.continuation.push(logits)
-        except Exception as error:
-            self._fail(job, error)
-            return False
-        if first:
-            job.first_token = time.monotonic()
-            if self._observer is not None:
-                self._observer.first_token(job)
-        if job.continuation.finish_reason is not None:
-            self._finish(job)
-        elif drawn is not None:
-            assert job.cursor is not None
-            job.cursor.read((drawn[0],))
-            job.push_ready()
-        return drawn is not None
-
-    def _end_early(self, job: Job, now: float) -> list[Job]:
-        """End a job that was cancelled or is out of time; who reads on for its siblings."""
-        heirs = job.siblings[:1]
-        for heir in heirs:
-            heir.siblings, heir.cursor = job.siblings[1:], job.cursor
-        job.siblings = []
-        if not job.cancelled:
-            job.continuation.end("length")
-        self._finish(job)
-        return heirs
-
-    def _fail(self, job: Job, error: Exception) -> list[Job]:
-        """A job can't go on; its siblings can't begin."""
-        if not isinstance(error, TextwrightError):
-            logger.error("the engine failed on a text", exc_info=error)
-            error = TextwrightError(f"generating failed ({type(error).__name__})")
-        siblings, job.siblings = job.siblings, []
-        for failed in (job, *siblings):
-            self._finish(failed, error)
-        return siblings
-
-    def _finish(self, job: Job, error: TextwrightError | None = None) -> None:
-        now = time.monotonic()
-        job.finish(now, error)
-        self._seconds += 0.1 * (now - (job.submitted or now) - self._seconds)
-        if self._observer is not None:
-            self._observer.ended(job)
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         """Each listener once, of all its jobs."""
@@ -373,24 +263,21 @@ class Engine:
         if now - self._swept < SWEEP or not self._schedule.waiting:
             return
         self._swept = now
-        self._end_waiting(self._schedule.drop_waiting(now), now)
+        self._end_waiting(now)
 
-    def _end_waiting(self, jobs: list[Job], now: float) -> None:
-        for job in jobs:
-            if not job.cancelled:
-                job.continuation.end("length")
-            self._finish(job)
-        self._tell(jobs)
+    def _end_waiting(self, now: float) -> None:
+        dropped = self._schedule.drop_waiting(now)
+        self._steps.end_waiting(dropped)
+        self._tell(dropped)
 
     def _cancel_all(self) -> None:
         for job in self._schedule.jobs:
             job.cancel()
-        now = time.monotonic()
-        self._end_waiting(self._schedule.drop_waiting(now), now)
+        self._end_waiting(time.monotonic())
 
     def _retry_after(self) -> float:
         """Seconds until a place may be free, by how long a text takes of late."""
-        return min(30.0, max(1.0, self._seconds * self._schedule.waiting / self.slots))
+        return min(30.0, max(1.0, self._steps.seconds * self._schedule.waiting / self.slots))
 
     def _join(self, timeout: float | None) -> bool:
         until = None if timeout is None else time.monotonic() + timeout

@@ -100,9 +100,12 @@ class Library:
         return [name for name, entry in list(self._entries.items()) if entry.reason is None]
 
     def since(self, name: str) -> int:
-        """Since when a model is known, in seconds since 1970; 0 of one that isn't any more."""
-        entry = self._entries.get(name)
-        return 0 if entry is None else int(entry.since)
+        """Since when a model is known, in seconds since 1970.
+
+        Raises:
+            UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
+        """
+        return int(self._find(name).since)
 
     def get_loaded(self, name: str) -> Generator | None:
         """As `get`, but None where that would take a while."""
@@ -200,12 +203,12 @@ class Library:
             raise ModelUnavailableError(f"model {entry.run.name!r} can't be used: {entry.reason}")
         return entry
 
-    def _load(self, entry: _Entry) -> Generator:
-        """Load a model; the lock is held."""
+    def _load(self, entry: _Entry, replaces: _Entry | None = None) -> Generator:
+        """Load a model, in place of one that will be gone; the lock is held."""
         entry.considered = True
         try:
             entry.size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
-            self._make_room(entry)
+            self._make_room(entry, replaces)
             generator = self._loader(entry.run)
         except TextwrightError as error:
             entry.reason = str(error)
@@ -228,9 +231,12 @@ class Library:
         held = sum(other.size for other in self._loaded())
         return held == 0 or held + size <= self._memory
 
-    def _make_room(self, entry: _Entry) -> None:
+    def _make_room(self, entry: _Entry, replaces: _Entry | None) -> None:
         """Unload those that were used longest ago."""
-        while self._memory is not None and (others := self._loaded()):
+        while self._memory is not None:
+            others = [other for other in self._loaded() if other is not replaces]
+            if not others:
+                break
             if sum(other.size for other in others) + entry.size <= self._memory:
                 break
             oldest = min(others, key=lambda other: other.used)
@@ -241,17 +247,15 @@ class Library:
         return [entry for entry in list(self._entries.values()) if entry.generator is not None]
 
     def _replace(self, entry: _Entry, run: Run, mark: Mark) -> None:
-        """A model's files have changed: forget what was loaded, and load anew if it was."""
+        """A model's files have changed: load it anew if it was loaded, which serves until then."""
         logger.info(f"model {run.name!r} has changed")
         fresh = _Entry(run, mark, entry.pinned, used=entry.used)
         with self._loading:
             if entry.generator is not None or entry.reason is not None:
-                entry.generator, held = None, entry.generator
                 try:
-                    self._load(fresh)
+                    self._load(fresh, replaces=entry)
                 except ModelUnavailableError as error:
                     logger.warning(str(error))
-                del held
             self._entries[run.name] = fresh
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from textwright.errors import TextwrightError
 from textwright.generation import Engine, Library
-from textwright.serving import chat, completions, metrics, native
+from textwright.serving import cards, chat, completions, docs, metrics, native
 from textwright.serving.errors import HTTPError, as_http
 from textwright.serving.fields import what_is_wrong
 from textwright.serving.gate import OPEN, Gate, path_of
@@ -58,14 +58,16 @@ def create_app(
         version=VERSION,
         description="Generates text with models of your own.",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
     for routes in (
         native.router(service),
+        cards.router(service),
         completions.router(service),
         chat.router(service),
         metrics.router(counts),
+        docs.router("textwright"),
     ):
         app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _invalid)

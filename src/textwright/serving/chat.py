@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field
 from textwright.generation import Generator, Job, Message, TokenLogprob, Trim
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
-from textwright.serving.completions import finite
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import Body, Whole
+from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
     MAX_LOGPROBS,
     FinishReason,

@@ -1,10 +1,9 @@
-"""`/v1/models` and `/v1/completions` of the OpenAI API."""
+"""`/v1/completions` of the OpenAI API."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -13,13 +12,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from textwright.generation import Explanation, Generator, Job, TokenLogprob
+from textwright.generation import Generator, Job
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import Whole
+from textwright.serving.logprobs import Logprobs, logprobs_of, prompt_logprobs
 from textwright.serving.openai import (
-    LEAST_LOGPROB,
     MAX_LOGPROBS,
     FinishReason,
     Sampling,
@@ -55,15 +54,6 @@ class Completion(Sampling):
     )
 
 
-class Logprobs(BaseModel):
-    """Natural logarithms of probabilities, before any sampling setting."""
-
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None]
-    text_offset: list[int]
-
-
 class Choice(BaseModel):
     """A text."""
 
@@ -87,40 +77,9 @@ class CompletionResult(BaseModel):
     )
 
 
-class ModelCard(BaseModel):
-    """A model."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-
-
-class ModelList(BaseModel):
-    """The models that can be asked."""
-
-    object: Literal["list"]
-    data: list[ModelCard]
-
-
 def router(service: Service) -> APIRouter:
-    """The routes, for one server."""
+    """The route, for one server."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
-
-    def card(name: str) -> dict[str, Any]:
-        since = service.library.since(name)
-        return {"id": name, "object": "model", "created": since, "owned_by": "textwright"}
-
-    @routes.get("/models", response_model=ModelList, responses=openai_errors())
-    async def models() -> Response:
-        """The models that can be asked."""
-        return as_json({"object": "list", "data": [card(one) for one in service.library.names()]})
-
-    @routes.get("/models/{name}", response_model=ModelCard, responses=openai_errors())
-    async def model(name: str) -> Response:
-        """One model."""
-        service.library.get_loaded(name)  # raises where it isn't known
-        return as_json(card(name))
 
     @routes.post(
         "/completions", response_model=CompletionResult, responses=STREAM | openai_errors()
@@ -158,7 +117,7 @@ class _Writing:
             return prompt.text, None
         top = self.body.logprobs
         told = await asyncio.to_thread(self.model.explain_tokens, prompt.tokens, top=max(top, 1))
-        return prompt.text, _told(told, top)
+        return prompt.text, prompt_logprobs(told, top)
 
 
 async def _prepare(service: Service, body: Completion) -> _Writing:
@@ -230,7 +189,7 @@ async def _answer(writing: _Writing) -> dict[str, Any]:
             generation = job.generation
             logprobs = told
             if body.logprobs is not None:
-                own = _logprobs(job.logprobs, len(text), body.logprobs)
+                own = logprobs_of(job.logprobs, len(text), body.logprobs)
                 logprobs = own if told is None else {key: told[key] + own[key] for key in own}
             whole = text + generation.text
             choices.append(_choice(len(choices), whole, generation.finish_reason, logprobs))
@@ -290,7 +249,7 @@ async def _pieces(
             logprobs = None
             if top is not None:
                 # Tokens may be ahead of their text, which a stop string holds back
-                logprobs = _logprobs(job.logprobs[told[index] : known], offsets[index], top)
+                logprobs = logprobs_of(job.logprobs[told[index] : known], offsets[index], top)
                 offsets[index] += sum(map(len, logprobs["tokens"]))
                 told[index] = known
             chunks.append(_chunk(lead, index, text, str(job.outcome) if done else None, logprobs))
@@ -312,53 +271,6 @@ def _chunk(
 
 def _choice(index: int, text: str, finish: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:
     return {"index": index, "text": text, "finish_reason": finish, "logprobs": logprobs}
-
-
-def _logprobs(tokens: list[TokenLogprob], offset: int, top: int) -> dict[str, Any]:
-    """As the OpenAI API has them; the token itself is among its alternatives."""
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token.token)
-    return {
-        "tokens": [token.token for token in tokens],
-        "token_logprobs": [finite(token.logprob) for token in tokens],
-        "top_logprobs": [_alternatives(token, top) for token in tokens],
-        "text_offset": offsets,
-    }
-
-
-def _alternatives(token: TokenLogprob, top: int) -> dict[str, float] | None:
-    if not top:
-        return None
-    likeliest = {text: finite(logprob) for text, logprob in token.top[:top]}
-    return {**likeliest, token.token: finite(token.logprob)}
-
-
-def _told(tokens: list[Explanation], top: int) -> dict[str, Any]:
-    """Those of a prompt; nothing stands before its first token."""
-    noted = [
-        TokenLogprob(
-            one.token,
-            0,
-            _log(one.probability),
-            [(text, _log(other)) for text, other in one.alternatives],
-        )
-        for one in tokens
-    ]
-    logprobs = _logprobs(noted, 0, top)
-    if noted:
-        logprobs["token_logprobs"][0] = logprobs["top_logprobs"][0] = None
-    return logprobs
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else LEAST_LOGPROB
-
-
-def finite(logprob: float) -> float:
-    """A logarithm that JSON can hold."""
-    return max(logprob, LEAST_LOGPROB)
 
 
 def _mean_logprob(job: Job) -> float:

@@ -18,11 +18,12 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from textwright.serving import docs
 from textwright.serving.errors import CLIENT_GONE, HTTPError, as_http
 from textwright.serving.logs import requests
 from textwright.serving.settings import ServerSettings
 
-OPEN = {"/", "/health", "/docs", "/openapi.json"}
+OPEN = {"/", "/health", "/openapi.json", *docs.PATHS}
 """Paths that need no key: none of them generates or tells of what was generated."""
 
 OTHER_MEDIA: set[str] = set()
@@ -109,7 +110,7 @@ class Gate:
             413, f"the body is longer than {most:,} bytes", headers={"connection": "close"}
         )
         announced = headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > most:
+        if announced.isdecimal() and int(announced) > most:
             raise too_long
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         if path not in OTHER_MEDIA and media != "application/json" and not media.endswith("+json"):

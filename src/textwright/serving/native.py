@@ -209,7 +209,7 @@ def _result(body: GenText, job: Job) -> dict[str, Any]:
 
 def _can_be_written(value: Any) -> bool:
     """Not true, which Python takes for 1, nor NaN, which JSON hasn't got."""
-    return not isinstance(value, bool) and (isinstance(value, str) or math.isfinite(value))
+    return not isinstance(value, bool) and (not isinstance(value, float) or math.isfinite(value))
 
 
 def _item(item: Any, job: Job | str) -> dict[str, Any]:

@@ -35,6 +35,9 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Fields that aren't supported, with the values that ask for nothing."""
 
 
+Stop = Annotated[str, Field(max_length=1000, description="An empty one stops nothing.")]
+
+
 class StreamOptions(Body):
     """How to stream."""
 
@@ -50,7 +53,7 @@ class Sampling(Body):
     n: Annotated[Whole, Field(ge=1)] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
-    stop: str | list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = None
+    stop: Stop | list[Stop] | None = None
     presence_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = Field(

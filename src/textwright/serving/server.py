@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import sys
@@ -42,7 +43,7 @@ def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.drain) or None,
+        timeout_graceful_shutdown=math.ceil(settings.drain),
         timeout_keep_alive=75,
         ws="none",
     )

@@ -1,0 +1,56 @@
+"""`/v1/models` of the OpenAI API."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from textwright.errors import TextwrightError
+from textwright.serving.answers import as_json
+from textwright.serving.errors import openai_errors
+from textwright.serving.service import Service
+
+
+class ModelCard(BaseModel):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """The models that can be asked."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes, for one server."""
+    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+    def card(name: str) -> dict[str, Any]:
+        since = service.library.since(name)
+        return {"id": name, "object": "model", "created": since, "owned_by": "textwright"}
+
+    @routes.get("/models", response_model=ModelList, responses=openai_errors())
+    async def models() -> Response:
+        """The models that can be asked."""
+        cards = []
+        for name in service.library.names():
+            with contextlib.suppress(TextwrightError):  # it went in the meantime
+                cards.append(card(name))
+        return as_json({"object": "list", "data": cards})
+
+    @routes.get("/models/{name}", response_model=ModelCard, responses=openai_errors())
+    async def model(name: str) -> Response:
+        """One model; `-` and `_` are the same."""
+        return as_json(card(name))
+
+    return routes
