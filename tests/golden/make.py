@@ -32,6 +32,7 @@ MODELS: dict[str, dict[str, object]] = {
     "transformer": {"intermediate_size": 100},
     "transformer-tied": {"tie_embeddings": True, "num_layers": 1, "activation": "gelu",
                          "block_size": 15},
+    "transformer-learned": {"activation": "gelu_erf", "positions": "learned"},
 }  # fmt: skip
 """Widths that are no multiples of a vector's, odd windows, unequal layers: what may go wrong."""
 

@@ -1,0 +1,36 @@
+"""Every size of every family gives the logits of torch, past its context too, on fresh weights."""
+
+import numpy as np
+import pytest
+
+from textwright.configs import CONFIG_CLASSES, ModelConfig
+from textwright.generation import load_runtime
+from textwright.training.presets import SIZES
+
+VOCABULARY = 64
+
+
+def config_of(family: str, size: str) -> ModelConfig:
+    kind = next(kind for kind in CONFIG_CLASSES if family in kind.families)
+    return kind(**{"family": family, "vocab_size": VOCABULARY, **SIZES[family][size].model})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES["gpt"])
+@pytest.mark.parametrize("family", ["lstm", "gru", "rnn", "gpt", "transformer"])
+def test_logits_equal_those_of_torch(family: str, size: str) -> None:
+    import torch
+
+    from textwright.models import build
+
+    config = config_of(family, size)
+    model = build(config, seed=1).eval()
+    weights = {name: tensor.detach().numpy() for name, tensor in model.weights().items()}
+    past = config.block_size + 3 if config.order == "windows" else 40
+    tokens = np.random.default_rng(1).integers(0, VOCABULARY, past)
+    with torch.no_grad():
+        expected = model(torch.tensor(tokens)[None])[0][0].numpy()
+    runtime = load_runtime(config, weights, "float32")
+    logits, _ = runtime(tokens, runtime.initial_state())
+    assert expected.std() > 1e-3  # there is something to be equal to
+    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
