@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -210,4 +211,47 @@ def test_chat_at_a_terminal(terminal: Terminal) -> None:
     terminal.type("\x03")
     terminal.wait_for("\r\nYOU: ")
     terminal.type("\x04")  # Ctrl-D
+    assert terminal.exit_code() == 0
+
+
+@pytest.mark.slow
+def test_every_command_at_a_terminal(tmp_path: Path) -> None:
+    """The conversation model of the package, by key strokes."""
+    pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    terminal = Terminal("chat", "--seed", "1", "-n", "40")
+    terminal.wait_for("learned from conversations")
+    terminal.wait_for("YOU: ")
+
+    def say(keys: str, *shows: str) -> str:
+        terminal.type(keys + "\n")
+        shown = "".join(terminal.wait_for(text) for text in shows)
+        return shown + terminal.wait_for("\r\nYOU: ")
+
+    dialogue = load("chat").chat(seed=1, max_tokens=40)
+    assert dialogue.say("Hello!") in say("Hello!", "MODEL: ")
+    assert "".join(dialogue.retry()) in say("/retry", "MODEL: ")
+    bars = say("/next I", "%  █")
+    assert bars.count("%") == 10 and bars.count("█") > 30
+    say("/temperature 0.5", "temperature 0.5")
+    say("/top-k 5", "top-k 5")
+    say("/seed 7", "seed 7")
+    say("/temperature hot", "'hot' is not a number")
+    say("/system We talk of music.", "system: We talk of music.")
+    dialogue.change(temperature=0.5)
+    dialogue.change(top_k=5)
+    dialogue.change(seed=7)
+    dialogue.system = "We talk of music."
+    reply = dialogue.say("What do you like?")
+    assert reply in say("What do you like?", "MODEL: ")
+    file = tmp_path / "talk.json"
+    say(f"/save {file}", "saved to")
+    say("/undo", "taken back: What do you like?")
+    say(f"/load {file}", "4 turns", "YOU: What do you like?", f"MODEL: {reply}")
+    say("/help", "arrow keys")
+    say("/load /nowhere.json", "can't be read")
+    say("/dance", "no command /dance")
+    # Arrow up twice brings back "/load …"; the line is emptied and another typed in its place
+    terminal.type("\x1b[A\x1b[A")
+    terminal.wait_for("load /nowhere.json")  # its slash was there already
+    terminal.type("\x15/quit\n")
     assert terminal.exit_code() == 0

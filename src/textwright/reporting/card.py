@@ -100,7 +100,7 @@ def _front_matter(summary: RunSummary) -> str:
         eval_results=results or None,
         # the Hub's class asks for a name beside results
         model_name=summary.name if results else None,
-        widget=[{"text": prompt}] if stock and prompt else None,
+        widget=[{"text": prompt}] if stock and prompt and not _talks(summary) else None,
         license=licence,
         license_name=licence_name,
     )  # fmt: skip
@@ -165,10 +165,10 @@ def _opening(summary: RunSummary) -> str:
     tokens = {"char": "characters", "word": "words", "bpe": "byte-level BPE tokens"}
     unit = tokens.get(summary.tokenizer or "")
     reads = f" It reads and writes {unit}." if unit else ""
-    return (
-        f"A small {kind}language model{size}{corpus}. It continues text in the style of what it "
-        f"read.{reads} Made with textwright."
-    )
+    does = "It continues text in the style of what it read"
+    if _talks(summary):
+        does = "It takes turns in conversations like those it read"
+    return f"A small {kind}language model{size}{corpus}. {does}.{reads} Made with textwright."
 
 
 def _read_before(summary: RunSummary) -> str:
@@ -222,13 +222,22 @@ def _usage(summary: RunSummary, name: str | None) -> str:
     where = f"\npath = {path.removeprefix('hf:')!r}"
     if name and not hub:
         where = f"from textwright import runs\n\npath = runs.find({name!r}).path"
+    talks = _talks(summary)
+    use = f"print(model.generate({prompt!r}, max_tokens=200))"
+    read = f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
+    command = ["textwright", "generate", path, prompt]
+    if talks:
+        words = prompt.removeprefix("YOU:").strip()
+        use = f"chat = model.chat()\nprint(chat.say({words!r}))"
+        read = (
+            f"messages = [{{'role': 'user', 'content': {words!r}}}]\n"
+            "inputs = tokenizer.apply_chat_template(\n"
+            '    messages, add_generation_prompt=True, return_tensors="pt"\n)\n'
+        )
+        command = ["textwright", "chat", path]
     parts = [
-        _fenced(shlex.join(["textwright", "generate", path, prompt]), "sh"),
-        _fenced(
-            f"import textwright as tw\n\nmodel = tw.load({path!r})\n"
-            f"print(model.generate({prompt!r}, max_tokens=200))",
-            "python",
-        ),
+        _fenced(shlex.join(command), "sh"),
+        _fenced(f"import textwright as tw\n\nmodel = tw.load({path!r})\n{use}", "python"),
     ]
     if hub and summary.family in ("lstm", "gru", "rnn"):
         model = path.removeprefix("hf:")
@@ -247,13 +256,18 @@ def _usage(summary: RunSummary, name: str | None) -> str:
                 f"{where}\n"
                 "tokenizer = AutoTokenizer.from_pretrained(path)\n"
                 f"model = AutoModelForCausalLM.from_pretrained(path{widened})\n"
-                f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
+                f"{read}"
                 "output = model.generate(**inputs, max_new_tokens=100, do_sample=True)\n"
                 "print(tokenizer.decode(output[0]))",
                 "python",
             ),
         ]
     return "\n\n".join(parts)
+
+
+def _talks(summary: RunSummary) -> bool:
+    """Whether it learned conversations."""
+    return bool(summary.section("data").get("train_conversations"))
 
 
 def _samples(summary: RunSummary, name: str | None) -> str:
@@ -271,7 +285,7 @@ def _samples(summary: RunSummary, name: str | None) -> str:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
         label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
-        if name and not name.startswith("hf:") and index == kept:
+        if name and not name.startswith("hf:") and index == kept and not _talks(summary):
             again = ["textwright", "generate", name, str(sample.get("prompt") or "")]
             label += f", as `{shlex.join([*again, '--seed', '1'])}` prints it"
         parts += [f"{label}:", _fenced(text, "text")]

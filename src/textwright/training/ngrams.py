@@ -122,7 +122,8 @@ def _discounts(counts: Ids) -> Doubles:
     n1, n2, n3, n4 = (max(1, int((counts == n).sum())) for n in (1, 2, 3, 4))
     y = n1 / (n1 + 2 * n2)
     raw = (0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-    return np.array([min(max(value, 0.0), count) for count, value in enumerate(raw)])
+    # Of few n-grams they may come out as nothing, which would leave nothing for what wasn't seen
+    return np.array([min(max(value, 0.1), count) for count, value in enumerate(raw)])
 
 
 def _look_up(keys: _Keys, values: Doubles, wanted: _Keys, missing: float) -> Doubles:
