@@ -1,7 +1,8 @@
-"""Every size of every family gives the logits of torch, past its context too, on fresh weights."""
+"""Every size of every family gives the logits of torch, past its context too, on random weights."""
 
 import numpy as np
 import pytest
+from small_models import random_weights
 
 from textwright.configs import CONFIG_CLASSES, ModelConfig
 from textwright.generation import load_runtime
@@ -25,12 +26,13 @@ def test_logits_equal_those_of_torch(family: str, size: str) -> None:
 
     config = config_of(family, size)
     model = build(config, seed=1).eval()
-    weights = {name: tensor.detach().numpy() for name, tensor in model.weights().items()}
+    weights = random_weights(config)
+    model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
     past = config.block_size + 3 if config.order == "windows" else 40
     tokens = np.random.default_rng(1).integers(0, VOCABULARY, past)
     with torch.no_grad():
         expected = model(torch.tensor(tokens)[None])[0][0].numpy()
     runtime = load_runtime(config, weights, "float32")
     logits, _ = runtime(tokens, runtime.initial_state())
-    assert expected.std() > 1e-3  # there is something to be equal to
+    assert np.abs(expected).max() > 0.5  # there is something to be equal to
     np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
