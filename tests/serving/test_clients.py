@@ -19,6 +19,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from textwright.generation import load
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,25 @@ def test_the_openai_client_unmodified(process: Process) -> None:
         client.completions.create(model="none", prompt="It")
     with pytest.raises(openai.BadRequestError, match="suffix"):
         client.completions.create(prompt="It", suffix="x", **asked)
+
+
+def test_the_openai_client_talks_as_the_chat_does() -> None:
+    """A conversation model over HTTP replies in its own template, as `model.chat()` does."""
+    openai = pytest.importorskip("openai", reason="openai is not installed")
+    served = Process("chat")
+    try:
+        client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="none")
+        dialogue = load("chat").chat(seed=1, max_tokens=40)
+        said: list[dict[str, str]] = []
+        for number, words in enumerate(("Hello!", "Do you like <eos> music?", "Why?")):
+            said.append({"role": "user", "content": words})
+            asked: dict[str, Any] = {"model": "chat", "max_tokens": 40, "seed": 1 + number}
+            reply = client.chat.completions.create(messages=said, **asked).choices[0]
+            assert reply.message.content == dialogue.say(words) != ""
+            assert reply.finish_reason == "stop"
+            said.append({"role": "assistant", "content": reply.message.content})
+    finally:
+        served.stop()
 
 
 def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None:
