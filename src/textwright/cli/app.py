@@ -21,6 +21,7 @@ from textwright.cli import (
     generate,
     hub,
     runs,
+    sagemaker,
     serve,
     train,
 )
@@ -64,6 +65,16 @@ _corpora = typer.Typer(help="Built-in texts: list them, download one.", no_args_
 _corpora.command("list")(corpora.list_corpora)
 _corpora.command("fetch")(corpora.fetch_corpus)
 app.add_typer(_corpora, name="corpora")
+
+_cloud = typer.Typer(help="Amazon SageMaker: pack a model for it.", no_args_is_help=True)
+_cloud.command("package")(sagemaker.package)
+_cloud.callback()(lambda: None)
+app.add_typer(_cloud, name="sagemaker")
+
+_entry = typer.Typer(help="What a SageMaker container runs.", no_args_is_help=True)
+_entry.command("train")(sagemaker.entry_train)
+_entry.callback()(lambda: None)  # one command alone would take the place of the group
+app.add_typer(_entry, name="sagemaker-entry")
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -183,14 +185,20 @@ def train(
     corpus = corpus or []
     if as_json and then is not None:
         raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
-    _check(options, name, resume=resume)
+    first = is_first_worker()
+    if first:
+        _check(options, name, resume=resume)
+    else:  # the first one says it all, and the rest is said once
+        logging.getLogger("textwright").setLevel(logging.ERROR)
     training = training_library()
     if plan:
-        _print_plan(*training.plan_training(*corpus, **options), as_json=as_json)
+        planned = training.plan_training(*corpus, **options)
+        if first:
+            _print_plan(*planned, as_json=as_json)
         return
     from textwright.cli.progress import JSONLines, progress
 
-    observers = [JSONLines() if as_json else progress()]
+    observers = [] if not first else [JSONLines() if as_json else progress()]
     run = training.train(
         *corpus,
         name=name,
@@ -199,10 +207,17 @@ def train(
         observers=observers,
         **options,
     )
+    if not first:
+        return
     status = run.settings()["result"]["status"]
     if status == "interrupted":
         raise typer.Exit(130)
     _go_on(run, then)
+
+
+def is_first_worker() -> bool:
+    """Whether this process is the one that talks, where `torchrun` started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def training_library() -> Any:

@@ -44,6 +44,7 @@ class Tokenizer:
 
     Attributes:
         kind: `char`, `word` or `bpe`.
+        file: the text of its `tokenizer.json`.
         backend: the `tokenizers` library's tokenizer, whose ids these are.
         vocab_size: number of ids; they run from 0.
         lowercase: whether it lower-cases all text.
@@ -84,7 +85,7 @@ class Tokenizer:
         normalizer = self.backend.normalizer
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
         self.sha256 = hashlib.sha256(file.encode()).hexdigest()
-        self._file = file
+        self.file = file
         special = vocabulary.get if found == "word" or self.chat else lambda token: None
         self.pad_id: int | None = special(words.PAD)
         self.bos_id: int | None = special(words.BOS)
@@ -208,7 +209,7 @@ class Tokenizer:
 
     def save(self, run: Run) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers` reads them."""
-        atomic.write_text(run.tokenizer_file, self._file)
+        atomic.write_text(run.tokenizer_file, self.file)
         run.write_json(run.tokenizer_config_file, self.config())
 
     def config(self) -> dict[str, Any]:

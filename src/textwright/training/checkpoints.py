@@ -55,15 +55,6 @@ class Checkpoint:
     numbers: Numbers
     tensors: dict[str, Tensor]
 
-    def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one part: `model`, `optimizer`, `average` or `state`."""
-        prefix = f"{name}/"
-        return {
-            key.removeprefix(prefix): tensor
-            for key, tensor in self.tensors.items()
-            if key.startswith(prefix)
-        }
-
 
 def save(run: Run, checkpoint: Checkpoint) -> None:
     """Write a checkpoint into the run folder; a kill at any moment leaves no half of one."""

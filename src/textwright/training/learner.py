@@ -19,6 +19,7 @@ from textwright.corpora import Tokens
 from textwright.errors import RequestError, TrainingError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import dropout_keys
+from textwright.training import workers
 from textwright.training.allocator import keep_freed_memory
 from textwright.training.batches import (
     NOT_COUNTED,
@@ -103,25 +104,30 @@ class Learner:
         on_gpu = self.device.type == "cuda"
         compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
         self._sampled = self._types_to_sample()
-        self._forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        self._objective = workers.with_common_gradients(_Objective(forward, self._sampled))
 
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
-        batch = self.settings.batch_size
+        mine = workers.share(self.settings.batch_size)
         at_once = self.settings.micro_batch_size or self._samples_at_once()
-        before = None if self.batches.starts_anew(step) else self._carried(step)
-        rows = torch.from_numpy(self.batches.batch(step, 0, batch))
+        before = None if self.batches.starts_anew(step) else self._carried(step, mine)
+        rows = torch.from_numpy(self.batches.batch(step, 0, self.settings.batch_size))
         inputs, targets, counted = inputs_and_targets(rows)
         inputs, targets = inputs.to(self.device), targets.to(self.device)
         share = 1 / counted if counted < targets.numel() else None
         total = torch.zeros((), device=self.device)
         states = []
-        for first in range(0, batch, at_once):
-            count = min(at_once, batch - first)
-            state = before and {name: part[first : first + count] for name, part in before.items()}
+        for first in range(mine.start, mine.stop, at_once):
+            count = min(at_once, mine.stop - first)
+            row = first - mine.start
+            state = before and {name: part[row : row + count] for name, part in before.items()}
             some = slice(first, first + count)
             self._set_dropout(step, first, count)
-            loss, after = self._accumulate(inputs[some], targets[some], share, state, (step, first))
+            with workers.not_yet(self._objective, first + count < mine.stop):
+                loss, after = self._accumulate(
+                    inputs[some], targets[some], share, state, (step, first)
+                )
             total += loss
             states.append(after)
         if states[0]:
@@ -131,16 +137,16 @@ class Learner:
         self.optimizers.step(learning_rate_factor(step, self.settings, self.steps))
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return total
+        return workers.total(total)
 
-    def _carried(self, step: int) -> State | None:
+    def _carried(self, step: int, mine: range) -> State | None:
         """The state from the step before, but for the samples that begin from nothing."""
         batch, share = self.settings.batch_size, self.settings.fresh_starts
         if not self.state or not share:
             return self.state
         drawn = fresh_starts(self.settings.seed, step, batch, share)
-        fresh = torch.from_numpy(drawn).to(self.device)
-        start = self.model.initial_state(batch)
+        fresh = torch.from_numpy(drawn[mine.start : mine.stop]).to(self.device)
+        start = self.model.initial_state(len(mine))
         return {
             name: torch.where(fresh.view(-1, *[1] * (part.ndim - 1)), start[name], part)
             for name, part in self.state.items()
@@ -185,30 +191,13 @@ class Learner:
             state: of these samples.
             place: step and first sample.
         """
-        targets = targets.flatten()
         with torch.autocast(
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
-            if self._sampled:
-                features, after = self.model.features(inputs, state)
-                output = self.model.output_layer()
-                assert output is not None
-                features = features.flatten(0, 1)
-                if share is not None:
-                    features, targets = features[targets >= 0], targets[targets >= 0]
-                key = (self.settings.seed, *place)
-                loss = sampled_cross_entropy(features, output, targets, self._sampled, key)
-                if share is not None:
-                    loss = loss * len(targets) if len(targets) else features.sum()
-            else:
-                logits, after = self._forward(inputs, state)
-                reduction = "mean" if share is None else "sum"
-                loss = F.cross_entropy(
-                    logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED,
-                    reduction=reduction,
-                )  # fmt: skip
+            key = (self.settings.seed, *place)
+            loss, after = self._objective(inputs, targets.flatten(), share is None, state, key)
         loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
-        loss.backward()
+        (loss * workers.count()).backward()  # for the gradients of the workers are averaged
         if self.model.config.order == "windows":
             return loss.detach(), {}
         return loss.detach(), {name: part.detach().float() for name, part in after.items()}
@@ -228,11 +217,11 @@ class Learner:
         self.judged.load_weights(weights)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that must survive, named `part/name`, on the CPU."""
+        """Everything that must survive, of all workers, named `part/name`, on the CPU."""
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": dict(self.model.named_parameters()),
             "optimizer": self.optimizers.tensors(),
-            "state": self.state or {},
+            "state": workers.gathered(self.state or {}, self.settings.batch_size),
         }
         if self.average is not None:
             parts["average"] = {
@@ -245,14 +234,8 @@ class Learner:
             for name, tensor in tensors.items()
         }
 
-    def load_parts(
-        self,
-        model: Mapping[str, Tensor],
-        optimizer: Mapping[str, Tensor],
-        average: Mapping[str, Tensor],
-        state: Mapping[str, Tensor],
-    ) -> None:
-        """Take over what `tensors` gave.
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave, here or at another number of workers.
 
         Raises:
             TrainingError: they don't fit this model.
@@ -260,15 +243,81 @@ class Learner:
         try:
             with torch.no_grad():
                 for name, parameter in self.model.named_parameters():
-                    parameter.copy_(model[name])
+                    parameter.copy_(tensors[f"model/{name}"])
                 if self.average is not None:
                     for name, parameter in self.average.module.named_parameters():
-                        parameter.copy_(average[name])
-                    self.average.n_averaged.copy_(average["averaged"])
-            self.optimizers.load_tensors(optimizer)
+                        parameter.copy_(tensors[f"average/{name}"])
+                    self.average.n_averaged.copy_(tensors["average/averaged"])
+            self.optimizers.load_tensors(_part(tensors, "optimizer"))
         except (KeyError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"the checkpoint doesn't fit this model ({type(error).__name__}: {error}); "
                 "was config.json or run.toml changed by hand?"
             ) from error
-        self.state = {name: tensor.to(self.device) for name, tensor in state.items()} or None
+        mine = workers.share(self.settings.batch_size)
+        rows = _part(tensors, "state").items()
+        self.state = {
+            name: row[mine.start : mine.stop].to(self.device) for name, row in rows
+        } or None
+
+
+def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors of a part, by their names inside it."""
+    prefix = f"{part}/"
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+class _Objective(nn.Module):
+    """A model and its loss, which is what gradients are taken of.
+
+    Args:
+        model: a `LanguageModel`, or what `torch.compile` makes of one.
+        sampled: types to estimate the softmax with; 0 computes them all.
+    """
+
+    def __init__(self, model: nn.Module, sampled: int) -> None:
+        super().__init__()
+        self.model, self.sampled = model, sampled
+
+    def forward(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        all_count: bool,
+        state: State | None,
+        key: tuple[int, ...],
+    ) -> tuple[Tensor, State]:
+        """The loss, its mean or, where not all targets count, its sum; and the state after it.
+
+        Args:
+            inputs: (samples, time).
+            targets: (samples × time,).
+            all_count: whether none of them is `NOT_COUNTED`.
+            state: of these samples.
+            key: decides which types are drawn, where they are sampled.
+        """
+        if not self.sampled:
+            logits, after = self.model(inputs, state)
+            reduction = "mean" if all_count else "sum"
+            loss = F.cross_entropy(
+                logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED,
+                reduction=reduction,
+            )  # fmt: skip
+            return loss, after
+        model = cast(LanguageModel, self.model)
+        features, after = model.features(inputs, state)
+        output = model.output_layer()
+        assert output is not None
+        features = features.flatten(0, 1)
+        if all_count:
+            return sampled_cross_entropy(features, output, targets, self.sampled, key), after
+        features, targets = features[targets >= 0], targets[targets >= 0]
+        if len(targets):
+            loss = sampled_cross_entropy(features, output, targets, self.sampled, key)
+            return loss * len(targets), after
+        # Nothing to learn, but every parameter has a gradient: other workers wait for it
+        return features.sum() + 0.0 * sum(part.sum() for part in output if part is not None), after

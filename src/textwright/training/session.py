@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from textwright import atomic, runs
-from textwright.configs import ModelConfig, Settings
+from textwright.configs import ModelConfig, Settings, model_config
 from textwright.corpora import ConversationPart, Corpus
 from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
 from textwright.generation import write_generation_config
@@ -32,12 +32,20 @@ from textwright.models.growing import grow
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.tokenizers import read_before
+from textwright.training import orders, workers
 from textwright.training.events import Observer, Result
+from textwright.training.following import follow
 from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
 from textwright.training.parent import Parent, with_parent
 from textwright.training.plan import Plan, counted_plan, memory, timed_plan
-from textwright.training.preparation import Prepared, from_anywhere, prepare, reopened
+from textwright.training.preparation import (
+    STANDARD_INPUT,
+    Prepared,
+    from_anywhere,
+    prepare,
+    reopened,
+)
 from textwright.training.presets import SIZES, model_settings
 from textwright.training.request import Request, request_from
 from textwright.training.resuming import (
@@ -114,32 +122,54 @@ def train(
     Raises:
         RequestError: something asked for makes no sense; nothing was written.
         TrainingError: training could not go on; what it saved before is whole.
+
+    Where `torchrun` started several processes, all of them call this; the first one's arguments
+    and observers count, and the folder of the run lies on its machine.
     """
     begin = time.monotonic()
     asked = request_from(locals())
     folder = runs.runs_folder(runs_folder)
     sources = _sources(corpus, asked)
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
-    with _threads_restored():
-        if resume and (run := run_to_resume(name, folder, sources)) is not None:
-            check_unchanged(run, asked.given, folder)
-            return _resume(run, sources, observers, logs)
-        if name is not None:
-            runs.check_free(name, folder)
-        _check_machine(asked)
-        asked, origin = with_parent(asked, folder)
-        learned = load_model(origin.run, "cpu") if origin is not None else None
-        prepared = prepare(sources, asked.settings(None), origin)
-        candidate, plan, settings = _plan(asked, prepared, begin)
-        settings.corpus.sources = [from_anywhere(s) for s in sources or [prepared.corpus.name]]
-        run = runs.create(name, prepared.corpus.name, folder)
-        with _locked(run), _removed_on_failure(run):
-            if origin is not None and learned is not None:
-                alike = read_before(origin.tokenizer, prepared.tokenizer)
-                write_weights(run.start_file, grow(learned, alike, settings.training.seed))
-            _write_start(run, candidate.config, settings, plan, prepared, origin, command)
-            begun = Interrupted(candidate.config, settings, plan, prepared)
-            return _carry_out(run, begun, observers, logs)
+    with workers.joined(asked.settings(None).training.device), _threads_restored():
+        if not workers.is_first():
+            return Run(Path(follow(sources)))
+        if resume and (found := run_to_resume(name, folder, sources)) is not None:
+            check_unchanged(found, asked.given, folder)
+            run = _resume(found, sources, observers, logs)
+        else:
+            run = _begin(asked, name, folder, sources, begin, observers, logs, command)
+        orders.tell_over(str(run.path))
+        return run
+
+
+def _begin(
+    asked: Request,
+    name: str | None,
+    folder: Path,
+    sources: Sequence[str],
+    begin: float,
+    observers: Sequence[Observer],
+    logs: Sequence[str],
+    command: str | None,
+) -> Run:
+    """Train a new run, from text and plan to the end."""
+    if name is not None:
+        runs.check_free(name, folder)
+    _check_machine(asked)
+    asked, origin = with_parent(asked, folder)
+    learned = load_model(origin.run, "cpu") if origin is not None else None
+    prepared = _prepare(asked, sources, origin)
+    candidate, plan, settings = _plan(asked, prepared, begin)
+    settings.corpus.sources = _lasting(sources, prepared)
+    run = runs.create(name, prepared.corpus.name, folder)
+    with _locked(run), _removed_on_failure(run):
+        if origin is not None and learned is not None:
+            alike = read_before(origin.tokenizer, prepared.tokenizer)
+            write_weights(run.start_file, grow(learned, alike, settings.training.seed))
+        _write_start(run, candidate.config, settings, plan, prepared, origin, command)
+        begun = Interrupted(candidate.config, settings, plan, prepared)
+        return _carry_out(run, begun, observers, logs)
 
 
 def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Settings, Plan]:
@@ -150,12 +180,42 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
     """
     begin = time.monotonic()
     asked = request_from(options)
-    with _threads_restored():
+    sources = _sources(corpus, asked)
+    with workers.joined(asked.settings(None).training.device), _threads_restored():
+        if not workers.is_first():
+            planned = follow(sources)
+            settings = Settings.model_validate(planned["settings"])
+            return model_config(planned["model"]), settings, Plan.from_record(planned["plan"])
         _check_machine(asked)
         asked, origin = with_parent(asked, runs.runs_folder(options.get("runs_folder")))
-        prepared = prepare(_sources(corpus, asked), asked.settings(None), origin)
+        prepared = _prepare(asked, sources, origin)
         candidate, plan, settings = _plan(asked, prepared, begin, measured=True)
-    return candidate.config, settings, plan
+        config = candidate.config
+        orders.tell_over(
+            {"model": config.to_json(), "settings": settings.model_dump(), "plan": plan.record()}
+        )
+    return config, settings, plan
+
+
+def _prepare(asked: Request, sources: Sequence[str], origin: Parent | None) -> Prepared:
+    """The text as tokens, at every worker."""
+    settings = asked.settings(None)
+    if workers.count() > 1 and STANDARD_INPUT in (*sources, settings.corpus.validation):
+        raise RequestError("several workers can't share standard input; name a file")
+    prepared = prepare(sources, settings, origin)
+    _tell_text(prepared, settings, _lasting(sources, prepared))
+    return prepared
+
+
+def _tell_text(prepared: Prepared, settings: Settings, sources: list[str]) -> None:
+    corpus = settings.corpus.model_copy(update={"sources": sources})
+    sha256, loss_on = prepared.corpus.sha256, settings.training.loss_on
+    orders.tell_text(corpus, sha256, prepared.tokenizer, loss_on)
+
+
+def _lasting(sources: Sequence[str], prepared: Prepared) -> list[str]:
+    """The sources as they can be opened from any folder; where none were named, what was taken."""
+    return [from_anywhere(source) for source in sources or [prepared.corpus.name]]
 
 
 def _sources(corpus: Sequence[str | Path], asked: Request) -> list[str]:
@@ -246,6 +306,7 @@ def _carry_out(
     """Train to the end, and say how it ended."""
     everyone = [*observers, *log_observers(logs, run)]
     prepared = begun.prepared
+    orders.tell_training(run, begun.config, begun.settings.training, begun.plan.record())
     trainer = Trainer(
         run, begun.config, begun.settings.training, begun.plan, prepared.data,
         prepared.tokenizer, everyone,
@@ -257,7 +318,7 @@ def _carry_out(
         trainer.learner.take_over(load_model(run, "cpu").weights())
     try:
         try:
-            result = trainer.train()
+            result = trainer.result(trainer.train())
         except DivergedError:
             _write_result(run, trainer.result("diverged"))
             raise
@@ -284,7 +345,9 @@ def _resume(
             for observer in observers:
                 observer.finished(run, done)
             return run
-        return _carry_out(run, reload(run, sources), observers, logs)
+        begun = reload(run, sources)
+        _tell_text(begun.prepared, begun.settings, list(sources) or begun.settings.corpus.sources)
+        return _carry_out(run, begun, observers, logs)
 
 
 def _write_start(

@@ -13,6 +13,7 @@ import torch
 
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.corpora import Tokens
+from textwright.training import orders, workers
 from textwright.training.evaluation import evaluate
 from textwright.training.learner import Learner, choose_device
 from textwright.training.presets import dropout_for
@@ -66,12 +67,17 @@ class Speed:
 def measure(
     candidate: Candidate, train: Tokens, validation: Tokens, seconds: float, *, looks: bool = True
 ) -> Speed:
-    """Time some steps for about `seconds`, and with `looks` an evaluation; learns nothing."""
+    """Time some steps for about `seconds`, and with `looks` an evaluation; learns nothing.
+
+    Several workers take the steps together; the first one's clock counts.
+    """
+    orders.tell_measuring(candidate.config, candidate.settings)
     learner = Learner(candidate.config, candidate.settings, train, steps=10_000)
     synchronise = torch.cuda.synchronize if learner.device.type == "cuda" else _nothing
 
     def one_step(number: int) -> float:
         begin = time.perf_counter()
+        workers.told(number)
         learner.step(number).item()
         synchronise()
         return time.perf_counter() - begin
@@ -82,6 +88,7 @@ def measure(
     end = time.perf_counter() + seconds
     while not times or (time.perf_counter() < end and len(times) < 1000):
         times.append(one_step(2 + len(times)))
+    workers.told(None)  # it was the last
     # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
     kept = sorted(times)[: math.ceil(0.9 * len(times))]
     step_seconds = sum(kept) / len(kept)

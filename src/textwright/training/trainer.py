@@ -3,6 +3,9 @@
 Read `Trainer.train`. It can be left at any moment: a kill loses the steps since the last
 checkpoint and nothing else, Ctrl-C or SIGTERM save first. Going on gives the same weights as
 never having stopped, to the byte, on the same machine with the same number of threads.
+
+Several workers walk the same loop (see `workers`): each learns its share of a step, the first one
+looks, writes and saves, and tells the others what came of it.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,7 +33,7 @@ from textwright.models import LanguageModel
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
-from textwright.training import checkpoints
+from textwright.training import checkpoints, workers
 from textwright.training.checkpoints import Checkpoint, Numbers
 from textwright.training.evaluation import evaluate
 from textwright.training.events import Evaluation, Observer, Progress, Result
@@ -78,8 +81,11 @@ class Trainer:
         self._losses: list[Tensor] = []  # of steps not yet added up, still on the device
         self._clock = _Clock()
 
-    def train(self) -> Result:
+    def train(self) -> str:
         """Train to the end of the plan, or to an early stop, or until asked to stop.
+
+        Returns:
+            How it ended, as `Result.status` has it.
 
         Raises:
             TrainingError: the loss is not finite, or the disk is full; the last checkpoint stays.
@@ -88,26 +94,26 @@ class Trainer:
         restored = self._restore()
         for observer in self.observers:
             observer.started(self.run, self.plan, self.numbers.step)
-        with _stop_signals() as asked_to_stop:
+        with _stop_signals() as asked:
             if not restored:
                 self._look()  # what it writes before any step is where the story begins
                 self._save()
-            while not self._is_over() and not asked_to_stop.is_set():
+            stop = workers.any_of(asked.is_set())
+            while not self._is_over() and not stop:
                 self._losses.append(self.learner.step(self.numbers.step))
                 self.numbers.step += 1
                 self._clock.count_step()
                 last = self.numbers.step == self.plan.steps
                 if last or self.numbers.step % self.plan.eval_every == 0:
                     self._look()
+                stop = workers.any_of(asked.is_set())
                 due = self.numbers.step % self.plan.checkpoint_every == 0
-                if due or self._is_over() or asked_to_stop.is_set():
+                if due or self._is_over() or stop:
                     self._save()
                 self._report_progress()
-            if self.numbers.step != self._saved_step:  # asked to stop since the last one
-                self._save()
         if self.numbers.step >= self.plan.steps:
-            return self.result("finished")
-        return self.result("stopped early" if self._out_of_patience() else "interrupted")
+            return "finished"
+        return "stopped early" if self._out_of_patience() else "interrupted"
 
     def _is_over(self) -> bool:
         return self.numbers.step >= self.plan.steps or self._out_of_patience()
@@ -118,27 +124,45 @@ class Trainer:
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
+        found = self._restore_alone() if workers.is_first() else None
+        restored = workers.told(found is not None)
+        if workers.count() > 1:
+            # Of a beginning too: the first worker's weights may be those of a parent
+            begun = found.tensors if found is not None else self.learner.tensors()
+            self.learner.load(workers.told_tensors(begun))
+            self._adopt_numbers()
+        self._saved_step = self.numbers.step if restored else None
+        self._clock.start(self.numbers.seconds)
+        return bool(restored)
+
+    def _adopt_numbers(self) -> None:
+        """Those of the first worker, where there are others."""
+        self.numbers = Numbers(**workers.told(asdict(self.numbers)))
+
+    def _restore_alone(self) -> Checkpoint | None:
         atomic.remove_partials(self.run.path)
         atomic.remove_partials(self.run.checkpoints_folder)
         checkpoint = checkpoints.load_latest(self.run)
         if checkpoint is not None:
-            parts = (checkpoint.part(name) for name in ("model", "optimizer", "average", "state"))
-            self.learner.load_parts(*parts)
+            self.learner.load(checkpoint.tensors)
             self.numbers = checkpoint.numbers
-            self._saved_step = self.numbers.step
         elif any(record["step"] > 0 for record in self.run.metrics()):
             raise RunError(
                 f"the checkpoints of run {self.run.name!r} are gone, so it can't go on; its "
                 "model.safetensors is untouched: train anew under another name"
             )
         self.run.forget_after(self.numbers.step if checkpoint else -1)
-        self._clock.start(self.numbers.seconds)
-        return checkpoint is not None
+        return checkpoint
 
     def _look(self) -> None:
         """Evaluate, keep the weights where they are the best so far, write a sample."""
-        numbers, plan = self.numbers, self.plan
         self._add_up()
+        if workers.is_first():
+            self._look_alone()
+        self._adopt_numbers()
+
+    def _look_alone(self) -> None:
+        numbers, plan = self.numbers, self.plan
         tokens_per_second = self._clock.tokens_per_second(plan.tokens_per_step)
         with self._clock.looking():
             model = self.learner.judged
@@ -176,14 +200,20 @@ class Trainer:
             observer.evaluated(evaluation, sample)
 
     def _save(self) -> None:
+        """Write a checkpoint of what all workers hold, where that isn't written already."""
+        if self.numbers.step == self._saved_step:
+            return
         self._add_up()
         self.numbers.seconds = self._clock.seconds()
+        self._saved_step = self.numbers.step
         with self._clock.looking():
+            tensors = self.learner.tensors()
+            if not workers.is_first():
+                return
             try:
-                checkpoints.save(self.run, Checkpoint(self.numbers, self.learner.tensors()))
+                checkpoints.save(self.run, Checkpoint(self.numbers, tensors))
             except TextwrightError as error:
                 raise self._cant_save(error) from error
-            self._saved_step = self.numbers.step
             keep = self.settings.keep_checkpoints
             checkpoints.remove_old(self.run, keep, self.numbers.best_step)
 
@@ -196,13 +226,13 @@ class Trainer:
 
     def _add_up(self) -> None:
         """Fetch the losses of the last steps from the device; a loss that isn't finite ends it."""
-        if self._losses:
+        if self._losses and workers.is_first():
             first = self.numbers.step - len(self._losses) + 1
             for offset, loss in enumerate(torch.stack(self._losses).tolist()):
                 check_finite(loss, first + offset)
                 self.numbers.loss_sum += loss
                 self.numbers.loss_count += 1
-            self._losses.clear()
+        self._losses.clear()
 
     def _report_progress(self) -> None:
         if not self._clock.tick():

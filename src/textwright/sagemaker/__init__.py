@@ -1,0 +1,1 @@
+"""Amazon SageMaker: what a training container does, and the archive that hosting takes."""

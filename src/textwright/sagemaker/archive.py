@@ -1,0 +1,59 @@
+"""`model.tar.gz`: a model folder as SageMaker hosts it: weights and `code/` at the root."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+from textwright import atomic
+from textwright.errors import RunError
+from textwright.generation import load
+from textwright.runs import Run
+from textwright.version import VERSION
+
+_HANDLER = Path(__file__).parent / "handler.py"
+
+
+def add_code(folder: Path) -> None:
+    """Put `code/inference.py` and its requirements beside a model."""
+    atomic.write_bytes(folder / "code" / "inference.py", _HANDLER.read_bytes())
+    atomic.write_text(folder / "code" / "requirements.txt", f"textwright=={VERSION}\n")
+
+
+def verify(folder: Path) -> str:
+    """Load the model in `folder` and have it write; gives what it wrote.
+
+    Raises:
+        RunError: it can't be loaded.
+    """
+    return str(load(Run(folder)).generate("", max_tokens=200, seed=1))
+
+
+def package(run: Run, out: Path) -> list[str]:
+    """Write the archive of `run` to `out`, verified by unpacking and loading it.
+
+    Returns:
+        The names in it.
+
+    Raises:
+        RunError: the run has no model, or the archive can't be loaded.
+    """
+    if not run.has_model():
+        raise RunError(f"run {run.name!r} has no model yet; train it first")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        for file in run.model_files:
+            if file.is_file():
+                atomic.write_bytes(folder / file.name, file.read_bytes())
+        add_code(folder)
+        with atomic.replacing(out) as partial:
+            with tarfile.open(partial, "w:gz") as archive:
+                for entry in sorted(folder.iterdir()):
+                    archive.add(entry, entry.name)
+            unpacked = Path(scratch) / "unpacked"
+            with tarfile.open(partial) as archive:
+                archive.extractall(unpacked, filter="data")
+                names = archive.getnames()
+            verify(unpacked)
+    return names

@@ -1,0 +1,184 @@
+"""Several processes that train one model: who they are, and all that they say to each other.
+
+`torchrun` starts them, on one machine or many, and torch's process group joins them: gloo between
+processors, NCCL between GPUs. They all walk the same loop. The first one decides and writes; each
+learns its share of every batch. Batch and dropout are functions of (seed, step, sample index), so
+the shares add up to the batch that one process would have learned.
+
+The process group is torch's own and, as torch has it, one a process. In a process by itself
+everything here answers at once: it is the first of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from textwright.errors import RequestError, TrainingError
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a worker waits for another, e.g. for the first one to read a large text."""
+
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
+"""How torch says that another worker is gone; with gloo it has no class for it."""
+
+
+def count() -> int:
+    """How many workers there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which one this is, from 0."""
+    return dist.get_rank() if count() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this is the one that decides, writes and tells."""
+    return rank() == 0
+
+
+def are_meant() -> bool:
+    """Whether `torchrun` started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+@contextmanager
+def joined(device: str) -> Iterator[None]:
+    """Meet the other workers, where there are any, and part from them at the end.
+
+    Args:
+        device: as `choose_device` takes it; each worker of a machine takes a GPU of its own.
+
+    Raises:
+        TrainingError: another worker ended, or can't be reached.
+    """
+    if not are_meant() or dist.is_initialized():
+        yield
+        return
+    on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
+    if on_gpus:
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise RequestError(
+                f"worker {local + 1} of this machine has no GPU: there are "
+                f"{torch.cuda.device_count()}; start as many, or take --device cpu"
+            )
+        torch.cuda.set_device(local)
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=_PATIENCE)
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
+            raise
+        raise TrainingError(
+            f"worker {os.environ['RANK']} lost the others: one ended, which says why, or the "
+            f"network did ({_line(error)}); what was saved before is whole: go on with --resume"
+        ) from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def share(samples: int) -> range:
+    """The samples of a batch that this worker learns: consecutive, and as many as the others'.
+
+    Raises:
+        RequestError: there are fewer samples than workers.
+    """
+    workers = count()
+    if samples < workers:
+        raise RequestError(
+            f"training.batch_size {samples} is less than one sample for each of {workers} workers; "
+            "start fewer, or give it more"
+        )
+    return range(samples * rank() // workers, samples * (rank() + 1) // workers)
+
+
+def told(message: Any = None) -> Any:
+    """What the first worker says, anything JSON holds; the others hear it."""
+    if count() == 1:
+        return message
+    return json.loads(_broadcast(json.dumps(message).encode() if is_first() else b""))
+
+
+def told_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The first worker's tensors, on the CPU; what the others give is not read."""
+    if count() == 1:
+        return dict(tensors)
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return load(_broadcast(save(whole) if is_first() else b""))
+
+
+def with_common_gradients(module: nn.Module) -> nn.Module:
+    """`module`, whose gradients after a backward pass are the means of those of all workers."""
+    # Nothing but parameters is learned: what else a model holds is the same everywhere
+    return DistributedDataParallel(module, broadcast_buffers=False) if count() > 1 else module
+
+
+def not_yet(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
+    """Where `wait` holds, passes inside add to this worker's gradients and tell no one."""
+    if wait and isinstance(module, DistributedDataParallel):
+        return module.no_sync()
+    return nullcontext()
+
+
+def any_of(here: bool) -> bool:
+    """Whether it is so at any worker."""
+    if count() == 1:
+        return here
+    flag = torch.tensor(float(here))
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)
+
+
+def total(part: Tensor) -> Tensor:
+    """The sum over the workers, at each of them; `part` is overwritten."""
+    if count() > 1:
+        dist.all_reduce(part)
+    return part
+
+
+def gathered(rows: Mapping[str, Tensor], samples: int) -> dict[str, Tensor]:
+    """The rows of all workers, in order of the samples of the batch, on the CPU; at each of them.
+
+    Args:
+        rows: for each of this worker's samples a row; (share, ...).
+        samples: of the batch.
+    """
+    whole = {}
+    for name, own in rows.items():
+        part = own.detach().cpu()
+        if count() > 1:
+            batch = part.new_zeros(samples, *part.shape[1:])
+            mine = share(samples)
+            batch[mine.start : mine.stop] = part
+            part = total(batch)
+        whole[name] = part
+    return whole
+
+
+def _broadcast(data: bytes) -> bytes:
+    size = torch.tensor(len(data))
+    dist.broadcast(size, 0)
+    buffer = torch.empty(int(size), dtype=torch.uint8)
+    if is_first() and data:
+        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    dist.broadcast(buffer, 0)
+    return buffer.numpy().tobytes()
+
+
+def _line(error: Exception) -> str:
+    first = str(error).strip().split("\n", 1)[0]
+    return first if len(first) <= 160 else first[:159] + "…"

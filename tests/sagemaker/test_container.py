@@ -1,0 +1,146 @@
+"""The training side of a SageMaker container, in a folder of the test's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import textwright
+from textwright.errors import RequestError
+from textwright.runs import Run, find
+from textwright.sagemaker import archive, handler
+from textwright.sagemaker.container import Container
+from textwright.sagemaker.job import arguments
+
+SMALL = {"model": "gpt", "model.hidden_size": "32", "model.num_layers": "1", "model.num_heads": "1",
+         "model.block_size": "16", "training.threads": "1", "lowercase": "True"}  # fmt: skip
+
+
+def container(base: Path, text: Path | None, **hyperparameters: str) -> Container:
+    config = base / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text(json.dumps({**SMALL, **hyperparameters}))
+    (config / "inputdataconfig.json").write_text('{"train": {"TrainingInputMode": "File"}}')
+    (config / "resourceconfig.json").write_text('{"current_host": "algo-1", "hosts": ["algo-1"]}')
+    channel = base / "input" / "data" / "train"
+    channel.mkdir(parents=True)
+    if text is not None:
+        (channel / "text.txt").write_bytes(text.read_bytes())
+    return Container(base)
+
+
+def entry(where: Container) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "textwright", "sagemaker-entry", "train"],
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(where.base)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_hyperparameters_are_strings_and_mean_what_they_say() -> None:
+    told = {"epochs": 2, "lowercase": True, "model": "gpt", "training.learning_rate": 0.01}
+    assert arguments(told) == {
+        "changes": ["training.learning_rate=0.01"], "epochs": 2.0, "lowercase": True, "model": "gpt"
+    }  # fmt: skip
+    assert arguments({"lowercase": False})["lowercase"] is None
+    with pytest.raises(RequestError, match="unknown hyper-parameter epoch; did you mean 'epochs'"):
+        arguments({"epoch": 2})
+    with pytest.raises(RequestError, match="steps must be a whole number, not 'many'"):
+        arguments({"steps": "many"})
+
+
+@pytest.mark.slow
+def test_a_job_leaves_a_model_and_one_that_cannot_says_why(text_file: Path, tmp_path: Path) -> None:
+    done = container(tmp_path / "done", text_file, steps="4", sagemaker_program='"train.py"')
+    process = entry(done)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "val_loss " in said and not done.failure.exists()
+    assert textwright.load(done.model).generate("The", max_tokens=5, seed=1).tokens
+    assert (done.model / "code" / "inference.py").is_file()
+    there = {file.name for file in done.output_data.iterdir()}
+    assert there >= {"report.html", "metrics.jsonl", "sample.txt"}
+
+    empty = container(tmp_path / "empty", None, steps="4")
+    process = entry(empty)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert empty.failure.read_text().startswith("no channel holds a text")
+    assert "\n" not in empty.failure.read_text()
+
+
+@pytest.mark.slow
+def test_told_to_stop_it_saves_and_the_next_job_ends_with_the_same_bytes(
+    text_file: Path, tmp_path: Path
+) -> None:
+    settings = {"steps": "1500", "checkpoint_every": "50", "training.patience": "0"}
+    whole, spot = (container(tmp_path / name, text_file, **settings) for name in ("whole", "spot"))
+    undisturbed = entry(whole)
+    undisturbed.communicate(timeout=200)
+    assert undisturbed.returncode == 0
+    process = entry(spot)
+    saved = Run(spot.checkpoints / "run")
+    while not any(step > 0 for step, _ in saved.checkpoints()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143 and time.monotonic() - begin < 60
+    assert 0 < saved.checkpoints()[0][0] < 1500
+    for _ in range(2):  # goes on; then all is done and nothing is trained
+        process = entry(spot)
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+    assert "has been trained to its end already" in said
+    models = [where.model / "model.safetensors" for where in (whole, spot)]
+    assert models[0].read_bytes() == models[1].read_bytes()
+
+
+def test_the_archive_has_no_folder_above_and_its_code_answers(tmp_path: Path) -> None:
+    shipped = find("shakespeare")
+    out = tmp_path / "model.tar.gz"
+    names = archive.package(shipped, out)
+    assert {"config.json", "model.safetensors", "code/inference.py"} <= set(names)
+    with tarfile.open(out) as tar:
+        tar.extractall(tmp_path / "model", filter="data")
+    spec = importlib.util.spec_from_file_location("inference", tmp_path / "model/code/inference.py")
+    assert spec and spec.loader
+    code: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(code)
+    model = code.model_fn(str(tmp_path / "model"))
+    body = {"start_phrase": "ROMEO:", "generation_length": 8, "temperature": 0}
+    answer = code.predict_fn(code.input_fn(json.dumps(body), "application/json"), model)
+    assert answer["res_text"].startswith("ROMEO:") and answer["generation_length"] == 8
+    written = code.predict_fn(code.input_fn(b"ROMEO:", "text/plain; charset=utf-8"), model)
+    assert code.output_fn(written, "text/plain").startswith("ROMEO:")
+    completion = code.predict_fn(code.input_fn(json.dumps({"prompt": "ROMEO:"})), model)
+    assert json.loads(code.output_fn(completion))["choices"][0]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [("{", "application/json", 400), ("[]", "application/json", 400),
+     ('{"start_phrase": 3}', "application/json", 400), ('{"what": 1}', "application/json", 400),
+     ('{"generation_length": 0}', "application/json", 400), ("a,b", "text/csv", 415)],
+)  # fmt: skip
+def test_a_bad_request_is_refused_by_its_status(
+    body: str, kind: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RefusedError(Exception):
+        pass
+
+    monkeypatch.setattr(handler, "_refuse", lambda message, status=400: RefusedError(status))
+    with pytest.raises(RefusedError) as refused:
+        handler.input_fn(body, kind)
+    assert refused.value.args == (status,)
