@@ -32,7 +32,7 @@ CHARACTERS = 4_000_000
 
 HAND_PICKED: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
     (BOOK, 2): {"nano": (0.1, 0.2), "micro": (0.1,)},
-    (CONVERSATIONS, 2): {"nano": (0, 0.1), "micro": (0,)},
+    (CONVERSATIONS, 2): {"micro": (0,), "nano": (0, 0.1)},
     (BOOK, 5): {"nano": (0.1, 0.2, 0.3), "micro": (0.2, 0.3)},
     (CONVERSATIONS, 5): {"nano": (0, 0.1), "micro": (0,)},
     (BOOK, 20): {"nano": (0.2, 0.3, 0.4), "micro": (0.3, 0.4)},
