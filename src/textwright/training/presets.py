@@ -84,7 +84,7 @@ CONTINUED_RATE = 0.25
 """What the learning rates of a recipe are multiplied by where training begins with a trained model:
 at full height the first steps undo much of what it knows; see `docs/log.md`."""
 
-DROPOUT_BY_EPOCHS = ((7.0, 0.1), (20.0, 0.2), (50.0, 0.3))
+DROPOUT_BY_EPOCHS = ((7.0, 0.1), (14.0, 0.2), (50.0, 0.3))
 """(epochs, dropout): a text read so often, or oftener, takes so much. Below the first it only
 slows learning down; see `docs/log.md`."""
 
