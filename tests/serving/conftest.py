@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
 
-from servers import Served
+from servers import Process, Served
 from small_models import TEXT, random_weights, small_config, write_run
 
 from textwright.runs import Run
@@ -37,3 +37,18 @@ def served(
     server = Served([make_model(folder / "my-gpt"), make_model(folder / "lstm", "lstm")])
     yield server
     server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_model: Callable[..., Run]) -> Path:
+    models = tmp_path / "models"
+    make_model(models / "one")
+    make_model(models / "two", "lstm")
+    return models
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[Process]:
+    served = Process("--models", str(folder), "--slots", "4", "--queue", "2", "--deadline", "20")
+    yield served
+    served.stop()

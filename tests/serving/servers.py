@@ -1,7 +1,11 @@
-"""A server on a real socket, in this process."""
+"""Servers on real sockets: in this process, or in one of their own."""
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -52,3 +56,44 @@ class Served:
         self._thread.join(30)
         self.socket.close()
         assert not self._thread.is_alive()
+
+
+class Process:
+    """`textwright serve`, on a free port."""
+
+    def __init__(self, *words: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "textwright", "serve", "--port", str(port), *words]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.until(lambda: self._get("/health") == 200)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    def _get(self, path: str) -> int:
+        try:
+            return int(httpx.get(self.url + path).status_code)
+        except httpx.TransportError:
+            return 0
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "it never came to that"
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._reader.join()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code

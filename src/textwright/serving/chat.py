@@ -18,7 +18,7 @@ from textwright.generation import Generator, Job, Message, TokenLogprob, Trim
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
-from textwright.serving.fields import Body, Whole
+from textwright.serving.fields import AS_WHOLE, Body
 from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -58,14 +58,14 @@ class ChatCompletion(Sampling):
         max_length=MAX_MESSAGES,
         examples=[[{"role": "user", "content": "Where is the king?"}]],
     )
-    max_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
+    max_tokens: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
         default=None, description="Else as the model's defaults say."
     )
-    max_completion_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
+    max_completion_tokens: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
         default=None, description="The newer name of `max_tokens`; goes before it."
     )
     logprobs: bool = Field(default=False, description="Log probabilities of the reply's tokens.")
-    top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = Field(
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_WHOLE] | None = Field(
         default=None, description="With so many alternatives; needs `logprobs`."
     )
 

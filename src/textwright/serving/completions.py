@@ -16,7 +16,7 @@ from textwright.generation import Generator, Job
 from textwright.generation.requests import Prompt
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
-from textwright.serving.fields import Whole
+from textwright.serving.fields import AS_WHOLE
 from textwright.serving.logprobs import Logprobs, logprobs_of, prompt_logprobs
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -33,7 +33,7 @@ from textwright.serving.service import Service, note_jobs
 DEFAULT_LENGTH = 16
 """Tokens where a request doesn't say, as the OpenAI API has it."""
 
-Token = Annotated[Whole, Field(ge=0)]
+Token = Annotated[int, Field(ge=0), AS_WHOLE]
 
 
 class Completion(Sampling):
@@ -42,14 +42,14 @@ class Completion(Sampling):
     prompt: str | list[str] | list[Token] | list[list[Token]] = Field(
         default="", description="Text or token ids, one or a list.", examples=["ROMEO:"]
     )
-    max_tokens: Annotated[Whole, Field(ge=0)] = Field(
+    max_tokens: Annotated[int, Field(ge=0), AS_WHOLE] = Field(
         default=DEFAULT_LENGTH, description="0, with `echo`, tells of the prompt alone."
     )
-    logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = Field(
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_WHOLE] | None = Field(
         default=None, description="Log probabilities, with so many alternatives."
     )
     echo: bool = Field(default=False, description="Begin with the prompt.")
-    best_of: Annotated[Whole, Field(ge=1)] | None = Field(
+    best_of: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
         default=None, description="Write so many, give the `n` likeliest; not with `stream`."
     )
 

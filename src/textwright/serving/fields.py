@@ -15,11 +15,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+AS_WHOLE = BeforeValidator(_whole)
+"""After a field's limits, or pydantic leaves them out of the JSON schema."""
+Whole = Annotated[int, AS_WHOLE]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 ModelName = Annotated[str, Field(max_length=200)]
 Temperature = Annotated[Number, Field(ge=0, le=100)]
-Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**63), AS_WHOLE]
 
 
 class Body(BaseModel):

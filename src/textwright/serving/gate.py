@@ -112,6 +112,8 @@ class Gate:
         announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > most:
             raise too_long
+        if announced == "0" and "transfer-encoding" not in headers:
+            return b""
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         if path not in OTHER_MEDIA and media != "application/json" and not media.endswith("+json"):
             raise HTTPError(

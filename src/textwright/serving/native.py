@@ -13,7 +13,7 @@ from textwright.errors import BusyError, ClosedError, TextwrightError
 from textwright.generation import Job
 from textwright.serving.answers import as_json
 from textwright.serving.errors import HTTPError, as_http, native_errors
-from textwright.serving.fields import Body, ModelName, Temperature, Whole, what_is_wrong
+from textwright.serving.fields import AS_WHOLE, Body, ModelName, Temperature, what_is_wrong
 from textwright.serving.service import Service, note_jobs
 
 LENGTH = 100
@@ -45,7 +45,7 @@ class GenText(Body):
 
     model_name: ModelName = Field(description="`-` and `_` are the same.")
     start_phrase: str = Field(default="", description="Empty begins a new text.")
-    generation_length: Annotated[Whole, Field(ge=1, lt=2**31)] = Field(
+    generation_length: Annotated[int, Field(ge=1, lt=2**31), AS_WHOLE] = Field(
         default=LENGTH, description="Tokens."
     )
     temperature: Temperature = Field(

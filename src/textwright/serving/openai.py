@@ -14,7 +14,7 @@ from textwright.generation import Generator, Job, Options
 from textwright.generation.requests import Request
 from textwright.generation.steering import Steering
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import Body, ModelName, Number, Seed, Temperature, Whole
+from textwright.serving.fields import AS_WHOLE, Body, ModelName, Number, Seed, Temperature, Whole
 from textwright.serving.service import Service
 
 MAX_LOGPROBS = 20
@@ -50,7 +50,7 @@ class Sampling(Body):
     model: ModelName = Field(examples=["shakespeare"])
     temperature: Temperature | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    n: Annotated[Whole, Field(ge=1)] = 1
+    n: Annotated[int, Field(ge=1), AS_WHOLE] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
     stop: Stop | list[Stop] | None = None
@@ -68,7 +68,7 @@ class Sampling(Body):
     repetition_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = Field(
         default=None, description="An extension."
     )
-    stop_token_ids: list[Annotated[Whole, Field(ge=0)]] | None = Field(
+    stop_token_ids: list[Annotated[int, Field(ge=0), AS_WHOLE]] | None = Field(
         default=None, description="An extension: tokens that end the text."
     )
     ignore_eos: bool = Field(
