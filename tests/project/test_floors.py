@@ -20,7 +20,7 @@ FLOORS = [
     {"models"},
     {"generation", "reporting"},
     {"training", "page", "serving"},
-    {"publishing", "sagemaker"},
+    {"publishing", "sagemaker", "studio"},
     {"cli"},
 ]
 """From the ground up; a part imports only from floors below its own, and from itself."""

@@ -6,8 +6,11 @@ import logging
 import re
 import shlex
 import sys
+import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from textwright.cli.generate import Precision, Runs
 from textwright.cli.serve_options import (
@@ -118,8 +121,11 @@ def _serve(
     slots: int,
     waiting: int,
     workers: int | None,
+    api: str | None = None,
+    opens: bool = False,
 ) -> None:
     try:
+        from textwright import studio
         from textwright.serving import Metrics, create_app
         from textwright.serving.logs import write_json_lines
         from textwright.serving.server import listen, run
@@ -129,10 +135,52 @@ def _serve(
 
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
+    app = create_app(library, engine, settings, metrics)
+    studio.mount(app, api=api)
     at = listen(host, port)
-    _greet(library, settings, at.getsockname())
+    url = _greet(library, settings, at.getsockname())
     write_json_lines()
-    run(create_app(library, engine, settings, metrics), at, settings)
+    if opens:
+        webbrowser.open(f"{url}/studio/")  # connections wait until they are taken
+    run(app, at, settings)
+
+
+def studio(
+    names: Names = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Use the models of this server instead of one here."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only say the address; open no browser.")
+    ] = False,
+    runs: Runs = None,
+) -> None:
+    """Open the web page on your models: yours in the folder of runs, and those of the package.
+
+    textwright studio
+
+    textwright studio my_novel shakespeare
+    """
+    try:
+        from textwright.serving.settings import ServerSettings
+    except ImportError as error:
+        raise _missing(error) from error
+    from textwright.generation import Library
+    from textwright.runs import runs_folder, shipped
+
+    if api is not None:
+        if names:
+            raise RequestError("--api uses the models of another server; leave the RUNs out")
+        library = Library()
+    elif names:
+        library = _library(names, None, runs, None, Precision.auto)
+    else:
+        folder = runs_folder(runs)
+        library = Library(shipped(), folder if folder.is_dir() else None)
+    _serve(library, ServerSettings(drain=5), "127.0.0.1", port, slots=64, waiting=64,
+           workers=None, api=api, opens=not no_browser)  # fmt: skip
 
 
 def _missing(error: ImportError) -> MissingPackageError:
@@ -182,8 +230,11 @@ def _keys(given: list[str], file: Path | None) -> list[str]:
     return keys
 
 
-def _greet(library: Library, settings: ServerSettings, address: tuple[str, int]) -> None:
-    """Say where it is and how to try it; to standard error, as all that isn't a result."""
+def _greet(library: Library, settings: ServerSettings, address: tuple[str, int]) -> str:
+    """Say where it is and how to try it; to standard error, as all that isn't a result.
+
+    Gives the address.
+    """
     host, port = address[:2]
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
@@ -195,6 +246,7 @@ def _greet(library: Library, settings: ServerSettings, address: tuple[str, int])
         f"try it     curl {url}/gen_text{key} -H 'Content-Type: application/json' "
         f"-d {shlex.quote(body)}",
         f"OpenAI     base_url {url}/v1",
+        f"page       {url}/studio/",
         f"see        {url}/docs, {url}/health, {url}/metrics",
         "stop       Ctrl-C",
     ]
@@ -204,3 +256,4 @@ def _greet(library: Library, settings: ServerSettings, address: tuple[str, int])
         logging.getLogger("textwright").warning(
             "anybody who reaches this address may generate: set --api-key-file"
         )
+    return url

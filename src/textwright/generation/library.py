@@ -107,6 +107,14 @@ class Library:
         """
         return int(self._find(name).since)
 
+    def run(self, name: str) -> Run:
+        """Where the model `name` lies.
+
+        Raises:
+            UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
+        """
+        return self._find(name).run
+
     def get_loaded(self, name: str) -> Generator | None:
         """As `get`, but None where that would take a while."""
         entry = self._find(name)

@@ -26,6 +26,9 @@ from textwright.serving.settings import ServerSettings
 OPEN = {"/", "/health", "/openapi.json", *docs.PATHS}
 """Paths that need no key: none of them generates or tells of what was generated."""
 
+PAGE = "/studio/"
+"""What lies under this path is open too: the files of the web page, the same for everybody."""
+
 OTHER_MEDIA: set[str] = set()
 """Paths whose body need not be JSON."""
 
@@ -89,7 +92,7 @@ class Gate:
 
     def _check_key(self, path: str, headers: Headers) -> None:
         """Every key is compared, in a time that doesn't tell how much of it was right."""
-        if not self._keys or path in OPEN:
+        if not self._keys or path in OPEN or f"{path}/".startswith(PAGE):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         digest = _digest(given.strip() if scheme.lower() == "bearer" else "")

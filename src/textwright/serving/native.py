@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textwright.errors import BusyError, ClosedError, TextwrightError
@@ -104,8 +104,11 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["native"])
 
     @routes.get("/", response_model=Status, response_model_exclude_none=True)
-    async def status() -> Response:
-        """The status of every model. (A browser will be sent to the studio from here.)"""
+    async def status(http: Request) -> Response:
+        """The status of every model. A browser is sent to the studio, where there is one."""
+        home = getattr(http.app.state, "home", None)
+        if home and "text/html" in http.headers.get("accept", ""):
+            return RedirectResponse(f"{service.settings.root_path}{home}", 303)
         return as_json(_statuses(service))
 
     @routes.get(

@@ -1,6 +1,7 @@
 // The shell around the views: which models there are, which view is open, dark or light.
 
 import { el, fill, grouped, icon, kept, svg } from "./parts/dom.js";
+import { notice } from "./parts/fields.js";
 
 /** Build the page; `views` are classes with `id`, `title`, `icon`, and `needs(model)` maybe. */
 export async function openPage(api, views) {
@@ -21,7 +22,8 @@ class Page {
     this.links = views.map((view) =>
       el("a", { href: `#${view.id}`, class: "tab" }, icon(view.icon), el("span", {}, view.title)),
     );
-    this.main = el("main", { id: "main", tabIndex: -1 });
+    this.notice = notice();
+    this.main = el("main", { id: "main", tabIndex: -1 }, this.notice);
     this.element = el(
       "div",
       { class: `page ${api.home}` },
@@ -40,18 +42,31 @@ class Page {
   }
 
   async start() {
-    await this.refresh();
     this.route();
+    await this.refresh();
+    if (this.api.home !== "offline") this.follow();
+  }
+
+  /** Models come, go and are loaded while the page is open. */
+  async follow() {
+    const soon = this.trouble || this.models.some(({ state }) => state === "loading") || !this.model;
+    await new Promise((resolve) => setTimeout(resolve, soon ? 1500 : 10000));
+    if (!document.hidden && document.activeElement !== this.picker) await this.refresh();
+    this.follow();
   }
 
   /** Ask again which models there are; keeps the one picked, or takes `name`. */
   async refresh(name = null) {
+    const before = JSON.stringify([this.models, this.trouble?.message]);
     try {
       this.models = await this.api.models();
+      this.trouble = null;
     } catch (error) {
-      this.models = [];
       this.trouble = error;
     }
+    this.notice.say(this.trouble);
+    if (name === null && this.asked && JSON.stringify([this.models, this.trouble?.message]) === before) return;
+    this.asked = true;
     const wanted = name ?? this.model?.name ?? kept.get("model");
     const ready = this.models.filter((model) => model.state === "ready");
     const chosen = ready.find((model) => model.name === wanted) ?? ready[0] ?? null;
@@ -114,7 +129,7 @@ export function described(model) {
 }
 
 function optionText(model) {
-  if (model.state === "ready") return model.family ? `${model.name} · ${model.family}` : model.name;
+  if (model.state === "ready") return [model.name, model.family, model.asleep && "asleep"].filter(Boolean).join(" · ");
   return `${model.name} · ${model.state}${model.reason ? `: ${model.reason}` : ""}`;
 }
 

@@ -1,0 +1,138 @@
+// A server answers: textwright's own, here or elsewhere, over its HTTP API.
+
+import { Pieces } from "./pieces.js";
+
+const STATES = { Loaded: "ready", Unloaded: "ready", Loading: "loading", Failed: "failed" };
+const ALTERNATIVES = 10;
+
+export class HttpApi {
+  /** base: the server's address, ending in a slash; askKey(wrong): a promise of an API key. */
+  constructor(base, askKey) {
+    this.home = "studio";
+    this.base = base.endsWith("/") ? base : `${base}/`;
+    this.askKey = askKey;
+    this.key = sessionKey(this.base);
+    this.asking = null;
+  }
+
+  /** What is served, each with `state` (ready, loading, failed) and its `reason`. */
+  async models() {
+    const health = await (await this.fetch("health", { allowed: [503] })).json();
+    const about = await (await this.fetch("api/models", { allowed: [404] })).json();
+    return Object.entries(health.status).map(([name, { status, reason }]) => ({
+      ...about.models?.[name], name, state: STATES[status], reason, asleep: status === "Unloaded",
+    }));
+  }
+
+  /** Write on after a prompt: events {kind: "prompt" | "token" | "end"}, as the offline page has them. */
+  async *write({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed }, signal) {
+    const body = {
+      model, prompt, temperature, stop, seed, max_tokens: maxTokens, top_k: topK, top_p: topP, min_p: minP,
+      repetition_penalty: repetitionPenalty, stream: true, echo: true, logprobs: ALTERNATIVES,
+    };
+    let pieces = null;
+    let reason = "length";
+    for await (const { choices: [choice] } of this.events("v1/completions", body, signal)) {
+      if (!choice) continue;
+      if (pieces === null) {
+        const read = new Pieces();
+        yield { kind: "prompt", tokens: [...read.push(choice.text, choice.logprobs), ...read.rest()], warnings: [] };
+        pieces = new Pieces();
+        continue;
+      }
+      for (const token of pieces.push(choice.text, choice.logprobs)) yield { kind: "token", token };
+      reason = choice.finish_reason ?? reason;
+    }
+    for (const token of pieces?.rest() ?? []) yield { kind: "token", token };
+    yield { kind: "end", reason, seed, warnings: [] };
+  }
+
+  /** The events of a stream, as objects; throws where the stream ends before its end. */
+  async *events(path, body, signal) {
+    const answer = await this.fetch(path, { body, signal });
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let held = "";
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        held += value;
+        const events = held.split("\n\n");
+        held = events.pop();
+        for (const event of events) {
+          const data = event.replace(/^data: /, "");
+          if (data === "[DONE]") return;
+          const told = JSON.parse(data);
+          if (told.error) throw new Error(told.error.message);
+          yield told;
+        }
+      }
+    } catch (error) {
+      if (error instanceof TypeError) throw lost();
+      throw error;
+    } finally {
+      reader.cancel().catch(() => {});
+    }
+    throw lost();
+  }
+
+  /** An answer that is as it should be, or one of the statuses `allowed`; asks for a key where one is wanted. */
+  async fetch(path, { body, signal, allowed = [] } = {}) {
+    for (;;) {
+      const key = this.key;
+      const headers = { accept: "application/json" };
+      if (key) headers.authorization = `Bearer ${key}`;
+      if (body) headers["content-type"] = "application/json";
+      let answer;
+      try {
+        answer = await fetch(new URL(path, this.base), {
+          method: body ? "POST" : "GET", headers, signal, body: body && JSON.stringify(body), cache: "no-store",
+        });
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        throw new Error("The server doesn't answer. Is it still running?");
+      }
+      if (answer.status === 401) {
+        if (this.key === key) await this.newKey();
+        continue;
+      }
+      if (answer.ok || allowed.includes(answer.status)) return answer;
+      throw new Error(await reasonOf(answer));
+    }
+  }
+
+  /** One dialog, however many wait for it. */
+  async newKey() {
+    this.asking ??= this.askKey(Boolean(this.key)).finally(() => (this.asking = null));
+    this.key = await this.asking;
+    keepKey(this.base, this.key);
+  }
+}
+
+const lost = () => new Error("The server was lost in mid-text. What had come by then stays.");
+
+async function reasonOf(answer) {
+  try {
+    const { error } = await answer.json();
+    return error.message ?? error;
+  } catch {
+    return `The server answered ${answer.status} ${answer.statusText}`;
+  }
+}
+
+/** A key lives as long as the tab does, and for one server. */
+function sessionKey(base) {
+  try {
+    return sessionStorage.getItem(`textwright.key ${base}`);
+  } catch {
+    return null;
+  }
+}
+
+function keepKey(base, key) {
+  try {
+    sessionStorage.setItem(`textwright.key ${base}`, key);
+  } catch {
+    // It holds for as long as the page is open.
+  }
+}

@@ -1,0 +1,67 @@
+// Tokens and their text, which arrive side by side, put together again.
+
+/**
+ * The API tells tokens by their names and the text apart from them: a token that is a part of a
+ * character, or one that a tokenizer spells otherwise, has a name that does not stand in the text.
+ */
+export class Pieces {
+  constructor() {
+    this.text = "";
+    this.waiting = [];
+  }
+
+  /** More text and more tokens; gives the tokens whose text is certain. */
+  push(text, logprobs) {
+    this.text += text;
+    logprobs?.tokens.forEach((shown, index) => {
+      const top = Object.entries(logprobs.top_logprobs?.[index] ?? {});
+      this.waiting.push({
+        shown, logprob: logprobs.token_logprobs[index],
+        top: top.map(([other, logprob]) => ({ text: other, logprob })).sort((a, b) => b.logprob - a.logprob),
+      });
+    });
+    const done = [];
+    for (;;) {
+      const count = this.matched();
+      if (count === null) return done;
+      done.push(...this.take(count));
+    }
+  }
+
+  /** At the end: what is left of the text belongs to the tokens that are left. */
+  rest() {
+    const done = this.waiting.length && this.text ? [{ ...this.waiting[0], text: this.text }] : [];
+    if (!this.waiting.length && this.text) done.push({ text: this.text, shown: this.text, logprob: null, top: [] });
+    this.text = "";
+    this.waiting = [];
+    return done;
+  }
+
+  /** How many tokens wait in front of the first whose name stands in the text; null: none does yet. */
+  matched() {
+    const [first] = this.waiting;
+    if (first && first.shown.toLowerCase().startsWith(this.text.toLowerCase())) return first.shown.length === this.text.length ? 0 : null;
+    for (let index = 0; index < this.waiting.length; index++) {
+      const place = this.placeOf(this.waiting[index].shown, index > 0);
+      if (place >= 0) return index;
+    }
+    return null;
+  }
+
+  placeOf(shown, later) {
+    if (!shown || this.text.length < shown.length) return -1;
+    const text = this.text.toLowerCase();
+    const name = shown.toLowerCase();
+    return later ? text.indexOf(name, 1) : text.startsWith(name) ? 0 : -1;
+  }
+
+  take(before) {
+    const place = before ? this.placeOf(this.waiting[before].shown, true) : 0;
+    const odd = this.waiting.splice(0, before);
+    const done = odd.length ? [{ ...odd[0], text: this.text.slice(0, place) }] : [];
+    const token = this.waiting.shift();
+    const text = this.text.slice(place, place + token.shown.length);
+    this.text = this.text.slice(place + token.shown.length);
+    return [...done, { ...token, text }];
+  }
+}

@@ -1,0 +1,11 @@
+// The page on a server: everything is asked of its HTTP API.
+
+import { HttpApi } from "./api/http.js";
+import { openPage } from "./app.js";
+import { askKey } from "./parts/key.js";
+import { WriteView } from "./views/write.js";
+
+const elsewhere = document.querySelector('meta[name="api"]')?.content;
+const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
+
+openPage(api, [WriteView]);
