@@ -52,9 +52,12 @@ class AttentionState(Window):
         # np.empty takes no memory before it is written to, so a long context costs nothing yet.
         self.keys = np.empty(shape, np.float32)  # (layers, heads, B, head_size)
         self.values = np.empty(shape, np.float32)
+        self.watched: Floats | None = None
+        """(layers, heads, B, B), where what each token takes from those before is to be noted."""
 
     def copy(self) -> AttentionState:
         other = super().copy()
+        other.watched = None
         other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
         other.keys[:, :, : self.held] = self.keys[:, :, : self.held]
         other.values[:, :, : self.held] = self.values[:, :, : self.held]
@@ -185,5 +188,8 @@ def attend(
     scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     mixed: Floats = scores @ state.values[layer, :, :end]  # (heads, T, head_size)
-    mixed /= np.add.reduce(scores, axis=-1, keepdims=True)
+    total = np.add.reduce(scores, axis=-1, keepdims=True)
+    if state.watched is not None:
+        state.watched[layer, :, state.held : end, :end] = scores / total
+    mixed /= total
     return mixed.transpose(1, 0, 2).reshape(time, -1)

@@ -37,11 +37,12 @@ def about(library: Library, name: str) -> dict[str, Any]:
         TextwrightError: there is none, or it can't be read.
     """
     run = library.run(name)
-    config = run.config()
+    config, tokenizer = run.config(), Tokenizer.load(run)
     return {
         "family": config.family,
         "parameters": config.parameter_count(),
         "vocab_size": config.vocab_size,
         "block_size": config.block_size if isinstance(config, AttentionConfig) else None,
-        "tokenizer": Tokenizer.load(run).kind,
+        "tokenizer": tokenizer.kind,
+        "talks": bool(tokenizer.chat),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from textwright.serving.service import Service
-from textwright.studio import files, models
+from textwright.studio import files, looking, models
 
 
 def mount(app: FastAPI, *, api: str | None = None) -> None:
@@ -18,4 +18,5 @@ def mount(app: FastAPI, *, api: str | None = None) -> None:
     service: Service = app.state.service
     app.include_router(files.router(service.settings, api))
     app.include_router(models.router(service.library))
+    app.include_router(looking.router(service))
     app.state.home = "/studio/"

@@ -3,9 +3,14 @@
 import { HttpApi } from "./api/http.js";
 import { openPage } from "./app.js";
 import { askKey } from "./parts/key.js";
+import { ChatView } from "./views/chat.js";
+import { LookView } from "./views/look.js";
 import { WriteView } from "./views/write.js";
 
 const elsewhere = document.querySelector('meta[name="api"]')?.content;
 const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
 
-openPage(api, [WriteView]);
+/** For the browser's console: `textwright.models()`. */
+globalThis.textwright = api;
+
+openPage(api, [WriteView, ChatView, LookView]);

@@ -1,5 +1,6 @@
 // A server answers: textwright's own, here or elsewhere, over its HTTP API.
 
+import { layersOf } from "./layers.js";
 import { Pieces } from "./pieces.js";
 
 const STATES = { Loaded: "ready", Unloaded: "ready", Loading: "loading", Failed: "failed" };
@@ -45,6 +46,20 @@ export class HttpApi {
     }
     for (const token of pieces?.rest() ?? []) yield { kind: "token", token };
     yield { kind: "end", reason, seed, warnings: [] };
+  }
+
+  /** The reply to a conversation, in pieces as it comes. */
+  async *chat({ model, messages, temperature, maxTokens }, signal) {
+    const body = { model, messages, temperature, max_tokens: maxTokens, stream: true };
+    for await (const { choices: [choice] } of this.events("v1/chat/completions", body, signal)) {
+      if (choice?.delta.content) yield choice.delta.content;
+    }
+  }
+
+  /** What a model does inside while it reads: {kind, tokens, layers, warnings, cut}. */
+  async look({ model, text }, signal) {
+    const seen = await (await this.fetch("api/look", { body: { model, text }, signal })).json();
+    return { ...seen, layers: layersOf(seen) };
   }
 
   /** The events of a stream, as objects; throws where the stream ends before its end. */

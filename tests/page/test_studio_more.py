@@ -1,0 +1,107 @@
+"""The studio in a browser: chat, and a look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browsing import GOLDEN, Watch
+from studios import Studio, ready
+
+from textwright.page import write_offline_page
+from textwright.runs import Run
+
+pytestmark = pytest.mark.slow
+
+PASSAGE = 'I said to her, "What a day!"\nAnd she was gone.'
+
+
+@pytest.fixture(scope="module", name="studio")
+def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    studio = Studio(
+        "studio", "shakespeare", "frankenstein", str(GOLDEN / "transformer"), "chat",
+        "--no-browser", folder=tmp_path_factory.mktemp("studio"),
+    )  # fmt: skip
+    yield studio
+    studio.close()
+
+
+def open_part(tab: Any, studio: Studio, part: str, model: str) -> None:
+    tab.goto(f"{studio.page}#{part}")
+    tab.wait_for_selector(f'.picker option[value="{model}"]:not(:disabled)', state="attached")
+    tab.locator(".picker").select_option(model)
+    ready(tab)
+
+
+def replied(tab: Any, count: int) -> str:
+    tab.wait_for_selector(f".turn.assistant >> nth={count - 1}")
+    tab.get_by_role("button", name="Send").wait_for()
+    return str(tab.locator(".turn.assistant").nth(count - 1).text_content())
+
+
+@pytest.mark.parametrize("model", ["chat", "shakespeare"])
+def test_it_talks(tab: Any, watch: Watch, studio: Studio, model: str) -> None:
+    open_part(tab, studio, "chat", model)
+    said = "<img src=x onerror=alert(1)> Hello!"
+    for count in (1, 2):
+        tab.get_by_label("Your turn").fill(said)
+        tab.keyboard.press("Enter")
+        assert replied(tab, count)
+    assert tab.locator(".turn").count() == 4
+    assert tab.locator(".turn.user").first.text_content() == said
+    assert tab.locator(".note").count() == (0 if model == "chat" else 1)
+    tab.get_by_role("button", name="Another reply").click()
+    replied(tab, 2)
+    assert tab.locator(".turn").count() == 4
+    tab.get_by_role("button", name="Start anew").click()
+    assert tab.locator(".turn").count() == 0
+    assert tab.locator("img").count() == 0
+    assert watch.said == []
+    assert watch.elsewhere(studio.url) == []
+
+
+LOOK = """async ([model, text]) => {
+    const seen = await textwright.look({model, text}, null);
+    const plain = (value) => typeof value === "number" ? value : Array.from(value, plain);
+    return {...seen, layers: plain(seen.layers)};
+}"""
+
+
+def flat(values: Any) -> list[float]:
+    return (
+        [values]
+        if isinstance(values, (int, float))
+        else [one for each in values for one in flat(each)]
+    )
+
+
+@pytest.mark.parametrize("model", ["shakespeare", "frankenstein", "transformer"])
+def test_what_is_inside_is_what_the_offline_page_computes(
+    tab: Any, watch: Watch, studio: Studio, tmp_path: Any, model: str
+) -> None:
+    """NumPy on the server and JavaScript in the browser: the same neurons, the same attention."""
+    open_part(tab, studio, "look", model)
+    there = tab.evaluate(LOOK, [model, PASSAGE])
+    lens = "Neurons" if model == "frankenstein" else "Attention"
+    tab.get_by_label("Passage", exact=True).fill(PASSAGE)
+    tab.get_by_role("button", name="Look", exact=True).click()
+    tab.wait_for_selector(".lens .t")
+    assert tab.get_by_role("radio", name=lens).get_attribute("aria-checked") == "true"
+    assert tab.locator(".lens .t").count() == len(there["tokens"])
+    if lens == "Neurons":
+        assert tab.locator(".card:has-text('r =')").count() >= 2
+    else:
+        tab.locator(".heads button").first.click()
+    tab.get_by_role("radio", name="Surprise").click()
+    tab.wait_for_selector(".numbers:has-text('bits a character')")
+    assert watch.said == []
+    assert watch.elsewhere(studio.url) == []
+    run = Run(GOLDEN / model) if model == "transformer" else model
+    tab.goto(write_offline_page(run, tmp_path / "page.html", dtype="float16").as_uri())
+    here = tab.evaluate(LOOK, [model, PASSAGE])
+    assert here["kind"] == there["kind"]
+    assert [one["text"] for one in here["tokens"]] == [one["text"] for one in there["tokens"]]
+    pairs = list(zip(flat(here["layers"]), flat(there["layers"]), strict=True))
+    assert len(pairs) > 500
+    assert max(abs(a - b) for a, b in pairs) < 0.02
