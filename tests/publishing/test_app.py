@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,23 @@ import textwright
 from textwright import runs
 from textwright.publishing import push
 
-gradio = pytest.importorskip("gradio", reason="needs the package gradio")
-gradio_client = pytest.importorskip("gradio_client", reason="needs the package gradio")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # gradio's own
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _gradio() -> None:
+    pytest.importorskip("gradio", reason="needs the package gradio")
+
+
+def client_of(url: str, **options: Any) -> Any:
+    """A client of an app, Gradio's own."""
+    import gradio_client
+
+    return gradio_client.Client(url, **options)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +48,7 @@ def app() -> Iterator[Any]:
 
 
 def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
-    client = gradio_client.Client(app.local_url, verbose=False)
+    client = client_of(app.local_url, verbose=False)
     job = client.submit("ROMEO:", 80, 0.0, None, api_name="/generate")
     text = job.result(timeout=60)
     expected = textwright.load("shakespeare").generate("ROMEO:", max_tokens=80, temperature=0)
@@ -53,7 +64,7 @@ def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
 
 
 def test_stopping_one_leaves_the_others(app: Any) -> None:
-    clients = [gradio_client.Client(app.local_url, verbose=False) for _ in range(2)]
+    clients = [client_of(app.local_url, verbose=False) for _ in range(2)]
     jobs = [client.submit("KING", 1500, 0.7, None, api_name="/generate") for client in clients]
     deadline = time.monotonic() + 60
     while not all(job.outputs() for job in jobs) and time.monotonic() < deadline:
@@ -64,7 +75,7 @@ def test_stopping_one_leaves_the_others(app: Any) -> None:
 
 def test_analytics_are_off_and_mistakes_are_one_line(app: Any) -> None:
     assert app.analytics_enabled is False and os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
-    client = gradio_client.Client(app.local_url, verbose=False)
+    client = client_of(app.local_url, verbose=False)
     with pytest.raises(Exception, match="less than minimum"):
         client.predict("A", 5, -1.0, None, api_name="/generate")
 
@@ -78,7 +89,7 @@ def test_a_space_in_an_environment_of_its_own(tmp_path: Path) -> None:
     folders = push(run, "ann/bard", space="ann/bard-app", dry_run=tmp_path / "hub", wheel=wheel)
     model, space = map(Path, folders)
     front = yaml.safe_load((space / "README.md").read_text(encoding="utf-8").split("---\n")[1])
-    assert front["sdk"] == "gradio" and front["sdk_version"] == gradio.__version__
+    assert front["sdk"] == "gradio" and front["sdk_version"] == metadata.version("gradio")
     assert front["app_file"] == "app.py" and front["models"] == ["ann/bard"]
     requirements = (space / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert requirements[1].endswith(f"/spaces/ann/bard-app/resolve/main/{wheel.name}")
@@ -121,7 +132,7 @@ def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
         assert process.poll() is None, (tmp_path / "space.log").read_text()
         assert time.monotonic() < deadline, (tmp_path / "space.log").read_text()
         try:
-            client = gradio_client.Client(url, verbose=False)
+            client = client_of(url, verbose=False)
         except Exception:
             time.sleep(0.5)
     text = client.predict("ROMEO:", 40, 0.0, None, api_name="/generate")

@@ -14,6 +14,7 @@ import textwright
 from textwright.cli.app import main
 from textwright.configs import GPTConfig
 from textwright.errors import RequestError
+from textwright.generation.weights import read_weights
 from textwright.publishing import export
 from textwright.publishing.silencing import silence
 from textwright.runs import Run
@@ -148,8 +149,25 @@ def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Pa
         assert other.generate("The ", max_tokens=150, **settings).text == expected.text
 
 
+def test_gguf_holds_the_model(trained: dict[str, Run], tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf", reason="needs the package gguf")
+    reader = gguf.GGUFReader(export(trained["gpt"], "gguf", tmp_path / "model.gguf"))
+    config = trained["gpt"].config()
+    assert reader.fields["general.architecture"].contents() == "qwen3"
+    assert reader.fields["qwen3.block_count"].contents() == config.num_layers
+    assert reader.fields["qwen3.context_length"].contents() == config.block_size
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    weights = read_weights(trained["gpt"].weights_file)
+    down = tensors["blk.0.ffn_down.weight"]
+    own = weights["model.layers.0.mlp.down_proj.weight"]  # channels may have been added
+    np.testing.assert_array_equal(down[: len(own)], own)
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    assert len(tokens) == len(tensors["token_embd.weight"]) > config.vocab_size
+
+
 def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    llama_cpp = pytest.importorskip("llama_cpp", reason="needs the package llama-cpp-python")
+    # The one optional test: it takes many minutes to build, so nobody is made to.
+    llama_cpp = pytest.importorskip("llama_cpp", reason="optional: no llama.cpp is built here")
     file = export(trained["gpt"], "gguf", tmp_path / "model.gguf")
     own = textwright.load(trained["gpt"])
     with capfd.disabled():
