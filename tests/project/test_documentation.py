@@ -52,6 +52,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "my_novel.txt").write_text(TEXT[:30_000], encoding="utf-8")
     (folder / "another.txt").write_text(TEXT[30_000:], encoding="utf-8")
+    words = TEXT.split()
+    for name, first, count in (("my_chats", 0, 60), ("held_out", 60, 12)):
+        (folder / f"{name}.jsonl").write_text(_conversations(words, first, count), encoding="utf-8")
     (folder / "corpora").mkdir()
     (folder / "corpora" / "tinyshakespeare.txt").write_text(TEXT[:30_000], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -62,6 +65,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("shakespeare", "shakespeare-2", "old-run", "other-run"):
         shutil.copytree(run.path, folder / "runs" / name)
     return folder
+
+
+def _conversations(words: list[str], first: int, count: int) -> str:
+    """So many conversations of four turns of ten words each, a line each."""
+    lines = []
+    for number in range(first, first + count):
+        said = [" ".join(words[40 * number + 10 * turn :][:10]) for turn in range(4)]
+        turns = [{"agent": f"agent_{turn % 2}", "text": text} for turn, text in enumerate(said)]
+        lines.append(json.dumps({"turns": turns}) + "\n")
+    return "".join(lines)
 
 
 @pytest.fixture
