@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from textwright.serving.service import Service
-from textwright.studio import files, looking, models
+from textwright.studio import files, looking, models, timeline
 
 
 def mount(app: FastAPI, *, api: str | None = None) -> None:
@@ -19,4 +19,5 @@ def mount(app: FastAPI, *, api: str | None = None) -> None:
     app.include_router(files.router(service.settings, api))
     app.include_router(models.router(service.library))
     app.include_router(looking.router(service))
+    app.include_router(timeline.router(service.library))
     app.state.home = "/studio/"

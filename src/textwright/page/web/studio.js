@@ -5,6 +5,7 @@ import { openPage } from "./app.js";
 import { askKey } from "./parts/key.js";
 import { ChatView } from "./views/chat.js";
 import { LookView } from "./views/look.js";
+import { WatchView } from "./views/watch.js";
 import { WriteView } from "./views/write.js";
 
 const elsewhere = document.querySelector('meta[name="api"]')?.content;
@@ -13,4 +14,4 @@ const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
 /** For the browser's console: `textwright.models()`. */
 globalThis.textwright = api;
 
-openPage(api, [WriteView, ChatView, LookView]);
+openPage(api, [WriteView, ChatView, WatchView, LookView]);

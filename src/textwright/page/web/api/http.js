@@ -62,6 +62,11 @@ export class HttpApi {
     return { ...seen, layers: layersOf(seen) };
   }
 
+  /** How a run learned: {samples, metrics}. */
+  async timeline(body) {
+    return (await this.fetch("api/timeline", { body })).json();
+  }
+
   /** The events of a stream, as objects; throws where the stream ends before its end. */
   async *events(path, body, signal) {
     const answer = await this.fetch(path, { body, signal });
