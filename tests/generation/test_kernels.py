@@ -201,6 +201,18 @@ def test_where_the_library_is_damaged_numpy_serves(elsewhere: Path) -> None:
     assert found.name == "numpy" and found.reason.startswith("baseline.so doesn't load")
 
 
+def test_where_the_library_was_made_of_other_sources_numpy_serves(elsewhere: Path) -> None:
+    for file in Path(kernels.__file__).parent.iterdir():
+        if file.suffix in (".c", ".h", ".so", ".dylib", ".dll"):
+            shutil.copy(file, elsewhere)
+    if not kernels.available()[0]:
+        pytest.skip("no kernels are here: install a C compiler")
+    with (elsewhere / "gpt.c").open("a") as changed:
+        changed.write("/* another day */\n")
+    found = kernels.kernels()
+    assert found.name == "numpy" and "python hatch_build.py" in found.reason
+
+
 def test_off_and_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTWRIGHT_KERNELS", "off")
     config = CONFIGS[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,9 +67,14 @@ def available() -> tuple[list[str], str]:
     if file is None:
         return [], "the package was built without a C compiler"
     try:
-        can_run = ctypes.CDLL(str(file)).can_run
+        library = ctypes.CDLL(str(file))
+        can_run, made_of = library.can_run, library.made_of
     except (OSError, AttributeError) as error:
         return [], f"{file.name} doesn't load: {str(error) or 'it is damaged'}".split("\n", 1)[0]
+    made_of.restype = ctypes.c_uint32
+    sources = b"".join(file.read_bytes() for file in sorted(FOLDER.glob("*.[ch]")))
+    if made_of() != zlib.crc32(sources):
+        return [], "the kernels were made of other sources; make them anew: python hatch_build.py"
     return [name for name in BUILDS if _file(name) and can_run(name.encode())], ""
 
 

@@ -1,4 +1,4 @@
-/* Which builds of the kernels this processor can run. */
+/* What this library is, and which builds of the kernels this processor can run. */
 
 #include "vectors.h"
 
@@ -14,6 +14,9 @@ static uint32_t registers_kept(void) {
 
 static int has(uint32_t flags, int bit) { return flags >> bit & 1; }
 #endif
+
+/* The checksum of the sources that this was made of; hatch_build.py gives it. */
+EXPORT uint32_t made_of(void) { return SOURCES; }
 
 /* Whether it can run a build, by its name in hatch_build.py, which makes them. */
 EXPORT int can_run(const char *build) {
