@@ -115,6 +115,18 @@ def test_one_stops_and_the_other_writes_on(
     assert watch.said == []
 
 
+def test_little_is_loaded_before_first_use(tab: Any, studio: Studio) -> None:
+    answers: list[Any] = []
+
+    def came(answer: Any) -> None:  # Playwright can't take a list's own method
+        answers.append(answer)
+
+    tab.on("response", came)
+    open_page(tab, studio)
+    loaded = sum(len(answer.body()) for answer in answers if not 300 <= answer.status < 400)
+    assert 50_000 < loaded <= 150_000
+
+
 def test_a_wrong_setting_is_told(tab: Any, watch: Watch, studio: Studio) -> None:
     open_page(tab, studio)
     fill(tab, Length=99999)

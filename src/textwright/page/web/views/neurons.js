@@ -52,7 +52,7 @@ export class Neurons {
     if (r === null) return el("div", { class: "card none" }, el("b", {}, feature.title), el("span", { class: "small" }, "too little of it in this passage"));
     const name = this.layers.length > 1 ? `layer ${layer + 1}, neuron ${unit}` : `neuron ${unit}`;
     return el("button", { type: "button", class: "card", "data-key": `${layer}.${unit}`, onclick: () => this.choose(layer, unit) },
-      el("b", {}, feature.title), el("span", { class: "small" }, `${name} · r = ${r.toFixed(2).replace("-", "−")}`));
+      el("b", {}, feature.title), el("span", { class: "small" }, `${name} · r\u00a0=\u00a0${r.toFixed(2).replace("-", "−")}`));
   }
 
   chooseTyped() {
