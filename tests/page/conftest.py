@@ -9,7 +9,7 @@ import pytest
 from browsing import CHROMIUM, SWITCHES, Watch
 
 
-@pytest.fixture(scope="session", name="browser")
+@pytest.fixture(scope="module", name="browser")  # another module has a driver of its own
 def _browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
     if CHROMIUM is None:
