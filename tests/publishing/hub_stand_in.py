@@ -98,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
                     for name, data in files.items()
                 ])  # fmt: skip
             siblings = [{"rfilename": name} for name in files]
-            return self._answer(200, {"id": found[2], "sha": SHA, "siblings": siblings})
+            return self._answer(
+                200, {"id": found[2], "sha": SHA, "private": True, "siblings": siblings}
+            )
         found = re.fullmatch(r"/(spaces/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         if found:
             kind = "space" if found[1] else "model"

@@ -28,7 +28,10 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the folders to --out, push nothing.")
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where --dry-run writes.")] = Path("hub"),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where --dry-run writes.", show_default="hub"),
+    ] = None,
     wheel: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Wheel of textwright that the Space installs."),
@@ -40,11 +43,14 @@ def push(
     textwright push my_novel user/my-novel --dry-run
     """
     from textwright import publishing
+    from textwright.errors import RequestError
     from textwright.runs import find
 
+    if out and not dry_run:
+        raise RequestError("--out says where --dry-run writes; add --dry-run")
     for line in publishing.push(
         find(run, runs), repository, space=space, static=static, private=private,
-        dry_run=out if dry_run else None, wheel=wheel,
+        dry_run=(out or Path("hub")) if dry_run else None, wheel=wheel,
     ):  # fmt: skip
         typer.echo(line)
 

@@ -91,7 +91,7 @@ def _pack_weights(weights: dict[str, Floats], dtype: Dtype) -> tuple[dict[str, A
     index: dict[str, Any] = {}
     parts: list[bytes] = []
     at = 0
-    for name, tensor in weights.items():
+    for name, tensor in sorted(weights.items()):  # the same file each time
         kind = _dtype(tensor, dtype)
         if kind == "int8":
             values, scales = _int8(tensor)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from textwright.errors import MissingPackageError, RequestError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_checkpoint(file: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> Any:
@@ -49,6 +52,17 @@ def read_checkpoint(file: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> A
     except Exception as error:  # torch raises whatever a damaged archive leads to
         reason = " ".join(str(error).split())[:160]
         raise RequestError(f"{file} is no checkpoint that torch can read: {reason}") from error
+
+
+def tensors(data: Any, file: Path) -> dict[str, Tensor]:
+    """`data` of the checkpoint `file`, which must be a `state_dict()`. Raises `RequestError`."""
+    import torch
+
+    if not isinstance(data, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in data.items()
+    ):
+        raise RequestError(f"{file} holds no table of tensors; save the model's state_dict()")
+    return dict(data)
 
 
 class _Plain(pickle.Unpickler):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from textwright.configs import nearest
 from textwright.errors import RequestError, RunError
-from textwright.runs import Run
+from textwright.runs import Run, runs_folder
 
 Export = Callable[[Run, Path], Path]
 """Writes a run at a path, and gives what it wrote; raises `RequestError` where it doesn't fit."""
@@ -41,7 +42,8 @@ def export(run: Run, target: str, out: str | Path) -> Path:
         run: with a trained model.
         target: `transformers`, `onnx`, `gguf` or `page`.
         out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`.
-            A file that is there is replaced; a folder must be empty or hold an earlier export.
+            A file that is there is replaced; a folder must be empty or hold an earlier export and
+            nothing else.
 
     Returns:
         The folder or file written.
@@ -58,16 +60,22 @@ def export(run: Run, target: str, out: str | Path) -> Path:
     return write(run, Path(out))
 
 
-def check_folder(folder: Path) -> None:
-    """Check that an export may become `folder`.
+def check_folder(folder: Path, files: Collection[str]) -> None:
+    """Check that a folder may be written at `folder`, so that nothing is lost.
+
+    Args:
+        folder: where.
+        files: what it will hold, as names or patterns; what else is there would be lost.
 
     Raises:
-        RequestError: it is a file, or a folder that holds something else.
+        RequestError: it is a file, in the runs folder, or holds what such a folder hasn't.
     """
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; name a folder to write into with --out")
-    if folder.is_dir() and any(folder.iterdir()):
-        if (folder / "run.toml").exists():
-            raise RequestError(f"{folder} is a run; choose another --out")
-        if not (folder / "config.json").exists():
-            raise RequestError(f"{folder} holds something else already; choose another --out")
+    found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not found:
+        return
+    if folder.resolve().parent == runs_folder().resolve():
+        raise RequestError(f"{folder} is a run; choose another --out")
+    if other := [name for name in found if not any(fnmatchcase(name, one) for one in files)]:
+        raise RequestError(f"{folder} holds {other[0]}, which would be lost; choose another --out")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from textwright.configs import RecurrentConfig, one_line
 from textwright.errors import RequestError
-from textwright.publishing.checkpoints import read_checkpoint
+from textwright.publishing.checkpoints import read_checkpoint, tensors
 from textwright.publishing.importing import Imported
 from textwright.publishing.vocabularies import of_characters, read_tokenizer
 
@@ -65,10 +65,9 @@ def read(path: str, tokenizer: Path | None) -> Imported:
     """Read what `train.py` saved, or a `state_dict()` of it. Raises `RequestError`."""
     file = Path(path)
     data = read_checkpoint(file, _STAND_INS)
-    state: dict[str, Any] = (
-        dict(_state(data)) if isinstance(data, _StandIn) else data if isinstance(data, dict) else {}
-    )
-    if "encoder.weight" not in state or "rnn.weight_hh_l0" not in state:
+    state = tensors(_state(data) if isinstance(data, _StandIn) else data, file)
+    if not all(name in state and state[name].ndim == 2 and state[name].numel()
+               for name in ("encoder.weight", "rnn.weight_hh_l0")):  # fmt: skip
         raise RequestError(f"{file} is no model of char-rnn.pytorch: it lacks encoder and rnn")
     found = (
         read_tokenizer(tokenizer)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from textwright.configs import TransformerConfig, one_line
 from textwright.errors import RequestError
-from textwright.publishing.checkpoints import read_checkpoint
+from textwright.publishing.checkpoints import read_checkpoint, tensors
 from textwright.publishing.importing import Imported
 from textwright.publishing.vocabularies import read_tokenizer
 
@@ -31,12 +31,15 @@ def read(path: str, tokenizer: Path | None) -> Imported:
     if file.is_dir():
         file = file / "ckpt.pt"
     data = read_checkpoint(file)
-    if not isinstance(data, dict) or not {"model", "model_args"} <= data.keys():
+    arguments = data.get("model_args") if isinstance(data, dict) else None
+    if not isinstance(arguments, dict) or "model" not in data:
         raise RequestError(f"{file} is no checkpoint of nanoGPT: it has no model and model_args")
-    arguments: dict[str, Any] = data["model_args"]
+    weights = {
+        name.removeprefix("_orig_mod."): tensor
+        for name, tensor in tensors(data["model"], file).items()
+    }
     found = read_tokenizer(tokenizer or _meta_file(file, data))
     config = _config(file, arguments, found.vocab_size)
-    weights = {name.removeprefix("_orig_mod."): tensor for name, tensor in data["model"].items()}
     try:
         return Imported(config, _ours(config, weights), found, file)
     except KeyError as error:
@@ -45,7 +48,8 @@ def read(path: str, tokenizer: Path | None) -> Imported:
 
 def _meta_file(file: Path, data: Mapping[str, Any]) -> Path:
     """The characters' table, from the usual places in a checkout."""
-    dataset = str((data.get("config") or {}).get("dataset", ""))
+    settings = data.get("config")
+    dataset = str(settings.get("dataset", "")) if isinstance(settings, dict) else ""
     places = [file.with_name("meta.pkl")]
     places += [root / "data" / dataset / "meta.pkl" for root in (file.parent.parent, Path())]
     for place in places:
@@ -58,12 +62,13 @@ def _meta_file(file: Path, data: Mapping[str, Any]) -> Path:
 
 
 def _config(file: Path, arguments: Mapping[str, Any], vocab_size: int) -> TransformerConfig:
+    rows = arguments.get("vocab_size")
+    if isinstance(rows, int) and vocab_size > rows:
+        raise RequestError(
+            f"{file} has {rows:,} tokens, the tokenizer {vocab_size:,}; name the model's own with "
+            "--tokenizer"
+        )
     try:
-        if vocab_size > arguments["vocab_size"]:
-            raise RequestError(
-                f"{file} has {arguments['vocab_size']:,} tokens, the tokenizer {vocab_size:,}; "
-                "name the model's own with --tokenizer"
-            )
         return TransformerConfig(
             vocab_size=vocab_size,  # nanoGPT pads GPT-2's to 50,304
             hidden_size=arguments["n_embd"],

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from textwright import runs
 from textwright.configs import AttentionConfig, GPTConfig, model_config
 from textwright.errors import MissingPackageError, RequestError
-from textwright.publishing.checkpoints import read_checkpoint
+from textwright.publishing.checkpoints import read_checkpoint, tensors
 from textwright.publishing.importing import Imported
 from textwright.publishing.vocabularies import read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PLAIN = {"attention_bias": False, "use_sliding_window": False, "rope_scaling": None,
+_PLAIN = {"attention_bias": False, "use_sliding_window": False, "hidden_act": "silu",
           "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True}  # fmt: skip
 """Settings of both shapes that textwright has in one form only."""
 
@@ -36,11 +36,14 @@ def read(path: str, tokenizer: Path | None) -> Imported:
         settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RequestError(f"{file} is damaged ({error}); copy it again") from error
+    if not isinstance(settings, dict):
+        raise RequestError(f"{file} is damaged (it holds no settings); copy it again")
     for name, plain in _PLAIN.items():
         if settings.get(name, plain) != plain:
             raise RequestError(
                 f"{file}: {name} is {settings[name]!r}, which textwright's models haven't"
             )
+    _check_positions(file, settings)
     found = read_tokenizer(tokenizer or folder / "tokenizer.json")
     config = model_config(settings)
     if not isinstance(config, AttentionConfig):
@@ -49,6 +52,19 @@ def read(path: str, tokenizer: Path | None) -> Imported:
     if found.vocab_size < config.vocab_size:  # a table padded beyond its tokenizer
         config = config.model_copy(update={"vocab_size": found.vocab_size})
     return Imported(config, _ours(config, weights), found, source)
+
+
+def _check_positions(file: Path, settings: dict[str, Any]) -> None:
+    """Raises `RequestError` where rotary positions are stretched, e.g. by YaRN."""
+    for name in ("rope_scaling", "rope_parameters"):  # the second of transformers 5
+        found = settings.get(name) or {}
+        if not isinstance(found, dict):
+            raise RequestError(f"{file} is damaged ({name} is {found!r}); copy it again")
+        kind = found.get("rope_type") or found.get("type") or "default"
+        if kind != "default":
+            raise RequestError(
+                f"{file}: {name} is of the type {kind!r}, which textwright's models haven't"
+            )
 
 
 def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
@@ -71,10 +87,7 @@ def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
     file = folder / "pytorch_model.bin"
     if not file.is_file():
         raise RequestError(f"{folder} has neither model.safetensors nor pytorch_model.bin")
-    data = read_checkpoint(file)
-    if not isinstance(data, dict):
-        raise RequestError(f"{file} holds no state_dict; save the model with save_pretrained")
-    return data, file
+    return tensors(read_checkpoint(file), file), file
 
 
 def _ours(config: AttentionConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:

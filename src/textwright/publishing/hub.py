@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from textwright import atomic, runs
 from textwright.errors import DownloadError, RequestError, RunError, TextwrightError
-from textwright.publishing.space import write_space, write_static_space
+from textwright.publishing.exporting import check_folder
+from textwright.publishing.space import SPACE_FILES, write_space, write_static_space
 from textwright.reporting import RunSummary, card_text
 from textwright.runs import Run
 
@@ -65,7 +66,7 @@ def push(
         repository: `user/name`.
         space: `user/space` of the Space.
         static: the Space is a page with the model inside, not a Gradio app.
-        private: make what is created private.
+        private: make what is created private; what is there already must be.
         dry_run: a folder to write everything into, in place of pushing it.
         wheel: a wheel of textwright that the Space installs.
 
@@ -81,6 +82,12 @@ def push(
         raise RequestError("--static is a kind of Space; name it with --space user/space")
     if space and check_repository(space) == repository:
         raise RequestError("the Space needs a name of its own; --space user/other-name")
+    if wheel and (static or not space):
+        raise RequestError("--wheel is for a Gradio Space; name it with --space user/space")
+    if dry_run:
+        check_folder(dry_run / repository, [file.name for file in run.model_files])
+    if dry_run and space:
+        check_folder(dry_run / "spaces" / space, SPACE_FILES)
     with TemporaryDirectory() as scratch:
         root = dry_run or Path(scratch)
         folders = [("model", repository, root / repository)]
@@ -106,6 +113,11 @@ def _upload(kind: str, name: str, folder: Path, private: bool, sdk: str) -> str:
             name, repo_type=kind, private=private or None, exist_ok=True,
             space_sdk=sdk if kind == "space" else None,
         )  # fmt: skip
+        if private and not api.repo_info(name, repo_type=kind).private:
+            raise RequestError(
+                f"{name} is on the Hub already and everyone sees it; make it private in its "
+                "settings there, or push without --private"
+            )
         api.upload_folder(
             repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
         )
@@ -169,7 +181,12 @@ def _explained(name: str, kind: type[TextwrightError] = TextwrightError) -> Iter
             ) from error
         if status == 404:
             raise RequestError(f"the Hub has no {name}") from error
+        if status < 500 and status != 429:
+            reason = " ".join((error.server_message or "no reason given").split())
+            raise RequestError(f"the Hub refuses {name} ({status}): {reason}") from error
         raise kind(f"the Hub answered {status} for {name}; try again later") from error
+    except ValueError as error:  # what it finds wrong in the card before it sends it
+        raise RequestError(f"the Hub refuses {name}: {' '.join(str(error).split())}") from error
     except Exception as error:  # the library raises its transport's errors as they are
         if isinstance(error, OSError) or "http" in type(error).__module__:
             reason = str(error).split("\n", 1)[0] or type(error).__name__

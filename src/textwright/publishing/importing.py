@@ -106,14 +106,14 @@ def _fitting(found: Imported) -> Mapping[str, Tensor]:
 
 
 def _write(run: Run, found: Imported, weights: Mapping[str, Tensor], source: str) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     run.write_json(run.config_file, found.config.to_json())
     found.tokenizer.save(run)
     write_generation_config(run, SamplingSettings(), found.tokenizer)
-    with atomic.replacing(run.weights_file) as partial:
-        save_file(dict(weights), partial, metadata={"format": "pt"})
-    digest = hashlib.sha256(found.file.read_bytes()).hexdigest()
+    atomic.write_bytes(run.weights_file, save(dict(weights), metadata={"format": "pt"}))
+    with found.file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
     run.write_settings(
         {
             "imported": {"from": source, "file": found.file.name, "sha256": digest},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from fnmatch import fnmatchcase
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +30,10 @@ if __name__ == "__main__":
 '''
 
 
+SPACE_FILES = ("app.py", "requirements.txt", "README.md", "index.html", "textwright-*.whl")
+"""What the folder of a Space, of either kind, may hold."""
+
+
 def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path | None) -> None:
     """Write a Gradio Space around the model `repository`.
 
@@ -42,9 +47,8 @@ def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path
         MissingPackageError: gradio isn't installed, whose version the Space pins.
         RequestError: `wheel` is no wheel of textwright.
     """
-    if wheel and not (wheel.is_file() and wheel.name.startswith("textwright-")
-                      and wheel.suffix == ".whl"):  # fmt: skip
-        raise RequestError(f"{wheel} is no wheel of textwright; pip wheel . --no-deps makes one")
+    if wheel:
+        _check_wheel(wheel)
     requirements = _requirements(space, wheel)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     front = {
@@ -76,6 +80,17 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
         partial.mkdir()
         write_offline_page(run, partial / "index.html")
         atomic.write_text(partial / "README.md", _readme(front, repository))
+
+
+def _check_wheel(wheel: Path) -> None:
+    """Raises `RequestError` where the Hub's machines, Linux on x86-64, can't install `wheel`."""
+    if not (wheel.is_file() and fnmatchcase(wheel.name, "textwright-*.whl")):
+        raise RequestError(f"{wheel} is no wheel of textwright; pip wheel . --no-deps makes one")
+    system = wheel.stem.rsplit("-", 1)[-1]
+    if system != "any" and not ("linux" in system and "x86_64" in system):
+        raise RequestError(
+            f"{wheel.name} is for {system}, and a Space runs on Linux on x86-64; make it there"
+        )
 
 
 def _readme(front: dict[str, object], repository: str) -> str:

@@ -24,6 +24,9 @@ from textwright.runs import Run
 
 MODEL_FILE = "model.onnx"
 
+WEIGHTS_FILE = "model.onnx.data"
+"""Beside it, of a model too large for one file."""
+
 _LARGEST = 2_000_000_000
 """Bytes of weights that one protobuf file can hold; beyond, they lie beside it."""
 
@@ -42,17 +45,19 @@ def export(run: Run, out: Path) -> Path:
             "the export to ONNX needs onnx; pip install 'textwright[export]'"
         ) from error
     config = run.config()
-    check_folder(out)
+    beside = (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
+              run.generation_config_file)  # fmt: skip
+    check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in beside)])
     weights = read_weights(run.weights_file)
     model = build(config, weights)
     large = sum(array.nbytes for array in weights.values()) > _LARGEST
     with atomic.replacing(out) as partial:
         partial.mkdir()
-        for file in (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
-                     run.generation_config_file):  # fmt: skip
+        for file in beside:
             if file.is_file():
                 shutil.copyfile(file, partial / file.name)
-        onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=large)
+        onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=large,
+                        location=WEIGHTS_FILE)  # fmt: skip
     return out
 
 

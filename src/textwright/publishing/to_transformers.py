@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from textwright import atomic
 from textwright.generation.weights import read_weights
@@ -21,12 +21,13 @@ from textwright.runs import Run
 def export(run: Run, out: Path) -> Path:
     """Write the folder `out`; gives it back. Raises `RequestError` where it is in the way."""
     run.config()  # a damaged one ends it here
-    check_folder(out)
+    check_folder(out, [file.name for file in run.model_files])
     weights = read_weights(run.weights_file)
     with atomic.replacing(out) as partial:
         partial.mkdir()
         for file in run.model_files:
             if file.is_file() and file != run.weights_file:
                 shutil.copyfile(file, partial / file.name)
-        save_file(weights, partial / run.weights_file.name, metadata={"format": "pt"})
+        data = save(weights, metadata={"format": "pt"})
+        (partial / run.weights_file.name).write_bytes(data)  # readable for whom the folder is
     return out
