@@ -166,6 +166,8 @@ def test_every_built_in_says_where_it_is_from() -> None:
 
 def test_real_editions(real_corpora: Path) -> None:
     for name in BUILT_INS:
+        if name == "topical-chat" and not any(real_corpora.rglob("topical-chat/train.json*")):
+            continue  # its other parts alone are no corpus
         corpus = open_corpus([name])
         assert corpus.warnings == ()
         assert {source.known_edition for source in corpus.sources} <= {True, None}
