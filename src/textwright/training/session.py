@@ -7,38 +7,28 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
-import os
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import torch
 
 from textwright import atomic, runs
 from textwright.configs import ModelConfig, Settings, model_config
-from textwright.corpora import ConversationPart, Corpus
-from textwright.errors import DivergedError, MissingPackageError, RequestError, RunError
-from textwright.generation import write_generation_config
+from textwright.errors import DivergedError, RequestError, RunError
 from textwright.models.growing import grow
-from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.tokenizers import read_before
 from textwright.training import orders, workers
-from textwright.training.events import Observer, Result
+from textwright.training.events import Observer
 from textwright.training.following import follow
-from textwright.training.learner import choose_device, choose_precision, use_threads
 from textwright.training.logs import log_observers
 from textwright.training.parent import Parent, with_parent
-from textwright.training.plan import Plan, counted_plan, memory, timed_plan
+from textwright.training.plan import Plan
+from textwright.training.planning import check_machine, plan_for
 from textwright.training.preparation import (
     STANDARD_INPUT,
     Prepared,
@@ -46,7 +36,7 @@ from textwright.training.preparation import (
     prepare,
     reopened,
 )
-from textwright.training.presets import SIZES, model_settings
+from textwright.training.records import write_result, write_start
 from textwright.training.request import Request, request_from
 from textwright.training.resuming import (
     Interrupted,
@@ -56,14 +46,9 @@ from textwright.training.resuming import (
     run_to_resume,
 )
 from textwright.training.scoring import load_model
-from textwright.training.speed import Candidate
 from textwright.training.trainer import Trainer, write_weights
-from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
-
-_MEASURING_SECONDS = 2.0
-"""Spent on telling how long counted steps will take, where that is asked."""
 
 
 def train(
@@ -156,18 +141,18 @@ def _begin(
     """Train a new run, from text and plan to the end."""
     if name is not None:
         runs.check_free(name, folder)
-    _check_machine(asked)
+    check_machine(asked)
     asked, origin = with_parent(asked, folder)
     learned = load_model(origin.run, "cpu") if origin is not None else None
     prepared = _prepare(asked, sources, origin)
-    candidate, plan, settings = _plan(asked, prepared, begin)
+    candidate, plan, settings = plan_for(asked, prepared, begin)
     settings.corpus.sources = _lasting(sources, prepared)
     run = runs.create(name, prepared.corpus.name, folder)
     with _locked(run), _removed_on_failure(run):
         if origin is not None and learned is not None:
             alike = read_before(origin.tokenizer, prepared.tokenizer)
             write_weights(run.start_file, grow(learned, alike, settings.training.seed))
-        _write_start(run, candidate.config, settings, plan, prepared, origin, command)
+        write_start(run, candidate.config, settings, plan, prepared, origin, command)
         begun = Interrupted(candidate.config, settings, plan, prepared)
         return _carry_out(run, begun, observers, logs)
 
@@ -186,10 +171,10 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
             planned = follow(sources)
             settings = Settings.model_validate(planned["settings"])
             return model_config(planned["model"]), settings, Plan.from_record(planned["plan"])
-        _check_machine(asked)
+        check_machine(asked)
         asked, origin = with_parent(asked, runs.runs_folder(options.get("runs_folder")))
         prepared = _prepare(asked, sources, origin)
-        candidate, plan, settings = _plan(asked, prepared, begin, measured=True)
+        candidate, plan, settings = plan_for(asked, prepared, begin, measured=True)
         config = candidate.config
         orders.tell_over(
             {"model": config.to_json(), "settings": settings.model_dump(), "plan": plan.record()}
@@ -225,81 +210,6 @@ def _sources(corpus: Sequence[str | Path], asked: Request) -> list[str]:
     return [str(source) for source in corpus]
 
 
-def _check_machine(asked: Request) -> None:
-    """Name a device that isn't there before a large text is prepared; take the threads asked."""
-    training = asked.settings(None).training
-    choose_device(training.device)
-    use_threads(training.threads)
-
-
-def _plan(
-    asked: Request, prepared: Prepared, begin: float, *, measured: bool = False
-) -> tuple[Candidate, Plan, Settings]:
-    """Choose what isn't chosen; the settings are complete then."""
-    train, validation = prepared.train.array(), prepared.validation.array()
-    training = asked.settings(asked.size).training
-    timed = training.steps is None and training.epochs is None
-    candidates = _candidates(asked, prepared.tokenizer.vocab_size)
-    if not timed:
-        candidates = candidates[:1]  # nothing says how long it may take: the one soon done
-    if timed:
-        assert training.minutes is not None
-        chosen, plan = timed_plan(candidates, train, validation, begin + 60 * training.minutes)
-    else:
-        seconds = _MEASURING_SECONDS if measured else 0.0
-        chosen, plan = counted_plan(candidates[0], train, validation, measured_for=seconds)
-    settings = asked.settings(chosen.size)
-    settings.training = chosen.settings.model_copy(
-        update={
-            "steps": plan.steps,
-            "eval_every": plan.eval_every,
-            "checkpoint_every": plan.checkpoint_every,
-            "eval_tokens": plan.eval_tokens,
-            "threads": torch.get_num_threads(),
-        }
-    )
-    if settings.corpus.validation is not None:
-        settings.corpus.validation = from_anywhere(settings.corpus.validation)
-    return replace(chosen, settings=settings.training), plan, settings
-
-
-def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
-    """The sizes to choose from, the smallest first.
-
-    Raises:
-        RequestError: the model settings fit none of them.
-    """
-    candidates = []
-    fault: RequestError | None = None
-    for size in [asked.size] if asked.size else [*SIZES.get(asked.family, [None])]:
-        try:
-            config = model_settings(asked.family, size, vocab_size, asked.section("model"))
-        except RequestError as error:  # e.g. widths for two layers, and this size has three
-            fault = fault or error
-            continue
-        recipe = asked.settings(size).training
-        needed, there = memory(config, recipe), _machine_memory()
-        if choose_device(recipe.device).type == "cpu" and there and needed > there:
-            fault = fault or RequestError(
-                f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
-                f"{there / 1e9:.0f}; take a smaller --size, or --set training.micro_batch_size=1"
-            )
-            continue
-        free = "model.dropout" not in asked.values
-        candidates.append(Candidate(size, config, recipe, chooses_dropout=free))
-    if not candidates and fault is not None:
-        raise fault
-    return candidates
-
-
-def _machine_memory() -> int:
-    """Bytes of memory, or 0 where the system doesn't say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 0
-
-
 def _carry_out(
     run: Run, begun: Interrupted, observers: Sequence[Observer], logs: Sequence[str]
 ) -> Run:
@@ -320,9 +230,9 @@ def _carry_out(
         try:
             result = trainer.result(trainer.train())
         except DivergedError:
-            _write_result(run, trainer.result("diverged"))
+            write_result(run, trainer.result("diverged"))
             raise
-        _write_result(run, result)
+        write_result(run, result)
         for observer in everyone:
             observer.finished(run, result)
     finally:
@@ -348,77 +258,6 @@ def _resume(
         begun = reload(run, sources)
         _tell_text(begun.prepared, begun.settings, list(sources) or begun.settings.corpus.sources)
         return _carry_out(run, begun, observers, logs)
-
-
-def _write_start(
-    run: Run,
-    config: ModelConfig,
-    settings: Settings,
-    plan: Plan,
-    prepared: Prepared,
-    origin: Parent | None,
-    command: str | None,
-) -> None:
-    """All that resuming needs, before the first step."""
-    corpus = prepared.corpus
-    device = choose_device(settings.training.device)
-    prepared.tokenizer.save(run)
-    write_generation_config(run, settings.sampling, prepared.tokenizer)
-    run.write_json(run.config_file, config.to_json())
-    run.write_settings(  # last: where it stands, the run can go on
-        {
-            **settings.model_dump(),
-            "model": config.model_dump(),
-            "run": {
-                "name": run.name,
-                "command": command or shlex.join(sys.argv),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "textwright": VERSION,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "platform": platform.platform(),
-                "threads": torch.get_num_threads(),
-                "device": device.type,
-                "precision": choose_precision(settings.training.precision, device),
-            },
-            "data": {
-                "name": corpus.name,
-                "sha256": corpus.sha256,
-                "licence": corpus.licence,
-                "train_tokens": prepared.train.tokens,
-                "validation_tokens": prepared.validation.tokens,
-                "train_characters": corpus.train.characters,
-                "validation_characters": corpus.validation.characters,
-                **_conversations(corpus),
-                "vocab_size": prepared.tokenizer.vocab_size,
-                "sources": [asdict(source) for source in corpus.sources],
-                "warnings": list(corpus.warnings),
-            },
-            "parent": None if origin is None else origin.record(),
-            "plan": plan.record(),
-            "result": {"status": "running"},
-        }
-    )
-
-
-def _conversations(corpus: Corpus) -> dict[str, int]:
-    """How many conversations a corpus of them has."""
-    parts = {"train": corpus.train, "validation": corpus.validation}
-    return {
-        f"{name}_conversations": part.count
-        for name, part in parts.items()
-        if isinstance(part, ConversationPart)
-    }
-
-
-def _write_result(run: Run, result: Result) -> None:
-    run.write_settings({**run.settings(), "result": asdict(result)})
-    write_card(run)
-    try:
-        write_report(run)
-    except MissingPackageError as error:  # the model is there; how it came to be can wait
-        log.warning("%s", error)
 
 
 @contextmanager
