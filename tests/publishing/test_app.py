@@ -28,7 +28,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _gradio() -> None:
+def _gradio(nothing_left_open: None) -> None:
     pytest.importorskip("gradio", reason="needs the package gradio")
 
 

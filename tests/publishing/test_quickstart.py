@@ -11,6 +11,7 @@ import textwright
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "quickstart.ipynb"
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("nothing_left_open"),
     pytest.mark.filterwarnings("default"),  # jupyter's own
 ]
 
