@@ -33,7 +33,7 @@ from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
 from textwright.runs import SHIPPED_MODELS, Run, listed
-from textwright.training.preparation import reopened
+from textwright.training.reopening import reopened
 from textwright.training.samples import sample_of
 
 RECIPES = Path(__file__).resolve().parent

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from textwright.training import ConversationScore
 
+from textwright.cli import novelty as novel
 from textwright.cli.generate import ComputePrecision, Precision
+from textwright.errors import RequestError
 
 
 class Device(StrEnum):
@@ -60,17 +62,43 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: ComputePrecision = Precision.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    novelty: novel.Wanted = False,
+    minimum: novel.Minimum = None,
+    count: novel.Count = None,
+    max_tokens: novel.MaxTokens = None,
+    temperature: novel.Temperature = None,
+    top_k: novel.TopK = None,
+    seed: novel.Seed = None,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity.
 
     A model of conversations, on conversations, also tells how relevant and varied its replies are,
-    beside n-gram models.
+    beside n-gram models. With --novelty: how much of what the model writes is copied.
     """
     from textwright.cli.tables import show_rows
     from textwright.cli.train import training_library
     from textwright.runs import find
 
+    writing = {
+        "--minimum": minimum, "--count": count, "--max-tokens": max_tokens,
+        "--temperature": temperature, "--top-k": top_k, "--seed": seed,
+    }  # fmt: skip
+    _check_together(novelty, writing, {"--window": window, "--stride": stride})
     found = find(run, runs)
+    if novelty:
+        novel.show_novelty(
+            found,
+            files or [],
+            minimum=minimum,
+            count=count,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+            precision=precision.value,
+            as_json=as_json,
+        )
+        return
     score = training_library().evaluate_run(
         found,
         files or [],
@@ -96,6 +124,14 @@ def evaluate(
     if score.unknown_characters:
         rows["left out"] = f"{score.unknown_characters:,} characters that the model never saw"
     show_rows(rows)
+
+
+def _check_together(novelty: bool, writing: dict[str, Any], reading: dict[str, Any]) -> None:
+    """Raises `RequestError`: an option of one measure is given with the other."""
+    for name, value in (reading if novelty else writing).items():
+        if value is not None:
+            with_it = "can't go with" if novelty else "needs"
+            raise RequestError(f"{name} {with_it} --novelty")
 
 
 def _show_conversations(score: ConversationScore) -> None:

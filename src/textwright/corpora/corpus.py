@@ -17,7 +17,7 @@ from textwright.corpora.prepared import PreparedText, prepare
 from textwright.corpora.rawtext import CONVERSATIONS, Form, KnownText, RawText, look_at
 from textwright.corpora.sources import Found, find
 from textwright.corpora.talks import ConversationPart, PreparedTalks, check_some, prepare_talks
-from textwright.corpora.text import TextPart
+from textwright.corpora.text import Origin, TextPart
 from textwright.errors import CorpusError, DownloadError, RequestError
 
 DEFAULT = "shakespeare"
@@ -61,6 +61,8 @@ class Corpus:
     word_form: Literal["text", "whitespace"]
     """How the word tokenizer splits: as text reads, or at white space as a benchmark counts."""
     warnings: tuple[str, ...]
+    origins: tuple[Origin, ...] = ()
+    """What the training text is made of, in order; nothing where it is of conversations."""
 
     @property
     def conversations(self) -> bool:
@@ -268,6 +270,7 @@ def _split(opening: _Opening, found: list[Found], held_out: list[Found], fractio
         licence=" and ".join(licences) or None,
         word_form="whitespace" if all(item.word_form == "whitespace" for item in found) else "text",
         warnings=tuple(opening.warnings),
+        origins=text.origins if isinstance(text, PreparedText) else (),
     )
 
 

@@ -21,10 +21,10 @@ from textwright.corpora.gutenberg import without_boilerplate
 from textwright.corpora.largefile import LargeFile
 from textwright.corpora.normalising import normalised
 from textwright.corpora.rawtext import KnownText, read, strips_gutenberg
-from textwright.corpora.text import TextPart
+from textwright.corpora.text import Origin, TextPart
 from textwright.errors import CorpusError, MissingPackageError, TextwrightError
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key; raised when the same files would be prepared differently."""
 
 _MARK_EVERY = 1 << 20
@@ -44,6 +44,8 @@ class PreparedText:
     skipped: frozenset[int]
     """Which of the texts that were given turned out to be unusable."""
     warnings: tuple[str, ...]
+    origins: tuple[Origin, ...]
+    """What it is made of, in order."""
     stamp: tuple[int, int] | None = None
     """Where it is the user's own file: its size and time of change."""
 
@@ -103,6 +105,10 @@ def prepare(texts: Sequence[KnownText], cache: Path) -> PreparedText:
         tuple((characters, offset) for characters, offset in record["marks"]),
         frozenset(record["skipped"]),
         tuple(record["warnings"]),
+        tuple(
+            Origin(texts[index].raw.label, characters, lines)
+            for index, characters, lines in record["origins"]
+        ),
     )
 
 
@@ -112,13 +118,22 @@ def _in_place(text: KnownText) -> PreparedText | None:
     if not facts.clean or text.kind != "plain" or not path or path.suffix.lower() == ".gz":
         return None
     return PreparedText(
-        path.absolute(), facts.sha256, facts.size, facts.size, (), frozenset(), (), text.stamp
+        path.absolute(),
+        facts.sha256,
+        facts.size,
+        facts.size,
+        (),
+        frozenset(),
+        (),
+        (Origin(text.raw.label),),
+        text.stamp,
     )
 
 
 def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
-    size = characters = 0
+    size = characters = lines = 0
+    origins: list[tuple[int, int, int]] = []
     marks = [(0, 0)]
     skipped: list[int] = []
     warnings: list[str] = []
@@ -136,13 +151,16 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
                 continue
             # A blank line between one text and the next.
             gap = "\n" * (2 - (len(ending) - len(ending.rstrip("\n")))) if characters else ""
-            piece = gap + piece if piece else ""
+            if piece:
+                origins.append((index, characters + len(gap), lines + len(gap)))
+                piece = gap + piece
             while piece:
                 data = piece.encode("utf-8")
                 digest.update(data)
                 file.write(data)
                 size += len(data)
                 characters += len(piece)
+                lines += data.count(b"\n")
                 ending = (ending + piece[-2:])[-2:]
                 if size - marks[-1][1] >= _MARK_EVERY:
                     marks.append((characters, size))
@@ -156,6 +174,7 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
         "marks": marks,
         "skipped": skipped,
         "warnings": warnings,
+        "origins": origins,
     }
 
 

@@ -26,6 +26,18 @@ _VIRAMA = 9  # canonical combining class
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where in a prepared text one of the texts begins that it is made of."""
+
+    address: str = ""
+    """How the user named it."""
+    characters: int = 0
+    """Of the prepared text, before it."""
+    lines: int = 0
+    """Line ends of the prepared text, before it."""
+
+
+@dataclass(frozen=True)
 class TextPart:
     """Bytes `start` to `end` of a prepared text file: UTF-8, NFC, LF line ends, no BOM.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from textwright.serving.service import Service
-from textwright.studio import files, looking, models, timeline
+from textwright.studio import copied, files, looking, models, timeline
 
 
 def mount(app: FastAPI, *, api: str | None = None) -> None:
@@ -19,5 +19,6 @@ def mount(app: FastAPI, *, api: str | None = None) -> None:
     app.include_router(files.router(service.settings, api))
     app.include_router(models.router(service.library))
     app.include_router(looking.router(service))
+    app.include_router(copied.router(service.library))
     app.include_router(timeline.router(service.library))
     app.state.home = "/studio/"

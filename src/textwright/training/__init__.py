@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textwright.training.comparing import Novelty, novelty
     from textwright.training.conversing import ConversationScore
     from textwright.training.evaluation import Loss, evaluate
     from textwright.training.events import Evaluation, Observer, Progress, Result, Sample
@@ -20,6 +21,7 @@ _HOMES = {
     "ConversationScore": "conversing",
     "Evaluation": "events",
     "Loss": "evaluation",
+    "Novelty": "comparing",
     "Observer": "events",
     "Plan": "plan",
     "Progress": "events",
@@ -28,6 +30,7 @@ _HOMES = {
     "Score": "scoring",
     "evaluate": "evaluation",
     "evaluate_run": "scoring",
+    "novelty": "comparing",
     "plan_training": "session",
     "score": "scoring",
     "train": "session",
@@ -37,6 +40,7 @@ __all__ = [
     "ConversationScore",
     "Evaluation",
     "Loss",
+    "Novelty",
     "Observer",
     "Plan",
     "Progress",
@@ -45,6 +49,7 @@ __all__ = [
     "Score",
     "evaluate",
     "evaluate_run",
+    "novelty",
     "plan_training",
     "score",
     "train",

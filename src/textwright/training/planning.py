@@ -14,8 +14,9 @@ from textwright.configs import Settings
 from textwright.errors import RequestError
 from textwright.training.learner import choose_device, use_threads
 from textwright.training.plan import Plan, counted_plan, memory, timed_plan
-from textwright.training.preparation import Prepared, from_anywhere
+from textwright.training.preparation import Prepared
 from textwright.training.presets import SIZES, model_settings
+from textwright.training.reopening import from_anywhere
 from textwright.training.request import Request
 from textwright.training.speed import Candidate
 

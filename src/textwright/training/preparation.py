@@ -1,30 +1,19 @@
-"""The text of a training as tokens: opened, split, tokenized; and opened again later."""
+"""The text of a training as tokens: opened, split, tokenized."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from textwright.configs import CorpusSettings, Settings
-from textwright.corpora import (
-    BUILT_INS,
-    Corpus,
-    LossOn,
-    TokenFile,
-    open_corpus,
-    prepare_tokens,
-)
-from textwright.errors import CorpusError, RequestError, RunError
-from textwright.runs import Run, resume_command
+from textwright.configs import Settings
+from textwright.corpora import Corpus, LossOn, TokenFile, open_corpus, prepare_tokens
+from textwright.errors import CorpusError, RequestError
 from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
 from textwright.training.parent import Parent
 from textwright.training.trainer import Data
 
 log = logging.getLogger("textwright")
-
-STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
@@ -94,40 +83,3 @@ def tokenized(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Prepared
             "training text and are left out of the loss", count, len(validation.unknown), shown,
         )  # fmt: skip
     return Prepared(corpus, tokenizer, train, validation)
-
-
-def from_anywhere(source: str) -> str:
-    """A source as it can be opened from any folder: files and globs by their whole path."""
-    elsewhere = "://" in source or source.startswith("hf:") or source == STANDARD_INPUT
-    if elsewhere or source.split(":", maxsplit=1)[0] in BUILT_INS:  # as the sources are looked up
-        return source
-    return str(Path(source).expanduser().absolute())
-
-
-def reopened(run: Run, sources: Sequence[str] = ()) -> Corpus:
-    """The corpus that `run` was trained on, from `sources` or from where it came.
-
-    Raises:
-        RunError: the run doesn't say where, it was standard input, or the text has changed.
-    """
-    recorded = run.settings()
-    settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))
-    if not settings.sources:
-        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
-    if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
-        raise RunError(
-            f"run {run.name!r} read its text from standard input, which is gone; give it again: "
-            f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
-        )
-    corpus = open_corpus(
-        list(sources) or settings.sources,
-        validation=settings.validation,
-        validation_fraction=settings.validation_fraction,
-        form=settings.form,
-    )
-    if corpus.sha256 != recorded.get("data", {}).get("sha256"):
-        raise RunError(
-            f"the text of run {run.name!r} has changed since it began (or its source has): begin "
-            "a new run on the new text, or name a file to evaluate on"
-        )
-    return corpus

@@ -19,7 +19,8 @@ from textwright.training.events import Result
 from textwright.training.learner import use_threads
 from textwright.training.parent import same_parent
 from textwright.training.plan import Plan
-from textwright.training.preparation import Prepared, from_anywhere, reopened, tokenized
+from textwright.training.preparation import Prepared, tokenized
+from textwright.training.reopening import from_anywhere, reopened
 from textwright.training.request import SETTING_OF_PARENT
 
 

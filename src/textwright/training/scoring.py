@@ -21,7 +21,7 @@ from textwright.training.conversing import ConversationScore, measure
 from textwright.training.evaluation import evaluate
 from textwright.training.generating import as_generated
 from textwright.training.learner import choose_device
-from textwright.training.preparation import reopened
+from textwright.training.reopening import reopened
 
 log = logging.getLogger("textwright")
 

@@ -29,14 +29,9 @@ from textwright.training.logs import log_observers
 from textwright.training.parent import Parent, with_parent
 from textwright.training.plan import Plan
 from textwright.training.planning import check_machine, plan_for
-from textwright.training.preparation import (
-    STANDARD_INPUT,
-    Prepared,
-    from_anywhere,
-    prepare,
-    reopened,
-)
+from textwright.training.preparation import Prepared, prepare
 from textwright.training.records import write_result, write_start
+from textwright.training.reopening import STANDARD_INPUT, from_anywhere, reopened
 from textwright.training.request import Request, request_from
 from textwright.training.resuming import (
     Interrupted,

@@ -114,6 +114,13 @@ class Page {
   go(id) {
     location.hash = id;
   }
+
+  /** Open a view at once, and give it. */
+  show(id) {
+    history.pushState(null, "", `#${id}`);
+    this.route();
+    return this.open.get(id);
+  }
 }
 
 /** What a model is, in a line. */

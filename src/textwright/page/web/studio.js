@@ -4,6 +4,7 @@ import { HttpApi } from "./api/http.js";
 import { openPage } from "./app.js";
 import { askKey } from "./parts/key.js";
 import { ChatView } from "./views/chat.js";
+import { CopiedView } from "./views/copied.js";
 import { LookView } from "./views/look.js";
 import { WatchView } from "./views/watch.js";
 import { WriteView } from "./views/write.js";
@@ -14,4 +15,4 @@ const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
 /** For the browser's console: `textwright.models()`. */
 globalThis.textwright = api;
 
-openPage(api, [WriteView, ChatView, WatchView, LookView]);
+openPage(api, [WriteView, ChatView, WatchView, LookView, CopiedView]);

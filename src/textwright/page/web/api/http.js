@@ -62,6 +62,11 @@ export class HttpApi {
     return { ...seen, layers: layersOf(seen) };
   }
 
+  /** What of a text stands in what a model learned from: {share, stretches, held_out, …}. */
+  async copied(body, signal) {
+    return (await this.fetch("api/copied", { body, signal })).json();
+  }
+
   /** How a run learned: {samples, metrics}. */
   async timeline(body) {
     return (await this.fetch("api/timeline", { body })).json();

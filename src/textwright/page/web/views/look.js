@@ -20,8 +20,8 @@ export class LookView {
     this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage to read. Or let the model write one." });
     this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
     this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"]], (id) => this.turn(id));
-    this.lookButton = el("button", { class: "primary", type: "submit" }, "Look");
-    this.writeButton = el("button", { type: "button", onclick: () => this.letWrite() }, "Let the model write one");
+    this.lookButton = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
+    this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
     this.stage = el("div", { class: "stage", hidden: true });
     this.caption = el("p", { class: "about" });
     this.element = el(

@@ -21,11 +21,12 @@ export class Sheet {
     this.head = el("div", { class: "controls sheethead", hidden: true });
     this.onward = el("button", { type: "button", class: "quiet small", hidden: true, onclick: () => view.branch(this, this.node.tokens.length, null) }, "Write on");
     this.copy = el("button", { type: "button", class: "quiet small", hidden: true, onclick: () => this.copyText() }, "Copy");
+    this.compare = el("button", { type: "button", class: "quiet small", hidden: true, onclick: () => view.compare(this.node) }, "Copied or invented?");
     this.empty = el("p", { class: "empty" }, number ? "Another model or another temperature, on the same prompt and seed." : "Nothing written yet.");
     this.element = el(
       "article", { class: "sheet" },
       this.head, this.warning, this.empty, this.text.element,
-      el("footer", {}, this.status, el("div", { class: "actions" }, this.copy, this.onward)),
+      el("footer", {}, this.status, el("div", { class: "actions" }, this.compare, this.copy, this.onward)),
     );
   }
 
@@ -59,7 +60,7 @@ export class Sheet {
     this.running = new AbortController();
     this.text.clear();
     this.empty.hidden = true;
-    this.onward.hidden = this.copy.hidden = true;
+    this.onward.hidden = this.copy.hidden = this.compare.hidden = true;
     this.element.classList.add("writing");
     this.warning.textContent = "";
     this.status.textContent = "reading the prompt …";
@@ -113,6 +114,7 @@ export class Sheet {
     this.status.textContent = told(node);
     this.warning.textContent = (node.warnings ?? []).join(" ");
     this.onward.hidden = this.copy.hidden = !node.tokens.length;
+    this.compare.hidden = !node.tokens.length || !this.view.canCompare;
   }
 
   async copyText() {

@@ -137,6 +137,18 @@ export class WriteView {
     this.go.focus();
   }
 
+  /** Whether there is a training text to compare with. */
+  get canCompare() {
+    return Boolean(this.page.api.copied);
+  }
+
+  /** See what of a text is copied; the prompt is not the model's. */
+  compare({ model, tokens, given }) {
+    const text = tokens.map((token) => token.text).join("");
+    this.page.pick(model);
+    this.page.show("copied").take(text.slice(given));
+  }
+
   /** Return to a branch. */
   show(node) {
     const sheet = this.sheets[node.sheet].element.hidden ? this.sheets[0] : this.sheets[node.sheet];

@@ -1,0 +1,139 @@
+"""`textwright eval --novelty`: what a model writes word for word as it learned it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:  # `textwright --help` must not wait for them
+    from textwright.runs import Run
+    from textwright.training import Novelty
+
+_PANEL = "Novelty"
+_SHOWN = 10
+_WIDTH = 60
+
+Wanted = Annotated[
+    bool,
+    typer.Option(
+        "--novelty",
+        help="Instead: have it write, and tell what of that stands word for word in its training "
+        "text. FILE is that text, where the run doesn't say it.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Minimum = Annotated[
+    int | None,
+    typer.Option(
+        help="Characters of a stretch that counts as copied, at least 16; else 40.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        help="Texts to write, with the seeds SEED, SEED + 1 …; else 10, of conversations 200.",
+        min=1,
+        max=1000,
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", "-n", help="Tokens of each; else 1,000.", min=1, rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]  # fmt: skip
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Of the sampling; else the run's own.", rich_help_panel=_PANEL),
+]
+TopK = Annotated[
+    int | None, typer.Option(help="Of the sampling; else the run's own.", rich_help_panel=_PANEL)
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        help="The same seed gives the same texts; else 1.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+
+
+def show_novelty(
+    run: Run,
+    sources: Sequence[str],
+    *,
+    minimum: int | None,
+    count: int | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    top_k: int | None,
+    seed: int | None,
+    precision: str,
+    as_json: bool,
+) -> None:
+    """Write with `run`, measure, print."""
+    from textwright.generation import load
+    from textwright.training.comparing import MINIMUM, check_minimum, novelty, text_of
+
+    minimum = check_minimum(MINIMUM if minimum is None else minimum)
+    corpus = text_of(run, sources)  # what is gone is told before anything is written
+    if count is None:  # of conversations a text is one turn
+        count = 200 if corpus.conversations else 10
+    settings: dict[str, Any] = {"max_tokens": 1000 if max_tokens is None else max_tokens}
+    settings |= {"temperature": temperature, "top_k": top_k, "seed": 1 if seed is None else seed}
+    texts = load(run, precision=precision).generate_many("", count, **settings)
+    passages = [text.text for text in texts]
+    found = novelty(run, passages, minimum=minimum, corpus=corpus)
+    if as_json:
+        record = found.record()
+        for one, text, number in zip(record["passages"], texts, range(len(texts)), strict=True):
+            one |= {"text": text.text, "seed": settings["seed"] + number}
+        typer.echo(
+            json.dumps({**record, "settings": {"count": count, **settings}}, ensure_ascii=False)
+        )
+        return
+    _show(found)
+
+
+def _show(found: Novelty) -> None:
+    from textwright.cli.tables import show_rows, show_table
+
+    whole, held_out = found.whole, found.held_out
+    rows = {
+        "copied": f"{whole.share:.1%} of {whole.characters:,} characters, in stretches of "
+        f"{found.minimum} or more that stand in {found.corpus}",
+        "longest": f"{whole.longest:,} characters",
+        "held-out text": f"{held_out.share:.1%} of {held_out.characters:,} characters, longest "
+        f"{held_out.longest:,}: what text has that the model never saw",
+    }
+    if not found.complete:
+        rows["at least"] = "both repeat themselves so much that not every place was compared"
+    show_rows(rows)
+    every = [
+        (stretch, number)
+        for number, passage in enumerate(found.passages, 1)
+        for stretch in passage.stretches
+    ]
+    every.sort(key=lambda pair: -pair[0].length)
+    table = [
+        (f"{one.length:,}", str(number), one.source.rpartition("/")[2] or found.corpus,
+         f"{one.line:,}", _shortened(one.text))
+        for one, number in every[:_SHOWN]
+    ]  # fmt: skip
+    if table:
+        columns = ("characters", "of text", "stands in", found.unit, "what")
+        show_table(columns, table, right=("characters", "of text", found.unit))
+
+
+def _shortened(text: str) -> str:
+    line = text.replace("\n", "↵")
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

@@ -1,0 +1,145 @@
+// Copied or invented?: what of a passage stands word for word in the text that the model learned from.
+
+import { el, fill, grouped } from "../parts/dom.js";
+import { field, notice, numberField } from "../parts/fields.js";
+import { number } from "./surprise.js";
+
+const PASSAGE = { maxTokens: 1000, temperature: 0.7, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [] };
+
+export class CopiedView {
+  static id = "copied";
+  static title = "Copied?";
+  static icon = "copied";
+
+  constructor(page) {
+    this.page = page;
+    this.notice = notice();
+    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage: the model's, or any other." });
+    this.minimum = numberField("Counts from", { value: 40, min: 16, max: 20000, step: 1, empty: 40, hint: "characters in a row" });
+    this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Compare");
+    this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
+    this.text = el("div", { class: "tokens copies", tabIndex: -1 });
+    this.numbers = el("dl", { class: "numbers" });
+    this.told = el("p", { class: "hint" });
+    this.list = el("ol", { class: "surprises" });
+    this.heading = el("h2", {}, "The longest stretches");
+    this.stage = el(
+      "div", { class: "lens", hidden: true },
+      el("article", { class: "sheet" }, this.text),
+      el("aside", { class: "side" }, this.numbers, this.told, this.heading, this.list),
+    );
+    this.element = el(
+      "section", { class: "view look copied", "aria-label": "Copied or invented?" },
+      el("p", { class: "about" }, "Copied or invented? What of a passage stands word for word in the text that the model learned from, and where."),
+      el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.compare(); } },
+        field("Passage", this.passage),
+        el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
+      this.notice, this.stage,
+    );
+  }
+
+  modelChanged(model) {
+    if (this.model?.name === model?.name) return;
+    this.running?.abort();
+    this.model = model;
+    this.stage.hidden = true;
+    this.notice.say("");
+    this.check.disabled = this.writeButton.disabled = !model;
+  }
+
+  /** Compare a text that was written elsewhere on the page. */
+  take(text) {
+    this.passage.value = text;
+    this.stage.hidden = true;
+    this.compare();
+  }
+
+  async letWrite() {
+    await this.work(async (signal) => {
+      this.stage.hidden = true;
+      const seed = crypto.getRandomValues(new Uint32Array(1))[0];
+      const request = { model: this.model.name, prompt: "\n", ...PASSAGE, seed };
+      let text = "";
+      for await (const event of this.page.api.write(request, signal)) {
+        if (event.kind !== "token") continue;
+        text += event.token.text;
+        this.passage.value = text.trimStart();
+      }
+      await this.ask(signal);
+    });
+  }
+
+  async compare() {
+    if (!this.model) return;
+    if (!this.passage.value.trim()) {
+      this.notice.say("Write or paste a passage first, or let the model write one.");
+      this.passage.focus();
+      return;
+    }
+    await this.work((signal) => this.ask(signal));
+  }
+
+  async work(task) {
+    this.running?.abort();
+    const running = (this.running = new AbortController());
+    this.notice.say("");
+    this.element.classList.add("busy");
+    try {
+      await task(running.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") this.notice.say(error);
+    } finally {
+      if (this.running === running) this.element.classList.remove("busy");
+    }
+  }
+
+  async ask(signal) {
+    const text = this.passage.value;
+    const found = await this.page.api.copied({ model: this.model.name, text, minimum: this.minimum.read() }, signal);
+    this.show(text, found);
+  }
+
+  show(text, found) {
+    this.stage.hidden = false;
+    const characters = [...text]; // as Python counts them
+    const marks = this.marks(characters, found.stretches);
+    fill(
+      this.numbers,
+      number("copied", share(found.share)),
+      number("longest", found.longest ? grouped(found.longest) : "–"),
+      number("held-out text", share(found.held_out.share)),
+    );
+    this.told.textContent = `Copied: in a stretch of ${grouped(found.minimum)} characters or more that stands in ${found.corpus}. `
+      + `Held-out text: the same measure for ${grouped(found.held_out.characters)} characters of that source that the model never saw`
+      + `${found.held_out.longest ? `, the longest ${grouped(found.held_out.longest)}` : ""}. What goes beyond it was learned by heart.`
+      + (found.complete ? "" : " Passage and text repeat themselves so much that not every place was compared: there may be more.");
+    const order = [...found.stretches.keys()].sort((a, b) => found.stretches[b].length - found.stretches[a].length).slice(0, 12);
+    this.heading.hidden = !order.length;
+    fill(this.list, order.map((index) => item(found.stretches[index], found, marks[index])));
+  }
+
+  /** The passage with its stretches marked; gives the mark of each. */
+  marks(characters, stretches) {
+    const marks = [];
+    const parts = [];
+    let at = 0;
+    stretches.forEach(({ start, length, source, line }, index) => {
+      const begin = Math.max(start, at); // where two overlap, the first has it
+      parts.push(characters.slice(at, begin).join(""));
+      marks.push(el("mark", { class: index % 2 ? "odd" : "", tabIndex: -1, title: `${source}, ${grouped(line)}` }, characters.slice(begin, start + length).join("")));
+      parts.push(marks.at(-1));
+      at = Math.max(at, start + length);
+    });
+    fill(this.text, ...parts, characters.slice(at).join("") || null);
+    return marks;
+  }
+}
+
+function item({ length, text, source, line, offset }, { unit, corpus }, mark) {
+  const where = unit === "line" ? `${source || corpus}, line ${grouped(line)}, after ${grouped(offset)} characters` : `${corpus}, conversation ${grouped(line)}`;
+  return el("li", {}, el("button", { type: "button", class: "node", onclick: () => { mark.focus(); mark.scrollIntoView({ block: "center" }); } },
+    el("span", { class: "line" }, text.replace(/\s+/g, " ").trim()),
+    el("span", { class: "small" }, `${grouped(length)} characters · ${where}`)));
+}
+
+const share = (value) => (value === 0 ? "0 %" : value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`);

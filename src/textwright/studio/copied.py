@@ -1,0 +1,48 @@
+"""`/api/copied`: what of a passage stands word for word in the text that a model learned from."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import Field
+
+from textwright.generation import Library
+from textwright.runs import Run
+from textwright.serving.answers import as_json
+from textwright.serving.fields import AS_WHOLE, Body, ModelName
+from textwright.training.comparing import MINIMUM, check_minimum, novelty
+
+MAX_TEXT = 20_000
+"""Characters of a passage."""
+
+
+class Passage(Body):
+    """What may have been copied, and from whose training text."""
+
+    model: ModelName
+    text: str = Field(max_length=MAX_TEXT)
+    minimum: Annotated[int, Field(le=MAX_TEXT), AS_WHOLE] = MINIMUM
+
+
+def router(library: Library) -> APIRouter:
+    """The route, for one server."""
+    routes = APIRouter(prefix="/api", include_in_schema=False)
+    turn = asyncio.Semaphore(1)  # a large text is read whole
+
+    @routes.post("/copied")
+    async def compare(body: Passage) -> Response:
+        minimum = check_minimum(body.minimum)
+        run = library.run(body.model)
+        async with turn:
+            return as_json(await asyncio.to_thread(_compare, run, body.text, minimum))
+
+    return routes
+
+
+def _compare(run: Run, text: str, minimum: int) -> dict[str, Any]:
+    record = novelty(run, [text], minimum=minimum).record()
+    (passage,) = record.pop("passages")
+    return {**record, "stretches": passage["stretches"]}

@@ -1,0 +1,67 @@
+"""The studio in a browser: copied or invented?"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import GOLDEN, Watch
+from studios import Studio, finished, ready
+
+from textwright.corpora import open_corpus
+from textwright.runs import Run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(name="text")
+def _text(tmp_path: Path, text_file: Path) -> str:
+    """What a run of the studio's says it was trained on."""
+    run = Run(tmp_path / "runs" / "mine")
+    shutil.copytree(GOLDEN / "lstm", run.path)
+    corpus = {"sources": [str(text_file)], "validation_fraction": 0.1, "form": "auto"}
+    data = {"sha256": open_corpus([str(text_file)]).sha256}
+    run.write_settings({"corpus": corpus, "data": data})
+    return text_file.read_text(encoding="utf-8")
+
+
+def test_it_marks_what_is_copied(
+    tab: Any, watch: Watch, tmp_path: Path, text: str, text_file: Path
+) -> None:
+    studio = Studio("studio", "mine", "--no-browser", folder=tmp_path)
+    copy, other = text[9000:9100], "<img src=x onerror=alert(1)> is not in it 🙂. "
+    try:
+        tab.goto(f"{studio.page}#copied")
+        ready(tab)
+        compare = tab.get_by_role("button", name="Compare")
+        compare.click()
+        tab.wait_for_selector(".notice:has-text('paste a passage')")
+        tab.get_by_label("Passage", exact=True).fill(other + copy + other)
+        compare.click()
+        tab.wait_for_selector(".copied mark")
+        assert copy in tab.locator(".copied mark").text_content()
+        assert tab.locator(".copies").text_content() == other + copy + other
+        assert tab.locator(".copied .numbers dd").first.text_content() in ("52 %", "53 %", "54 %")
+        where = tab.locator(".copied .surprises .small").text_content()
+        start = text.index(tab.locator(".copied mark").text_content())
+        assert f"prose.txt, line {text[:start].count(chr(10)) + 1:,}" in where
+        assert str(tmp_path) not in tab.content()
+        tab.locator(".copied .surprises button").click()
+        assert tab.evaluate("document.activeElement.tagName") == "MARK"
+        tab.get_by_role("link", name="Write").click()
+        tab.get_by_label("Length").fill("80")
+        tab.get_by_role("button", name="Write", exact=True).click()
+        written = finished(tab)
+        tab.get_by_role("button", name="Copied or invented?").click()
+        tab.wait_for_selector(".copied .numbers div:first-child dd:text-is('0 %')")
+        assert tab.locator(".copies").text_content() == written.removeprefix(" ")
+        assert tab.locator(".copied mark").count() == 0
+        text_file.unlink()
+        compare.click()
+        tab.wait_for_selector(".notice:has-text('is gone')")
+        assert [one for one in watch.said if "400 (Bad Request)" not in one] == []
+        assert watch.elsewhere(studio.url) == []
+    finally:
+        studio.close()
