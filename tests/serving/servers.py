@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import uvicorn
+from fastapi import FastAPI
 
 from textwright.generation import Engine, Library
 from textwright.runs import Run
@@ -28,6 +29,7 @@ class Served:
         named: list[Run],
         folder: Path | None = None,
         settings: ServerSettings | None = None,
+        also: Callable[[FastAPI], None] = lambda app: None,
         **engine: int,
     ) -> None:
         self.settings = settings or ServerSettings()
@@ -35,6 +37,7 @@ class Served:
         self.engine = Engine(observer=metrics, **{"workers": 2, **engine})  # type: ignore[arg-type]
         self.library = Library(named, folder)
         self.app = create_app(self.library, self.engine, self.settings, metrics)
+        also(self.app)
         self.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(self.app, log_config=None, access_log=False, ws="none")

@@ -14,6 +14,7 @@ import typer
 
 from textwright.cli.generate import Precision, Runs
 from textwright.cli.serve_options import (
+    AllowTraining,
     APIKey,
     APIKeyFile,
     BodyTimeout,
@@ -28,6 +29,7 @@ from textwright.cli.serve_options import (
     MaxLength,
     MaxPrompt,
     MaxStops,
+    MaxUpload,
     Memory,
     Models,
     Names,
@@ -57,6 +59,7 @@ def serve(
     api_key: APIKey = None,
     api_key_file: APIKeyFile = None,
     cors_origin: CORSOrigin = None,
+    allow_training: AllowTraining = False,
     memory: Memory = None,
     precision: ServedPrecision = Precision.auto,
     threads: Threads = None,
@@ -68,6 +71,7 @@ def serve(
     max_choices: MaxChoices = 16,
     max_stops: MaxStops = 16,
     max_inputs: MaxInputs = 64,
+    max_upload: MaxUpload = 64 << 20,
     deadline: Deadline = 300.0,
     body_timeout: BodyTimeout = 30.0,
     drain: Drain = 60.0,
@@ -88,6 +92,7 @@ def serve(
     from pydantic import SecretStr, ValidationError
 
     from textwright.configs import one_line
+    from textwright.runs import runs_folder
 
     try:
         settings = ServerSettings(
@@ -105,11 +110,14 @@ def serve(
             stream_interval=stream_interval,
             drain=drain,
             log_prompts=log_prompts,
+            allow_training=allow_training,
+            max_upload=max_upload,
         )
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
     library = _library(names or [], models, runs, memory, precision)
-    _serve(library, settings, host, port, slots=slots, waiting=queue, workers=threads)
+    _serve(library, settings, host, port, slots=slots, waiting=queue, workers=threads,
+           runs=models or runs_folder(runs))  # fmt: skip
 
 
 def _serve(
@@ -121,6 +129,7 @@ def _serve(
     slots: int,
     waiting: int,
     workers: int | None,
+    runs: Path,
     api: str | None = None,
     opens: bool = False,
 ) -> None:
@@ -129,6 +138,7 @@ def _serve(
         from textwright.serving import Metrics, create_app
         from textwright.serving.logs import write_json_lines
         from textwright.serving.server import listen, run
+        from textwright.studio.training import is_loopback
     except ImportError as error:
         raise _missing(error) from error
     from textwright.generation import Engine
@@ -136,7 +146,8 @@ def _serve(
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
     app = create_app(library, engine, settings, metrics)
-    studio.mount(app, api=api)
+    local = is_loopback(host) and not settings.root_path  # where it isn't for a proxy
+    studio.mount(app, api=api, runs=runs, local=local)
     at = listen(host, port)
     url = _greet(library, settings, at.getsockname())
     write_json_lines()
@@ -155,9 +166,11 @@ def studio(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only say the address; open no browser.")
     ] = False,
+    allow_training: AllowTraining = False,
+    max_upload: MaxUpload = 64 << 20,
     runs: Runs = None,
 ) -> None:
-    """Open the web page on your models: yours in the folder of runs, and those of the package.
+    """Open the web page on your models, and train there: yours and those of the package.
 
     textwright studio
 
@@ -179,8 +192,9 @@ def studio(
     else:
         folder = runs_folder(runs)
         library = Library(shipped(), folder if folder.is_dir() else None)
-    _serve(library, ServerSettings(drain=5), "127.0.0.1", port, slots=64, waiting=64,
-           workers=None, api=api, opens=not no_browser)  # fmt: skip
+    settings = ServerSettings(drain=5, allow_training=allow_training, max_upload=max_upload)
+    _serve(library, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
+           runs=runs_folder(runs), api=api, opens=not no_browser)  # fmt: skip
 
 
 def _missing(error: ImportError) -> MissingPackageError:

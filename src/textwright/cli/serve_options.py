@@ -67,6 +67,25 @@ CORSOrigin = Annotated[
         rich_help_panel=_SAFETY,
     ),
 ]
+AllowTraining = Annotated[
+    bool,
+    typer.Option(
+        "--allow-training",
+        help="Let everybody who may generate train on texts of theirs, too; else only people on "
+        "this machine may, where the server listens to them alone.",
+        envvar="TEXTWRIGHT_ALLOW_TRAINING",
+        rich_help_panel=_SAFETY,
+    ),
+]
+MaxUpload = Annotated[
+    int,
+    typer.Option(
+        help="Bytes of a text that is sent to the page to train on.",
+        envvar="TEXTWRIGHT_MAX_UPLOAD",
+        min=1,
+        rich_help_panel=_LIMITS,
+    ),
+]
 Memory = Annotated[
     str | None,
     typer.Option(

@@ -99,6 +99,13 @@ class Library:
         """Of the models that can be asked for."""
         return [name for name, entry in list(self._entries.items()) if entry.reason is None]
 
+    def add(self, run: Run) -> None:
+        """Let `run` be always part of it, as those that were named; the watch finds it soon."""
+        place = run.path.resolve()
+        followed = self.folder is not None and place.parent == self.folder.resolve()
+        if not followed and all(place != named.path.resolve() for named in self._named):
+            self._named.append(run)
+
     def since(self, name: str) -> int:
         """Since when a model is known, in seconds since 1970.
 
@@ -278,8 +285,11 @@ def _status(entry: _Entry) -> ModelStatus:
 
 
 def _is_model(run: Run) -> bool:
-    """Whether a folder is meant as a model, be it damaged."""
+    """Whether a folder is meant as a model, be it damaged; a training that has kept no weights yet
+    is none."""
     files = (run.config_file, run.weights_file, run.tokenizer_file)
+    if run.lock_file.exists() and not run.weights_file.exists():
+        return False
     return not run.name.startswith(".") and any(file.is_file() for file in files)
 
 

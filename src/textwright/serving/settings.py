@@ -42,3 +42,7 @@ class ServerSettings(BaseModel):
     """Seconds that requests under way have to finish when the server is told to stop."""
     log_prompts: bool = False
     """Log prompts and texts too."""
+    allow_training: bool = False
+    """Let everybody who may generate train, too; else only who is on this machine."""
+    max_upload: int = Field(default=64 << 20, ge=1)
+    """Bytes of a text that is sent here to train on."""

@@ -6,6 +6,7 @@ import { askKey } from "./parts/key.js";
 import { ChatView } from "./views/chat.js";
 import { CopiedView } from "./views/copied.js";
 import { LookView } from "./views/look.js";
+import { TrainView } from "./views/train.js";
 import { WatchView } from "./views/watch.js";
 import { WriteView } from "./views/write.js";
 
@@ -15,4 +16,4 @@ const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
 /** For the browser's console: `textwright.models()`. */
 globalThis.textwright = api;
 
-openPage(api, [WriteView, ChatView, WatchView, LookView, CopiedView]);
+openPage(api, [WriteView, ChatView, TrainView, WatchView, LookView, CopiedView]);

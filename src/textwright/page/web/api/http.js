@@ -1,5 +1,6 @@
 // A server answers: textwright's own, here or elsewhere, over its HTTP API.
 
+import { kept } from "../parts/dom.js";
 import { layersOf } from "./layers.js";
 import { Pieces } from "./pieces.js";
 
@@ -72,6 +73,30 @@ export class HttpApi {
     return (await this.fetch("api/timeline", { body })).json();
   }
 
+  /** What may be trained here, and the latest training: {allowed, why, families, …, training}. */
+  async training(signal) {
+    return (await this.fetch("api/training", { body: { browser: browserName() }, signal })).json();
+  }
+
+  /** Send a text in pieces and begin to train on it; tell(share) hears how much has been sent. */
+  async train({ file, family, minutes }, tell) {
+    const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
+    for (let at = 0; at < file.size; at += piece) {
+      await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes: file.slice(at, at + piece) });
+      tell(Math.min(1, (at + piece) / file.size));
+    }
+    return (await this.fetch("api/training/start", { body: { upload, family, minutes, browser: browserName() } })).json();
+  }
+
+  async stopTraining(number, atOnce) {
+    return (await this.fetch("api/training/stop", { body: { number, at_once: atOnce, browser: browserName() } })).json();
+  }
+
+  /** A model and the page as one file, a Blob. */
+  async exported(model, signal) {
+    return (await this.fetch("api/export", { body: { model }, signal })).blob();
+  }
+
   /** The events of a stream, as objects; throws where the stream ends before its end. */
   async *events(path, body, signal) {
     const answer = await this.fetch(path, { body, signal });
@@ -102,16 +127,16 @@ export class HttpApi {
   }
 
   /** An answer that is as it should be, or one of the statuses `allowed`; asks for a key where one is wanted. */
-  async fetch(path, { body, signal, allowed = [] } = {}) {
+  async fetch(path, { body, bytes, signal, allowed = [] } = {}) {
     for (;;) {
       const key = this.key;
       const headers = { accept: "application/json" };
       if (key) headers.authorization = `Bearer ${key}`;
-      if (body) headers["content-type"] = "application/json";
+      if (body || bytes) headers["content-type"] = body ? "application/json" : "application/octet-stream";
       let answer;
       try {
         answer = await fetch(new URL(path, this.base), {
-          method: body ? "POST" : "GET", headers, signal, body: body && JSON.stringify(body), cache: "no-store",
+          method: body || bytes ? "POST" : "GET", headers, signal, body: bytes ?? (body && JSON.stringify(body)), cache: "no-store",
         });
       } catch (error) {
         if (error.name === "AbortError") throw error;
@@ -144,6 +169,15 @@ async function reasonOf(answer) {
     return `The server answered ${answer.status} ${answer.statusText}`;
   }
 }
+
+/** What this browser calls itself, so that one's training is not stopped from another. */
+function browserName() {
+  made ??= kept.get("browser") ?? Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join("");
+  kept.set("browser", made);
+  return made;
+}
+
+let made = null;
 
 /** A key lives as long as the tab does, and for one server. */
 function sessionKey(base) {

@@ -70,7 +70,8 @@ export class WatchView {
   }
 }
 
-function clock(seconds) {
+/** Seconds as a person says them. */
+export function clock(seconds) {
   const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
 }

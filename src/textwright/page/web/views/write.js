@@ -3,6 +3,7 @@
 import { described } from "../app.js";
 import { el, fill } from "../parts/dom.js";
 import { field, notice, numberField } from "../parts/fields.js";
+import { exportButton } from "../parts/saving.js";
 import { legend } from "../parts/tokens.js";
 import { Branches } from "./branches.js";
 import { Sheet } from "./sheet.js";
@@ -21,6 +22,7 @@ export class WriteView {
     this.topK = numberField("Top-k", { step: 1, empty: 0, hint: "empty: all" });
     this.more = moreFields();
     this.about = el("p", { class: "about" });
+    this.export = page.api.exported && exportButton(page.api, () => page.model.name, (error) => this.notice.say(error));
     this.sheets = [new Sheet(this, 0), new Sheet(this, 1)];
     this.go = el("button", { class: "primary", type: "submit" }, "Write");
     this.stopButton = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, "Stop");
@@ -47,7 +49,7 @@ export class WriteView {
   }
 
   modelChanged(model) {
-    fill(this.about, model ? [el("b", {}, model.name), " ", described(model)] : "No model is ready. Train one, or start the studio with a run.");
+    fill(this.about, model ? [el("b", {}, model.name), " ", described(model), " ", this.export] : "No model is ready. Train one, or start the studio with a run.");
     this.go.disabled = !model;
     for (const sheet of this.sheets) sheet.modelsChanged(this.page.models, model);
   }

@@ -1,0 +1,251 @@
+// Train: a text of one's own becomes a model, under one's eyes; the server trains, one text at a time.
+
+import { el, fill, grouped, kept } from "../parts/dom.js";
+import { curves } from "../parts/curves.js";
+import { field, notice, numberField, selectField } from "../parts/fields.js";
+import { exportButton } from "../parts/saving.js";
+import { clock } from "./watch.js";
+import { number } from "./surprise.js";
+
+const SOON = 1000; // milliseconds between two looks at a training under way
+const LATER = 4000;
+const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
+
+const FAMILIES = {
+  gpt: "gpt · attends to what it read", lstm: "lstm · remembers what it read", gru: "gru · a simpler lstm",
+  rnn: "rnn · the simplest", transformer: "transformer · the one of 2017",
+};
+
+const PHASES = {
+  preparing: "Reading the text and measuring this machine …", training: "Learning", stopping: "Stopping: saving what it has learned …",
+  finished: "Trained", stopped: "Stopped", failed: "Failed",
+};
+
+export class TrainView {
+  static id = "train";
+  static title = "Train";
+  static icon = "train";
+
+  constructor(page) {
+    this.page = page;
+    this.file = null;
+    this.told = null;
+    this.busy = false;
+    this.notice = notice();
+    this.input = el("input", { type: "file", class: "file", accept: ENDINGS, onchange: () => this.choose(this.input.files) });
+    this.chosen = el("span", { class: "chosen" });
+    this.drop = el("label", { class: "drop", for: (this.input.id = "train-text") }, this.input, this.chosen, el("small", {}, "Your text stays on the machine that trains."));
+    this.minutes = numberField("Minutes", { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
+    this.family = selectField("Family", [["gpt", FAMILIES.gpt]]);
+    this.go = el("button", { class: "primary", type: "submit" }, "Train");
+    this.form = el(
+      "form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
+      this.drop,
+      el("div", { class: "controls" }, this.minutes, this.family, el("div", { class: "actions" }, this.go)),
+    );
+    this.status = el("p", { class: "phase", role: "status" });
+    this.clock = el("p", { class: "status" });
+    this.bar = el("progress", { "aria-label": "How much of the time has passed" });
+    this.stopButton = el("button", { type: "button", class: "stop", onclick: () => this.stop() }, "Stop");
+    this.write = el("button", { type: "button", class: "primary", onclick: () => this.openIn("write") }, "Open in Write");
+    this.watch = el("button", { type: "button", class: "small", onclick: () => this.openIn("watch") }, "Watch it learn");
+    this.export = exportButton(page.api, () => this.told.training.run, (error) => this.notice.say(error));
+    this.verdict = el("div", { class: "verdict" });
+    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.export, this.watch);
+    this.samples = el("div", { class: "samples", role: "log", "aria-label": "What it writes" });
+    this.numbers = el("dl", { class: "numbers" });
+    this.curves = el("div", { class: "curves" });
+    this.stage = el(
+      "div", { class: "lens", hidden: true },
+      el("div", { class: "story" }, this.status, this.clock, this.bar, this.verdict, this.actions),
+      el("article", { class: "sheet" }, this.samples),
+      el("aside", { class: "side" }, this.numbers, el("h2", {}, "Loss"), this.curves, el("p", { class: "hint" }, "Nats a token, lower is better. The model with the lowest loss on text kept apart is what stays.")),
+    );
+    this.element = el("section", { class: "view plain train", "aria-label": "Train", ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
+      this.form, this.notice, this.stage);
+    this.showFile();
+  }
+
+  entered() {
+    this.here = true;
+    this.follow();
+  }
+
+  left() {
+    this.here = false;
+    clearTimeout(this.timer);
+  }
+
+  /** Ask again and again, as long as the view is open: the server knows, whoever started it. */
+  async follow() {
+    clearTimeout(this.timer);
+    if (!this.busy) {
+      try {
+        this.show(await this.page.api.training());
+        if (this.lost) this.notice.say("");
+        this.lost = false;
+      } catch (error) {
+        this.lost = true;
+        this.notice.say(error);
+        this.stage.classList.add("stale");
+      }
+    }
+    clearTimeout(this.timer);
+    if (this.here) this.timer = setTimeout(() => this.follow(), this.running || this.lost ? SOON : LATER);
+  }
+
+  get running() {
+    return ["preparing", "training", "stopping"].includes(this.told?.training?.phase);
+  }
+
+  // A text
+
+  over(event) {
+    const files = event.dataTransfer?.types.includes("Files");
+    if (!files) return;
+    event.preventDefault();
+    this.drop.classList.toggle("over", event.type === "dragover");
+  }
+
+  dropped(event) {
+    this.over(event);
+    if (event.dataTransfer.files.length) this.choose(event.dataTransfer.files);
+  }
+
+  choose(files) {
+    this.notice.say(files.length > 1 ? "One text at a time; the first one was taken." : "");
+    this.file = files[0] ?? null;
+    const most = this.told?.most_bytes;
+    if (this.file && most && this.file.size > most) {
+      this.notice.say(`${this.file.name} is ${size(this.file.size)} long; texts of up to ${size(most)} are taken here. Use a part of it, or textwright train on the command line.`);
+      this.file = null;
+    }
+    this.input.value = "";
+    this.showFile();
+  }
+
+  showFile() {
+    fill(this.chosen, this.file ? [el("b", {}, this.file.name), ` · ${size(this.file.size)}`] : [el("b", {}, "Drop a text here"), ", or choose a file"]);
+    this.go.disabled = !this.file || this.running || this.busy || !this.told?.allowed;
+  }
+
+  async train() {
+    if (this.go.disabled) return;
+    this.notice.say("");
+    this.busy = true;
+    this.showFile();
+    try {
+      const minutes = this.minutes.read();
+      kept.set("minutes", minutes);
+      kept.set("family", this.family.read());
+      this.notice.tell("Sending the text …");
+      const asked = { file: this.file, family: this.family.read(), minutes };
+      const told = await this.page.api.train(asked, (share) => this.notice.tell(`Sending the text … ${Math.floor(100 * share)} %`));
+      this.notice.say("");
+      this.file = null;
+      this.show(told);
+      if (this.running) this.stopButton.focus();
+    } catch (error) {
+      this.notice.say(error);
+    } finally {
+      this.busy = false;
+      this.showFile();
+      this.follow();
+    }
+  }
+
+  async stop() {
+    const { number: which, phase } = this.told.training;
+    this.notice.say("");
+    try {
+      this.show(await this.page.api.stopTraining(which, phase === "stopping"));
+    } catch (error) {
+      this.notice.say(error);
+    }
+  }
+
+  // What the server tells
+
+  show(told) {
+    this.told = told;
+    this.form.hidden = !told.allowed || this.running;
+    this.stage.classList.remove("stale");
+    if (!told.allowed) this.notice.tell(`No training here: ${told.why}.`);
+    this.minutes.input.max = told.most_minutes;
+    const families = told.families.join();
+    if (this.families !== families) {
+      this.families = families;
+      const names = Object.keys(FAMILIES).filter((name) => told.families.includes(name));
+      fill(this.family.input, names.map((name) => el("option", { value: name }, FAMILIES[name])));
+      this.family.input.value = names.includes(kept.get("family")) ? kept.get("family") : names[0];
+    }
+    this.stage.hidden = !told.training;
+    if (told.training) this.showTraining(told.training);
+    this.showFile();
+  }
+
+  showTraining(training) {
+    const { text, family, minutes, phase, elapsed, run, ready, reason, yours, metrics, samples } = training;
+    const running = this.running;
+    const words = `${PHASES[phase]}${reason ? `: ${reason}` : ""}`;
+    if (this.said !== words) fill(this.status, (this.said = words));
+    this.status.className = `phase ${phase}`;
+    fill(this.clock, el("b", {}, text), ` · ${family} · ${running ? `${clock(elapsed)} of about ${clock(60 * minutes)}` : clock(60 * minutes)}`,
+      run && ` · run ${run}`, running && !yours && " · started in another browser");
+    this.bar.hidden = !running;
+    if (phase === "training") this.bar.value = Math.min(0.99, elapsed / (60 * minutes));
+    else this.bar.removeAttribute("value");
+    this.showVerdict(training, running);
+    this.stopButton.hidden = !running || !yours;
+    this.stopButton.textContent = phase === "stopping" ? "Stop at once" : "Stop";
+    for (const button of [this.write, this.export, this.watch]) button.hidden = running || !ready;
+    this.actions.hidden = [...this.actions.children].every((child) => child.hidden);
+    const key = JSON.stringify([training.number, metrics.length, samples.length, phase]);
+    if (key !== this.drawn) {
+      this.drawn = key;
+      this.draw(training);
+    }
+  }
+
+  showVerdict({ phase, verdict, ready, run }, running) {
+    const ended = !running && verdict;
+    const lines = !ended ? []
+      : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
+      : [ready && "What it had learned best is kept.", ready && phase !== "failed" && `On the command line, textwright train --name ${run} --resume goes on with it.`];
+    const [first, ...rest] = lines;
+    fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--minutes (\S+)/, "$1 minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
+    this.verdict.hidden = !this.verdict.childElementCount;
+  }
+
+  draw({ metrics, samples, parameters }) {
+    const last = metrics.at(-1);
+    const best = Math.min(...metrics.map((one) => one.val_bits_per_char).filter(Number.isFinite));
+    fill(this.numbers, last && number("step", grouped(last.step)), Number.isFinite(best) && number("bits a character", best.toFixed(2)), parameters && number("parameters", grouped(parameters)));
+    this.numbers.hidden = !last;
+    fill(this.curves, last ? curves(metrics, last.step) : el("p", { class: "hint" }, "The curve begins with the first evaluation."));
+    fill(this.samples, samples.length ? [...samples].reverse().map(({ step, prompt, text }, index) =>
+      el("section", { class: index ? "sample" : "sample latest" }, el("h3", {}, `step ${grouped(step)}`),
+        el("div", { class: "tokens" }, prompt && el("b", {}, prompt), text.startsWith(prompt) ? text.slice(prompt.length) : text))) : el("p", { class: "empty" }, "Soon it writes here what it can: at first nothing but letters."));
+  }
+
+  /** The run as a model of the other parts, as soon as the server has it. */
+  async openIn(part) {
+    const { run } = this.told.training;
+    this.notice.tell(`Loading ${run} …`);
+    for (let look = 0; look < 40; look++) {
+      await this.page.refresh(run);
+      if (this.page.model?.name === run) {
+        this.notice.say("");
+        this.page.pick(run);
+        this.page.go(part);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    this.notice.say(`${run} is not among the models of this server yet; look at the picker above.`);
+  }
+}
+
+const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
