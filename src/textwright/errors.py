@@ -59,5 +59,13 @@ class UnknownModelError(RequestError):
     """No model of this name is known."""
 
 
+class ModelExistsError(RequestError):
+    """There is a model of this name already."""
+
+
 class ModelUnavailableError(TextwrightError):
     """A model is known and can't be loaded; the message says why."""
+
+
+class NoRoomError(TextwrightError):
+    """The memory that there is doesn't take one more model."""

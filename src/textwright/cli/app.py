@@ -22,6 +22,7 @@ from textwright.cli import (
     hub,
     runs,
     sagemaker,
+    sagemaker_entry,
     serve,
     train,
 )
@@ -73,8 +74,8 @@ _cloud.callback()(lambda: None)
 app.add_typer(_cloud, name="sagemaker")
 
 _entry = typer.Typer(help="What a SageMaker container runs.", no_args_is_help=True)
-_entry.command("train")(sagemaker.entry_train)
-_entry.callback()(lambda: None)  # one command alone would take the place of the group
+_entry.command("train")(sagemaker_entry.train)
+_entry.command("serve")(sagemaker_entry.serve)
 app.add_typer(_entry, name="sagemaker-entry")
 
 

@@ -1,4 +1,4 @@
-"""`textwright sagemaker` and `textwright sagemaker-entry`: archives for the cloud, and its jobs."""
+"""`textwright sagemaker`: archives for the cloud."""
 
 from __future__ import annotations
 
@@ -24,19 +24,3 @@ def package(
 
     names = write(find(run, runs), out)
     typer.echo(f"{out}: {', '.join(name for name in names if name != 'code')}")
-
-
-def entry_train() -> None:
-    """Do the training job that /opt/ml describes; what an image's `train` runs.
-
-    textwright sagemaker-entry train
-    """
-    from textwright.cli.train import training_library
-
-    training_library()
-    from textwright.cli.progress import Blocks
-    from textwright.sagemaker.container import Container
-    from textwright.sagemaker.job import run
-
-    if code := run(Container.here(), [Blocks()]):
-        raise typer.Exit(code)

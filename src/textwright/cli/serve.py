@@ -88,7 +88,7 @@ def serve(
     try:
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     from pydantic import SecretStr, ValidationError
 
     from textwright.configs import one_line
@@ -140,7 +140,7 @@ def _serve(
         from textwright.serving.server import listen, run
         from textwright.studio.training import is_loopback
     except ImportError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     from textwright.generation import Engine
 
     metrics = Metrics()
@@ -179,7 +179,7 @@ def studio(
     try:
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     from textwright.generation import Library
     from textwright.runs import runs_folder, shipped
 
@@ -197,7 +197,8 @@ def studio(
            runs=runs_folder(runs), api=api, opens=not no_browser)  # fmt: skip
 
 
-def _missing(error: ImportError) -> MissingPackageError:
+def missing(error: ImportError) -> MissingPackageError:
+    """What a failed import of a server's packages means."""
     return MissingPackageError(
         f"serving needs {error.name or 'a package'}; pip install 'textwright[serve]'"
     )
@@ -218,10 +219,13 @@ def _library(
     def loader(run: Run) -> Generator:
         return load(run, precision=precision)
 
-    return Library(named, models, memory=None if memory is None else _bytes(memory), loader=loader)
+    return Library(named, models, memory=memory_bytes(memory), loader=loader)
 
 
-def _bytes(text: str) -> int:
+def memory_bytes(text: str | None) -> int | None:
+    """What `--memory` says, in bytes."""
+    if text is None:
+        return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not match:
         raise RequestError(f"--memory {text}: write a number of bytes, e.g. 500M or 2G")

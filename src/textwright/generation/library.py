@@ -16,7 +16,14 @@ from typing import Literal
 
 from textwright import runs
 from textwright.configs import nearest
-from textwright.errors import ModelUnavailableError, RunError, TextwrightError, UnknownModelError
+from textwright.errors import (
+    ModelExistsError,
+    ModelUnavailableError,
+    NoRoomError,
+    RunError,
+    TextwrightError,
+    UnknownModelError,
+)
 from textwright.generation.generator import Generator
 from textwright.generation.models import load
 from textwright.runs import Run
@@ -44,6 +51,7 @@ class ModelStatus:
 
 @dataclass(eq=False)
 class _Entry:
+    name: str
     run: Run
     mark: Mark
     pinned: bool
@@ -53,6 +61,7 @@ class _Entry:
     used: float = 0.0
     considered: bool = False
     """Whether it was loaded once, or there was no room for it."""
+    loading: bool = False
     since: float = field(default_factory=time.time)
 
 
@@ -81,6 +90,7 @@ class Library:
         if self.folder is not None and not self.folder.is_dir():
             raise RunError(f"no folder {folder}; name one that holds runs or model folders")
         self._named = list(named)
+        self._held: dict[str, Run] = {}
         self._memory = memory
         self._loader = loader
         self._entries: dict[str, _Entry] = {}
@@ -142,6 +152,41 @@ class Library:
             entry = self._find(name)
             return entry.generator or self._load(entry)
 
+    def hold(self, name: str, run: Run) -> Generator:
+        """Load one more model, which stays until `release`; none makes room for it.
+
+        Raises:
+            ModelExistsError: there is one of this name.
+            NoRoomError: it doesn't fit beside the others.
+            ModelUnavailableError: it can't be loaded; the message says why.
+        """
+        with self._loading:
+            if name in self._entries:
+                raise ModelExistsError(f"model {name!r} is loaded already; unload it first")
+            entry = _Entry(name, run, _mark(run), pinned=True)
+            full = f"model {name!r} has no room beside those that are loaded; unload one"
+            if not self._room_for(entry):
+                raise NoRoomError(full)
+            try:
+                generator = self._load(entry)
+            except ModelUnavailableError as error:
+                if isinstance(error.__cause__, MemoryError):
+                    raise NoRoomError(full) from error
+                raise
+            self._held[name], self._entries[name] = run, entry
+            return generator
+
+    def release(self, name: str) -> None:
+        """Forget a model that is held; whoever uses it goes on.
+
+        Raises:
+            UnknownModelError: none of this name is held.
+        """
+        with self._loading:
+            if self._held.pop(name, None) is None:
+                raise UnknownModelError(f"no model {name[:100]!r} is held")
+            self._entries.pop(name, None)
+
     def load_all(self) -> None:
         """Load what is new, as far as there is room; failures show in `statuses`."""
         for entry in list(self._entries.values()):
@@ -159,16 +204,17 @@ class Library:
         """Look at the folders once: what is new, changed or gone. Files still being written are
         left alone until they have stayed the same from one look to the next."""
         found = {run.name: run for run in reversed(self._runs())}
+        found = {name: run for name, run in found.items() if name not in self._held}
         marks = {name: _mark(run) for name, run in found.items()}
         first, seen = self._seen is None, self._seen or {}
         pinned = {run.name for run in self._named}
-        for name in [name for name in self._entries if name not in found]:
+        for name in [name for name in self._entries if name not in {*found, *self._held}]:
             logger.info(f"model {name!r} is gone")
             del self._entries[name]
         for name in sorted(found, key=lambda name: (name not in pinned, name)):
             entry, mark = self._entries.get(name), marks[name]
             if entry is None and (first or seen.get(name) == mark):
-                self._entries[name] = _Entry(found[name], mark, name in pinned)
+                self._entries[name] = _Entry(name, found[name], mark, name in pinned)
             elif entry is not None and entry.mark != mark and seen.get(name) == mark:
                 self._replace(entry, found[name], mark)
         self._seen = marks
@@ -215,25 +261,29 @@ class Library:
                 raise UnknownModelError(f"no model {name[:100]!r}{hint}")
             entry = known[alike[0]]
         if entry.reason is not None:
-            raise ModelUnavailableError(f"model {entry.run.name!r} can't be used: {entry.reason}")
+            raise ModelUnavailableError(f"model {entry.name!r} can't be used: {entry.reason}")
         return entry
 
     def _load(self, entry: _Entry, replaces: _Entry | None = None) -> Generator:
         """Load a model, in place of one that will be gone; the lock is held."""
-        entry.considered = True
+        entry.considered = entry.loading = True
+        cause: Exception
         try:
             entry.size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
             self._make_room(entry, replaces)
             generator = self._loader(entry.run)
         except TextwrightError as error:
-            entry.reason = str(error)
+            cause, entry.reason = error, str(error)
         except Exception as error:
-            logger.exception(f"loading model {entry.run.name!r} failed")
-            entry.reason = f"it can't be loaded ({type(error).__name__})"
+            logger.exception(f"loading model {entry.name!r} failed")
+            cause, entry.reason = error, f"it can't be loaded ({type(error).__name__})"
         else:
             entry.generator, entry.used = generator, time.monotonic()
             return generator
-        raise ModelUnavailableError(f"model {entry.run.name!r} can't be used: {entry.reason}")
+        finally:
+            entry.loading = False
+        reason = f"model {entry.name!r} can't be used: {entry.reason}"
+        raise ModelUnavailableError(reason) from cause
 
     def _room_for(self, entry: _Entry) -> bool:
         """Whether a model fits beside those that are loaded."""
@@ -256,22 +306,22 @@ class Library:
                 break
             oldest = min(others, key=lambda other: other.used)
             oldest.generator = None
-            logger.info(f"model {oldest.run.name!r} made room for {entry.run.name!r}")
+            logger.info(f"model {oldest.name!r} made room for {entry.name!r}")
 
     def _loaded(self) -> Sequence[_Entry]:
         return [entry for entry in list(self._entries.values()) if entry.generator is not None]
 
     def _replace(self, entry: _Entry, run: Run, mark: Mark) -> None:
         """A model's files have changed: load it anew if it was loaded, which serves until then."""
-        logger.info(f"model {run.name!r} has changed")
-        fresh = _Entry(run, mark, entry.pinned, used=entry.used)
+        logger.info(f"model {entry.name!r} has changed")
+        fresh = _Entry(entry.name, run, mark, entry.pinned, used=entry.used)
         with self._loading:
             if entry.generator is not None or entry.reason is not None:
                 try:
                     self._load(fresh, replaces=entry)
                 except ModelUnavailableError as error:
                     logger.warning(str(error))
-            self._entries[run.name] = fresh
+            self._entries[entry.name] = fresh
 
 
 def _status(entry: _Entry) -> ModelStatus:
@@ -279,7 +329,7 @@ def _status(entry: _Entry) -> ModelStatus:
         return ModelStatus("Loaded")
     if entry.reason is not None:
         return ModelStatus("Failed", entry.reason)
-    if not entry.considered:
+    if entry.loading or not entry.considered:
         return ModelStatus("Loading")
     return ModelStatus("Unloaded", "it made room for others; asking for it loads it")
 

@@ -12,13 +12,18 @@ from textwright.generation import load
 from textwright.runs import Run
 from textwright.version import VERSION
 
-_HANDLER = Path(__file__).parent / "handler.py"
+_CODE = '''"""What AWS's serving toolkits call; it is part of textwright."""
+
+from textwright.sagemaker.handler import input_fn, model_fn, output_fn, predict_fn
+
+__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
+'''
 
 
 def add_code(folder: Path) -> None:
     """Put `code/inference.py` and its requirements beside a model."""
-    atomic.write_bytes(folder / "code" / "inference.py", _HANDLER.read_bytes())
-    atomic.write_text(folder / "code" / "requirements.txt", f"textwright=={VERSION}\n")
+    atomic.write_text(folder / "code" / "inference.py", _CODE)
+    atomic.write_text(folder / "code" / "requirements.txt", f"textwright[serve]=={VERSION}\n")
 
 
 def verify(folder: Path) -> str:

@@ -1,100 +1,107 @@
-"""Hosting under AWS's PyTorch serving toolkit: the four functions that it calls.
+"""Hosting under AWS's own serving toolkits: the four functions that they call.
 
-This file is `code/inference.py` of every `model.tar.gz`. JSON bodies have the fields of the native
-API, `{"start_phrase", "generation_length", "temperature"}`, or those of an OpenAI completion,
-`{"prompt", "max_tokens", ...}`; `text/plain` is a prompt, and is answered by text.
+`code/inference.py` of every `model.tar.gz` takes them from here. Behind them is the app of our own
+container, called in this process, so a request means the same and gets the same answer in both; but
+for a stream, which comes in one piece, for these toolkits know no other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-import textwright
-from textwright.errors import RequestError, TextwrightError
+from starlette.types import ASGIApp, Message, Scope
 
-_NATIVE = {
-    "start_phrase": "prompt",
-    "generation_length": "max_tokens",
-    "temperature": "temperature",
-}
-_OPTIONS = {
-    "max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "seed",
-}  # fmt: skip
-_LONGEST = 4096
-"""Tokens of a text: an answer has 60 seconds."""
+from textwright.generation import Engine, Library
+from textwright.runs import Run
+from textwright.sagemaker import hosting
 
 
-def _refuse(message: str, status: int = 400) -> Exception:
-    """What the toolkit answers with this status, in place of a 500 with a trace."""
+@dataclass(frozen=True)
+class Answer:
+    """What the app answered."""
+
+    status: int
+    media: str
+    body: bytes
+
+
+class Hosted:
+    """A loaded model, behind the app of a container."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            ModelUnavailableError: the model in `folder` can't be loaded; the message says why.
+        """
+        library = Library()
+        library.hold(hosting.MODEL, Run(folder))
+        told = hosting.Hosting.told()
+        # These toolkits run as many of these processes as there are cores, one request in each
+        self._app = hosting.create(library, told, Engine(workers=1))
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def invoke(self, body: bytes, media: str) -> Answer:
+        """What `/invocations` answers."""
+        asked = asyncio.run_coroutine_threadsafe(_post(self._app, body, media), self._loop)
+        return asked.result()
+
+
+async def _post(app: ASGIApp, body: bytes, media: str) -> Answer:
+    sent: list[Message] = []
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            await asyncio.Event().wait()  # nobody hangs up
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+    scope: Scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+        "scheme": "http", "path": "/invocations", "raw_path": b"/invocations", "root_path": "",
+        "query_string": b"", "headers": headers, "client": None, "server": None,
+    }  # fmt: skip
+    await app(scope, receive, send)
+    start, *rest = sent
+    answered = dict(start["headers"])[b"content-type"].decode()
+    return Answer(start["status"], answered, b"".join(part.get("body", b"") for part in rest))
+
+
+def model_fn(model_dir: str, context: Any = None) -> Hosted:
+    """The model of an unpacked `model.tar.gz`."""
+    return Hosted(Path(model_dir))
+
+
+def input_fn(
+    body: bytes | str, content_type: str | None = None, context: Any = None
+) -> tuple[bytes, str]:
+    """A request as it came; JSON where nothing says what it is."""
+    return body.encode() if isinstance(body, str) else bytes(body), content_type or "*/*"
+
+
+def predict_fn(data: tuple[bytes, str], model: Hosted, context: Any = None) -> Answer:
+    """The answer; a refusal carries its own status, in place of a 500 with a trace."""
+    answer = model.invoke(*data)
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return answer
     from sagemaker_inference.errors import BaseInferenceToolkitError
 
-    return BaseInferenceToolkitError(status, message, message)  # type: ignore[no-any-return]
+    message = json.loads(answer.body)["error"]
+    raise BaseInferenceToolkitError(answer.status, message, HTTPStatus(answer.status).phrase)
 
 
-def model_fn(model_dir: str, context: Any = None) -> Any:
-    """The model of an unpacked `model.tar.gz`."""
-    return textwright.load(model_dir)
-
-
-def input_fn(body: Any, content_type: str = "application/json", context: Any = None) -> Any:
-    """A checked request from a body; 4xx where it is none."""
-    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes | bytearray) else body
-    if kind == "text/plain":
-        return {"prompt": text, "plain": True}
-    if kind not in ("application/json", "*/*", ""):
-        raise _refuse(f"content type {content_type} is none of application/json, text/plain", 415)
-    try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise _refuse(f"the body is not JSON ({error})") from error
-    if not isinstance(told, dict):
-        raise _refuse("the body must be a JSON object")
-    native = "prompt" not in told
-    names = _NATIVE if native else {name: name for name in ("prompt", *_OPTIONS)}
-    ignored = {"model", "model_name", "stream", "n", "user"}
-    if unknown := sorted(set(told) - set(names) - ignored):
-        raise _refuse(f"unknown field {unknown[0]}")
-    if told.get("stream") or told.get("n") not in (None, 1):
-        raise _refuse("stream and n are not to be had here")
-    request = {names[name]: value for name, value in told.items() if name in names}
-    if not isinstance(request.get("prompt", ""), str):
-        raise _refuse("the prompt must be a string")
-    length = request.get("max_tokens")
-    if length is not None and (type(length) is not int or not 1 <= length <= _LONGEST):
-        raise _refuse(f"the length must be a whole number from 1 to {_LONGEST}")
-    return {"prompt": "", **request, "native": native}
-
-
-def predict_fn(data: Any, model: Any, context: Any = None) -> Any:
-    """What the model writes."""
-    request = dict(data)
-    plain, native = request.pop("plain", False), request.pop("native", False)
-    prompt = request.pop("prompt")
-    request.setdefault("max_tokens", 100 if native or plain else 16)
-    try:
-        written = model.generate(prompt, **request)
-    except RequestError as error:
-        raise _refuse(str(error)) from error
-    except TextwrightError as error:
-        raise _refuse(str(error), 500) from error
-    if plain:
-        return str(written)
-    if native:
-        temperature = request.get("temperature", model.defaults.sampling.temperature)
-        return {
-            "model_name": model.name,
-            "res_text": str(written),
-            "generation_length": request["max_tokens"],
-            "temperature": temperature,
-        }
-    choice = {
-        "index": 0, "text": written.text, "finish_reason": written.finish_reason, "logprobs": None,
-    }  # fmt: skip
-    return {"object": "text_completion", "model": model.name, "choices": [choice]}
-
-
-def output_fn(prediction: Any, accept: str = "application/json", context: Any = None) -> Any:
-    """The answer's body."""
-    return prediction if isinstance(prediction, str) else json.dumps(prediction)
+def output_fn(answer: Answer, accept: str | None = None, context: Any = None) -> tuple[bytes, str]:
+    """The answer's body, and what it is."""
+    return answer.body, answer.media

@@ -127,28 +127,33 @@ def router(service: Service) -> APIRouter:
     @routes.post("/chat/completions", response_model=ChatResult, responses=STREAM | openai_errors())
     async def chat_completions(body: ChatCompletion, http: Request) -> Response:
         """Reply to a conversation; with `stream`, as server-sent events."""
-        jobs = await _jobs(service, body)
-        texts = service.settings.log_prompts
-        if body.stream:
-            return await EventStream.begin(_events(service, body, jobs, http))
-        await service.write(jobs, http)
-        note_jobs(http, jobs, texts=texts)
-        choices = [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": job.generation.text.strip()},
-                "finish_reason": job.outcome,
-                "logprobs": _logprobs(job.logprobs) if body.logprobs else None,
-            }
-            for index, job in enumerate(jobs)
-        ]
-        answer = head("chat.completion", "chatcmpl", body.model)
-        answer |= {"choices": choices, "usage": usage(jobs)}
-        if warnings := jobs[0].prompt.warnings:
-            answer["warnings"] = warnings
-        return as_json(answer)
+        return await converse(service, body, http)
 
     return routes
+
+
+async def converse(service: Service, body: ChatCompletion, http: Request) -> Response:
+    """The answer to a request for a reply."""
+    jobs = await _jobs(service, body)
+    texts = service.settings.log_prompts
+    if body.stream:
+        return await EventStream.begin(_events(service, body, jobs, http))
+    await service.write(jobs, http)
+    note_jobs(http, jobs, texts=texts)
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": job.generation.text.strip()},
+            "finish_reason": job.outcome,
+            "logprobs": _logprobs(job.logprobs) if body.logprobs else None,
+        }
+        for index, job in enumerate(jobs)
+    ]
+    answer = head("chat.completion", "chatcmpl", body.model)
+    answer |= {"choices": choices, "usage": usage(jobs)}
+    if warnings := jobs[0].prompt.warnings:
+        answer["warnings"] = warnings
+    return as_json(answer)
 
 
 async def _jobs(service: Service, body: ChatCompletion) -> list[Job]:

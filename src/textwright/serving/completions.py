@@ -86,14 +86,19 @@ def router(service: Service) -> APIRouter:
     )
     async def completions(body: Completion, http: Request) -> Response:
         """Continue prompts; with `stream`, as server-sent events of the same shape."""
-        writing = await _prepare(service, body)
-        if body.stream:
-            return await EventStream.begin(_events(service, writing, http))
-        await service.write(writing.jobs, http)
-        note_jobs(http, writing.jobs, texts=service.settings.log_prompts)
-        return as_json(await _answer(writing))
+        return await complete(service, body, http)
 
     return routes
+
+
+async def complete(service: Service, body: Completion, http: Request) -> Response:
+    """The answer to a request for completions."""
+    writing = await _prepare(service, body)
+    if body.stream:
+        return await EventStream.begin(_events(service, writing, http))
+    await service.write(writing.jobs, http)
+    note_jobs(http, writing.jobs, texts=service.settings.log_prompts)
+    return as_json(await _answer(writing))
 
 
 class _Writing:

@@ -14,7 +14,9 @@ from starlette.responses import Response
 from textwright.errors import (
     BusyError,
     ClosedError,
+    ModelExistsError,
     ModelUnavailableError,
+    NoRoomError,
     RequestError,
     TextwrightError,
     UnknownModelError,
@@ -107,6 +109,10 @@ def as_http(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
             return HTTPError(503, str(error), param="model", code="model_unavailable")
         case UnknownModelError():
             return HTTPError(404, str(error), param="model", code="model_not_found")
+        case ModelExistsError():
+            return HTTPError(409, str(error), param="model", code="model_exists")
+        case NoRoomError():
+            return HTTPError(507, str(error), param="model", code="no_room")
         case RequestError():
             return HTTPError(400, str(error))
         case TextwrightError():

@@ -32,6 +32,9 @@ PAGE = "/studio/"
 OTHER_MEDIA: set[str] = set()
 """Paths whose body need not be JSON."""
 
+HOSTED = re.compile(r"/invocations|/models/[^/]+/invoke")
+"""Paths of a hosting container: they say themselves what a body may be."""
+
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("textwright")
@@ -118,7 +121,8 @@ class Gate:
         if announced == "0" and "transfer-encoding" not in headers:
             return b""
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if path not in OTHER_MEDIA and media != "application/json" and not media.endswith("+json"):
+        json = media == "application/json" or media.endswith("+json")
+        if not json and path not in OTHER_MEDIA and not HOSTED.fullmatch(path):
             raise HTTPError(
                 415,
                 "the body must be JSON: send the header 'Content-Type: application/json'",

@@ -92,7 +92,7 @@ class BulkResult(BaseModel):
     ignore_errors: bool
 
 
-class _Any(Body):
+class AnyBulk(Body):
     """A bulk request whose inputs are still to be checked one by one."""
 
     inputs: list[Any] = Field(min_length=1)
@@ -128,10 +128,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/gen_text", response_model=GenTextResult, responses=native_errors())
     async def gen_text(body: GenText, http: Request) -> Response:
         """Continue a start phrase."""
-        job = await _job(service, body)
-        await service.write([job], http)
-        note_jobs(http, [job], texts=service.settings.log_prompts)
-        return as_json(_result(body, job))
+        return await generate(service, body, http)
 
     @routes.post(
         "/gen_text_bulk",
@@ -146,32 +143,45 @@ def router(service: Service) -> APIRouter:
             }
         },
     )
-    async def gen_text_bulk(body: _Any, http: Request) -> Response:
+    async def gen_text_bulk(body: AnyBulk, http: Request) -> Response:
         """Continue several start phrases; results come in the same order."""
-        service.check_count("inputs", len(body.inputs), service.settings.max_inputs)
-        jobs: list[Job | str] = []
-        for place, item in enumerate(body.inputs):
-            try:
-                jobs.append(await _job(service, _checked(item)))
-            except (HTTPError, TextwrightError) as error:
-                answer = as_http(error)
-                if not body.ignore_errors:
-                    answer.message = f"inputs[{place}]: {answer.message}"
-                    raise answer from error
-                jobs.append(answer.message)
-        texts = [job for job in jobs if isinstance(job, Job)]
-        try:
-            await service.write(texts, http)
-        except (BusyError, ClosedError):
-            raise
-        except TextwrightError:
-            if not body.ignore_errors:
-                raise
-        note_jobs(http, texts, texts=service.settings.log_prompts)
-        results = [_item(item, job) for item, job in zip(body.inputs, jobs, strict=True)]
-        return as_json({"results": results, "ignore_errors": body.ignore_errors})
+        return await generate_bulk(service, body, http)
 
     return routes
+
+
+async def generate(service: Service, body: GenText, http: Request) -> Response:
+    """The answer to a request for a text."""
+    job = await _job(service, body)
+    await service.write([job], http)
+    note_jobs(http, [job], texts=service.settings.log_prompts)
+    return as_json(_result(body, job))
+
+
+async def generate_bulk(service: Service, body: AnyBulk, http: Request) -> Response:
+    """The answer to a request for several texts."""
+    service.check_count("inputs", len(body.inputs), service.settings.max_inputs)
+    jobs: list[Job | str] = []
+    for place, item in enumerate(body.inputs):
+        try:
+            jobs.append(await _job(service, _checked(item)))
+        except (HTTPError, TextwrightError) as error:
+            answer = as_http(error)
+            if not body.ignore_errors:
+                answer.message = f"inputs[{place}]: {answer.message}"
+                raise answer from error
+            jobs.append(answer.message)
+    texts = [job for job in jobs if isinstance(job, Job)]
+    try:
+        await service.write(texts, http)
+    except (BusyError, ClosedError):
+        raise
+    except TextwrightError:
+        if not body.ignore_errors:
+            raise
+    note_jobs(http, texts, texts=service.settings.log_prompts)
+    results = [_item(item, job) for item, job in zip(body.inputs, jobs, strict=True)]
+    return as_json({"results": results, "ignore_errors": body.ignore_errors})
 
 
 def _statuses(service: Service) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""`textwright sagemaker-entry`: what a SageMaker container runs, to train or to serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textwright.cli.generate import Precision
+from textwright.cli.serve_options import LogPrompts, MaxLength, Queue, ServedPrecision, Slots
+
+if TYPE_CHECKING:
+    from textwright.generation import Generator
+    from textwright.runs import Run
+
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Weights of a multi-model endpoint in memory at most, e.g. 2G; a model that doesn't "
+        "fit gets 507. Else most of the container's memory.",
+        envvar="TEXTWRIGHT_MEMORY",
+    ),
+]
+
+
+def train() -> None:
+    """Do the training job that /opt/ml describes; what an image's `train` runs.
+
+    textwright sagemaker-entry train
+    """
+    from textwright.cli.train import training_library
+
+    training_library()
+    from textwright.cli.progress import Blocks
+    from textwright.sagemaker.container import Container
+    from textwright.sagemaker.job import run
+
+    if code := run(Container.here(), [Blocks()]):
+        raise typer.Exit(code)
+
+
+def serve(
+    memory: Memory = None,
+    precision: ServedPrecision = Precision.auto,
+    slots: Slots = 64,
+    queue: Queue = 64,
+    max_length: MaxLength = 4096,
+    log_prompts: LogPrompts = False,
+) -> None:
+    """Serve the model in /opt/ml/model on port 8080; what an image's `serve` runs.
+
+    textwright sagemaker-entry serve
+    """
+    from textwright.cli.serve import memory_bytes, missing
+
+    try:
+        from textwright.sagemaker import hosting
+        from textwright.serving import Metrics
+        from textwright.serving.logs import write_json_lines
+        from textwright.serving.server import listen, run
+    except ImportError as error:
+        raise missing(error) from error
+    from textwright.generation import Engine, load
+    from textwright.sagemaker.container import Container
+
+    def loader(run: Run) -> Generator:
+        return load(run, precision=precision)
+
+    told = hosting.Hosting.told()
+    settings = told.settings(max_length, log_prompts=log_prompts)
+    models = hosting.library(Container.here(), told, memory=memory_bytes(memory), loader=loader)
+    metrics = Metrics()
+    engine = Engine(slots=slots, waiting=queue, workers=told.workers, observer=metrics)
+    app = hosting.create(models, told, engine, settings, metrics)
+    write_json_lines()
+    run(app, listen("0.0.0.0", told.port), settings)

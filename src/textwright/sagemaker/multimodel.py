@@ -1,0 +1,98 @@
+"""`/models`: how a multi-model endpoint has its container load, list and unload models.
+
+AWS describes it under "Custom Containers Contract for Multi-Model Endpoints".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from textwright.runs import Run
+from textwright.sagemaker.invocations import invoke
+from textwright.serving.answers import as_json
+from textwright.serving.errors import HTTPError, native_errors
+from textwright.serving.fields import Body, ModelName
+from textwright.serving.service import Service
+
+PAGE = 100
+"""Models of one list."""
+
+_MEMORY = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+_FOR_WEIGHTS = 0.7
+"""Of a container's memory; the rest is for texts being written, and Python."""
+
+
+class LoadModel(Body):
+    """A model to load."""
+
+    model_name: ModelName = Field(min_length=1, description="What it is called from now on.")
+    url: str = Field(description="Its folder in the container.")
+
+
+def room() -> int | None:
+    """Bytes of weights that this container has memory for; None where nobody says."""
+    limits = [int(text) for file in _MEMORY if (text := _read(file)).isdecimal()]
+    told = [line.split() for line in _read(Path("/proc/meminfo")).splitlines()]
+    limits += [int(words[1]) << 10 for words in told if words[0] == "MemTotal:"]
+    return int(min(limits) * _FOR_WEIGHTS) if limits else None
+
+
+def router(service: Service) -> APIRouter:
+    """The routes, for one server."""
+    routes = APIRouter(prefix="/models", tags=["SageMaker"], responses=native_errors())
+    library = service.library
+
+    def card(name: str) -> dict[str, Any]:
+        return {"modelName": name, "modelUrl": str(library.run(name).path)}
+
+    @routes.post("")
+    async def load(body: LoadModel) -> Response:
+        """Load a model; 409 where there is one of its name, 507 where it has no room."""
+        run = Run(Path(body.url))
+        if not run.path.is_dir():
+            raise HTTPError(400, f"url: no folder {body.url[:200]}", param="url")
+        await asyncio.to_thread(library.hold, body.model_name, run)
+        return as_json(card(body.model_name))
+
+    @routes.get("")
+    async def models(next_page_token: str = "") -> Response:
+        """The loaded models, 100 at a time."""
+        names = sorted(name for name in library.names() if name > next_page_token)
+        answer: dict[str, Any] = {"models": [card(name) for name in names[:PAGE]]}
+        if len(names) > PAGE:
+            answer["nextPageToken"] = names[PAGE - 1]
+        return as_json(answer)
+
+    @routes.get("/{name}")
+    async def model(name: str) -> Response:
+        """One model; 404 where it is not loaded."""
+        return as_json(card(name))
+
+    @routes.delete("/{name}")
+    async def unload(name: str) -> Response:
+        """Unload a model; what it is writing is finished."""
+        await asyncio.to_thread(library.release, name)
+        return as_json({"status": f"model {name} unloaded"})
+
+    @routes.post("/{name}/invoke")
+    async def invoke_model(name: str, http: Request) -> Response:
+        """As `/invocations`, for one of the models."""
+        return await invoke(service, name, http)
+
+    return routes
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,70 @@
+"""Containers of the tests' own: a folder in place of /opt/ml, and a process that serves from it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2 as httpx
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
+
+from small_models import TEXT, random_weights, small_config, write_run
+
+from textwright.runs import Run
+from textwright.tokenizers import train_tokenizer
+
+
+def small_model(path: Path, family: str = "gpt", seed: int = 0) -> Run:
+    tokenizer = train_tokenizer("char", lambda: [TEXT])
+    config = small_config(family, tokenizer.vocab_size)
+    return write_run(path, config, random_weights(config, seed), tokenizer)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Serving:
+    """`sagemaker-entry serve`, or another command, in a container of its own."""
+
+    def __init__(self, base: Path, words: list[str] | None = None, **environment: str) -> None:
+        port = free_port()
+        words = words or [sys.executable, "-m", "textwright", "sagemaker-entry", "serve"]
+        told = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        self.log = base.parent / f"{base.name}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                words, env={**os.environ, **told, **environment}, stdout=log, stderr=log
+            )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+
+    def ping(self) -> tuple[int, str]:
+        """What `/ping` says; 0 before anybody answers."""
+        try:
+            answer = self.client.get("/ping")
+        except httpx.TransportError:
+            return 0, ""
+        return answer.status_code, answer.text
+
+    def wait(self, status: int, seconds: float = 60) -> str:
+        """What `/ping` says once it has this status."""
+        end = time.monotonic() + seconds
+        while (told := self.ping())[0] != status:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, (told, self.log.read_text())
+            time.sleep(0.02)
+        return told[1]
+
+    def stop(self) -> int:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
