@@ -137,6 +137,34 @@ def test_what_is_broken_is_counted_and_named(
         open_corpus([str(file)])
 
 
+def test_what_a_file_is_shows_by_itself(tmp_path: Path) -> None:
+    talks = [talk(number) for number in range(30)]
+    lines, whole, *_, transcript = write_forms(tmp_path, talks)
+    spoken = transcript.read_text()
+    pretty = json.dumps(json.loads(whole.read_text()), indent=1)
+    files = {
+        "lines.txt": (lines.read_text(), 30, []),
+        "lines": (lines.read_text(), 30, []),
+        "spread.jsonl": (pretty, 30, []),
+        "cr.txt": (spoken.replace("\n", "\r"), 30, []),
+        "cut.json": (pretty[:-120], 29, ["1 broken records; not JSON: line 476"]),
+        "inside.json": (pretty.replace('"text": "Hello!"', '"text": "Hello!', 1), 29,
+                        ["1 broken records; not JSON: line 8"]),
+        "one_line.json": (whole.read_text().replace("}, {", "} {", 1), 29,
+                          ["1 broken records; not JSON: line 1"]),
+        "odd.txt": (spoken.replace("5 films.", "5 films.\nand songs.", 1), 29,
+                    ["1 broken records; a line that is no `NAME: words`: line 24"]),
+        "empty.txt": (spoken.replace("I have 7 films.", ""), 30, ["1 empty turns: line 29"]),
+    }  # fmt: skip
+    for name, (text, count, warnings) in files.items():
+        (tmp_path / name).write_text(text, newline="")
+        corpus = open_corpus([str(tmp_path / name)])
+        assert corpus.conversations, name
+        assert part(corpus.train).count + part(corpus.validation).count == count, name
+        found = [warning.partition("left out ")[2] for warning in corpus.warnings]
+        assert found == warnings, name
+
+
 def test_text_stays_text(tmp_path: Path, text_file: Path) -> None:
     play = "First Citizen:\nBefore we proceed, hear me.\n\nAll:\nSpeak, speak.\n\n" * 20
     texts = {

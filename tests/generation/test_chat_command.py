@@ -98,6 +98,18 @@ def test_changed_settings_hold_from_the_next_reply(model: Generator) -> None:
     assert dialogue.say("It") == other.say("It")
 
 
+def test_what_is_no_conversation_is_not_loaded(model: Generator, tmp_path: Path) -> None:
+    dialogue = model.chat()
+    file = tmp_path / "talk.json"
+    for text in ("[" * 100_000, "[]", '{"messages": {"role": "user"}}', '{"messages": [1]}'):
+        file.write_text(text)
+        with pytest.raises(RequestError, match="holds no conversation"):
+            dialogue.load(file)
+    file.write_text('{"messages": [{"role": "user", "content": "Ay"}]}', encoding="utf-8-sig")
+    dialogue.load(file)
+    assert [one.content for one in dialogue.messages] == ["Ay"]
+
+
 def test_names_are_checked(model: Generator) -> None:
     for user, name in (("", "B"), ("A", " "), ("A", "A"), ("A\nB", "C")):
         with pytest.raises(RequestError, match="names"):
@@ -108,7 +120,9 @@ def test_names_are_checked(model: Generator) -> None:
 
 
 def test_chat_at_a_pipe(run: Run) -> None:
-    lines = "It was\n\n/seed 9\nthe Ж\n/temperature hot\n/temperature 0.5\n/dance\n/help\n/quit\nno"
+    lines = (
+        "It was\n\n/seed 9\nthe Ж\n/temperature hot\n/Temperature 0.5\n/dance\n/help\n/Quit it\nno"
+    )
     found = subprocess.run(
         [*START, str(run.path), "--seed", "1", "-n", "20"],
         check=True, input=lines, capture_output=True, encoding="utf-8", timeout=60,
@@ -148,6 +162,8 @@ class Terminal:
                     self.shown += os.read(self.screen, 4096)
                 except OSError:  # the other side is closed
                     break
+                for bracket in (b"\x1b[?2004h", b"\x1b[?2004l\r"):  # pastes begin and end so
+                    self.shown = self.shown.replace(bracket, b"")
         assert text.encode() in self.shown, f"no {text!r} in {self.shown!r}"
         before, _, self.shown = self.shown.partition(text.encode())
         return before.decode(errors="replace") + text
@@ -250,8 +266,14 @@ def test_every_command_at_a_terminal(tmp_path: Path) -> None:
     say("/help", "arrow keys")
     say("/load /nowhere.json", "can't be read")
     say("/dance", "no command /dance")
-    # Arrow up twice brings back "/load …"; the line is emptied and another typed in its place
-    terminal.type("\x1b[A\x1b[A")
+    # Lines pasted at once are one message
+    dialogue.load(file)
+    terminal.type("\x1b[200~One line,\nand another\x1b[201~")
+    reply = dialogue.say("One line,\nand another")
+    assert reply in say("", "another\r\n", "MODEL: ")
+    say("/undo", "taken back: One line,", "and another")
+    # Arrow up brings back "/load …"; the line is emptied and another typed in its place
+    terminal.type("\x1b[A\x1b[A\x1b[A\x1b[A")
     terminal.wait_for("load /nowhere.json")  # its slash was there already
     terminal.type("\x15/quit\n")
     assert terminal.exit_code() == 0

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from small_models import TEXT, random_weights, small_config, write_run
 
 from textwright.errors import RequestError
 from textwright.generation import Generator, Message, Names, load
+from textwright.generation.requests import check
 from textwright.runs import Run
 from textwright.tokenizers import train_tokenizer, turn_text
 
@@ -122,3 +124,15 @@ def test_dropped_turns_are_told(make_run: Callable[..., Run]) -> None:
     dialogue.say("it was the worst of times")
     dialogue.say("it was the age of wisdom")
     assert dialogue.dropped > 0
+
+
+def test_a_reply_has_words(talker: Generator) -> None:
+    model, chat = talker, talker.tokenizer.chat
+    assert chat
+    prompt = model.encode_messages([Message("user", "Hello!")])
+    logits = np.zeros(model.runtime.vocab_size, np.float32)
+    logits[chat.eos_id] = 50
+    text = model.begin(prompt, check({"temperature": 0}, model.defaults), 0)
+    assert text.push(logits) is not None and chat.eos_id not in text.tokens
+    assert text.push(logits) is None and text.finish_reason == "stop"
+    assert logits[chat.eos_id] == 50

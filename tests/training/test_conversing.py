@@ -16,7 +16,7 @@ from textwright.corpora import ConversationPart, open_text
 from textwright.errors import RequestError
 from textwright.generation import load
 from textwright.training import evaluate_run
-from textwright.training.conversing import _variety, _wins
+from textwright.training.conversing import _choices, _variety, _wins
 
 SHAPES = {
     "lstm": ["model.hidden_size=32", "model.embedding_size=32"],
@@ -75,6 +75,17 @@ def test_only_a_true_reply_above_all_others_counts() -> None:
         "distinct_1": 3 / 7, "distinct_2": 2 / 5, "repetition": pytest.approx(0.5 / 3),
         "reply_words": pytest.approx(7 / 3),
     }  # fmt: skip
+
+
+def test_a_long_reply_is_looked_at_from_its_beginning() -> None:
+    generator = load("chat")
+    tokenizer = generator.tokenizer
+    replies = [f"I like film {n} " + "very " * 100 + "much." for n in range(6)]
+    talks = [[("user", "Hi"), ("assistant", one), ("user", one)] for one in replies]
+    for choice in _choices(tokenizer, talks, 12, 256, generator):
+        for reply in choice.replies:
+            assert len(reply) == 64
+            assert tokenizer.decode(reply).startswith(" I like film ")
 
 
 def test_one_side_of_running_text_is_refused(text_file: Path) -> None:

@@ -103,10 +103,11 @@ def chat(
     for line in _lines(f"{dialogue.names.user}: "):
         if not line.startswith("/"):
             _reply(dialogue, partial(dialogue.stream, line))
-        elif line in ("/quit", "/exit"):
+            continue
+        command, _, value = line[1:].partition(" ")
+        if command.casefold() in ("quit", "exit"):
             return
-        else:
-            _command(dialogue, *line[1:].split(maxsplit=1))
+        _command(dialogue, command.casefold(), value.strip())
 
 
 def _lines(prompt: str) -> Iterator[str]:
@@ -114,7 +115,11 @@ def _lines(prompt: str) -> Iterator[str]:
     terminal = sys.stdin.isatty()
     if terminal:
         with contextlib.suppress(ImportError):  # Windows has its own line editing
-            import readline  # noqa: F401
+            import readline
+
+            if "libedit" not in (readline.__doc__ or ""):
+                # Lines that are pasted at once are one message, with their line ends
+                readline.parse_and_bind("set enable-bracketed-paste on")
     else:
         _tolerate_any_bytes()
     while True:
@@ -170,13 +175,13 @@ def _interrupted() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _command(dialogue: Dialogue, command: str = "", value: str = "") -> None:
+def _command(dialogue: Dialogue, command: str, value: str) -> None:
     do = _COMMANDS.get(command)
     if do is None:
         _say(f"no command /{command}; /help tells what there is")
         return
     try:
-        do(dialogue, value.strip())
+        do(dialogue, value)
     except TextwrightError as error:
         _say(str(error))
 

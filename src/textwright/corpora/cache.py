@@ -16,12 +16,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from textwright import atomic
+from textwright.errors import CorpusError, TextwrightError
 
 CACHE_VARIABLE = "TEXTWRIGHT_CACHE"
 
@@ -58,3 +60,26 @@ def holds(path: Path, size: Any) -> bool:
         return bool(path.stat().st_size == size)
     except OSError:
         return False
+
+
+def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The record of the file at `path`, from the `.json` beside it; where they are not there
+    whole, `make` writes the file and gives its record, with its size as `bytes`.
+
+    Raises:
+        TextwrightError: what `make` raises.
+    """
+    record_path = path.with_suffix(".json")
+    record = read_record(record_path)
+    if record is None or not holds(path, record.get("bytes")):
+        try:
+            record = make()
+            write_record(record_path, record)
+        except CorpusError:
+            raise
+        except TextwrightError:
+            # Where files in use can't be replaced, another process may have been faster.
+            record = read_record(record_path)
+            if record is None or not holds(path, record.get("bytes")):
+                raise
+    return record

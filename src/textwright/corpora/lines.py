@@ -13,12 +13,12 @@ LONGEST = 1 << 26
 
 
 def read_numbered(file: BinaryIO, encoding: str, label: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, line) of each line.
+    """(number from 1, line) of each line, whatever ends it: LF, CRLF or CR.
 
     Raises:
         CorpusError: a line is longer than `LONGEST`.
     """
-    with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as lines:
+    with io.TextIOWrapper(file, encoding=encoding, errors="replace") as lines:
         number = 0
         while line := lines.readline(LONGEST + 1):
             number += 1

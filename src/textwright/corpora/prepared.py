@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.corpora.cache import holds, key_of, read_record, write_record
+from textwright.corpora.cache import kept, key_of
 from textwright.corpora.gutenberg import without_boilerplate
 from textwright.corpora.largefile import LargeFile
 from textwright.corpora.normalising import normalised
 from textwright.corpora.rawtext import KnownText, read, strips_gutenberg
 from textwright.corpora.text import Origin, TextPart
-from textwright.errors import CorpusError, MissingPackageError, TextwrightError
+from textwright.errors import CorpusError, MissingPackageError
 
 FORMAT = 2
 """Part of every key; raised when the same files would be prepared differently."""
@@ -84,19 +84,7 @@ def prepare(texts: Sequence[KnownText], cache: Path) -> PreparedText:
         [(text.inspection.sha256, text.kind, text.inspection.encoding) for text in texts],
     )
     path = cache / "texts" / f"{key}.txt"
-    record_path = path.with_suffix(".json")
-    record = read_record(record_path)
-    if record is None or not holds(path, record.get("bytes")):
-        try:
-            record = _write(texts, path)
-            write_record(record_path, record)
-        except CorpusError:
-            raise
-        except TextwrightError:
-            # Where files in use can't be replaced, another process may have been faster.
-            record = read_record(record_path)
-            if record is None or not holds(path, record.get("bytes")):
-                raise
+    record = kept(path, lambda: _write(texts, path))
     return PreparedText(
         path,
         record["sha256"],

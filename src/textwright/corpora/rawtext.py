@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal, cast
 from textwright.corpora import documents, records
 from textwright.corpora.conversations import read_json_lines, records_of
 from textwright.corpora.decoding import BLOCK, Inspection, inspect
+from textwright.corpora.jsonvalues import conversations_within, holds_conversations
 from textwright.corpora.lines import LONGEST
 from textwright.corpora.transcripts import looks_like_transcript, read_transcript
 from textwright.errors import CorpusError
@@ -22,12 +23,12 @@ from textwright.errors import CorpusError
 Role = Literal["whole", "train", "validation", "test"]
 Kind = Literal[
     "plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx",
-    "talk-jsonl", "talk-json", "transcript",
+    "talk-jsonl", "talk-json", "talk-values", "transcript",
 ]  # fmt: skip
 Form = Literal["auto", "text", "conversations"]
 """How files are taken: as what they look like, or as the user says."""
 
-CONVERSATIONS = ("talk-jsonl", "talk-json", "transcript")
+CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript")
 """Kinds that hold conversations."""
 
 MOST_UNPACKED = 1 << 30
@@ -164,7 +165,9 @@ def look_at(raw: RawText, form: Form = "auto") -> KnownText:
     elif form == "conversations" or (form == "auto" and suffix in _TRANSCRIPTS):
         head = codecs.getincrementaldecoder(inspection.encoding)("replace").decode(inspection.head)
         whole = inspection.size <= len(inspection.head)
-        if form == "conversations" or looks_like_transcript(head, whole):
+        if head.lstrip()[:1] == "{" and records.lines_shape(head) == "conversations":
+            kind = "talk-jsonl"
+        elif form == "conversations" or looks_like_transcript(head, whole):
             kind = "transcript"
     return KnownText(raw, inspection, kind, tuple(notes), stamp)
 
@@ -182,6 +185,10 @@ def _table_kind(raw: RawText, inspection: Inspection, suffix: str, form: Form) -
         if data is not None:  # else it is JSON Lines under another name, or no JSON
             shape, _ = records.json_documents(data)
             kind = "json"
+    spread = kind == "jsonl" and shape != "documents" and holds_conversations(head)
+    long = suffix != ".json" and "\n" not in head  # the first line goes on after the head
+    if spread and form != "text" and not long and not records.one_a_line(head):
+        return "talk-values"  # broken somewhere, or spread over lines
     if form == "conversations" or (shape == "conversations" and form == "auto"):
         return "talk-json" if kind == "json" else "talk-jsonl"
     return kind if shape == "documents" else "plain"
@@ -231,6 +238,9 @@ def conversation_records(known: KnownText) -> Iterator[tuple[int, Any]]:
         with raw.open() as file:
             if known.kind == "talk-json":
                 yield from records_of(records.load_json(file, encoding, raw.label))
+            elif known.kind == "talk-values":
+                text = records.load_text(file, encoding, raw.label)
+                yield from conversations_within(text)
             elif known.kind == "talk-jsonl":
                 yield from read_json_lines(file, encoding, raw.label)
             else:

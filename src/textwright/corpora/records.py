@@ -97,15 +97,31 @@ def read_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
             yield record[FIELD]
 
 
+def one_a_line(head: str) -> bool:
+    """Whether one of the lines is a conversation by itself."""
+    for line in head.split("\n"):
+        try:
+            if is_conversation(json.loads(line)):
+                return True
+        except (ValueError, RecursionError):
+            continue
+    return False
+
+
 def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
     """A parsed `.json`, or None where it is no JSON."""
+    try:
+        return json.loads(load_text(file, encoding, label))
+    except (ValueError, RecursionError):
+        return None
+
+
+def load_text(file: BinaryIO, encoding: str, label: str) -> str:
+    """All of a file that is one JSON value. Raises `CorpusError`: it is too large."""
     data = file.read(LONGEST + 1)
     if len(data) > LONGEST:
         raise CorpusError(f"{label} is too large for one JSON value; turn it into .jsonl")
-    try:
-        return json.loads(codecs.decode(data, encoding, "replace"))
-    except (ValueError, RecursionError):
-        return None
+    return codecs.decode(data, encoding, "replace")
 
 
 def csv_has_text(head: str) -> bool:

@@ -24,14 +24,14 @@ import numpy.typing as npt
 
 from textwright import atomic
 from textwright.corpora import conversations
-from textwright.corpora.cache import holds, key_of, read_record, write_record
+from textwright.corpora.cache import kept, key_of
 from textwright.corpora.conversations import Conversation, Losses, check_some
 from textwright.corpora.largefile import LargeFile
 from textwright.corpora.rawtext import KnownText, conversation_records
 from textwright.corpora.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key; raised when the same files would be prepared differently."""
 
 Table = npt.NDArray[np.int64]
@@ -136,18 +136,7 @@ def prepare_talks(texts: Sequence[KnownText], cache: Path) -> PreparedTalks:
         [text.raw.label for text in texts],  # which the warnings name
     )
     path = cache / "texts" / f"{key}.jsonl"
-    record_path = path.with_suffix(".json")
-    record = read_record(record_path)
-    if record is None or not holds(path, record.get("bytes")):
-        try:
-            record = _write(texts, path)
-            write_record(record_path, record)
-        except CorpusError:
-            raise
-        except TextwrightError:
-            record = read_record(record_path)  # another process may have been faster
-            if record is None or not holds(path, record.get("bytes")):
-                raise
+    record = kept(path, lambda: _write(texts, path))
     table = np.load(path.with_suffix(".npy"))
     return PreparedTalks(
         path,

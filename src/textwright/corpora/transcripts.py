@@ -8,17 +8,19 @@ from typing import Any, BinaryIO
 
 from textwright.corpora.lines import read_numbered
 
-_TURN = re.compile(r"\s*([^\W\d_][\w .'’-]{0,39}?)\s*:\s+(\S.*)", re.DOTALL)
-"""A name of at most 40 characters that begins with a letter, and words."""
+_TURN = re.compile(r"\s*([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(\S.*)|\s*)", re.DOTALL)
+"""A name of at most 40 characters that begins with a letter, and words, if any."""
 
 _FEWEST_TURNS = 4
+_ODD_LINES = 50
+"""One line of so many may be no turn: it costs its conversation and is named."""
 
 
 def looks_like_transcript(head: str, whole: bool) -> bool:
     """Whether running text is a transcript of two, by its beginning.
 
-    Every line must be a turn or blank, every conversation of at least two turns, and nearly all
-    between two: so a play, whose speeches have lines of their own, and a list of settings stay
+    Nearly every line must be a turn or blank, every conversation of at least two turns, and nearly
+    all between two: so a play, whose speeches have lines of their own, and a list of settings stay
     running text.
 
     Args:
@@ -29,13 +31,16 @@ def looks_like_transcript(head: str, whole: bool) -> bool:
     if not whole:
         lines = lines[:-1]
     blocks: list[list[str]] = [[]]
+    odd = 0
     for line in lines:
         if not line.strip():
             blocks.append([])
         elif turn := _TURN.fullmatch(line):
             blocks[-1].append(turn[1].casefold())
         else:
-            return False
+            odd += 1
+    if odd * _ODD_LINES > len(lines):
+        return False
     blocks = [block for block in blocks if block]
     if not whole and len(blocks) > 1:
         blocks = blocks[:-1]
@@ -62,7 +67,7 @@ def read_transcript(file: BinaryIO, encoding: str, label: str) -> Iterator[tuple
         elif turn := _TURN.fullmatch(line.rstrip("\r\n")):
             if not broken:
                 start = start if turns else number
-                turns.append({"role": turn[1], "text": turn[2]})
+                turns.append({"role": turn[1], "text": turn[2] or ""})
         else:
             broken, turns = True, []
             yield number, ValueError("a line that is no `NAME: words`")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 
+import numpy as np
+
 from textwright.generation.requests import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, TokenLogprob
 from textwright.generation.runtime import Floats
@@ -55,6 +57,7 @@ class Continuation:
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
         self._steering = request.steering
         own_ends = frozenset() if self._steering.ignore_end else ends
+        self._never_first = sorted(own_ends) if prompt.speaks else []
         self._ends = own_ends | self._steering.stop_tokens
         self._drawn: Counter[int] | None = Counter() if self._steering.moves_logits else None
         self._max_tokens = request.max_tokens
@@ -87,6 +90,9 @@ class Continuation:
             The token and the characters that it completed, whether or not they are certain to be
             part of the text; None where the model ended the text instead.
         """
+        if self._never_first and not self.tokens:
+            logits = logits.copy()
+            logits[self._never_first] = -np.inf
         if self._drawn is None:
             token = self._sampler.draw(logits)
         else:

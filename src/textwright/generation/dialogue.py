@@ -178,14 +178,14 @@ class Dialogue:
             RequestError: it can't be read, or is none; this conversation goes on then.
         """
         try:
-            record = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+            record = json.loads(Path(file).expanduser().read_text(encoding="utf-8-sig"))
             messages = [
                 Message(check_role(one["role"]), _string(one["content"]))
                 for one in record["messages"]
             ]
         except OSError as error:
             raise RequestError(f"{file} can't be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestError(
                 f'{file} holds no conversation; it should be {{"messages": [{{"role", '
                 '"content"} …]} as /save writes it'

@@ -25,6 +25,8 @@ class Prompt:
     warnings: list[str]
     stop: tuple[str, ...] = ()
     """Strings that end the text, beside those asked for."""
+    speaks: bool = False
+    """Whether the text has words: the model's own end of text can't come first."""
 
 
 class Options(TypedDict, total=False):

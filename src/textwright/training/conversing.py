@@ -31,7 +31,7 @@ PLACES = 1000
 REPLIES = 200
 _SEED = 1
 _LONGEST_REPLY = 64
-"""Tokens of a reply that relevance looks at."""
+"""Tokens of a reply that relevance looks at, the first ones."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _choices(
 
     def encoded(place: tuple[int, int]) -> list[int]:
         words = talks[place[0]][place[1]][1]
-        return [*tokenizer.encode_turns([words])[0], chat.eos_id][-_LONGEST_REPLY:]
+        return [*tokenizer.encode_turns([words])[0], chat.eos_id][:_LONGEST_REPLY]
 
     choices = []
     for index, turn in chosen:
