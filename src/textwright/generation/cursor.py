@@ -61,13 +61,19 @@ class Cursor:
 
     def chunk(self) -> Tokens:
         """The tokens to read next, after `state`; (T,), 1 ≤ T ≤ `CHUNK`."""
-        return np.fromiter(islice(self._unread, self._size), np.int64)
+        unread = self._unread
+        # One token, nearly always
+        return np.fromiter(unread if len(unread) == 1 else islice(unread, self._size), np.int64)
 
     def advance(self, logits: Floats, state: Any) -> None:
         """Take note of what reading the last `chunk` gave: the logits after it, (V,)."""
-        read = [self._unread.popleft() for _ in range(min(self._size, len(self._unread)))]
+        window, unread = self._window, self._unread
+        if len(unread) == 1:  # nearly always
+            read = [unread.pop()]
+        else:
+            read = [unread.popleft() for _ in range(min(self._size, len(unread)))]
         if self._block is not None:
-            self._window += read
+            window += read
         self._logits, self.state = logits, state
 
     def copy(self) -> Cursor:

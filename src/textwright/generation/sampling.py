@@ -20,8 +20,10 @@ logits are the same.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,10 @@ Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 MAX_SEED = 1 << 63
+TINY = 1e-200
+"""A temperature below it may take a logit out of what float64 holds."""
+WORDS = 64
+"""Of a random stream that are fetched at once."""
 
 
 def new_seed() -> int:
@@ -72,6 +78,7 @@ class Sampler:
         self.settings = settings
         self.suppressed = np.fromiter(suppressed, np.int64)
         self._random = np.random.Philox(key=check_seed(seed))
+        self._words: list[int] = []  # fetched and not used yet, the next one last
         self._read = np.unique(np.fromiter(read, np.int64)) if self._penalises else None
 
     @property
@@ -93,12 +100,13 @@ class Sampler:
             fine = np.isfinite(scores[token])
         else:
             ids, weights = self._kept(scores)
-            cumulative = weights.cumsum()
-            total = cumulative[-1]
-            fine = 0 < total < np.inf
-            place = cumulative.searchsorted(self._uniform() * total, side="right")
-            # Rounding may reach the total itself: then it is the token that reached it.
-            place = min(place, cumulative.searchsorted(total))
+            cumulative: Doubles = np.add.accumulate(weights)
+            total = float(cumulative[-1])
+            fine = 0 < total < math.inf
+            point = self._uniform() * total
+            # Rounding may reach the total itself: then it is the token that reached that.
+            side: Literal["left", "right"] = "right" if point < total else "left"
+            place = cumulative.searchsorted(point, side=side)
             token = int(place if ids is None else ids[place])
         if not fine:
             raise TextwrightError(
@@ -135,13 +143,19 @@ class Sampler:
         """Steps 3 to 6: the ids left, ascending (None: all), and their weights, not normalised."""
         settings = self.settings
         ids: Ids | None = None
-        with np.errstate(over="ignore", invalid="ignore"):  # a tiny temperature; infinite logits
-            scores -= scores.max()
+        most = float(np.maximum.reduce(scores))  # of the method the quicker half
+        if not math.isfinite(most):
+            return None, np.full(1, math.nan)
+        scores -= most
+        if settings.temperature < TINY:
+            with np.errstate(over="ignore"):
+                scores /= settings.temperature
+        elif settings.temperature != 1:
             scores /= settings.temperature
         if 0 < settings.top_k < len(scores):
             ids = _likeliest(scores, settings.top_k)
             scores = scores[ids]
-        weights: Doubles = np.exp(scores)
+        weights: Doubles = np.exp(scores, out=scores)
         if settings.top_p < 1:
             order = (-weights).argsort(kind="stable")
             reached = weights[order].cumsum()
@@ -155,7 +169,9 @@ class Sampler:
 
     def _uniform(self) -> float:
         """A number in [0, 1): the upper 53 bits of the next word of the stream."""
-        return (int(self._random.random_raw()) >> 11) * 2.0**-53
+        if not self._words:
+            self._words = self._random.random_raw(WORDS)[::-1].tolist()
+        return (self._words.pop() >> 11) * 2.0**-53
 
 
 def _likeliest(scores: Doubles, count: int) -> Ids:
