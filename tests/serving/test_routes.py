@@ -111,7 +111,9 @@ def test_bodies_that_are_no_json(served: Served) -> None:
         answer = post_raw("/gen_text", content=body, headers=json_type)
         assert answer.status_code == 400, body[:20]
         assert answer.json()["error"]
-    assert post_raw("/gen_text", content=b" " * (5 << 20), headers=json_type).status_code == 413
+    for _ in range(3):  # who still sends reads the answer all the same
+        too_long = post_raw("/gen_text", content=b" " * (20 << 20), headers=json_type)
+        assert too_long.status_code == 413
 
 
 def test_completions(served: Served) -> None:

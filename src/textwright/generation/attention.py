@@ -74,6 +74,7 @@ class AttentionRuntime(ABC, Generic[AnyWindow]):
         self.config: Any = config
         self.vocab_size = config.vocab_size
         self.block_size = config.block_size
+        self.held_bytes = 4 * config.parameter_count()
 
     @abstractmethod
     def initial_state(self) -> AnyWindow:

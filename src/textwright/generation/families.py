@@ -9,9 +9,10 @@ from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, Transfor
 from textwright.errors import MissingPackageError, RequestError
 from textwright.generation.gpt import GPTRuntime
 from textwright.generation.kernels import kernels
-from textwright.generation.kernels.attention import CompiledGPT, CompiledTransformer
+from textwright.generation.kernels.gpt import CompiledGPT
 from textwright.generation.kernels.matrices import check_precision
 from textwright.generation.kernels.recurrent import CompiledRecurrentRuntime
+from textwright.generation.kernels.transformer import CompiledTransformer
 from textwright.generation.recurrent import RecurrentRuntime
 from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.transformer import TransformerRuntime

@@ -31,8 +31,11 @@ from textwright.runs import Run
 Status = Literal["Loaded", "Unloaded", "Loading", "Failed"]
 """`Unloaded`: it made room for others, and is loaded again when asked for."""
 
-BYTES_PER_PARAMETER = 4
 WATCH_SECONDS = 1.0
+RETRY_SECONDS = 10.0
+"""After which a model that couldn't be loaded is tried again, since the cause may have passed; each
+time twice as long, up to …"""
+RETRY_AT_MOST = 600.0
 
 Mark = tuple[tuple[str, int, int, int], ...]
 """What shows that a model's files have changed: name, inode, size and time of each."""
@@ -58,6 +61,10 @@ class _Entry:
     generator: Generator | None = None
     reason: str | None = None
     size: int = 0
+    """Bytes of its weights: of the file, until it was loaded once, then of what is held."""
+    failures: int = 0
+    failed: float = 0.0
+    """When it was last tried in vain."""
     used: float = 0.0
     considered: bool = False
     """Whether it was loaded once, or there was no room for it."""
@@ -168,11 +175,13 @@ class Library:
             if not self._room_for(entry):
                 raise NoRoomError(full)
             try:
-                generator = self._load(entry)
+                generator = self._load(entry, evicts=False)
             except ModelUnavailableError as error:
                 if isinstance(error.__cause__, MemoryError):
                     raise NoRoomError(full) from error
                 raise
+            if not self._room_for(entry):  # it takes more than its file does
+                raise NoRoomError(full)
             self._held[name], self._entries[name] = run, entry
             return generator
 
@@ -188,17 +197,20 @@ class Library:
             self._entries.pop(name, None)
 
     def load_all(self) -> None:
-        """Load what is new, as far as there is room; failures show in `statuses`."""
+        """Load what is new, as far as there is room; failures show in `statuses`, and are tried
+        again later."""
         for entry in list(self._entries.values()):
             with self._loading:
-                if entry.considered:
+                if entry.considered and not _due(entry):
                     continue
                 entry.considered = True
                 if self._room_for(entry):
+                    before = entry.reason
                     try:
                         self._load(entry)
                     except ModelUnavailableError as error:
-                        logger.warning(str(error))
+                        if entry.reason != before:
+                            logger.warning(str(error))
 
     def refresh(self) -> None:
         """Look at the folders once: what is new, changed or gone. Files still being written are
@@ -264,24 +276,37 @@ class Library:
             raise ModelUnavailableError(f"model {entry.name!r} can't be used: {entry.reason}")
         return entry
 
-    def _load(self, entry: _Entry, replaces: _Entry | None = None) -> Generator:
-        """Load a model, in place of one that will be gone; the lock is held."""
+    def _load(
+        self, entry: _Entry, replaces: _Entry | None = None, *, evicts: bool = True
+    ) -> Generator:
+        """Load a model, in place of one that will be gone; the lock is held.
+
+        Args:
+            evicts: whether others make room for it.
+        """
         entry.considered = entry.loading = True
         cause: Exception
         try:
-            entry.size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
-            self._make_room(entry, replaces)
+            entry.size = entry.size or _file_size(entry.run)
+            if evicts:
+                self._make_room(entry, replaces)
             generator = self._loader(entry.run)
         except TextwrightError as error:
             cause, entry.reason = error, str(error)
         except Exception as error:
-            logger.exception(f"loading model {entry.name!r} failed")
+            if not entry.failures:
+                logger.exception(f"loading model {entry.name!r} failed")
             cause, entry.reason = error, f"it can't be loaded ({type(error).__name__})"
         else:
+            entry.reason, entry.failures = None, 0
+            entry.size = generator.runtime.held_bytes
+            if evicts:
+                self._make_room(entry, replaces)
             entry.generator, entry.used = generator, time.monotonic()
             return generator
         finally:
             entry.loading = False
+        entry.failures, entry.failed = entry.failures + 1, time.monotonic()
         reason = f"model {entry.name!r} can't be used: {entry.reason}"
         raise ModelUnavailableError(reason) from cause
 
@@ -289,12 +314,8 @@ class Library:
         """Whether a model fits beside those that are loaded."""
         if self._memory is None:
             return True
-        try:
-            size = entry.run.config().parameter_count() * BYTES_PER_PARAMETER
-        except TextwrightError:
-            return True  # so that loading it tells what is wrong
         held = sum(other.size for other in self._loaded())
-        return held == 0 or held + size <= self._memory
+        return held == 0 or held + (entry.size or _file_size(entry.run)) <= self._memory
 
     def _make_room(self, entry: _Entry, replaces: _Entry | None) -> None:
         """Unload those that were used longest ago."""
@@ -332,6 +353,20 @@ def _status(entry: _Entry) -> ModelStatus:
     if entry.loading or not entry.considered:
         return ModelStatus("Loading")
     return ModelStatus("Unloaded", "it made room for others; asking for it loads it")
+
+
+def _due(entry: _Entry) -> bool:
+    """Whether a model that couldn't be loaded is to be tried again."""
+    wait = min(RETRY_AT_MOST, RETRY_SECONDS * 2.0 ** (entry.failures - 1))
+    return entry.reason is not None and time.monotonic() - entry.failed >= wait
+
+
+def _file_size(run: Run) -> int:
+    """Bytes of a model's weights on the disk; 0 where there are none, which loading it tells."""
+    try:
+        return run.weights_file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _is_model(run: Run) -> bool:

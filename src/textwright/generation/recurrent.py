@@ -41,6 +41,7 @@ class RecurrentRuntime:
 
     def __init__(self, config: RecurrentConfig, weights: Mapping[str, Floats]) -> None:
         self.vocab_size = config.vocab_size
+        self.held_bytes = 4 * config.parameter_count()
         inputs = [config.embedding_size, *config.layer_sizes]
         self.layers = [
             LAYERS[config.family](weights, f"layers.{number}", inputs[number], width)

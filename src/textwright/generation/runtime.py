@@ -36,6 +36,11 @@ class Runtime(Protocol):
         """Tokens a state holds at most, or None where it has no such limit."""
         ...
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that the weights take, about."""
+        ...
+
     def initial_state(self) -> Any:
         """The state before any token; a `State`, known in full to this runtime only."""
         ...

@@ -42,6 +42,7 @@ class TorchRuntime:
         self.model = models.build(config).eval()
         self.model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
         self.vocab_size = config.vocab_size
+        self.held_bytes = 4 * config.parameter_count()
         self.block_size = config.block_size if config.order == "windows" else None
 
     def initial_state(self) -> TorchState:

@@ -6,7 +6,6 @@ dialogue, which a warning in the answer says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
@@ -22,11 +21,13 @@ from textwright.serving.fields import AS_WHOLE, Body
 from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
     MAX_LOGPROBS,
+    Answer,
     FinishReason,
     Sampling,
-    Usage,
     checked,
+    chunk,
     head,
+    lead,
     usage,
 )
 from textwright.serving.replies import Reply
@@ -106,18 +107,11 @@ class ChatChoice(BaseModel):
     logprobs: ChatLogprobs | None
 
 
-class ChatResult(BaseModel):
+class ChatResult(Answer):
     """Replies."""
 
-    id: str
     object: Literal["chat.completion"]
-    created: int
-    model: str
     choices: list[ChatChoice]
-    usage: Usage
-    warnings: list[str] | None = Field(
-        default=None, description="E.g. that the model never saw a conversation."
-    )
 
 
 def router(service: Service) -> APIRouter:
@@ -194,20 +188,20 @@ async def _events(
     service: Service, body: ChatCompletion, jobs: list[Job], http: Request
 ) -> AsyncGenerator[bytes]:
     first = head("chat.completion.chunk", "chatcmpl", body.model)
-    lead = json.dumps(first)[:-1] + ', "choices": [{"index": '
+    begin = lead(first)
     try:
         async with service.reply(jobs, http, streams=True) as reply:
             role = {"role": "assistant", "content": ""}
-            yield b"".join(_chunk(lead, index, role, None, None) for index in range(len(jobs)))
-            async for chunk in _pieces(reply, lead, tells=body.logprobs):
-                yield chunk
+            yield b"".join(chunk(begin, index, "delta", role) for index in range(len(jobs)))
+            async for piece in _pieces(reply, begin, tells=body.logprobs):
+                yield piece
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**first, "choices": [], "usage": usage(jobs)})
     finally:
         note_jobs(http, jobs, texts=service.settings.log_prompts)
 
 
-async def _pieces(reply: Reply, lead: str, *, tells: bool) -> AsyncGenerator[bytes]:
+async def _pieces(reply: Reply, begin: str, *, tells: bool) -> AsyncGenerator[bytes]:
     trims = [Trim() for _ in reply.jobs]
     told = [0] * len(reply.jobs)
     open_jobs = dict(enumerate(reply.jobs))
@@ -225,28 +219,12 @@ async def _pieces(reply: Reply, lead: str, *, tells: bool) -> AsyncGenerator[byt
                 logprobs = _logprobs(job.logprobs[told[index] : known])
                 told[index] = known
             if text or logprobs:
-                chunks.append(_chunk(lead, index, {"content": text}, None, logprobs))
+                chunks.append(chunk(begin, index, "delta", {"content": text}, logprobs=logprobs))
             if done:
                 del open_jobs[index]
-                chunks.append(_chunk(lead, index, {}, str(job.outcome), None))
+                chunks.append(chunk(begin, index, "delta", {}, finish=str(job.outcome)))
         if chunks:
             yield b"".join(chunks)
-
-
-def _chunk(
-    lead: str,
-    index: int,
-    delta: dict[str, str],
-    finish: str | None,
-    logprobs: dict[str, Any] | None,
-) -> bytes:
-    """A chunk as an event; put together by hand, for there are many."""
-    end = "null" if finish is None else f'"{finish}"'
-    probabilities = "null" if logprobs is None else json.dumps(logprobs)
-    return (
-        f'data: {lead}{index}, "delta": {json.dumps(delta)}, "finish_reason": {end}, '
-        f'"logprobs": {probabilities}}}]}}\n\n'
-    ).encode()
 
 
 def _logprobs(tokens: list[TokenLogprob]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -20,11 +19,13 @@ from textwright.serving.fields import AS_WHOLE
 from textwright.serving.logprobs import Logprobs, logprobs_of, prompt_logprobs
 from textwright.serving.openai import (
     MAX_LOGPROBS,
+    Answer,
     FinishReason,
     Sampling,
-    Usage,
     checked,
+    chunk,
     head,
+    lead,
     usage,
 )
 from textwright.serving.replies import Reply
@@ -63,18 +64,11 @@ class Choice(BaseModel):
     logprobs: Logprobs | None
 
 
-class CompletionResult(BaseModel):
+class CompletionResult(Answer):
     """Texts, in the order of prompts, then of n."""
 
-    id: str
     object: Literal["text_completion"]
-    created: int
-    model: str
     choices: list[Choice]
-    usage: Usage
-    warnings: list[str] | None = Field(
-        default=None, description="E.g. characters of a prompt that the model never saw."
-    )
 
 
 def router(service: Service) -> APIRouter:
@@ -211,7 +205,7 @@ def _usage(writing: _Writing) -> dict[str, int]:
 async def _events(service: Service, writing: _Writing, http: Request) -> AsyncGenerator[bytes]:
     """A stream's chunks: for each job what came since the last, as soon as something has."""
     body = writing.body
-    lead = json.dumps(writing.head)[:-1] + ', "choices": [{"index": '
+    begin = lead(writing.head)
     try:
         async with service.reply(writing.jobs, http, streams=True) as reply:
             offsets = [0] * len(writing.jobs)
@@ -221,11 +215,11 @@ async def _events(service: Service, writing: _Writing, http: Request) -> AsyncGe
                     for number in range(body.n):
                         index = place * body.n + number
                         finish = None if writing.jobs else "length"
-                        yield _chunk(lead, index, text, finish, told)
+                        yield chunk(begin, index, "text", text, finish=finish, logprobs=told)
                         if writing.jobs:
                             offsets[index] = len(text)
-            async for chunk in _pieces(reply, writing, lead, offsets):
-                yield chunk
+            async for piece in _pieces(reply, writing, begin, offsets):
+                yield piece
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**writing.head, "choices": [], "usage": _usage(writing)})
     finally:
@@ -233,7 +227,7 @@ async def _events(service: Service, writing: _Writing, http: Request) -> AsyncGe
 
 
 async def _pieces(
-    reply: Reply, writing: _Writing, lead: str, offsets: list[int]
+    reply: Reply, writing: _Writing, begin: str, offsets: list[int]
 ) -> AsyncGenerator[bytes]:
     top = writing.body.logprobs
     told = [0] * len(reply.jobs)
@@ -257,21 +251,10 @@ async def _pieces(
                 logprobs = logprobs_of(job.logprobs[told[index] : known], offsets[index], top)
                 offsets[index] += sum(map(len, logprobs["tokens"]))
                 told[index] = known
-            chunks.append(_chunk(lead, index, text, str(job.outcome) if done else None, logprobs))
+            finish = str(job.outcome) if done else None
+            chunks.append(chunk(begin, index, "text", text, finish=finish, logprobs=logprobs))
         if chunks:
             yield b"".join(chunks)
-
-
-def _chunk(
-    lead: str, index: int, text: str, finish: str | None, logprobs: dict[str, Any] | None
-) -> bytes:
-    """A chunk as an event; put together by hand, for there are many."""
-    end = "null" if finish is None else f'"{finish}"'
-    probabilities = "null" if logprobs is None else json.dumps(logprobs)
-    return (
-        f'data: {lead}{index}, "text": {json.dumps(text)}, "finish_reason": {end}, '
-        f'"logprobs": {probabilities}}}]}}\n\n'
-    ).encode()
 
 
 def _choice(index: int, text: str, finish: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:

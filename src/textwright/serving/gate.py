@@ -7,6 +7,7 @@ log. All paths need a key but those named here, so a route that is added later c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -34,6 +35,11 @@ OTHER_MEDIA: set[str] = set()
 
 HOSTED = re.compile(r"/invocations|/models/[^/]+/invoke")
 """Paths of a hosting container: they say themselves what a body may be."""
+
+DISCARDED = 8
+"""Times the size of a body that is possible, which is read of one that is too long …"""
+DISCARD_SECONDS = 5.0
+"""… in so much time."""
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -117,6 +123,8 @@ class Gate:
         )
         announced = headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > most:
+            if "expect" not in headers:  # who asks first has sent nothing yet
+                await self._discard(receive)
             raise too_long
         if announced == "0" and "transfer-encoding" not in headers:
             return b""
@@ -139,12 +147,26 @@ class Gate:
                     parts += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(parts) > most:
+                        if more:
+                            await self._discard(receive)
                         raise too_long
         except TimeoutError:
             raise HTTPError(
                 408, "the body took too long to arrive", headers={"connection": "close"}
             ) from None
         return bytes(parts)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Read on for a while: a connection that is closed while its client still sends is reset,
+        and the client never reads the answer."""
+        left = DISCARDED * self._settings.max_body
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(DISCARD_SECONDS, self._settings.body_timeout)):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
 
 
 def path_of(scope: Scope) -> str:

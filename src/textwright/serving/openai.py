@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -99,6 +100,20 @@ class Usage(BaseModel):
 FinishReason = Literal["stop", "length"]
 
 
+class Answer(BaseModel):
+    """What the answers of both routes have beside their choices."""
+
+    id: str
+    created: int
+    model: str
+    usage: Usage
+    warnings: list[str] | None = Field(
+        default=None,
+        description="E.g. characters that the model never saw, or that it never saw a "
+        "conversation.",
+    )
+
+
 def usage(jobs: list[Job], prompts: Mapping[int, int] | None = None) -> dict[str, int]:
     """Tokens read and written; a prompt that several jobs share counts once.
 
@@ -122,6 +137,37 @@ def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
         "created": int(time.time()),
         "model": model,
     }
+
+
+def lead(first: Mapping[str, Any]) -> str:
+    """How every chunk with a choice begins, up to the choice's number.
+
+    Args:
+        first: from `head`.
+    """
+    return f'{json.dumps(first)[:-1]}, "choices": [{{"index": '
+
+
+def chunk(
+    lead: str,
+    index: int,
+    field: str,
+    value: Any,
+    *,
+    finish: str | None = None,
+    logprobs: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A choice's chunk as an event, put together by hand, for there are many.
+
+    Args:
+        field: what the choice's text is in, with its `value`.
+    """
+    end = "null" if finish is None else f'"{finish}"'
+    probabilities = "null" if logprobs is None else json.dumps(logprobs)
+    return (
+        f'data: {lead}{index}, "{field}": {json.dumps(value)}, "finish_reason": {end}, '
+        f'"logprobs": {probabilities}}}]}}\n\n'
+    ).encode()
 
 
 def checked(

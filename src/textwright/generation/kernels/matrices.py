@@ -61,6 +61,8 @@ class Memory:
         self.precision = precision
         self._kept: list[Any] = []
         self._room = np.empty(0, np.uint8)
+        self.used = 0
+        """Bytes of what it made."""
 
     def keep(self, thing: Any) -> Any:
         self._kept.append(thing)
@@ -73,6 +75,7 @@ class Memory:
     def values(self, array: NDArray[Any]) -> int:
         """The same of any kind: a copy in large pages, which are found sooner."""
         size = up_to(array.nbytes, ALIGNMENT)
+        self.used += size
         if size > len(self._room):
             pages = mmap.mmap(-1, max(size, CHUNK))
             if hasattr(mmap, "MADV_HUGEPAGE"):

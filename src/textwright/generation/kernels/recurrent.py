@@ -119,6 +119,7 @@ class CompiledRecurrentRuntime:
             )
         )
         self._address = ctypes.addressof(self._model)
+        self.held_bytes = memory.used
 
     def initial_state(self) -> CompiledRecurrentState:
         return CompiledRecurrentState(np.zeros(self._floats, np.float32))
