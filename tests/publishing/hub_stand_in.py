@@ -25,6 +25,10 @@ class Hub:
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], dict[str, bytes]] = {}
+        self.public: set[str] = set()
+        """Names that everyone sees; all others are private."""
+        self.refuses: dict[str, tuple[int, str]] = {}
+        """Status and reason in answer to every request whose path has this in it."""
         self.created: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.unknown: list[str] = []
@@ -48,9 +52,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
+    def _refused(self) -> bool:
+        for part, (status, reason) in self.hub.refuses.items():
+            if part in self.path:
+                self._answer(status, {"error": reason})
+                return True
+        return False
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append(f"POST {self.path}")
+        if self._refused():
+            return None
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer(401, {"error": "Invalid credentials"})
         if self.path == "/api/repos/create":
@@ -61,12 +74,16 @@ class _Handler(BaseHTTPRequestHandler):
                 if wanted.get("organization")
                 else wanted["name"]
             )
-            self.hub.created.append(wanted)
-            self.hub.repositories.setdefault((kind, name), {})
             place = f"{'spaces/' if kind == 'space' else ''}{name}"
-            return self._answer(200, {"url": f"{self.hub.endpoint}/{place}", "name": name})
+            url = f"{self.hub.endpoint}/{place}"
+            if (kind, name) in self.hub.repositories:
+                return self._answer(409, {"error": "You already created it", "url": url})
+            self.hub.created.append(wanted)
+            self.hub.repositories[kind, name] = {}
+            return self._answer(200, {"url": url, "name": name})
         if self.path == "/api/validate-yaml":
-            return self._answer(200, {"errors": [], "warnings": []})
+            errors = _faults(json.loads(body))
+            return self._answer(400 if errors else 200, {"errors": errors, "warnings": []})
         found = re.fullmatch(
             r"/api/(model|space)s/([^/]+/[^/]+)/(preupload|commit)/main", self.path
         )
@@ -89,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
         self.hub.requests.append(f"{self.command} {path}")
+        if self._refused():
+            return None
         found = re.fullmatch(r"/api/(model|space)s/([^/]+/[^/]+)(/revision/[^/]+|/tree/.+)?", path)
         if found and (found[1], found[2]) in self.hub.repositories:
             files = self.hub.repositories[found[1], found[2]]
@@ -98,9 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
                     for name, data in files.items()
                 ])  # fmt: skip
             siblings = [{"rfilename": name} for name in files]
-            return self._answer(
-                200, {"id": found[2], "sha": SHA, "private": True, "siblings": siblings}
-            )
+            private = found[2] not in self.hub.public
+            about = {"id": found[2], "sha": SHA, "private": private, "siblings": siblings}
+            return self._answer(200, about)
         found = re.fullmatch(r"/(spaces/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         if found:
             kind = "space" if found[1] else "model"
@@ -115,6 +134,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(404)
 
     do_HEAD = do_GET  # noqa: N815
+
+
+def _faults(asked: dict[str, Any]) -> list[dict[str, str]]:
+    """What of a card's front matter the Hub wouldn't take, by the classes that read it."""
+    from huggingface_hub import ModelCard, SpaceCard
+
+    kind = {"model": ModelCard, "space": SpaceCard}[asked["repoType"]]
+    try:
+        kind(asked["content"], ignore_metadata_errors=False)
+    except (TypeError, ValueError, KeyError) as error:
+        return [{"message": str(error)}]
+    return []
 
 
 def _etag(data: bytes) -> str:

@@ -240,3 +240,42 @@ def test_the_command(
             main(["export", str(run.path), "--to", "onnx", "--out", str(tmp_path / name)])
         assert ended.value.code == 2 and "choose another --out" in capsys.readouterr().err
     assert (tmp_path / "full" / "novel.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("target", ["transformers", "onnx"])
+def test_a_run_is_never_taken_for_an_earlier_export(
+    target: str, trained: dict[str, Run], tmp_path: Path
+) -> None:
+    """A pulled run holds what an export holds, and nothing else; so it lies where runs are."""
+    mine, other = Run(tmp_path / "runs" / "mine"), Run(tmp_path / "runs" / "other")
+    for run in (mine, other):
+        run.path.mkdir(parents=True)
+        for file in trained["gpt"].model_files:
+            shutil.copyfile(file, run.path / file.name)
+    before = other.weights_file.read_bytes()
+    for out in (mine.path, other.path, tmp_path / "runs" / "mine" / ".." / "other"):
+        with pytest.raises(RequestError, match="is a run; choose another --out"):
+            export(mine, target, out)
+    with pytest.raises(RequestError, match="is a file"):
+        export(mine, target, other.weights_file)
+    assert other.weights_file.read_bytes() == before and mine.has_model()
+    free = tmp_path / "runs" / "mine-exported"
+    assert export(mine, target, free) == free
+
+
+@pytest.mark.parametrize("name", ["model.gguf", "page.html"])
+def test_a_file_is_written_over_a_file_alone(
+    name: str, trained: dict[str, Run], tmp_path: Path
+) -> None:
+    target = {"model.gguf": "gguf", "page.html": "page"}[name]
+    out = tmp_path / name
+    (out / "inside").mkdir(parents=True)
+    with pytest.raises(RequestError, match="is a folder; name a file"):
+        export(trained["gpt"], target, out)
+    assert (out / "inside").is_dir()
+    beside = tmp_path / "folder" / "novel.txt"
+    beside.parent.mkdir()
+    beside.write_text("mine")
+    first = export(trained["gpt"], target, beside.parent).read_bytes()
+    assert export(trained["gpt"], target, beside.parent).read_bytes() == first
+    assert beside.read_text() == "mine"

@@ -13,6 +13,7 @@ import yaml
 from hub_stand_in import TOKEN, Hub, hub_stand_in
 
 import textwright
+from textwright.cli.app import main
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
@@ -119,29 +120,106 @@ def test_a_static_space_has_the_model_inside(hub: Hub, runs: Path, tmp_path: Pat
     page = tmp_path / "page.html"
     words = ("export", str(runs / "cat-gpt"), "--to", "page", "--out", str(page))
     assert command(*words, hub=hub, folder=tmp_path).returncode == 0
-    own, pushed = page.read_bytes(), space[front["app_file"]]  # tensors come in any order
-    assert pushed[:15] == own[:15] == b"<!doctype html>"
-    assert len(pushed) == pytest.approx(len(own), rel=0.02)
+    assert page.read_bytes() == space[front["app_file"]]
+    assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.fixture
+def here(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    """The Hub, for `textwright` in this process."""
+    from huggingface_hub import constants
+
+    template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.chdir(tmp_path)
+    return hub
+
+
+def refusal(words: list[str], runs: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line in answer to a wrong request; `RUN` stands for a trained run."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(runs / "cat-gpt") if word == "RUN" else word for word in words])
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and shown.out == "" and TOKEN not in shown.err
+    assert len(shown.err.splitlines()) == 1
+    return shown.err
 
 
 @pytest.mark.parametrize(
-    ("words", "token", "message"),
+    ("words", "message"),
     [
-        (["push", "RUN", "ann/cat"], "hf_wrong", "HF_TOKEN"),
-        (["push", "RUN", "no-owner"], TOKEN, "write user/name"),
-        (["push", "RUN", "ann/cat", "--static"], TOKEN, "--space user/space"),
-        (["push", "RUN", "ann/cat", "--space", "ann/cat"], TOKEN, "a name of its own"),
-        (["pull", "ann/nothing"], TOKEN, "ann/nothing"),
+        (["push", "RUN", "no-owner"], "write user/name"),
+        (["push", "RUN", "ann/cat", "--static"], "--space user/space"),
+        (["push", "RUN", "ann/cat", "--space", "ann/cat"], "a name of its own"),
+        (["pull", "ann/nothing"], "the Hub has no ann/nothing"),
     ],
 )
 def test_what_is_wrong_is_one_line(
-    words: list[str], token: str, message: str, hub: Hub, runs: Path, tmp_path: Path
+    words: list[str], message: str, here: Hub, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [str(runs / "cat-gpt") if word == "RUN" else word for word in words]
-    done = command(*words, hub=hub, folder=tmp_path, token=token)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr and len(done.stderr.splitlines()) == 1
-    assert token not in done.stderr and not (tmp_path / "runs").exists()
+    assert message in refusal(words, runs, capsys)
+    assert not here.repositories and not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "log in with hf auth login, or set HF_TOKEN"),
+        (403, "take one that may write there"),
+        (404, "the Hub has no ann/cat"),
+        (409, "refuses ann/cat (409): not now at all"),
+        (400, "refuses ann/cat (400): not now at all"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line(
+    status: int, message: str, here: Hub, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("/api/repos/create", "/preupload/", "/commit/"):
+        if part.endswith("create") and status == 409:
+            continue  # it is there already: no refusal
+        here.refuses = {part: (status, "not now\nat all")}
+        assert message in refusal(["push", "RUN", "ann/cat"], runs, capsys)
+        assert not here.repositories.get(("model", "ann/cat"))
+
+
+def test_a_wrong_token_is_refused_and_not_shown(
+    here: Hub, runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    shown = refusal(["push", "RUN", "ann/cat"], runs, capsys)
+    assert "HF_TOKEN" in shown and "hf_wrong" not in shown
+
+
+def test_nothing_private_goes_where_everyone_sees_it(
+    here: Hub, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.repositories |= {("space", "ann/app"): {}, ("model", "ann/old"): {}}
+    here.public |= {"ann/app", "ann/old"}
+    private = ["push", "RUN", "ann/cat", "--private", "--space", "ann/app", "--static"]
+    assert "ann/app is on the Hub already and everyone sees it" in refusal(private, runs, capsys)
+    assert "ann/old" in refusal(["push", "RUN", "ann/old", "--private"], runs, capsys)
+    assert not any(here.repositories.values())  # neither of the two, nor the model beside them
+    with pytest.raises(SystemExit) as ended:
+        main(["push", str(runs / "cat-gpt"), "ann/old"])  # a push in the open goes there again
+    assert ended.value.code == 0 and "README.md" in here.repositories["model", "ann/old"]
+
+
+def test_a_dry_run_takes_the_place_of_nothing_else(
+    here: Hub, runs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "hub" / "spaces" / "ann" / "app" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    words = ["push", "RUN", "ann/cat", "--space", "ann/app", "--static", "--dry-run"]
+    assert "notes.txt, which would be lost" in refusal(words, runs, capsys)
+    assert mine.read_text() == "mine" and not (tmp_path / "hub" / "ann").exists()
+    beside = ["push", "RUN", "ann/cat-lstm", "--dry-run", "--out", str(tmp_path)]
+    (tmp_path / "ann").symlink_to(runs)
+    assert "is a run" in refusal(beside, runs, capsys)
+    assert Run(runs / "cat-lstm").config().family == "lstm"
 
 
 def test_a_pull_never_takes_the_place_of_a_run(hub: Hub, runs: Path, tmp_path: Path) -> None:

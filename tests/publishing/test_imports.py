@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import string
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from torch import nn
 import textwright
 from textwright.cli.app import main
 from textwright.errors import RequestError
-from textwright.publishing import import_model
+from textwright.publishing import import_model, push
+from textwright.runs import Run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # transformers' own
@@ -101,6 +101,8 @@ def test_nanogpt(bias: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert len(generator.generate("ab", max_tokens=40, seed=1).tokens) == 40
     card = (runs / "bard" / "README.md").read_text(encoding="utf-8")
     assert "Trained with nanogpt" in card and "ckpt.pt" in card
+    (pushed,) = push(Run(runs / "bard"), "ann/bard", dry_run=tmp_path / "hub")
+    assert "Trained with nanogpt" in (Path(pushed) / "README.md").read_text(encoding="utf-8")
     # and it opens in the stock class again, learned positions and all
     from transformers import AutoModelForCausalLM
 
@@ -185,14 +187,15 @@ def test_a_pickle_that_runs_something_is_refused(source: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "source"), [(b"not a file of torch", "nanogpt"), (b"", "char-rnn.pytorch")]
 )
-def test_a_damaged_checkpoint_is_one_line(content: bytes, source: str, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_one_line(
+    content: bytes, source: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "ckpt.pt").write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-m", "textwright", "import", str(tmp_path / "ckpt.pt"), "--from", source],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and "ckpt.pt" in done.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(tmp_path / "ckpt.pt"), "--from", source])
+    shown = capfd.readouterr()
+    assert ended.value.code == 2 and shown.out == ""
+    assert len(shown.err.splitlines()) == 1 and "ckpt.pt" in shown.err
 
 
 @pytest.mark.parametrize("parts", [1, 3])

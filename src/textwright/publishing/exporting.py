@@ -42,8 +42,8 @@ def export(run: Run, target: str, out: str | Path) -> Path:
         run: with a trained model.
         target: `transformers`, `onnx`, `gguf` or `page`.
         out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`.
-            A file that is there is replaced; a folder must be empty or hold an earlier export and
-            nothing else.
+            A file that is there is replaced; a folder must be empty, or hold an earlier export and
+            nothing else, and not lie beside runs.
 
     Returns:
         The folder or file written.
@@ -60,22 +60,24 @@ def export(run: Run, target: str, out: str | Path) -> Path:
     return write(run, Path(out))
 
 
-def check_folder(folder: Path, files: Collection[str]) -> None:
+def check_folder(folder: Path, files: Collection[str], run: Run) -> None:
     """Check that a folder may be written at `folder`, so that nothing is lost.
 
     Args:
         folder: where.
         files: what it will hold, as names or patterns; what else is there would be lost.
+        run: what is written there. A pulled run holds a model and nothing else, as an export does,
+            so whatever lies beside a run is taken for one.
 
     Raises:
-        RequestError: it is a file, in the runs folder, or holds what such a folder hasn't.
+        RequestError: it is a file, a run, or holds what such a folder hasn't.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; name a folder to write into with --out")
     found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     if not found:
         return
-    if folder.resolve().parent == runs_folder().resolve():
+    if folder.resolve().parent in (runs_folder().resolve(), run.path.resolve().parent):
         raise RequestError(f"{folder} is a run; choose another --out")
     if other := [name for name in found if not any(fnmatchcase(name, one) for one in files)]:
         raise RequestError(f"{folder} holds {other[0]}, which would be lost; choose another --out")

@@ -85,9 +85,9 @@ def push(
     if wheel and (static or not space):
         raise RequestError("--wheel is for a Gradio Space; name it with --space user/space")
     if dry_run:
-        check_folder(dry_run / repository, [file.name for file in run.model_files])
+        check_folder(dry_run / repository, [file.name for file in run.model_files], run)
     if dry_run and space:
-        check_folder(dry_run / "spaces" / space, SPACE_FILES)
+        check_folder(dry_run / "spaces" / space, SPACE_FILES, run)
     with TemporaryDirectory() as scratch:
         root = dry_run or Path(scratch)
         folders = [("model", repository, root / repository)]
@@ -101,10 +101,15 @@ def push(
         if dry_run:
             return [str(folder) for _, _, folder in folders]
         sdk = "static" if static else "gradio"
-        return [_upload(kind, name, folder, private, sdk) for kind, name, folder in folders]
+        # all are there, and private where asked, before anything goes up
+        addresses = [_create(kind, name, private, sdk) for kind, name, _ in folders]
+        for kind, name, folder in folders:
+            _upload(kind, name, folder)
+        return addresses
 
 
-def _upload(kind: str, name: str, folder: Path, private: bool, sdk: str) -> str:
+def _create(kind: str, name: str, private: bool, sdk: str) -> str:
+    """Make a repository that isn't there yet; gives its address."""
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -118,10 +123,16 @@ def _upload(kind: str, name: str, folder: Path, private: bool, sdk: str) -> str:
                 f"{name} is on the Hub already and everyone sees it; make it private in its "
                 "settings there, or push without --private"
             )
-        api.upload_folder(
+    return str(address)
+
+
+def _upload(kind: str, name: str, folder: Path) -> None:
+    from huggingface_hub import HfApi
+
+    with _explained(name):
+        HfApi().upload_folder(
             repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
         )
-    return str(address)
 
 
 def pull(repository: str, *, name: str | None = None, folder: str | Path | None = None) -> Run:

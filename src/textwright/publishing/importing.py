@@ -121,8 +121,3 @@ def _write(run: Run, found: Imported, weights: Mapping[str, Tensor], source: str
         }
     )
     write_card(run)
-    note = (
-        f"\n## Where it comes from\n\nTrained with {source} and imported: `{found.file.name}`, "
-        f"sha256 `{digest}`.\n"
-    )
-    atomic.write_text(run.card_file, run.card_file.read_text(encoding="utf-8") + note)

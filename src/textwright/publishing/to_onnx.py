@@ -47,7 +47,7 @@ def export(run: Run, out: Path) -> Path:
     config = run.config()
     beside = (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
               run.generation_config_file)  # fmt: skip
-    check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in beside)])
+    check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in beside)], run)
     weights = read_weights(run.weights_file)
     model = build(config, weights)
     large = sum(array.nbytes for array in weights.values()) > _LARGEST

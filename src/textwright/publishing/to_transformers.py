@@ -21,7 +21,7 @@ from textwright.runs import Run
 def export(run: Run, out: Path) -> Path:
     """Write the folder `out`; gives it back. Raises `RequestError` where it is in the way."""
     run.config()  # a damaged one ends it here
-    check_folder(out, [file.name for file in run.model_files])
+    check_folder(out, [file.name for file in run.model_files], run)
     weights = read_weights(run.weights_file)
     with atomic.replacing(out) as partial:
         partial.mkdir()

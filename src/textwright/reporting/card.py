@@ -58,6 +58,7 @@ def card_text(summary: RunSummary, *, name: str | None = None) -> str:
         *_part("Text it learned from", _table(text_facts(summary))),
         *_part("Settings", _settings(summary)),
         *_part("Limits", _limits(summary)),
+        *_part("Where it comes from", _origin(summary)),
         *_part("Make it again", _reproduce(summary)),
     ]
     text = f"---\n{_front_matter(summary)}\n---\n\n" + "\n\n".join(parts) + "\n"
@@ -324,6 +325,17 @@ def _reproduce(summary: RunSummary) -> str:
     if sha256:
         parts.append(f"The prepared text has the sha256 `{_cell(str(sha256))}`.")
     return "\n\n".join(parts)
+
+
+def _origin(summary: RunSummary) -> str:
+    """What made an imported model."""
+    made = summary.section("imported")
+    if not made:
+        return ""
+    return (
+        f"Trained with {_plain(made.get('from'))} and imported: `{_cell(str(made.get('file')))}`, "
+        f"sha256 `{_cell(str(made.get('sha256')))}`."
+    )
 
 
 def _prompt(summary: RunSummary) -> str:
