@@ -13,11 +13,11 @@ from typing import Any
 class Studio:
     """`textwright studio` or `serve`, until it is closed."""
 
-    def __init__(self, command: str, *words: str, folder: Path) -> None:
+    def __init__(self, command: str, *words: str, folder: Path, port: int = 0) -> None:
         self.log = folder / f"{command}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "textwright", command, *words, "--port", "0"],
+                [sys.executable, "-m", "textwright", command, *words, "--port", str(port)],
                 cwd=folder, stdin=subprocess.DEVNULL, stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
@@ -40,5 +40,5 @@ def ready(tab: Any) -> None:
 
 def finished(tab: Any) -> str:
     """Wait until Write has written; gives the text on the first sheet."""
-    tab.wait_for_selector(".sheet:not(.writing) .status:has-text('tokens')", timeout=60_000)
-    return str(tab.evaluate("document.querySelector('.sheet .tokens').textContent"))
+    tab.wait_for_selector(".write .sheet:not(.writing) .status:has-text('tokens')", timeout=60_000)
+    return str(tab.evaluate("document.querySelector('.write .sheet .tokens').textContent"))

@@ -94,7 +94,7 @@ def test_what_is_no_text_is_refused_and_gone(
 
 
 def test_size_and_number_are_limited(uploads: Uploads) -> None:
-    with pytest.raises(RequestError, match=r"big\.txt is 0 MB long; texts of up to 0 MB"):
+    with pytest.raises(RequestError, match=r"big\.txt is 1 kB long; texts of up to 1 kB"):
         uploads.begin("big.txt", 1001)
     with pytest.raises(RequestError, match="is empty"):
         uploads.begin("none.txt", 0)

@@ -71,7 +71,7 @@ def serve(
     max_choices: MaxChoices = 16,
     max_stops: MaxStops = 16,
     max_inputs: MaxInputs = 64,
-    max_upload: MaxUpload = 64 << 20,
+    max_upload: MaxUpload = 64_000_000,
     deadline: Deadline = 300.0,
     body_timeout: BodyTimeout = 30.0,
     drain: Drain = 60.0,
@@ -167,7 +167,7 @@ def studio(
         bool, typer.Option("--no-browser", help="Only say the address; open no browser.")
     ] = False,
     allow_training: AllowTraining = False,
-    max_upload: MaxUpload = 64 << 20,
+    max_upload: MaxUpload = 64_000_000,
     runs: Runs = None,
 ) -> None:
     """Open the web page on your models, and train there: yours and those of the package.

@@ -44,5 +44,5 @@ class ServerSettings(BaseModel):
     """Log prompts and texts too."""
     allow_training: bool = False
     """Let everybody who may generate train, too; else only who is on this machine."""
-    max_upload: int = Field(default=64 << 20, ge=1)
+    max_upload: int = Field(default=64_000_000, ge=1)
     """Bytes of a text that is sent here to train on."""

@@ -68,7 +68,7 @@ class Asked(BaseModel):
 class Supervisor:
     """Starts a training, watches it, stops it; may be used from any thread."""
 
-    def __init__(self, runs: Path, most: int = 64 << 20) -> None:
+    def __init__(self, runs: Path, most: int = 64_000_000) -> None:
         """
         Args:
             runs: the folder that runs are made in; a hidden one there has what the studio keeps.

@@ -85,7 +85,7 @@ class Uploads:
         """
         if size > self.most:
             raise RequestError(
-                f"{shown(name)} is {_megabytes(size)} long; texts of up to {_megabytes(self.most)} "
+                f"{shown(name)} is {_measured(size)} long; texts of up to {_measured(self.most)} "
                 "are taken here: use a part of it, or textwright train on the command line"
             )
         if size < 1:
@@ -212,5 +212,5 @@ def shown(name: str) -> str:
     return line if len(line) <= 80 else f"{line[:79]}…"
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / (1 << 20):,.1f}".removesuffix(".0") + " MB"
+def _measured(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

@@ -1,0 +1,287 @@
+"""The studio in a browser: training there, from a dropped text to the file to take along; and what
+must not go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from pydoc_data import topics
+from typing import Any
+
+import pytest
+from browsing import Watch
+from studios import Studio, finished, ready
+
+from textwright.runs import Run
+
+pytestmark = pytest.mark.slow
+
+TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))
+MARKUP = "<img src=x onerror=alert(1)>.txt"
+LONG = "2"
+"""Minutes of a training that is not waited for; a longer one measures longer before it begins."""
+
+DROP = """([name, text]) => {
+    const carried = new DataTransfer();
+    carried.items.add(new File([text], name, {type: "text/plain"}));
+    const event = {bubbles: true, cancelable: true, dataTransfer: carried};
+    const zone = document.querySelector(".drop");
+    for (const kind of ["dragover", "drop"]) zone.dispatchEvent(new DragEvent(kind, event));
+}"""
+
+
+@pytest.fixture(name="studio")
+def _studio(tmp_path: Path) -> Iterator[Studio]:
+    studio = Studio("studio", "--no-browser", folder=tmp_path)
+    yield studio
+    asked = record(tmp_path)
+    studio.close()
+    until(lambda: not asked or not alive(asked["pid"]))
+
+
+def record(folder: Path) -> Any:
+    """What the studio notes of its training."""
+    file = folder / "runs" / ".studio" / "training.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def alive(pid: int) -> bool:
+    words = ["ps", "-o", "stat=", "-p", str(pid)]
+    state = subprocess.run(words, capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+def open_train(tab: Any, studio: Studio) -> None:
+    tab.goto(f"{studio.page}#train")
+    tab.wait_for_selector(".train .drop, .train .phase", state="attached")
+
+
+def train(tab: Any, name: str, minutes: str, text: str = TEXT, family: str = "gpt") -> None:
+    tab.wait_for_selector(".drop:visible")
+    tab.evaluate(DROP, [name, text])
+    tab.get_by_label("Minutes").fill(minutes)
+    tab.get_by_label("Family").select_option(family)
+    tab.get_by_role("button", name="Train", exact=True).click()
+
+
+def phase(tab: Any, which: str, seconds: float = 60) -> str:
+    """Wait until a training stands so; gives how the page says it."""
+    tab.wait_for_selector(f".phase.{which}", timeout=1000 * seconds)
+    return str(tab.locator(".phase").text_content())
+
+
+def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path) -> None:
+    """Open, drop a text, train, open in Write, branch twice, take the file along, open that."""
+    began = time.monotonic()
+    times = {}
+
+    def mark(what: str) -> None:
+        times[what] = round(time.monotonic() - began, 1)
+
+    open_train(tab, studio)
+    minutes = os.environ.get("TEXTWRIGHT_TEST_MINUTES", "0.15")
+    train(tab, "My Novel.txt", minutes)
+    phase(tab, "training", 30 + 60 * float(minutes))
+    mark("training begins")
+    tab.wait_for_selector(".sample >> nth=1", timeout=60_000)
+    mark("a first evaluation")
+    assert "," in tab.locator(".curves .val").first.get_attribute("points")
+    assert tab.locator(".sample.latest .tokens").text_content()
+    assert tab.locator(".picker option[value=my-novel]").count() <= 1
+    phase(tab, "finished", 60 + 60 * float(minutes))
+    mark("trained")
+    assert tab.locator(".verdict p").first.text_content()
+    tab.get_by_role("button", name="Open in Write").click()
+    tab.wait_for_selector(".view.write:not([hidden])")
+    assert tab.locator(".picker").input_value() == "my-novel"
+    ready(tab)
+    tab.get_by_label("Prompt", exact=True).fill("The ")
+    tab.get_by_role("button", name="Write", exact=True).click()
+    finished(tab)
+    mark("written")
+    for branch in (1, 2):
+        tab.locator(".write .sheet .t").nth(10 + branch).click()
+        tab.locator(".popover .row:not([aria-current]):not(:disabled)").first.click()
+        tab.wait_for_selector(f".node >> nth={branch}")
+        finished(tab)
+    mark("branched twice")
+    assert tab.locator(".node").count() == 3
+    with tab.expect_download() as download:
+        tab.locator(".view.write").get_by_role("button", name="Save as one file").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name == "my-novel.html"
+    mark("saved as one file")
+    there = dict(zip(("said", "elsewhere"), (watch.said, watch.elsewhere(studio.url)), strict=True))
+    assert there == {"said": [], "elsewhere": []}
+    tab.goto(file.as_uri())
+    ready(tab)
+    assert tab.locator(".tab").count() == 2  # no Train without a server
+    tab.get_by_label("Prompt", exact=True).fill("The ")
+    tab.get_by_role("button", name="Write", exact=True).click()
+    assert finished(tab).startswith("The ")
+    mark("written without a server")
+    assert watch.said == []
+    print(json.dumps(times))
+
+
+def test_two_browsers_a_reload_and_stop(
+    tab: Any, browser: Any, watch: Watch, studio: Studio, tmp_path: Path
+) -> None:
+    """The second sees the training and can't end it; Stop in Write ends a text and no training."""
+    open_train(tab, studio)
+    train(tab, MARKUP, LONG, family="lstm")
+    phase(tab, "training")
+    other = browser.new_context()
+    second = other.new_page()
+    watch.over(second)
+    open_train(second, studio)
+    phase(second, "training")
+    assert "started in another browser" in second.locator(".status").first.text_content()
+    assert second.get_by_role("button", name="Stop").count() == 0
+    assert not second.locator(".drop").is_visible()
+    second.goto(f"{studio.page}#write")
+    second.wait_for_selector(".picker option[value=shakespeare]", state="attached")
+    second.locator(".picker").select_option("shakespeare")
+    second.get_by_label("Length").fill("4000")
+    second.get_by_role("button", name="Write", exact=True).click()
+    second.wait_for_selector(".write .sheet.writing .t >> nth=60")  # while the training goes on
+    second.get_by_role("button", name="Stop", exact=True).click()
+    second.wait_for_selector(".write .sheet:not(.writing)")
+    tab.wait_for_selector(".sample", timeout=60_000)
+    tab.reload()
+    phase(tab, "training")
+    assert MARKUP in tab.locator(".status").first.text_content()
+    assert alive(record(tmp_path)["pid"])
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    assert phase(tab, "stopped") == "Stopped"
+    assert "best is kept" in tab.locator(".verdict").text_content()
+    run = Run(tmp_path / "runs" / record(tmp_path)["run"])
+    assert run.name == "img-src-x-onerror-alert-1"
+    assert run.settings()["result"]["status"] == "interrupted"
+    assert run.has_model()
+    tab.get_by_role("button", name="Open in Write").click()
+    tab.wait_for_selector(".view.write:not([hidden])")
+    assert tab.locator(".picker").input_value() == run.name
+    assert tab.locator("img").count() == second.locator("img").count() == 0
+    other.close()
+    assert watch.said == []
+    assert watch.elsewhere(studio.url) == []
+
+
+def test_a_crash_is_told_with_its_reason(
+    tab: Any, watch: Watch, studio: Studio, tmp_path: Path
+) -> None:
+    open_train(tab, studio)
+    train(tab, "short.txt", "0.1", text="Too short.")
+    assert "too few to validate on" in phase(tab, "failed")
+    assert str(tmp_path) not in tab.locator("body").text_content()
+    train(tab, "shakespeare.txt", LONG)
+    phase(tab, "training")
+    tab.wait_for_selector(".sample", timeout=60_000)
+    os.kill(record(tmp_path)["pid"], signal.SIGKILL)
+    assert "was killed (SIGKILL)" in phase(tab, "failed")
+    # what is kept can be used, under a name that no model of the package has
+    tab.get_by_role("button", name="Open in Write").click()
+    tab.wait_for_selector(".view.write:not([hidden])")
+    assert tab.locator(".picker").input_value() == "shakespeare-2"
+    tab.goto(f"{studio.page}#train")
+    tab.evaluate(DROP, ["a.txt", "%PDF-1.4\n" + "x" * 100])
+    tab.get_by_role("button", name="Train", exact=True).click()
+    tab.wait_for_selector(".notice:has-text('a.txt holds no usable text: it is a PDF')")
+    assert [line for line in watch.said if "400" not in line] == []
+
+
+def test_a_server_that_is_gone_and_comes_again(
+    tab: Any, watch: Watch, studio: Studio, tmp_path: Path
+) -> None:
+    """Killed, it leaves the training running, and the next finds it; told to end, it ends it."""
+    open_train(tab, studio)
+    train(tab, "mine.txt", LONG)
+    phase(tab, "training")
+    tab.wait_for_selector(".sample", timeout=60_000)
+    pid, port = record(tmp_path)["pid"], int(studio.url.rpartition(":")[2])
+    studio.process.kill()
+    studio.process.wait()
+    tab.wait_for_selector('.notice:has-text("The server doesn\'t answer")')
+    tab.wait_for_selector(".stale")
+    assert alive(pid)
+    again = Studio("studio", "--no-browser", folder=tmp_path, port=port)
+    try:
+        tab.wait_for_selector(".lens:not(.stale) .phase.training", timeout=30_000)
+        assert tab.locator(".train .notice").text_content() == ""
+        tab.get_by_role("button", name="Stop", exact=True).click()
+        phase(tab, "stopped")
+        until(lambda: not alive(pid))
+        train(tab, "mine.txt", LONG)
+        phase(tab, "training")
+        tab.wait_for_selector(".sample", timeout=60_000)
+    finally:
+        again.close()
+    assert not alive(record(tmp_path)["pid"])
+    third = Studio("studio", "--no-browser", folder=tmp_path, port=port)
+    try:
+        tab.reload()
+        assert phase(tab, "stopped") == "Stopped: it ended with the server"
+        assert tab.get_by_role("button", name="Open in Write").is_visible()
+    finally:
+        third.close()
+    texts = list((tmp_path / "runs" / ".studio" / "uploads").iterdir())
+    assert len(texts) == 1
+    assert [line for line in watch.said if "ERR_CONNECTION_REFUSED" not in line] == []
+
+
+def test_fifty_megabytes_and_more(tab: Any, watch: Watch, studio: Studio, tmp_path: Path) -> None:
+    """Sent in pieces and trained on, while the page answers; over the limit: one line."""
+    large = tmp_path / "large.txt"
+    large.write_bytes((TEXT * 120).encode()[:50_000_000])
+    open_train(tab, studio)
+    tab.wait_for_selector(".drop:visible")
+    tab.locator("input[type=file]").set_input_files(large)
+    tab.get_by_label("Minutes").fill(LONG)
+    began = time.monotonic()
+    tab.get_by_role("button", name="Train", exact=True).click()
+    phase(tab, "preparing")
+    assert time.monotonic() - began < 30
+    tab.goto(f"{studio.page}#write")
+    ready(tab)
+    tab.get_by_label("Length").fill("20")
+    tab.get_by_role("button", name="Write", exact=True).click()
+    finished(tab)
+    tab.goto(f"{studio.page}#train")
+    phase(tab, "training", 120)
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    phase(tab, "stopped")
+    with large.open("a") as file:
+        file.write("x" * (64 << 20))
+    tab.wait_for_selector(".drop:visible")
+    tab.locator("input[type=file]").set_input_files(large)
+    tab.wait_for_selector(".notice:has-text('MB long; texts of up to 64.0 MB are taken')")
+    assert tab.get_by_role("button", name="Train", exact=True).is_disabled()
+    assert watch.said == []
+
+
+def test_a_server_for_others_says_why_it_does_not_train(
+    tab: Any, watch: Watch, tmp_path: Path
+) -> None:
+    studio = Studio("serve", "shakespeare", "--root-path", "/tw", folder=tmp_path)
+    try:
+        open_train(tab, studio)
+        tab.wait_for_selector(".notice:has-text('--allow-training')")
+        assert not tab.locator(".drop").is_visible()
+        assert not (tmp_path / "runs").exists()
+        assert watch.said == []
+    finally:
+        studio.close()
