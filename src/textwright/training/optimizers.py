@@ -16,6 +16,7 @@ from torch import Tensor
 from textwright.configs import TrainingSettings
 from textwright.errors import DivergedError
 from textwright.models import LanguageModel
+from textwright.training.muon import Muon
 
 
 class Optimizers:
@@ -47,7 +48,7 @@ class Optimizers:
         ]
         if self._views:
             self.all.append(
-                torch.optim.Muon(
+                Muon(
                     self._views,
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.weight_decay,

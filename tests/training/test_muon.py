@@ -1,0 +1,54 @@
+"""Muon of many matrices at once, beside torch's own of one after the other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from textwright.training.muon import Muon
+
+SHAPES = [(16, 16), (16, 16), (40, 16), (16, 40), (3, 70), (300, 260), (1, 1), (16, 16)]
+
+
+def trained(
+    optimizer_class: type[torch.optim.Muon], steps: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Matrices and their momenta after so many steps."""
+    draw = torch.Generator().manual_seed(7)
+    matrices = [torch.randn(shape, generator=draw) for shape in SHAPES]
+    optimizer = optimizer_class(matrices, lr=0.02, weight_decay=0.03, momentum=0.9)
+    for _ in range(steps):
+        for matrix in matrices:
+            matrix.grad = torch.randn(matrix.shape, generator=draw)
+        optimizer.step()
+    return matrices, [optimizer.state[matrix]["momentum_buffer"] for matrix in matrices]
+
+
+def test_the_same_numbers_as_torch() -> None:
+    ours, our_momenta = trained(Muon, 3)
+    theirs, their_momenta = trained(torch.optim.Muon, 3)
+    for shape, mine, other in zip(SHAPES, ours, theirs, strict=True):
+        # One bfloat16 product may be summed in another order where it is one of several
+        assert torch.allclose(mine, other, atol=2e-3), shape
+    assert all(map(torch.equal, our_momenta, their_momenta))
+
+
+def test_no_matrix_depends_on_which_others_there_are() -> None:
+    draw = torch.Generator().manual_seed(1)
+    alone, beside = torch.randn(16, 40, generator=draw), torch.randn(16, 40, generator=draw)
+    gradients = [torch.randn(16, 40, generator=draw) for _ in range(2)]
+    together = [alone.clone(), beside.clone()]
+    for matrices in ([alone], together):
+        optimizer = Muon(matrices, lr=0.02)
+        for matrix, gradient in zip(matrices, gradients, strict=False):
+            matrix.grad = gradient
+        optimizer.step()
+    assert torch.allclose(alone, together[0], atol=2e-3)
+
+
+def test_a_zero_gradient_moves_nothing_but_the_decay() -> None:
+    matrix = torch.ones(4, 8)
+    optimizer = Muon([matrix], lr=0.5, weight_decay=0.1)
+    matrix.grad = torch.zeros(4, 8)
+    optimizer.step()
+    assert torch.equal(matrix, torch.full((4, 8), 0.95))
