@@ -170,6 +170,8 @@ def test_every_example_runs(
         runpy.run_path(str(script), run_name="__main__")
         assert len(capsys.readouterr().out) > 20
     for settings in sorted((ROOT / "examples").glob("*.toml")):
+        if settings.name == "sagemaker.toml":  # tests/sagemaker/test_requests.py has it
+            continue
         with pytest.raises(SystemExit) as end:
             main(["train", "my_novel.txt", "--config", str(settings), "--steps", "1", "--plan"])
         assert end.value.code == 0, capsys.readouterr().err

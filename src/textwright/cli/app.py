@@ -14,8 +14,10 @@ import typer
 
 from textwright.cli import (
     chat,
+    cloud,
     corpora,
     doctor,
+    endpoints,
     evaluate,
     exchange,
     generate,
@@ -68,9 +70,13 @@ _corpora.command("list")(corpora.list_corpora)
 _corpora.command("fetch")(corpora.fetch_corpus)
 app.add_typer(_corpora, name="corpora")
 
-_cloud = typer.Typer(help="Amazon SageMaker: pack a model for it.", no_args_is_help=True)
+_cloud = typer.Typer(help="Amazon SageMaker: train and host there.", no_args_is_help=True)
 _cloud.command("package")(sagemaker.package)
-_cloud.callback()(lambda: None)
+_cloud.command("train")(cloud.train)
+_cloud.command("deploy")(endpoints.deploy)
+_cloud.command("invoke")(endpoints.invoke)
+_cloud.command("status")(cloud.status)
+_cloud.command("delete")(endpoints.delete)
 app.add_typer(_cloud, name="sagemaker")
 
 _entry = typer.Typer(help="What a SageMaker container runs.", no_args_is_help=True)

@@ -212,7 +212,7 @@ def train(
     status = run.settings()["result"]["status"]
     if status == "interrupted":
         raise typer.Exit(130)
-    _go_on(run, then)
+    go_on(run, then)
 
 
 def is_first_worker() -> bool:
@@ -275,7 +275,8 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
     show_rows(rows)
 
 
-def _go_on(run: Run, then: Then | None) -> None:
+def go_on(run: Run, then: Then | None) -> None:
+    """Do what `--then` asks for."""
     if then is None:
         return
     sys.stdout.flush()

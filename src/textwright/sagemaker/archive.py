@@ -26,13 +26,18 @@ def add_code(folder: Path) -> None:
     atomic.write_text(folder / "code" / "requirements.txt", f"textwright[serve]=={VERSION}\n")
 
 
-def verify(folder: Path) -> str:
-    """Load the model in `folder` and have it write; gives what it wrote.
+SAMPLES = 3
+"""Texts that a model writes to show that it works."""
+
+
+def verify(folder: Path) -> list[str]:
+    """Load the model in `folder` and have it write; gives what it wrote, a text a seed.
 
     Raises:
         RunError: it can't be loaded.
     """
-    return str(load(Run(folder)).generate("", max_tokens=200, seed=1))
+    model = load(Run(folder))
+    return [str(model.generate("", max_tokens=200, seed=seed)) for seed in range(1, SAMPLES + 1)]
 
 
 def package(run: Run, out: Path) -> list[str]:

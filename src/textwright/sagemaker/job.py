@@ -164,12 +164,14 @@ def hand_over(run: Run, container: Container) -> None:
         if file.is_file():
             atomic.write_bytes(container.model / file.name, file.read_bytes())
     add_code(container.model)
-    sample = verify(container.model)
+    samples = verify(container.model)
+    for sample in samples:
+        log.info("sample: %s", sample)
     for name in _OUTPUTS:
         file = getattr(run, name)
         if file.is_file():
             atomic.write_bytes(container.output_data / file.name, file.read_bytes())
-    atomic.write_text(container.output_data / "sample.txt", sample + "\n")
+    atomic.write_text(container.output_data / "sample.txt", "\n\n".join(samples) + "\n")
 
 
 def _command_for_workers(container: Container) -> tuple[list[str], dict[str, str]] | None:

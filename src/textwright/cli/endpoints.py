@@ -1,0 +1,213 @@
+"""`textwright sagemaker deploy`, `invoke` and `delete`: endpoints in the cloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from textwright.cli.cloud_options import (
+    Bucket,
+    DryRun,
+    Image,
+    KmsKey,
+    NoWait,
+    Region,
+    Role,
+    SecurityGroups,
+    SettingsFile,
+    Subnets,
+    Tags,
+    defined,
+    say,
+    settings_from,
+    show_calls,
+    show_costs,
+)
+from textwright.cli.generate import MaxTokens, RunName, Runs, Temperature
+from textwright.errors import RequestError
+
+
+def deploy(
+    run: RunName,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the endpoint; else textwright-RUN.")
+    ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option(help="Machine that serves, e.g. ml.m5.large.")
+    ] = None,
+    instances: Annotated[int | None, typer.Option(help="How many of them; else 1.")] = None,
+    serverless: Annotated[
+        bool | None,
+        typer.Option("--serverless", help="No machine of its own: paid for each request."),
+    ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="MB", help="Memory with --serverless, 1024 to 6144; else 3072."),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Requests at once with --serverless; else 5.")
+    ] = None,
+    settings: SettingsFile = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    role: Role = None,
+    image: Image = None,
+    kms_key: KmsKey = None,
+    subnet: Subnets = None,
+    security_group: SecurityGroups = None,
+    tag: Tags = None,
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    runs: Runs = None,
+) -> None:
+    """Put a model to work in the cloud: pack it, upload it, make an endpoint.
+
+    textwright sagemaker deploy my_novel --settings sagemaker.toml --serverless
+    """
+    from textwright.runs import find
+    from textwright.sagemaker import archive, costs, deploying, requests
+    from textwright.sagemaker.settings import DeploySettings
+
+    told = settings_from(
+        settings, tags=tag, region=region, bucket=bucket, role=role, image=image, kms_key=kms_key,
+        subnets=subnet, security_groups=security_group, deploy__instances=instances,
+        deploy__memory_mb=memory, deploy__concurrency=concurrency,
+    )  # fmt: skip
+    if instance_type and serverless:
+        raise RequestError("--instance-type and --serverless: take one of them")
+    if instance_type or serverless:  # either on the command line replaces the file's
+        told.deploy = DeploySettings.model_validate(
+            {**told.deploy.model_dump(), "instance_type": instance_type,
+             "serverless": bool(serverless)}
+        )  # fmt: skip
+    found = find(run, runs)
+    endpoint = name or requests.resource_name(found.name)
+    with TemporaryDirectory() as scratch:
+        packed = Path(scratch) / "model.tar.gz"
+        calls = deploying.plan_endpoint(told, endpoint, Path("model.tar.gz") if dry_run else packed)
+        if dry_run:
+            show_calls(calls)
+            return
+        from textwright.sagemaker.client import AWS
+
+        aws = AWS(told.region_name())
+        archive.package(found, packed)
+        deploying.deploy(aws, calls, endpoint)
+    say(f"endpoint {endpoint} is being made in {aws.region}")
+    try:
+        if not no_wait:
+            deploying.wait(aws, endpoint, say)
+    except KeyboardInterrupt:
+        say(f"\nit goes on. Look at it: textwright sagemaker status {endpoint}")
+        say(f"remove it: textwright sagemaker delete {endpoint}")
+        raise
+    finally:
+        stored = f"s3://{calls[0].parameters['Bucket']}/{calls[0].parameters['Key']}"
+        show_costs([costs.of_endpoint(told, endpoint), costs.of_storage(stored)])
+    typer.echo(endpoint)
+    say(f'next: textwright sagemaker invoke {endpoint} "It was" --stream')
+    say(f"remove it: textwright sagemaker delete {endpoint} --artifacts")
+
+
+def invoke(
+    endpoint: Annotated[str, typer.Argument(help="The endpoint.")],
+    prompt: Annotated[str, typer.Argument(help="The text to continue.")] = "",
+    max_tokens: MaxTokens = 200,
+    temperature: Temperature = None,
+    top_k: Annotated[int | None, typer.Option(help="Only the k likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Only the likeliest that together reach this.")
+    ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="End before this string; may be repeated.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show the text as it is written.")
+    ] = False,
+    target_model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Of an endpoint with many models, which: novel.tar.gz."),
+    ] = None,
+    settings: SettingsFile = None,
+    region: Region = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Continue a prompt by an endpoint.
+
+    textwright sagemaker invoke textwright-my-novel "It was" --stream
+    """
+    from textwright.sagemaker.requests import invoke_endpoint
+
+    told = settings_from(settings, region=region)
+    body = {"prompt": prompt, **defined({"max_tokens": max_tokens, "temperature": temperature,
+            "top_k": top_k, "top_p": top_p, "stop": stop or None, "seed": seed})}  # fmt: skip
+    call = invoke_endpoint(endpoint, body, stream=stream, target_model=target_model)
+    if dry_run:
+        show_calls([call])
+        return
+    from textwright.sagemaker.client import AWS
+    from textwright.sagemaker.invoking import invoke as ask
+
+    begun = False
+    for piece in ask(AWS(told.region_name()), call):
+        typer.echo(piece if begun else prompt + piece, nl=False)
+        begun = True
+    typer.echo()
+
+
+def delete(
+    name: Annotated[str, typer.Argument(help="An endpoint, or a training job that runs.")],
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Also delete its files in the bucket.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first.")] = False,
+    settings: SettingsFile = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Delete an endpoint with its config and model, or stop a job, after asking.
+
+    textwright sagemaker delete textwright-my-novel --artifacts
+    """
+    from textwright.sagemaker import deploying, requests
+
+    told = settings_from(settings, region=region, bucket=bucket)
+    if artifacts:
+        told.needed("bucket")
+    if dry_run:
+        listing = {"Bucket": told.bucket, "Prefix": requests.folder_of(told, name)}
+        files = [requests.Call("s3", "ListObjectsV2", listing)] if artifacts else []
+        show_calls([*requests.deletions(name, name, [name]), *files])
+        return
+    from textwright.sagemaker.client import AWS
+
+    aws = AWS(told.region_name())
+    removal = deploying.plan_removal(aws, name)
+    stored = deploying.stored(aws, told, name) if artifacts else []
+    count = sum(len(call.parameters["Delete"]["Objects"]) for call in stored)
+    folder = f"s3://{told.bucket}/{requests.folder_of(told, name)}"
+    things = [*removal.things, *([f"{count} files below {folder}"] if count else [])]
+    if not things:
+        say(f"nothing of {name} costs money or is left to delete")
+        return
+    if not yes and not agreed(f"Delete {', '.join(things)}?"):
+        raise RequestError("nothing was deleted")
+    for call in (*removal.calls, *stored):
+        aws.send(call)
+    for thing in things:
+        typer.echo(f"deleted: {thing}" if "runs:" not in thing else f"told: {thing}")
+    if not artifacts:
+        say("its files in S3 stay, and cost a little: add --artifacts and --bucket to delete them")
+
+
+def agreed(question: str) -> bool:
+    """Ask; nobody there to answer is an error."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        raise RequestError("nobody answered, so nothing was deleted; --yes doesn't ask") from None

@@ -1,0 +1,213 @@
+"""AWS by boto3: a request is sent, and what goes wrong becomes one line.
+
+Credentials are found by boto3 as by AWS's own tools; nothing here reads, shows or stores them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from textwright.errors import MissingPackageError, RequestError, TextwrightError
+from textwright.sagemaker.requests import Call
+
+POLICY = "docs/sagemaker.md has the policy that suffices"
+
+_ACTIONS = {
+    ("s3", "HeadBucket"): "s3:ListBucket",
+    ("s3", "ListObjectsV2"): "s3:ListBucket",
+    ("s3", "HeadObject"): "s3:GetObject",
+    ("s3", "DeleteObjects"): "s3:DeleteObject",
+    ("s3", "CreateMultipartUpload"): "s3:PutObject",
+    ("s3", "UploadPart"): "s3:PutObject",
+    ("s3", "CompleteMultipartUpload"): "s3:PutObject",
+    ("s3", "AbortMultipartUpload"): "s3:AbortMultipartUpload",
+}
+_SERVICES = {"sagemaker-runtime": "sagemaker"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_STRANGER = {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch",
+             "InvalidAccessKeyId", "InvalidSignatureException", "IncompleteSignature"}  # fmt: skip
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_BUSY = {"ThrottlingException", "Throttling", "RequestLimitExceeded", "ServiceUnavailable",
+         "InternalFailure", "InternalDependencyException", "SlowDown", "503"}  # fmt: skip
+_TAKEN = {"ResourceInUse", "ResourceInUseException"}
+_EXISTS = re.compile(r"Cannot create already exist|already exists", re.I)
+_UNKNOWN = re.compile(r"Could not find|not found|does not exist", re.I)
+_MISSING = {"ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "404"}
+
+
+def action(service: str, operation: str) -> str:
+    """The action of a policy that a request needs: `sagemaker:CreateModel`."""
+    default = f"{_SERVICES.get(service, service)}:{operation}"
+    return _ACTIONS.get((service, operation), default)
+
+
+class NotThereError(RequestError):
+    """AWS knows no job, endpoint, bucket or file of this name."""
+
+
+class AWS:
+    """AWS in one region, as whoever the credentials are of."""
+
+    def __init__(self, region: str) -> None:
+        """Make a session.
+
+        Raises:
+            MissingPackageError: boto3 isn't installed.
+            RequestError: the profile that is named isn't there.
+        """
+        try:
+            import boto3
+        except ImportError as error:
+            raise MissingPackageError(
+                f"this needs {error.name}; pip install 'textwright[sagemaker]' "
+                "(--dry-run does without)"
+            ) from error
+        self.region = region
+        with explained("a session", ""):
+            self._session = boto3.Session(region_name=region)
+        self.client = cache(self._client)
+
+    def _client(self, service: str) -> Any:
+        with explained("a client", service):
+            return self._session.client(service)
+
+    def send(self, call: Call) -> Any:
+        """Send a request; gives what AWS answers.
+
+        Raises:
+            NotThereError: what it is about isn't there.
+            RequestError, TextwrightError: AWS refuses, or can't be reached.
+        """
+        from botocore import xform_name
+
+        client = self.client(call.service)
+        with explained(call.operation, call.service):
+            if call.file is None:
+                return getattr(client, xform_name(call.operation))(**call.parameters)
+            told = dict(call.parameters)
+            bucket, key = told.pop("Bucket"), told.pop("Key")
+            return client.upload_file(str(call.file), bucket, key, ExtraArgs=told)
+
+    def ask(self, service: str, operation: str, **parameters: Any) -> Any:
+        """Send a request that changes nothing."""
+        return self.send(Call(service, operation, parameters))
+
+    def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[Any]:
+        """Every page of an answer that comes in several."""
+        from botocore import xform_name
+
+        pages = self.client(service).get_paginator(xform_name(operation)).paginate(**parameters)
+        with explained(operation, service):
+            yield from pages
+
+    def download(self, bucket: str, key: str, file: str) -> None:
+        """Bring a file of S3 here."""
+        with explained("GetObject", "s3", f"s3://{bucket}/{key}"):
+            self.client("s3").download_file(bucket, key, file)
+
+    def check_bucket(self, bucket: str) -> None:
+        """See that the bucket is there, ours to use, and in this region.
+
+        Raises:
+            RequestError: it isn't; the message says which.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            with explained("HeadBucket", "s3", bucket):
+                told = self.client("s3").head_bucket(Bucket=bucket)
+            there = told.get("BucketRegion")
+        except TextwrightError as error:
+            answer = error.__cause__
+            if not isinstance(answer, ClientError):
+                raise
+            told = answer.response
+            headers = told.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            there = headers.get("x-amz-bucket-region")
+            if not there or there == self.region:
+                if isinstance(error, NotThereError):
+                    raise RequestError(
+                        f"there is no bucket {bucket}; make it (aws s3 mb s3://{bucket} --region "
+                        f"{self.region}), or name another with --bucket"
+                    ) from error
+                raise
+        if there and there != self.region:
+            raise RequestError(
+                f"bucket {bucket} lies in {there} and the job would run in {self.region}; give "
+                f"--region {there}, or a --bucket of {self.region}"
+            )
+
+
+@contextmanager
+def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
+    """Turn what boto3 raises into one line that names the thing and the remedy."""
+    from boto3.exceptions import Boto3Error, S3UploadFailedError
+    from botocore import exceptions as aws
+
+    try:
+        yield
+    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
+        raise RequestError(
+            "no AWS credentials: aws configure, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        ) from error
+    except aws.ProfileNotFound as error:
+        raise RequestError(f"{error}; aws configure list-profiles tells which there are") from error
+    except (aws.SSOError, aws.TokenRetrievalError, aws.CredentialRetrievalError) as error:
+        raise RequestError(f"AWS credentials can't be had ({error}); aws sso login") from error
+    except aws.ClientError as error:
+        raise _of_client(error, operation, service, thing) from error
+    except S3UploadFailedError as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, aws.ClientError):
+            raise _of_client(cause, operation, service, thing) from cause
+        raise TextwrightError(f"the upload failed: {error}; try again") from error
+    except aws.ParamValidationError as error:
+        raise RequestError(f"{operation}: {' '.join(str(error).split())}") from error
+    except aws.HTTPClientError as error:
+        raise TextwrightError(f"AWS can't be reached: {error}; check network and region") from error
+    except (aws.BotoCoreError, Boto3Error) as error:
+        raise TextwrightError(f"{operation}: {error}") from error
+
+
+def _of_client(error: Any, operation: str, service: str, thing: str) -> TextwrightError:
+    told = error.response.get("Error", {})
+    code, reason = str(told.get("Code", "")), " ".join(str(told.get("Message", "")).split())
+    about = f" ({thing})" if thing else ""
+    found: TextwrightError
+    if code in _DENIED:
+        what = f"AWS denies {action(service, operation)}{about}: {reason}"
+        found = RequestError(f"{what}; let it be allowed, {POLICY}")
+    elif code in _EXPIRED:
+        found = RequestError("the AWS credentials have expired; log in again, e.g. aws sso login")
+    elif code in _STRANGER:
+        found = RequestError(f"AWS doesn't take these credentials ({code}); aws configure")
+    elif code == "ResourceLimitExceeded":
+        found = RequestError(
+            f"a quota of the account is used up: {reason}; ask for more in Service Quotas, or take "
+            "another --instance-type"
+        )
+    elif code in _MISSING or (code == "ValidationException" and _UNKNOWN.search(reason)):
+        found = NotThereError(f"{operation}{about}: {reason}; check the name")
+    elif code in _TAKEN or _EXISTS.search(reason):
+        found = RequestError(f"{operation}: {reason}; take another --name, or delete that one")
+    elif code == "ModelError":
+        found = _of_model(error.response, reason)
+    elif code in _BUSY:
+        found = TextwrightError(f"AWS is busy ({code}: {reason}); try again in a while")
+    else:
+        found = RequestError(f"{operation}{about} is refused ({code}): {reason}")
+    return found
+
+
+def _of_model(response: Any, reason: str) -> TextwrightError:
+    """What the container itself answered."""
+    status = str(response.get("OriginalStatusCode", ""))
+    said = " ".join(str(response.get("OriginalMessage") or reason).split())
+    log = f"; its log: {response['LogStreamArn']}" if response.get("LogStreamArn") else ""
+    kind = RequestError if status.startswith("4") else TextwrightError
+    return kind(f"the model answered {status}: {said}{log}")

@@ -1,0 +1,179 @@
+"""A training job: what is uploaded, and the request that starts it."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from textwright.corpora import builtin
+from textwright.errors import CorpusError, RequestError
+from textwright.runs import check_name, name_from
+from textwright.sagemaker import requests
+from textwright.sagemaker.client import AWS
+from textwright.sagemaker.job import arguments
+from textwright.sagemaker.requests import Call
+from textwright.sagemaker.settings import CloudSettings
+
+S3 = "s3://"
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A job that is to be started."""
+
+    job: str
+    run_name: str
+    """What the run is called when it is brought back."""
+    folder: str
+    """The address of everything that is its own."""
+    uploads: tuple[Call, ...]
+    create: Call
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        return (*self.uploads, self.create)
+
+
+def plan_job(
+    settings: CloudSettings,
+    sources: Sequence[str],
+    *,
+    moment: datetime,
+    name: str | None = None,
+    validation: str | None = None,
+) -> JobPlan:
+    """What it takes to train on `sources` in the cloud; sends nothing.
+
+    Args:
+        settings: where and how.
+        sources: files, folders, globs, `s3://` addresses; or one built-in, URL or
+            `hf:owner/dataset`, which the job fetches itself.
+        moment: now; jobs have new names each time.
+        name: of the run; else after the text.
+        validation: a file, a folder or an `s3://` address.
+
+    Raises:
+        RequestError: a source or a setting can't be used.
+    """
+    if name is not None:
+        check_name(name)
+    run_name = name or name_from(_stem(sources))
+    job = requests.resource_name(run_name, moment)
+    hyperparameters: dict[str, Any] = dict(settings.train.hyperparameters)
+    local, remote, fetched = _sorted(sources)
+    if fetched:
+        if len(sources) > 1 or "corpus" in hyperparameters:
+            raise RequestError(
+                f"{fetched[0]} is fetched by the job itself, and it fetches one text; give it "
+                "alone, or give files"
+            )
+        hyperparameters["corpus"] = fetched[0]
+    elif not sources and "corpus" not in hyperparameters:
+        raise RequestError("no text is named; give a file, a folder, or an s3:// address")
+    _check_hyperparameters(hyperparameters)
+    inputs: list[dict[str, Path] | str] = [*([local] if local else []), *remote]
+    names = ["train"] if len(inputs) == 1 else [f"text-{n}" for n in range(1, len(inputs) + 1)]
+    told = list(zip(names, inputs, strict=True))
+    if validation is not None:
+        told.append(("validation", _one(validation)))
+    bucket, prefix = settings.needed("bucket"), requests.folder_of(settings, job)
+    uploads, channels = [], []
+    for channel, source in told:
+        if isinstance(source, str):
+            channels.append(requests.channel(channel, source))
+            continue
+        where = f"{prefix}input/{channel}/"
+        channels.append(requests.channel(channel, f"{S3}{bucket}/{where}"))
+        uploads += [requests.upload(settings, file, where + key) for key, file in source.items()]
+    create = requests.create_training_job(settings, job, channels, hyperparameters)
+    return JobPlan(job, run_name, f"{S3}{bucket}/{prefix}", tuple(uploads), create)
+
+
+def start(aws: AWS, plan: JobPlan) -> None:
+    """Upload what there is and start the job.
+
+    Raises:
+        TextwrightError: AWS refuses; no job runs then.
+    """
+    aws.check_bucket(plan.folder.removeprefix(S3).split("/", 1)[0])
+    for call in plan.calls:
+        aws.send(call)
+
+
+def _stem(sources: Sequence[str]) -> str:
+    if not sources:
+        return "run"
+    first = sources[0].rstrip("/").replace("\\", "/").rpartition("/")[2]
+    return first.rpartition(".")[0] or first
+
+
+def _sorted(sources: Sequence[str]) -> tuple[dict[str, Path], list[str], list[str]]:
+    """Files by the key they get, addresses of S3, and what the job fetches itself."""
+    local: dict[str, Path] = {}
+    remote, fetched = [], []
+    for source in sources:
+        if source.startswith(S3):
+            remote.append(_address(source))
+        elif re.match(r"https?://|hf:", source) or builtin.find(source.partition(":")[0]):
+            fetched.append(source)
+        else:
+            for key, file in _files(source).items():
+                unique = key if key not in local else f"{len(local) + 1}-{key}"
+                local[unique] = file
+    return local, remote, fetched
+
+
+def _one(source: str) -> dict[str, Path] | str:
+    return _address(source) if source.startswith(S3) else _files(source)
+
+
+def _address(source: str) -> str:
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", source):
+        raise CorpusError(
+            f"{source} is no text in S3; write s3://BUCKET/FOLDER or s3://BUCKET/FILE"
+        )
+    return source
+
+
+def _files(source: str) -> dict[str, Path]:
+    """The files that a local source means, by key; what is hidden is left out."""
+    if source == "-":
+        raise CorpusError("standard input can't be uploaded; write it to a file and name that")
+    path = Path(source).expanduser()
+    if path.is_file():
+        return {path.name: path}
+    if path.is_dir():
+        found = {
+            file.relative_to(path).as_posix(): file
+            for file in sorted(path.rglob("*"))
+            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+        }
+    elif glob.has_magic(source):
+        # Path.glob takes no absolute patterns before Python 3.13.
+        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207
+        found = {
+            match.lstrip("/"): Path(match) for match in sorted(matches) if Path(match).is_file()
+        }
+    else:
+        raise CorpusError(
+            f"{source} does not exist, and is no built-in corpus and no s3:// address; check the "
+            "path"
+        )
+    if not found:
+        raise CorpusError(f"{source} holds no file; check the path")
+    return found
+
+
+def _check_hyperparameters(told: dict[str, Any]) -> None:
+    """Find at once what the job would find after minutes that cost money."""
+    from textwright.training.request import request_from
+
+    options = arguments(told)
+    for name in ("corpus", "name"):
+        options.pop(name, None)
+    request_from(options)

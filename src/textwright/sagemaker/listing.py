@@ -1,0 +1,108 @@
+"""What textwright has made in an account: jobs and endpoints, known by their tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from textwright.errors import RequestError
+from textwright.sagemaker.client import AWS, NotThereError
+from textwright.sagemaker.requests import TAG, Call
+
+PREFIX = "textwright-"
+LISTS = (
+    Call("sagemaker", "ListTrainingJobs", {"NameContains": PREFIX, "SortBy": "CreationTime",
+                                           "SortOrder": "Descending"}),
+    Call("sagemaker", "ListEndpoints", {"SortBy": "CreationTime", "SortOrder": "Descending"}),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job or an endpoint."""
+
+    kind: str
+    name: str
+    status: str
+    created: datetime
+    costs: bool
+    """Whether it costs money now."""
+
+
+def listed(aws: AWS, limit: int = 50) -> list[Entry]:
+    """Jobs, the latest first, at most `limit`; then every endpoint."""
+    found = []
+    for call, kind, key in zip(LISTS, ("training job", "endpoint"), (
+        ("TrainingJobSummaries", "TrainingJob"), ("Endpoints", "Endpoint")), strict=True,
+    ):  # fmt: skip
+        count = 0
+        for told in _summaries(aws, call, key[0]):
+            if kind == "training job" and count == limit:
+                break
+            if not _ours(aws, told[f"{key[1]}Arn"]):
+                continue
+            count += 1
+            status = told[f"{key[1]}Status"]
+            costs = kind == "endpoint" or status in ("InProgress", "Stopping")
+            found.append(Entry(kind, told[f"{key[1]}Name"], status, told["CreationTime"], costs))
+    return found
+
+
+def run_of(job: str) -> str:
+    """What a run is called that a job made: `textwright-novel-20260101-120000` → `novel`."""
+    return re.sub(r"-\d{8}-\d{6}$", "", job.removeprefix(PREFIX)) or job
+
+
+def described(aws: AWS, name: str) -> dict[str, Any]:
+    """What there is to tell of a job or an endpoint, by label.
+
+    Raises:
+        RequestError: there is none of this name.
+    """
+    try:
+        job = aws.ask("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+    except NotThereError:
+        job = None
+    if job is not None:
+        metrics = {told["MetricName"]: told["Value"] for told in job.get("FinalMetricDataList", [])}
+        rows = {
+            "training job": name,
+            "status": f"{job['TrainingJobStatus']} ({job.get('SecondaryStatus', '')})",
+            "reason": job.get("FailureReason"),
+            "machines": f"{job['ResourceConfig']['InstanceCount']} × "
+            f"{job['ResourceConfig']['InstanceType']}",
+            "model": job.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
+            "checkpoints": job.get("CheckpointConfig", {}).get("S3Uri"),
+            "seconds billed": job.get("BillableTimeInSeconds"),
+            **metrics,
+        }
+        return {label: value for label, value in rows.items() if value is not None}
+    try:
+        endpoint = aws.ask("sagemaker", "DescribeEndpoint", EndpointName=name)
+    except NotThereError:
+        raise RequestError(
+            f"there is no endpoint and no training job {name} in {aws.region}; "
+            "textwright sagemaker status lists them"
+        ) from None
+    rows = {
+        "endpoint": name,
+        "status": endpoint["EndpointStatus"],
+        "reason": endpoint.get("FailureReason"),
+        "config": endpoint["EndpointConfigName"],
+        "costs money": f"until deleted: textwright sagemaker delete {name}",
+    }
+    return {label: value for label, value in rows.items() if value is not None}
+
+
+def _summaries(aws: AWS, call: Call, key: str) -> Iterator[dict[str, Any]]:
+    for page in aws.pages(call.service, call.operation, **call.parameters):
+        yield from page[key]
+
+
+def _ours(aws: AWS, arn: str) -> bool:
+    pages = aws.pages("sagemaker", "ListTags", ResourceArn=arn)
+    return any(tag["Key"] == TAG and tag["Value"] == "textwright"
+               for page in pages for tag in page["Tags"])  # fmt: skip

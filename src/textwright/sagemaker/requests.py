@@ -1,0 +1,256 @@
+"""The exact requests of the launcher, as plain data: what `--dry-run` shows is what is sent.
+
+Names and shapes are those of Amazon's API reference for SageMaker and S3. Everything of one job or
+endpoint lies in one folder of the bucket, `s3://BUCKET/PREFIX/NAME/`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from textwright.errors import RequestError
+from textwright.sagemaker.settings import CloudSettings
+
+TAG = "created-by"
+"""The tag by which `status` knows what textwright made; its value is `textwright`."""
+
+METRICS = {
+    "train_loss": r"train_loss ([0-9.]+)",
+    "val_loss": r"val_loss ([0-9.]+)",
+    "bits_per_char": r"bits_per_char ([0-9.]+)",
+    "tokens_per_second": r"tokens_per_second ([0-9.]+)",
+}
+"""What CloudWatch picks from a job's log, by the name of the metric."""
+
+VARIANT = "AllTraffic"
+START_SECONDS = 600
+"""Seconds that a serving container has to answer its first ping."""
+
+_LOCAL_DISKS = re.compile(
+    r"ml\.(g4dn|g5|g6|g6e|g7|g7e|gr6|p3dn|p4d|p4de|p5|p5e|p5en|p6\S*|trn\S*|\w+d)\."
+)
+"""Instances with disks of their own, which take no KMS key for their volume."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to AWS: a service and an operation, as boto3 names them, and its parameters."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    file: Path | None = None
+    """What is uploaded, where the request has a body from a file."""
+
+    def shown(self) -> dict[str, Any]:
+        """As `--dry-run` prints it."""
+        body = {} if self.file is None else {"Body": str(self.file)}
+        return {"service": self.service, "operation": self.operation,
+                "parameters": {**self.parameters, **body}}  # fmt: skip
+
+
+def resource_name(text: str, moment: datetime | None = None) -> str:
+    """A name that AWS takes: letters, digits and hyphens, 63 at most, `textwright-` before it.
+
+    Args:
+        text: what it is about.
+        moment: for what must have a new name each time.
+    """
+    end = "" if moment is None else f"-{moment:%Y%m%d-%H%M%S}"
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "run"
+    return f"textwright-{stem}"[: 63 - len(end)].rstrip("-") + end
+
+
+def check_resource_name(name: str) -> str:
+    """`name`, if AWS takes it. Raises `RequestError` otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}", name):
+        raise RequestError(
+            f"{name!r} is no name for AWS; take letters, digits and hyphens, at most 63"
+        )
+    return name
+
+
+def folder_of(settings: CloudSettings, name: str) -> str:
+    """The key prefix of everything that belongs to a job or an endpoint; ends in a slash."""
+    return "/".join(part for part in (settings.prefix.strip("/"), name) if part) + "/"
+
+
+def tags(settings: CloudSettings) -> list[dict[str, str]]:
+    """The launcher's tag and the user's."""
+    return [
+        {"Key": key, "Value": value} for key, value in {**settings.tags, TAG: "textwright"}.items()
+    ]
+
+
+def upload(settings: CloudSettings, file: Path, key: str) -> Call:
+    """A file into the bucket; one above 8 MB goes in several parts."""
+    parameters: dict[str, Any] = {"Bucket": settings.needed("bucket"), "Key": key}
+    if settings.kms_key:
+        parameters |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}
+    return Call("s3", "PutObject", parameters, file)
+
+
+def channel(name: str, address: str) -> dict[str, Any]:
+    """A channel of a job: all below an address of S3, copied to every host."""
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": address,
+        "S3DataDistributionType": "FullyReplicated",
+    }
+    return {"ChannelName": name, "InputMode": "File", "DataSource": {"S3DataSource": source}}
+
+
+def as_strings(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
+    """Hyper-parameters as a job takes them: strings all, a list as JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in hyperparameters.items()
+    }
+
+
+def create_training_job(
+    settings: CloudSettings,
+    job: str,
+    channels: list[dict[str, Any]],
+    hyperparameters: Mapping[str, Any],
+) -> Call:
+    """The request that starts a job.
+
+    Raises:
+        RequestError: a setting that it needs is missing.
+    """
+    train, bucket = settings.train, settings.needed("bucket")
+    folder = f"s3://{bucket}/{folder_of(settings, job)}"
+    output = {"S3OutputPath": f"{folder}output"}
+    resources: dict[str, Any] = {
+        "InstanceType": train.instance_type,
+        "InstanceCount": train.instances,
+        "VolumeSizeInGB": train.volume_gb,
+    }
+    if settings.kms_key:
+        output["KmsKeyId"] = settings.kms_key
+        if not _LOCAL_DISKS.match(train.instance_type):
+            resources["VolumeKmsKeyId"] = settings.kms_key
+    stop = {"MaxRuntimeInSeconds": train.max_runtime}
+    if train.spot:
+        stop["MaxWaitTimeInSeconds"] = train.max_wait or 2 * train.max_runtime
+        if stop["MaxWaitTimeInSeconds"] < train.max_runtime:
+            raise RequestError("max_wait counts max_runtime in; make it at least as long")
+    parameters: dict[str, Any] = {
+        "TrainingJobName": job,
+        "AlgorithmSpecification": {
+            "TrainingImage": settings.image_address(),
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [
+                {"Name": name, "Regex": regex} for name, regex in METRICS.items()
+            ],
+            "EnableSageMakerMetricsTimeSeries": True,
+        },
+        "RoleArn": settings.role_arn(),
+        "HyperParameters": as_strings(hyperparameters),
+        "InputDataConfig": channels,
+        "OutputDataConfig": output,
+        "ResourceConfig": resources,
+        "StoppingCondition": stop,
+        "EnableManagedSpotTraining": train.spot,
+        "CheckpointConfig": {"S3Uri": (train.checkpoint or f"{folder}checkpoints").rstrip("/")},
+        "Tags": tags(settings),
+    }
+    if not channels:
+        del parameters["InputDataConfig"]
+    if vpc := settings.vpc():
+        parameters["VpcConfig"] = vpc
+    return Call("sagemaker", "CreateTrainingJob", parameters)
+
+
+def create_model(settings: CloudSettings, name: str, archive: str) -> Call:
+    """The request that makes a model of an archive in S3."""
+    if settings.vpc() and settings.deploy.serverless:
+        raise RequestError("a serverless endpoint can't be in a VPC; take --instance-type")
+    parameters: dict[str, Any] = {
+        "ModelName": name,
+        "PrimaryContainer": {
+            "Image": settings.image_address(),
+            "ModelDataUrl": archive,
+            # for AWS's own PyTorch images; textwright's needs neither
+            "Environment": {
+                "SAGEMAKER_PROGRAM": "inference.py",
+                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+            },
+        },
+        "ExecutionRoleArn": settings.role_arn(),
+        "Tags": tags(settings),
+    }
+    if vpc := settings.vpc():
+        parameters["VpcConfig"] = vpc
+    return Call("sagemaker", "CreateModel", parameters)
+
+
+def create_endpoint_config(settings: CloudSettings, name: str) -> Call:
+    """The request that says what the model runs on.
+
+    Raises:
+        RequestError: neither or both of an instance type and serverless are told.
+    """
+    deploy = settings.deploy
+    if deploy.serverless == bool(deploy.instance_type):
+        raise RequestError(
+            "say what to serve on: --instance-type, e.g. ml.m5.large, or --serverless"
+        )
+    variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": name}
+    parameters: dict[str, Any] = {"EndpointConfigName": name, "ProductionVariants": [variant]}
+    if deploy.instance_type:
+        variant |= {
+            "InstanceType": deploy.instance_type,
+            "InitialInstanceCount": deploy.instances,
+            "ContainerStartupHealthCheckTimeoutInSeconds": START_SECONDS,
+        }
+        if settings.kms_key and not _LOCAL_DISKS.match(deploy.instance_type):
+            parameters["KmsKeyId"] = settings.kms_key
+    else:
+        variant["ServerlessConfig"] = {
+            "MemorySizeInMB": deploy.memory_mb,
+            "MaxConcurrency": deploy.concurrency,
+        }
+    return Call("sagemaker", "CreateEndpointConfig", {**parameters, "Tags": tags(settings)})
+
+
+def create_endpoint(settings: CloudSettings, name: str) -> Call:
+    """The request that puts it to work."""
+    parameters = {"EndpointName": name, "EndpointConfigName": name, "Tags": tags(settings)}
+    return Call("sagemaker", "CreateEndpoint", parameters)
+
+
+def invoke_endpoint(
+    endpoint: str, body: Mapping[str, Any], *, stream: bool, target_model: str | None = None
+) -> Call:
+    """The request for a text; the body is that of an OpenAI completion."""
+    told = {**body, "stream": True} if stream else dict(body)
+    parameters = {
+        "EndpointName": endpoint,
+        "ContentType": "application/json",
+        "Accept": "text/event-stream" if stream else "application/json",
+        "Body": json.dumps(told, ensure_ascii=False),
+    }
+    if stream:
+        if target_model:
+            raise RequestError("one of several models can't be streamed by AWS; leave out --stream")
+        return Call("sagemaker-runtime", "InvokeEndpointWithResponseStream", parameters)
+    if target_model:
+        parameters["TargetModel"] = target_model
+    return Call("sagemaker-runtime", "InvokeEndpoint", parameters)
+
+
+def deletions(endpoint: str, config: str, models: list[str]) -> list[Call]:
+    """The requests that end an endpoint and what it was made of, what costs money first."""
+    return [
+        Call("sagemaker", "DeleteEndpoint", {"EndpointName": endpoint}),
+        Call("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": config}),
+        *(Call("sagemaker", "DeleteModel", {"ModelName": model}) for model in models),
+    ]

@@ -1,0 +1,267 @@
+"""The launcher's requests: what `--dry-run` prints, checked against AWS's own service models."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textwright.cli.app import main
+from textwright.errors import RequestError
+from textwright.sagemaker import costs, launching, requests
+from textwright.sagemaker.settings import load_settings
+
+ACCOUNT = ["--region", "eu-west-1", "--bucket", "my-bucket",
+           "--role", "arn:aws:iam::111122223333:role/textwright"]  # fmt: skip
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sagemaker.toml"
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials, no region and no network that a request could go to."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION",
+                 "AWS_DEFAULT_REGION", "TEXTWRIGHT_SAGEMAKER"):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+
+def dry_run(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    with pytest.raises(SystemExit) as end:
+        main(["sagemaker", *words, "--dry-run"])
+    said = capsys.readouterr()
+    assert end.value.code == 0, said.err
+    calls: list[dict[str, Any]] = json.loads(said.out)
+    return calls
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(["sagemaker", *words])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.count("\n") == 1, said
+    return said
+
+
+def validate(calls: list[dict[str, Any]]) -> None:
+    """Every request is one that AWS's published models allow, in names, types, ranges."""
+    session = pytest.importorskip("botocore.session", reason="needs the package boto3")
+    from botocore.validate import ParamValidator
+
+    botocore = session.get_session()
+    for call in calls:
+        service = botocore.get_service_model(call["service"])
+        shape = service.operation_model(call["operation"]).input_shape
+        report = ParamValidator().validate(call["parameters"], shape)
+        assert not report.has_errors(), report.generate_report()
+        _check_patterns(call["parameters"], shape, call["operation"])
+
+
+def _check_patterns(value: Any, shape: Any, where: str) -> None:
+    """botocore leaves patterns and enumerations to the service; here they are looked at too."""
+    regex = pytest.importorskip("regex", reason="needs the package regex")  # knows \\p
+    if shape.type_name == "structure":
+        for name, part in value.items():
+            _check_patterns(part, shape.members[name], f"{where}.{name}")
+    elif shape.type_name == "list":
+        for part in value:
+            _check_patterns(part, shape.member, where)
+    elif shape.type_name == "map":
+        for name, part in value.items():
+            _check_patterns(name, shape.key, f"{where}.{name}")
+            _check_patterns(part, shape.value, f"{where}.{name}")
+    elif shape.type_name == "string":
+        if shape.enum:
+            assert value in shape.enum, where
+        if pattern := shape.metadata.get("pattern"):
+            assert regex.fullmatch(pattern, value), f"{where}: {value!r} is not {pattern}"
+
+
+def test_training_is_an_upload_and_a_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts" / "more").mkdir(parents=True)
+    (tmp_path / "texts" / "one.txt").write_text("One.")
+    (tmp_path / "texts" / "more" / "two.txt").write_text("Two.")
+    (tmp_path / "texts" / ".hidden").write_text("No.")
+    calls = dry_run(
+        capsys, "train", str(tmp_path / "texts"), *ACCOUNT, "--spot", "--max-runtime", "2h",
+        "--epochs", "3", "--set", "tokenizer=bpe", "--set", "model.dropout=0.1", "--tag", "a=b",
+        "--kms-key", "alias/mine", "--subnet", "subnet-1", "--security-group", "sg-1",
+        "--instance-type", "ml.g5.xlarge", "--instances", "2", "--name", "my novel",
+        "--val", "s3://my-bucket/val.txt",
+    )  # fmt: skip
+    validate(calls)
+    assert [call["operation"] for call in calls] == ["PutObject", "PutObject", "CreateTrainingJob"]
+    keys = [call["parameters"]["Key"].split("/input/")[1] for call in calls[:2]]
+    assert keys == ["train/more/two.txt", "train/one.txt"]
+    job = calls[2]["parameters"]
+    assert job["TrainingJobName"].startswith("textwright-my-novel-20")
+    assert job["HyperParameters"] == {"epochs": "3.0", "tokenizer": "bpe", "model.dropout": "0.1"}
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
+    assert job["ResourceConfig"] == {
+        "InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 30
+    }, "a machine with disks of its own takes no key for its volume"  # fmt: skip
+    assert job["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert {"Key": "a", "Value": "b"} in job["Tags"]
+    channels = {
+        told["ChannelName"]: told["DataSource"]["S3DataSource"]["S3Uri"]
+        for told in job["InputDataConfig"]
+    }
+    assert channels["validation"] == "s3://my-bucket/val.txt"
+    assert channels["train"].endswith("/input/train/")
+
+
+def test_metrics_are_picked_from_the_lines_that_training_writes() -> None:
+    from textwright.sagemaker.following import evaluation
+
+    line = (
+        "epoch 0.36  step 174/346  train_loss 1.9068  val_loss 1.8373  bits_per_char 2.6507  "
+        "tokens_per_second 20429  seconds 20.5  best"
+    )
+    numbers = {"train_loss": 1.9068, "val_loss": 1.8373, "bits_per_char": 2.6507}
+    assert evaluation(line) == (174, 346, {**numbers, "tokens_per_second": 20429.0})
+    assert evaluation("  | step by step, val_loss 1") is None
+
+
+def test_what_is_in_s3_already_stays_there_and_what_has_a_name_is_fetched(tmp_path: Path) -> None:
+    told = load_settings(EXAMPLE, {})
+    moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    plan = launching.plan_job(told, ["s3://a-bucket/x/novel.txt"], moment=moment)
+    assert not plan.uploads and plan.job == "textwright-novel-20260101-120000"
+    told.train.hyperparameters = {"steps": 4}
+    plan = launching.plan_job(told, ["shakespeare"], moment=moment)
+    assert plan.create.parameters["HyperParameters"] == {"steps": "4", "corpus": "shakespeare"}
+    assert "InputDataConfig" not in plan.create.parameters
+    text = tmp_path / "text.txt"
+    text.write_text("A text.")
+    plan = launching.plan_job(told, [str(text), "s3://a-bucket/y"], moment=moment)
+    names = [channel["ChannelName"] for channel in plan.create.parameters["InputDataConfig"]]
+    assert names == ["text-1", "text-2"] and len(plan.uploads) == 1
+    validate([call.shown() for call in plan.calls])
+
+
+SERVED_ON = [["--serverless", "--memory", "2048"],
+             ["--instance-type", "ml.m5.large", "--instances", "2"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", SERVED_ON)
+def test_deploying_is_an_archive_a_model_a_config_and_an_endpoint(
+    where: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = dry_run(capsys, "deploy", "shakespeare", *ACCOUNT, *where, "--kms-key", "alias/mine")
+    validate(calls)
+    operations = [call["operation"] for call in calls]
+    assert operations == ["PutObject", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    (variant,) = calls[2]["parameters"]["ProductionVariants"]
+    assert ("ServerlessConfig" in variant) == ("--serverless" in where)
+    assert ("KmsKeyId" in calls[2]["parameters"]) == ("--serverless" not in where)
+    container = calls[1]["parameters"]["PrimaryContainer"]
+    key = calls[0]["parameters"]["Key"]
+    assert container["ModelDataUrl"] == f"s3://my-bucket/{key}"
+    assert container["Image"].startswith("111122223333.dkr.ecr.eu-west-1.amazonaws.com/textwright:")
+
+
+def test_the_rest_says_what_it_would_send_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["invoke", "e", "It was", "-n", "5"], ["invoke", "e", "It was", "--stream"],
+                  ["delete", "e", "--artifacts", "--bucket", "my-bucket"], ["status"],
+                  ["status", "e"]):  # fmt: skip
+        validate(dry_run(capsys, *words))
+
+
+def test_the_example_holds_settings_and_the_command_line_goes_before_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "novel.txt"
+    text.write_text("A text.")
+    words = ["train", str(text), "--settings", str(EXAMPLE)]
+    job = dry_run(capsys, *words)[1]["parameters"]
+    assert job["CheckpointConfig"]["S3Uri"] == "s3://my-bucket/novel/checkpoints"
+    assert job["HyperParameters"]["epochs"] == "10" and job["EnableManagedSpotTraining"]
+    job = dry_run(capsys, *words, "--steps", "5", "--set", "seed=3")[1]["parameters"]
+    assert "epochs" not in job["HyperParameters"] and job["HyperParameters"]["steps"] == "5"
+    assert job["HyperParameters"]["seed"] == "3" and job["HyperParameters"]["tokenizer"] == "bpe"
+    as_json = tmp_path / "same.json"
+    as_json.write_text(json.dumps(load_settings(EXAMPLE, {}).model_dump()))
+    assert load_settings(as_json, {}) == load_settings(EXAMPLE, {})
+    validate(dry_run(capsys, "deploy", "shakespeare", "--settings", str(as_json)))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["train", "no.txt", *ACCOUNT], "no.txt does not exist"),
+     (["train", "-", *ACCOUNT], "standard input can't be uploaded"),
+     (["train", *ACCOUNT], "no text is named"),
+     (["train", "s3://my-bucket", *ACCOUNT], "write s3://BUCKET/FOLDER"),
+     (["train", "shakespeare", "s3://b-bucket/x", *ACCOUNT], "fetches one text"),
+     (["train", "shakespeare", *ACCOUNT, "--set", "epoch=3"], "did you mean 'epochs'"),
+     (["train", "shakespeare", *ACCOUNT, "--set", "training.step=3"], "training.step"),
+     (["train", "shakespeare", *ACCOUNT, "--steps", "3", "--epochs", "1"], "take one of them"),
+     (["train", "shakespeare", *ACCOUNT, "--max-runtime", "2y"], "e.g. 2h"),
+     (["train", "shakespeare", *ACCOUNT, "--instance-type", "m5.large"], "instance_type"),
+     (["train", "shakespeare", *ACCOUNT, "--subnet", "s"], "--security-group"),
+     (["train", "shakespeare", *ACCOUNT, "--tag", "a"], "--tag KEY=VALUE"),
+     (["train", "shakespeare", *ACCOUNT, "--then", "chat"], "add --wait"),
+     (["train", "shakespeare", *ACCOUNT[:4]], "no role is told; give --role"),
+     (["train", "shakespeare", *ACCOUNT[:4], "--role", "me"], "arn:aws:iam::ACCOUNT:role/NAME"),
+     (["train", "shakespeare", *ACCOUNT[2:]], "no region is told; give --region"),
+     (["train", "shakespeare", "--settings", "none.toml"], "no settings file none.toml"),
+     (["deploy", "shakespeare", *ACCOUNT], "--instance-type, e.g. ml.m5.large, or --serverless"),
+     (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--subnet", "a", "--security-group",
+       "b"], "can't be in a VPC"),
+     (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--memory", "1000"], "memory_mb"),
+     (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--name", "a_b"], "no name for AWS"),
+     (["deploy", "nothing", *ACCOUNT, "--serverless"], "no run 'nothing'"),
+     (["status", "--follow"], "name the job to follow")],
+)  # fmt: skip
+def test_a_wrong_request_is_one_line_that_says_what_to_do(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, *words)
+
+
+def test_a_setting_that_is_unknown_offers_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[train]\ninstanse_type = "ml.m5.large"\n')
+    with pytest.raises(RequestError, match=r"train.instanse_type; did you mean 'instance_type'"):
+        load_settings(file, {})
+    file.write_text("bucket = [")
+    with pytest.raises(RequestError, match="can't be read"):
+        load_settings(file, {})
+
+
+def test_an_estimate_is_called_one_and_a_price_of_yours_goes_before_it() -> None:
+    told = load_settings(EXAMPLE, {"train.instances": 2})
+    said = costs.of_job(told, "job")
+    assert "about $0.46 an hour (estimate: on-demand, us-east-1, 2025" in said
+    told.prices = {"ml.m5.xlarge": 1.5}
+    assert "about $3.00 an hour (by the price in your settings)" in costs.of_job(told, "job")
+    told.train.instance_type = "ml.p5.48xlarge"
+    assert "price not known here" in costs.of_job(told, "job")
+
+
+def test_names_are_what_aws_takes() -> None:
+    assert requests.resource_name("Mein Roman – 2. Teil") == "textwright-Mein-Roman-2-Teil"
+    long = requests.resource_name("x" * 100, datetime(2026, 1, 1, tzinfo=UTC))
+    assert len(long) == 63 and long.endswith("x-20260101-000000")
+
+
+def test_without_credentials_it_says_how_to_get_some(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("boto3", reason="needs the package boto3")
+    assert "no AWS credentials: aws configure" in refused(capsys, "status", "--region", "eu-west-1")
+
+
+def test_without_boto3_it_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    said = refused(capsys, "status", "--region", "eu-west-1")
+    assert "pip install 'textwright[sagemaker]'" in said
+    validate(dry_run(capsys, "status"))
