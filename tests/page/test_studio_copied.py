@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browsing import GOLDEN, Watch
-from studios import Studio, finished, ready
+from studios import Studio, ready
 
 from textwright.corpora import open_corpus
 from textwright.runs import Run
@@ -53,7 +53,8 @@ def test_it_marks_what_is_copied(
         tab.get_by_role("link", name="Write").click()
         tab.get_by_label("Length").fill("80")
         tab.get_by_role("button", name="Write", exact=True).click()
-        written = finished(tab)
+        tab.wait_for_selector(".write .sheet:not(.writing) .status:has-text('80 tokens')")
+        written = tab.locator(".write .sheet .tokens").first.text_content()
         tab.get_by_role("button", name="Copied or invented?").click()
         tab.wait_for_selector(".copied .numbers div:first-child dd:text-is('0 %')")
         assert tab.locator(".copies").text_content() == written.removeprefix(" ")
