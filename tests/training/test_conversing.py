@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import textwright
+from textwright.cli.app import app
 from textwright.corpora import ConversationPart, open_text
 from textwright.errors import RequestError
 from textwright.generation import load
@@ -63,6 +65,9 @@ def test_learning_one_side_and_all_that_is_measured(talks: Path) -> None:
     assert 0 <= rows["model"].relevance_gain <= 1 and rows["unigram"].relevance_gain == 0
     assert rows["5-gram"].perplexity < rows["unigram"].perplexity
     assert rows["model"].perplexity > 1 and rows["people"].reply_words > 3
+    shown = CliRunner().invoke(app, ["eval", str(run.path)])
+    for name in ("relevance, gain by context", "5-gram", "people", "distinct-2", "chance is 10 %"):
+        assert name in shown.stdout, name
     assert "textwright chat" in run.card_file.read_text(encoding="utf-8")
     with pytest.raises(RequestError, match="running text"):
         evaluate_run(textwright.runs.find("shakespeare"), [str(talks)])

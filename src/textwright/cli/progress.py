@@ -171,5 +171,7 @@ def _close(run: Run, result: Result) -> None:
     if result.status == "interrupted":
         rows["go on"] = resume_command(run)
     else:
-        rows |= {"next": command_for(run, "generate"), "report": str(run.report_file)}
+        talks = run.settings().get("data", {}).get("train_conversations")
+        rows["next"] = command_for(run, "chat" if talks else "generate")
+        rows["report"] = str(run.report_file)
     show_rows(rows)

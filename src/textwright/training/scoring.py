@@ -25,6 +25,10 @@ from textwright.training.reopening import reopened
 
 log = logging.getLogger("textwright")
 
+_IN_TORCH = ("auto", "float32")
+"""What the file has is what torch computes with, widened; other precisions are those that
+generate."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -67,14 +71,15 @@ def score(
         sources: a corpus, as `train` takes it.
         window, stride: those of `textwright.training.evaluation.evaluate`.
         device: where torch computes.
-        precision: `int8` measures the compiled runtime that generates in it, in place of torch.
+        precision: `float16` and `int8` measure the compiled runtime that generates in it, in place
+            of torch.
 
     Raises:
         RunError: the run is damaged, or its own text is gone or has changed.
         CorpusError: the text can't be read.
         RequestError: `window` or `stride` is out of range, or int8 can't be had here.
     """
-    model = load_model(run, device) if precision == "float32" else as_generated(run, precision)
+    model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else reopened(run).validation
     return _score(run, model, tokenizer, part, window, stride)
@@ -91,16 +96,16 @@ def evaluate_run(
 ) -> Score | ConversationScore:
     """As `score`; a model of conversations, on conversations, gets `ConversationScore` instead,
     compared with n-gram models of the run's own training text where that is still to be had.
-    `window`, `stride` and int8 ask for the loss alone.
+    `window`, `stride`, float16 and int8 ask for the loss alone.
 
     Raises:
         RequestError: a model of running text is to be evaluated on conversations.
         RunError, CorpusError: as `score`.
     """
-    model = load_model(run, device) if precision == "float32" else as_generated(run, precision)
+    model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else reopened(run).validation
-    plain = window is not None or stride is not None or precision != "float32"
+    plain = window is not None or stride is not None or precision not in _IN_TORCH
     if plain or not isinstance(part, ConversationPart):
         return _score(run, model, tokenizer, part, window, stride)
     if tokenizer.chat is None:
@@ -115,6 +120,12 @@ def evaluate_run(
         training = None
     learned = training if isinstance(training, ConversationPart) else None
     return measure(load(run), model, part, learned)
+
+
+def _model(run: Run, device: str, precision: str) -> LanguageModel:
+    if precision in _IN_TORCH:
+        return load_model(run, device)
+    return as_generated(run, precision)
 
 
 def _score(
