@@ -54,3 +54,25 @@ def test_a_failure_that_passes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatc
     assert held.get("only").name == "only"
     held.load_all()
     assert tries == 3
+
+
+def test_what_is_learned_elsewhere_joins_and_what_only_begins_is_no_model(
+    make_run: MakeRun,
+) -> None:
+    run, late = make_run("gpt", name="first"), make_run("gpt", name="late")
+    held = Library([run])
+    weights = late.weights_file.read_bytes()
+    late.weights_file.unlink()
+    late.lock_file.touch()
+    followed = Library([], run.path.parent)
+    assert set(followed.statuses) == {"first"}  # not as one that failed
+    late.weights_file.write_bytes(weights)
+    held.add(late)
+    held.add(late)
+    followed.add(late)  # it is found there anyway
+    for library_of in (held, followed):
+        library_of.refresh()
+        library_of.refresh()
+        library_of.load_all()
+        assert library_of.get("late").name == "late"
+        assert list(library_of.statuses) == ["first", "late"]

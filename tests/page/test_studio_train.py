@@ -82,6 +82,22 @@ def phase(tab: Any, which: str, seconds: float = 60) -> str:
     return str(tab.locator(".phase").text_content())
 
 
+def pictures(tab: Any, name: str) -> None:
+    """What docs/studio shows, where $TEXTWRIGHT_PICTURES names a folder for it."""
+    folder = os.environ.get("TEXTWRIGHT_PICTURES")
+    if not folder:
+        return
+    for device, width, height in (("desktop", 1280, 900), ("phone", 390, 844)):
+        for scheme in ("light", "dark"):
+            tab.set_viewport_size({"width": width, "height": height})
+            tab.emulate_media(color_scheme=scheme)
+            tab.screenshot(
+                path=Path(folder) / f"{name}-{device}-{scheme}.png", animations="disabled"
+            )
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    tab.emulate_media(color_scheme="light")
+
+
 def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path) -> None:
     """Open, drop a text, train, open in Write, branch twice, take the file along, open that."""
     began = time.monotonic()
@@ -92,17 +108,21 @@ def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path
 
     open_train(tab, studio)
     minutes = os.environ.get("TEXTWRIGHT_TEST_MINUTES", "0.15")
-    train(tab, "My Novel.txt", minutes)
+    text = os.environ.get("TEXTWRIGHT_TEST_TEXT")
+    train(tab, "My Novel.txt", minutes, Path(text).read_text(encoding="utf-8") if text else TEXT)
     phase(tab, "training", 30 + 60 * float(minutes))
     mark("training begins")
     tab.wait_for_selector(".sample >> nth=1", timeout=60_000)
     mark("a first evaluation")
     assert "," in tab.locator(".curves .val").first.get_attribute("points")
     assert tab.locator(".sample.latest .tokens").text_content()
-    assert tab.locator(".picker option[value=my-novel]").count() <= 1
+    if os.environ.get("TEXTWRIGHT_PICTURES"):
+        tab.wait_for_selector(".sample >> nth=3", timeout=240_000)
+    pictures(tab, "train-begun")
     phase(tab, "finished", 60 + 60 * float(minutes))
     mark("trained")
     assert tab.locator(".verdict p").first.text_content()
+    pictures(tab, "train")
     tab.get_by_role("button", name="Open in Write").click()
     tab.wait_for_selector(".view.write:not([hidden])")
     assert tab.locator(".picker").input_value() == "my-novel"

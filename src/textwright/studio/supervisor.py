@@ -36,7 +36,7 @@ if sys.platform == "win32":  # no lock is inherited there: a server that is gone
 else:
     import fcntl
 
-NICE = 10
+NICE = 5
 """How much a training gives way to the server, so that texts are written meanwhile."""
 SAMPLES = 8
 """Of the latest evaluations, that are told."""

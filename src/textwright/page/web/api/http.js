@@ -82,7 +82,10 @@ export class HttpApi {
   async train({ file, family, minutes }, tell) {
     const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
     for (let at = 0; at < file.size; at += piece) {
-      await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes: file.slice(at, at + piece) });
+      const bytes = await file.slice(at, at + piece).arrayBuffer().catch(() => {
+        throw new Error(`${file.name} can't be read: it is a folder, or it has changed. Choose the file again.`);
+      });
+      await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes });
       tell(Math.min(1, (at + piece) / file.size));
     }
     return (await this.fetch("api/training/start", { body: { upload, family, minutes, browser: browserName() } })).json();

@@ -9,6 +9,7 @@ import { number } from "./surprise.js";
 
 const SOON = 1000; // milliseconds between two looks at a training under way
 const LATER = 4000;
+const PATIENCE = 5000; // until what was stopped may be cut off: a double click must not
 const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
 
 const FAMILIES = {
@@ -30,6 +31,7 @@ export class TrainView {
     this.page = page;
     this.file = null;
     this.told = null;
+    this.stopping = null;
     this.busy = false;
     this.notice = notice();
     this.input = el("input", { type: "file", class: "file", accept: ENDINGS, onchange: () => this.choose(this.input.files) });
@@ -58,8 +60,8 @@ export class TrainView {
     this.stage = el(
       "div", { class: "lens", hidden: true },
       el("div", { class: "story" }, this.status, this.clock, this.bar, this.verdict, this.actions),
-      el("article", { class: "sheet" }, this.samples),
-      el("aside", { class: "side" }, this.numbers, el("h2", {}, "Loss"), this.curves, el("p", { class: "hint" }, "Nats a token, lower is better. The model with the lowest loss on text kept apart is what stays.")),
+      (this.sheet = el("article", { class: "sheet" }, this.samples)),
+      (this.side = el("aside", { class: "side" }, this.numbers, el("h2", {}, "Loss"), this.curves, el("p", { class: "hint" }, "Nats a token, lower is better. The model with the lowest loss on text kept apart is what stays."))),
     );
     this.element = el("section", { class: "view plain train", "aria-label": "Train", ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
       this.form, this.notice, this.stage);
@@ -79,7 +81,7 @@ export class TrainView {
   /** Ask again and again, as long as the view is open: the server knows, whoever started it. */
   async follow() {
     clearTimeout(this.timer);
-    if (!this.busy) {
+    if (!this.busy && !document.hidden) {
       try {
         this.show(await this.page.api.training());
         if (this.lost) this.notice.say("");
@@ -155,10 +157,10 @@ export class TrainView {
   }
 
   async stop() {
-    const { number: which, phase } = this.told.training;
     this.notice.say("");
+    this.stopButton.disabled = true;
     try {
-      this.show(await this.page.api.stopTraining(which, phase === "stopping"));
+      this.show(await this.page.api.stopTraining(this.told.training.number, this.stopping !== null));
     } catch (error) {
       this.notice.say(error);
     }
@@ -185,26 +187,43 @@ export class TrainView {
   }
 
   showTraining(training) {
-    const { text, family, minutes, phase, elapsed, run, ready, reason, yours, metrics, samples } = training;
+    const { text, family, minutes, phase, run, ready, reason, yours, metrics, samples } = training;
     const running = this.running;
+    const expected = this.expected(training);
     const words = `${PHASES[phase]}${reason ? `: ${reason}` : ""}`;
     if (this.said !== words) fill(this.status, (this.said = words));
     this.status.className = `phase ${phase}`;
-    fill(this.clock, el("b", {}, text), ` · ${family} · ${running ? `${clock(elapsed)} of about ${clock(60 * minutes)}` : clock(60 * minutes)}`,
+    fill(this.clock, el("b", {}, text), ` · ${family} · ${running ? expected.words : clock(60 * minutes)}`,
       run && ` · run ${run}`, running && !yours && " · started in another browser");
     this.bar.hidden = !running;
-    if (phase === "training") this.bar.value = Math.min(0.99, elapsed / (60 * minutes));
+    if (phase === "training") this.bar.value = expected.share;
     else this.bar.removeAttribute("value");
     this.showVerdict(training, running);
     this.stopButton.hidden = !running || !yours;
-    this.stopButton.textContent = phase === "stopping" ? "Stop at once" : "Stop";
+    this.stopping = phase === "stopping" ? (this.stopping ?? Date.now()) : null;
+    const atOnce = this.stopping !== null && Date.now() - this.stopping > PATIENCE;
+    this.stopButton.textContent = atOnce ? "Stop at once" : "Stop";
+    this.stopButton.disabled = this.stopping !== null && !atOnce;
     for (const button of [this.write, this.export, this.watch]) button.hidden = running || !ready;
     this.actions.hidden = [...this.actions.children].every((child) => child.hidden);
+    this.sheet.hidden = this.side.hidden = !running && !metrics.length;
     const key = JSON.stringify([training.number, metrics.length, samples.length, phase]);
     if (key !== this.drawn) {
       this.drawn = key;
       this.draw(training);
     }
+  }
+
+  /** How far it is: by the steps there were, once there are some, for a machine may get slower. */
+  expected({ number: which, elapsed, minutes, metrics, steps }) {
+    const last = metrics.at(-1);
+    const asked = 60 * minutes;
+    if (!last?.step || !steps) return { share: Math.min(0.99, elapsed / asked), words: `${clock(elapsed)} of about ${clock(asked)}` };
+    const key = `${which} ${last.step}`;
+    if (this.seen !== key) [this.seen, this.before] = [key, elapsed - last.seconds];
+    const whole = (last.seconds * steps) / last.step;
+    const done = Math.min(elapsed - this.before, whole);
+    return { share: Math.min(0.99, done / whole), words: `${clock(elapsed)}, about ${clock(Math.max(1, whole - done))} left` };
   }
 
   showVerdict({ phase, verdict, ready, run }, running) {
