@@ -1,7 +1,7 @@
 /* Matrix products: most of what generating a token is.
 
    Bit-identical results whatever is computed together: each output is summed over the inputs from
-   first to last, one after another, whether its row comes alone or with others. Speed comes from
+   first to last, in the same order, whether its row comes alone or with others. Speed comes from
    the many outputs that are summed side by side. So a matrix lies in memory in tiles of 64
    outputs: for each tile, input after input, the 64 weights that it meets there.
 
@@ -25,7 +25,9 @@
 #define TILE 64
 #define ROWS 48 /* computed together at most; bounds the scratch memory of a call */
 #define AT_ONCE 6 /* rows for which a loaded weight is used */
-#define AHEAD 6 /* inputs whose weights are fetched early, for one row: memory is what it waits for */
+#define DEEP 256 /* inputs that are summed one after another; sums of so many are added up: rounding
+                    adds up over their number */
+#define AHEAD 8 /* inputs whose weights are fetched early: memory is what a product waits for */
 #if LANES == 16
 #define FEW 4 /* vectors of a tile side by side, for as many rows: 24 sums of 32 registers */
 #define MANY 4 /* … and for one row, where more sums hide the time that each takes */
@@ -71,25 +73,31 @@ INLINE void sum_up(const float *x, int x_stride, const void *weights, const int 
     const float *floats = (const float *)weights + lane;
     const uint16_t *half = (const uint16_t *)weights + lane;
     Vector sums[AT_ONCE][MANY]; /* GCC keeps no array in registers whose size is a parameter */
-    UNROLL for (int row = 0; row < rows; row++)
-        UNROLL for (int v = 0; v < count; v++) sums[row][v] = all(0);
-    for (int i = 0; i < inputs; i++, floats += TILE, half += TILE) {
-        Vector loaded[MANY];
-        if (rows == 1 && halves)
-            UNROLL for (int v = 0; v < count * LANES; v += 32)
-                __builtin_prefetch(half + 2 * AHEAD * TILE + v);
-        else if (rows == 1)
-            UNROLL for (int v = 0; v < count * LANES; v += 16)
-                __builtin_prefetch(floats + AHEAD * TILE + v);
-        UNROLL for (int v = 0; v < count; v++)
-            loaded[v] = halves ? load_halves(half + v * LANES) : load(floats + v * LANES);
+    y += lane;
+    for (int from = 0; from < inputs; from += DEEP) {
+        const int to = smaller(from + DEEP, inputs);
         UNROLL for (int row = 0; row < rows; row++)
+            UNROLL for (int v = 0; v < count; v++) sums[row][v] = all(0);
+        for (int i = from; i < to; i++, floats += TILE, half += TILE) {
+            Vector loaded[MANY];
+            if (halves)
+                UNROLL for (int v = 0; v < count * LANES; v += 32)
+                    __builtin_prefetch(half + 2 * AHEAD * TILE + v);
+            else
+                UNROLL for (int v = 0; v < count * LANES; v += 16)
+                    __builtin_prefetch(floats + AHEAD * TILE + v);
             UNROLL for (int v = 0; v < count; v++)
-                sums[row][v] += x[(size_t)row * x_stride + i] * loaded[v];
+                loaded[v] = halves ? load_halves(half + v * LANES) : load(floats + v * LANES);
+            UNROLL for (int row = 0; row < rows; row++)
+                UNROLL for (int v = 0; v < count; v++)
+                    sums[row][v] += x[(size_t)row * x_stride + i] * loaded[v];
+        }
+        UNROLL for (int row = 0; row < rows; row++)
+            UNROLL for (int v = 0; v < count; v++) {
+                float *there = y + (size_t)row * y_stride + v * LANES;
+                store(there, from ? load(there) + sums[row][v] : sums[row][v]);
+            }
     }
-    UNROLL for (int row = 0; row < rows; row++)
-        UNROLL for (int v = 0; v < count; v++)
-            store(y + (size_t)row * y_stride + lane + v * LANES, sums[row][v]);
 }
 
 /* One tile for any number of rows. */
@@ -158,9 +166,8 @@ INLINE void sum_up_bytes(const uint8_t *x, int x_stride, const int8_t *weights, 
         UNROLL for (int v = 0; v < count; v++) sums[row][v] = (Integers){0};
     for (int i = 0; i < inputs; i += 4, weights += 4 * TILE) {
         Bytes loaded[MANY];
-        if (rows == 1)
-            UNROLL for (int v = 0; v < count * 4 * LANES; v += 64)
-                __builtin_prefetch(weights + AHEAD * 4 * TILE + v);
+        UNROLL for (int v = 0; v < count * 4 * LANES; v += 64)
+            __builtin_prefetch(weights + AHEAD * 4 * TILE + v);
         UNROLL for (int v = 0; v < count; v++)
             loaded[v] = *(const BytesInMemory *)(weights + v * 4 * LANES);
         UNROLL for (int row = 0; row < rows; row++) {
