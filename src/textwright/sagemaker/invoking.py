@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from textwright.errors import TextwrightError
@@ -19,12 +20,13 @@ def invoke(aws: AWS, call: Call) -> Iterator[str]:
         RequestError: the endpoint refuses the request, or isn't there.
         TextwrightError: it answers something else than a completion.
     """
-    answer = aws.send(call)
-    if call.operation == "InvokeEndpoint":
-        with explained(call.operation, call.service):
-            yield _text(_json(answer["Body"].read()))
-        return
-    yield from _events(_parts(answer["Body"], call))
+    with closing(aws.send(call)["Body"]) as body:
+        if call.operation == "InvokeEndpoint":
+            with explained(call.operation, call.service):
+                data = body.read()
+            yield _text(_json(data))
+        else:
+            yield from _events(_parts(body, call))
 
 
 def _parts(body: Iterable[Any], call: Call) -> Iterator[bytes]:

@@ -1,0 +1,285 @@
+"""The launcher from a text to an endpoint and back to nothing: moto for AWS, real containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import textwright
+from textwright.cli.app import main
+from textwright.sagemaker.client import action
+
+pytest.importorskip("moto", reason="needs the package moto")
+pytest.importorskip("flask_cors", reason="needs the package moto[server]")
+import boto3
+from rehearsal import Rehearsal, message, rehearsed
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+ROLE = "arn:aws:iam::123456789012:role/textwright"
+SMALL = {"model": "gpt", "model.hidden_size": 32, "model.num_layers": 1, "model.num_heads": 1,
+         "model.block_size": 16, "training.threads": 1}  # fmt: skip
+CALLED: set[tuple[str, str]] = set()
+"""Every request that a command of these tests has sent."""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Rehearsal]]:
+    with rehearsed(tmp_path_factory.mktemp("cloud")) as (address, rehearsal):
+        where = {"LocationConstraint": "eu-west-1"}
+        rehearsal.s3.create_bucket(Bucket="my-bucket", CreateBucketConfiguration=where)
+        yield address, rehearsal
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def account(
+    cloud: tuple[str, Rehearsal], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Rehearsal:
+    for name, value in environment(cloud[0]).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    settings = {"region": "eu-west-1", "bucket": "my-bucket", "role": ROLE,
+                "train": {"hyperparameters": SMALL}}  # fmt: skip
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    monkeypatch.setenv("TEXTWRIGHT_SAGEMAKER", str(tmp_path / "settings.json"))
+    monkeypatch.setattr("textwright.sagemaker.following.POLL_SECONDS", 0.2)
+    monkeypatch.setattr("textwright.sagemaker.following.follow.__kwdefaults__",
+                        {"every": 0.2, "sleep": time.sleep})  # fmt: skip
+    monkeypatch.setattr("textwright.sagemaker.deploying.wait.__kwdefaults__",
+                        {"every": 0.2, "sleep": time.sleep})  # fmt: skip
+    cloud[1].refuse.clear()
+    return cloud[1]
+
+
+def environment(address: str) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "testing", "AWS_MAX_ATTEMPTS": "1",
+            "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
+
+
+@pytest.fixture
+def command(
+    account: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Run `textwright sagemaker …`; gives exit code, output and errors."""
+    from botocore.client import BaseClient
+
+    send = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def recorded(client: Any, operation: str, parameters: Any) -> Any:
+        if client.meta.endpoint_url == os.environ["AWS_ENDPOINT_URL"]:  # the commands', not moto's
+            CALLED.add((client.meta.service_model.service_name, operation))
+        return send(client, operation, parameters)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(BaseClient, "_make_api_call", recorded)
+            with pytest.raises(SystemExit) as end:
+                main(["sagemaker", *words])
+        said = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return end.value.code, said.out, said.err
+
+    return run
+
+
+def test_from_a_text_to_an_endpoint_and_back_to_nothing(
+    command: Command, account: Rehearsal, text_file: Path, tmp_path: Path
+) -> None:
+    code, out, said = command("train", str(text_file), "--steps", "6", "--name", "novel", "--wait",
+                              "--set", "eval_every=3", "--spot", "--tag", "team=prose")  # fmt: skip
+    assert code == 0, said
+    assert "Downloading" in said and re.search(r"step 6/6 .*val_loss \d", said)
+    assert "costs money:" in said and "about $0.23 an hour (estimate" in said
+    run = Path(out.strip())
+    assert run == tmp_path / "runs" / "novel"
+    files = {file.name for file in run.iterdir()}
+    assert files >= {"run.toml", "metrics.jsonl", "samples.jsonl", "report.html", "README.md"}
+    assert "code" not in files
+    assert textwright.load(run).generate("The", max_tokens=5, seed=1).tokens
+    (job,) = account.jobs
+    assert account.jobs[job].request["Tags"][0] == {"Key": "team", "Value": "prose"}
+
+    code, out, said = command("deploy", "novel", "--instance-type", "ml.m5.large")
+    assert (code, out) == (0, "textwright-novel\n"), said
+    assert "InService" in said and "delete textwright-novel" in said
+    ask = ("invoke", "textwright-novel", "The é", "-n", "60", "--seed", "7", "--temperature", "0.9")
+    code, whole, said = command(*ask)
+    assert code == 0, said
+    here = textwright.load(run).generate("The é", max_tokens=60, seed=7, temperature=0.9)
+    assert whole == f"{here}\n"
+    code, streamed, said = command(*ask, "--stream")
+    assert code == 0 and streamed == whole, said
+    code, _, said = command("invoke", "textwright-novel", "The", "-n", "-3")
+    assert code == 2 and said.startswith("error: the model answered 4"), said
+
+    code, out, said = command("deploy", "novel", "--serverless")
+    assert code == 2 and "there is an endpoint textwright-novel already" in said
+    code, out, said = command("status")
+    assert code == 0 and job in out and re.search(r"endpoint +textwright-novel +InService", out)
+    assert "endpoint textwright-novel: textwright sagemaker delete textwright-novel" in said
+    code, out, _ = command("status", job)
+    assert code == 0 and "Completed" in out and f"my-bucket/textwright/{job}/checkpoints" in out
+    code, out, _ = command("status", "textwright-novel", "--json")
+    assert json.loads(out)["status"] == "InService"
+
+    code, out, said = command("delete", "textwright-novel", "--artifacts", "--yes")
+    assert code == 0, said
+    assert out.count("deleted: ") == 4 and "1 files below s3://my-bucket" in out
+    code, out, said = command("delete", job, "--artifacts", "--yes")
+    assert code == 0, said
+    assert "Contents" not in account.s3.list_objects_v2(Bucket="my-bucket")
+    code, _, said = command("delete", "textwright-novel", "--yes")
+    assert code == 2 and "no endpoint and no training job textwright-novel" in said
+    code, out, said = command("status", "--json")
+    assert [entry["kind"] for entry in json.loads(out)] == ["training job"]
+    assert not any(entry["costs"] for entry in json.loads(out))
+
+
+def test_a_job_that_fails_says_why_and_one_with_all_its_epochs_writes_samples(
+    command: Command, text_file: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("a")
+    code, out, said = command("train", str(short), "--steps", "6", "--wait")
+    assert code == 1 and not out, said
+    assert re.search(r"error: training job \S+ failed: AlgorithmError: \S.*, exit code: 1", said)
+    assert "Traceback" not in said
+
+    kept = ("--checkpoint", "s3://my-bucket/kept", "--set", "training.batch_size=64")
+    words = ("train", str(text_file), "--epochs", "0.5", "--name", "kept", "--wait", *kept)
+    code, first, said = command(*words)
+    assert code == 0 and re.search(r"epoch \S+  step \d+/\d+", said), said
+    assert "s3://my-bucket/kept: storage in S3" in said
+    code, again, said = command(*words)
+    assert code == 0, said
+    assert "trained" in said and said.count("sample: ") == 3
+    assert not re.search(r"epoch \S+  step \d+/\d+", said)
+    assert again.strip() == f"{first.strip()}-2"
+    models = [Path(run.strip()) / "model.safetensors" for run in (first, again)]
+    assert models[0].read_bytes() == models[1].read_bytes()
+
+
+def test_ctrl_c_leaves_the_job_running_and_delete_stops_it(
+    command: Command, account: Rehearsal, cloud: tuple[str, Rehearsal], text_file: Path
+) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "textwright", "sagemaker", "train", str(text_file), "--wait",
+         "--steps", "200000", "--set", "checkpoint_every=50", "--name", "long"],
+        env={**os.environ, **environment(cloud[0])}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stderr is not None
+    with watching.stderr as lines:
+        for line in lines:
+            if line.startswith("epoch "):
+                break
+        watching.send_signal(signal.SIGINT)
+        said = lines.read()
+    assert watching.wait(60) == 130, said
+    told = re.search(
+        r"the job goes on. Follow it: textwright sagemaker (status (\S+) --follow)", said
+    )
+    assert told is not None and f"stop it: textwright sagemaker delete {told[2]}" in said
+    job = account.jobs[told[2]]
+    assert job.status == "InProgress" and job.process is not None and job.process.poll() is None
+    code, out, said = command("delete", told[2], "--yes")
+    assert code == 0 and "it saves, and is stopped" in out, said
+    code, out, said = command(*told[1].split())
+    assert code == 0 and "was stopped" in said, said
+    assert out.strip().endswith("/runs/long")
+    assert textwright.load(out.strip()).generate("The", max_tokens=5, seed=1).tokens
+
+
+def test_what_aws_refuses_is_one_line_with_a_remedy(
+    command: Command, account: Rehearsal, text_file: Path
+) -> None:
+    def refused(*words: str) -> str:
+        code, out, said = command(*words)
+        assert code in (1, 2) and not out and "Traceback" not in said
+        return said.splitlines()[-1]
+
+    train = ("train", str(text_file), "--steps", "4")
+    assert "there is no bucket none-such; make it (aws s3 mb" in refused(
+        *train, "--bucket", "none-such"
+    )
+    where = {"LocationConstraint": "us-west-2"}
+    west = boto3.client("s3", "us-west-2", endpoint_url=account.moto)
+    west.create_bucket(Bucket="far-bucket", CreateBucketConfiguration=where)
+    assert "far-bucket lies in us-west-2" in refused(*train, "--bucket", "far-bucket")
+
+    account.refuse["CreateTrainingJob"] = (
+        400,
+        "AccessDeniedException",
+        "User: me is not authorized",
+    )
+    said = refused(*train)
+    assert (
+        "AWS denies sagemaker:CreateTrainingJob: User: me" in said and "docs/sagemaker.md" in said
+    )
+    account.refuse["CreateTrainingJob"] = (
+        400, "ResourceLimitExceeded", "The account-level service limit 'ml.m5.xlarge' is 0"
+    )  # fmt: skip
+    assert "a quota of the account is used up" in refused(*train)
+    account.refuse["CreateTrainingJob"] = (400, "ValidationException", "RoleArn: is not assumable")
+    assert "CreateTrainingJob is refused (ValidationException): RoleArn" in refused(*train)
+    account.refuse["CreateTrainingJob"] = (400, "ExpiredTokenException", "expired")
+    assert "the AWS credentials have expired" in refused(*train)
+    account.refuse = {"PUT": (403, "AccessDenied", "Access Denied")}
+    assert "AWS denies s3:PutObject" in refused(*train)
+
+    account.refuse = {"CreateEndpoint": (400, "ResourceLimitExceeded", "limit")}
+    said = refused("deploy", "shakespeare", "--serverless")
+    assert (
+        "Model textwright-shakespeare and EndpointConfig textwright-shakespeare are there" in said
+    )
+    code, out, said = command("delete", "textwright-shakespeare", "--yes", "--artifacts")
+    assert code == 0 and out.count("deleted:") == 3, said
+    account.refuse.clear()
+    assert "not found" in refused("invoke", "no-such", "The")
+    assert "check the name" in refused("status", "no-such", "--follow")
+    assert "no endpoint and no training job no-such" in refused("status", "no-such")
+    assert refused("delete", "no-such") == refused("status", "no-such")
+
+
+def test_a_stream_that_breaks_off_says_so(
+    account: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The messages of the stand-in are read by botocore's own decoder, errors in the stream too."""
+    from botocore.eventstream import EventStreamBuffer
+
+    buffer = EventStreamBuffer()
+    told = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    data = message("é".encode(), {":event-type": "PayloadPart"}) + message(b"{}", told)
+    for place in range(0, len(data), 5):
+        buffer.add_data(data[place : place + 5])
+    events = list(buffer)
+    assert events[0].payload.decode() == "é"
+    assert events[1].to_response_dict()["status_code"] == 400
+
+
+def test_the_policy_in_the_page_has_what_is_called_and_nothing_else() -> None:
+    """Runs last: by now the tests above have sent every request that the launcher knows."""
+    if len(CALLED) < 10:
+        pytest.skip("looks at what the tests above have sent; run them all")
+    page = Path(__file__).parents[2] / "docs" / "sagemaker.md"
+    (policy,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    allowed = {name for part in json.loads(policy)["Statement"] for name in part["Action"]}
+    called = {action(service, operation) for service, operation in CALLED}
+    implied = {
+        "iam:PassRole", "sagemaker:AddTags",  # of requests with a role, with tags
+        "s3:AbortMultipartUpload",  # of an upload in parts that fails
+    }  # fmt: skip
+    assert called <= allowed, sorted(called - allowed)
+    assert allowed - called == implied
