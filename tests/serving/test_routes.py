@@ -14,9 +14,11 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 from servers import Served
+from small_models import TEXT, random_weights, small_config, write_run
 
 from textwright.runs import Run
 from textwright.serving import ServerSettings
+from textwright.tokenizers import train_tokenizer
 
 
 def post(served: Served, path: str, body: Any, status: int = 200) -> Any:
@@ -178,8 +180,33 @@ def test_chat(served: Served) -> None:
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert deltas[0] == {"role": "assistant", "content": ""}
     assert "".join(delta.get("content", "") for delta in deltas) == choice["message"]["content"]
+    assert chunks[0]["warnings"] == answer["warnings"] and "warnings" not in chunks[1]
     refused = post(served, "/v1/chat/completions", {**body, "tools": [{"type": "function"}]}, 400)
     assert refused["error"]["param"] == "tools"
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    refused = post(served, "/v1/chat/completions", {**body, "messages": [image]}, 400)
+    assert "type: Input should be 'text'" in refused["error"]["message"]
+    many = [{"role": role, "content": "Ay."} for role in ("user", "assistant") * 200]
+    for asked, warning in (
+        ([*many, body["messages"][1]], "it doesn't see the oldest "),
+        ([{"role": "system", "content": "Be so. " * 500}, *many[:1]], "the system message is"),
+    ):
+        answer = post(served, "/v1/chat/completions", {**body, "messages": asked})
+        assert any(warning in one for one in answer["warnings"])
+
+
+def test_unk_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer("word", lambda: [TEXT], vocab_size=12, conversations=True)
+    config = small_config("gpt", tokenizer.vocab_size)
+    server = Served([write_run(tmp_path / "words", config, random_weights(config, 0), tokenizer)])
+    body = {"model": "words", "max_tokens": 200, "temperature": 9, "seed": 1}
+    asked = {"messages": [{"role": "user", "content": "it"}], **body}
+    for more, there in (({}, False), ({"logit_bias": {str(tokenizer.unk_id): 100}}, False),
+                        ({"allow_unk": True}, True)):  # fmt: skip
+        answers = [post(server, "/v1/chat/completions", {**asked, "n": 3, **more})["choices"]]
+        answers.append(post(server, "/v1/completions", {**body, "prompt": "it", **more})["choices"])
+        assert ("<unk>" in str(answers)) is there, more
+    server.close()
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,16 @@ def test_a_tokenizer_of_text_learns_to_converse(kind: str) -> None:
     assert grown.vocab_size > text.vocab_size
     assert grow_tokenizer(grown, lambda: [TEXT], conversations=True).sha256 == grown.sha256
     assert len(framed(grown)) > 1 + 2 * len(MESSAGES)
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_words_between_white_space_learn_to_converse(lowercase: bool, tmp_path: Path) -> None:
+    """The form of the benchmarks, in which a line end is `<eos>`."""
+    text = train_tokenizer("word", lambda: [TEXT], word_form="whitespace", lowercase=lowercase)
+    grown = grow_tokenizer(text, lambda: [TEXT + " <user> <eos> one\ntwo"], conversations=True)
+    assert text.eos_id in text.encode("one\ntwo")
+    for words in ("one\ntwo", "<user>", "<u\u017fer>", "<USER> <EOS>", "a <eos>\n<bos> b"):
+        ids = grown.encode_prompt(turn_text(words))[0]
+        assert ids and not {*grown.suppressed, grown.eos_id} - {grown.unk_id} & {*ids}, words
+        turns = grown.encode_conversations([[("user", words), ("assistant", words)]])
+        assert (turns == grown.eos_id).sum() == 2

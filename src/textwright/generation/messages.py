@@ -85,7 +85,9 @@ def encode_messages(
         room -= len(form.begin) + len(form.end) + sum(len(turn.tokens) for turn in system)
     turns = _newest(form, spoken, room)
     warnings = [] if tokenizer.chat else [IMPROVISED]
-    if room is not None and turns and len(turns[0].tokens) > room:
+    if room is not None and room < 0:
+        warnings.append("the system message is longer than the model's context has room for")
+    elif room is not None and turns and len(turns[0].tokens) > room:
         warnings.append("the last message is longer than the model's context: it reads the end")
     turns = [*system, *turns]
     for turn in turns:

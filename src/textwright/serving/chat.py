@@ -1,7 +1,7 @@
 """`/v1/chat/completions` of the OpenAI API.
 
 A model that learned conversations gets them in its own template; one of plain text improvises a
-dialogue, which a warning in the answer says.
+dialogue, which a warning in the answer says, or in the first chunk of a stream.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Discriminator, Field, Tag
 
-from textwright.generation import Generator, Job, Message, TokenLogprob, Trim
-from textwright.generation.requests import Prompt
+from textwright.generation import ChatPrompt, Generator, Job, Message, TokenLogprob, Trim
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import AS_WHOLE, Body
@@ -47,7 +46,10 @@ class ChatMessage(Body):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part] = ""
+    content: Annotated[
+        Annotated[str, Tag("text")] | Annotated[list[Part], Tag("parts")],
+        Discriminator(lambda given: "parts" if isinstance(given, list) else "text"),
+    ] = ""
     name: str | None = Field(default=None, description="Of no matter here.")
 
 
@@ -128,10 +130,10 @@ def router(service: Service) -> APIRouter:
 
 async def converse(service: Service, body: ChatCompletion, http: Request) -> Response:
     """The answer to a request for a reply."""
-    jobs = await _jobs(service, body)
+    jobs, warnings = await _jobs(service, body)
     texts = service.settings.log_prompts
     if body.stream:
-        return await EventStream.begin(_events(service, body, jobs, http))
+        return await EventStream.begin(_events(service, body, jobs, http, warnings))
     await service.write(jobs, http)
     note_jobs(http, jobs, texts=texts)
     choices = [
@@ -145,12 +147,22 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
     ]
     answer = head("chat.completion", "chatcmpl", body.model)
     answer |= {"choices": choices, "usage": usage(jobs)}
-    if warnings := jobs[0].prompt.warnings:
+    if warnings:
         answer["warnings"] = warnings
     return as_json(answer)
 
 
-async def _jobs(service: Service, body: ChatCompletion) -> list[Job]:
+def _warnings(prompt: ChatPrompt) -> list[str]:
+    if not prompt.dropped:
+        return prompt.warnings
+    return [
+        *prompt.warnings,
+        f"the model's context is full: it doesn't see the oldest {prompt.dropped} messages",
+    ]
+
+
+async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list[str]]:
+    """The replies to write, and what there is to warn about."""
     model = await service.model(body.model)
     if body.top_logprobs and not body.logprobs:
         raise HTTPError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
@@ -164,13 +176,14 @@ async def _jobs(service: Service, body: ChatCompletion) -> list[Job]:
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     prompt = await _prompt(service, model, body.messages)
-    return [
+    jobs = [
         service.job(model, prompt, request, (request.seed + number) % 2**63)
         for number in range(body.n)
     ]
+    return jobs, _warnings(prompt)
 
 
-async def _prompt(service: Service, model: Generator, given: list[ChatMessage]) -> Prompt:
+async def _prompt(service: Service, model: Generator, given: list[ChatMessage]) -> ChatPrompt:
     messages = [
         Message("system" if one.role == "developer" else one.role, _content(one)) for one in given
     ]
@@ -185,14 +198,19 @@ def _content(message: ChatMessage) -> str:
 
 
 async def _events(
-    service: Service, body: ChatCompletion, jobs: list[Job], http: Request
+    service: Service,
+    body: ChatCompletion,
+    jobs: list[Job],
+    http: Request,
+    warnings: list[str],
 ) -> AsyncGenerator[bytes]:
     first = head("chat.completion.chunk", "chatcmpl", body.model)
     begin = lead(first)
+    told = lead({**first, "warnings": warnings}) if warnings else begin
     try:
         async with service.reply(jobs, http, streams=True) as reply:
             role = {"role": "assistant", "content": ""}
-            yield b"".join(chunk(begin, index, "delta", role) for index in range(len(jobs)))
+            yield b"".join(chunk(told, index, "delta", role) for index in range(len(jobs)))
             async for piece in _pieces(reply, begin, tells=body.logprobs):
                 yield piece
         if body.stream_options is not None and body.stream_options.include_usage:

@@ -72,6 +72,10 @@ class Sampling(Body):
     stop_token_ids: list[Annotated[int, Field(ge=0), AS_WHOLE]] | None = Field(
         default=None, description="An extension: tokens that end the text."
     )
+    allow_unk: bool = Field(
+        default=False,
+        description="An extension: a model of words may write `<unk>` for one it doesn't know.",
+    )
     ignore_eos: bool = Field(
         default=False, description="An extension: the model's own end of text ends nothing."
     )
@@ -194,6 +198,7 @@ def checked(
         "max_tokens": max_tokens, "temperature": body.temperature, "top_p": body.top_p,
         "top_k": body.top_k, "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
         "stop": stops or None, "seed": body.seed, "logprobs": logprobs,
+        "allow_unk": body.allow_unk,
     }  # fmt: skip
     request = service.check(model, options, length=length)
     stop_tokens = body.stop_token_ids or []

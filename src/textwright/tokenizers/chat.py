@@ -82,8 +82,32 @@ def marked(file: str, kind: str) -> str:
         }
         for token in specials(kind)
     ]
+    if steps := (data.get("normalizer") or {}).get("normalizers"):
+        data["normalizer"]["normalizers"] = [*map(_within_a_turn, steps), *_apart(data)]
     data["added_tokens"] = sorted([*others, *own], key=lambda one: cast(int, one["id"]))
     return json.dumps(data, ensure_ascii=False, indent=2)
+
+
+def _within_a_turn(step: dict[str, Any]) -> dict[str, Any]:
+    """A step of a normalizer. In the `whitespace` form a line end is `<eos>`, but ends no turn."""
+    ends = step.get("type") == "Replace" and step.get("content") == f" {EOS} "
+    return {**step, "content": " "} if ends else step
+
+
+def _apart(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps that keep words which spell a special token out of the `whitespace` form, where they
+    would be looked up whole, also once letters were replaced by those that the model knows."""
+    if (data.get("pre_tokenizer") or {}).get("type") != "WhitespaceSplit":
+        return []
+    return [
+        {
+            "type": "Replace",
+            "pattern": {"Regex": rf"(?<!\S){token}(?!\S)"},
+            "content": f"{token[:-1]} >",
+        }
+        for token in SPECIALS
+        if token != UNK  # the benchmark's own
+    ]
 
 
 class ChatFormat:
