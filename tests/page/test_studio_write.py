@@ -127,6 +127,20 @@ def test_little_is_loaded_before_first_use(tab: Any, studio: Studio) -> None:
     assert 50_000 < loaded <= 150_000
 
 
+def test_characters_it_never_saw_are_named(tab: Any, watch: Watch, studio: Studio) -> None:
+    open_page(tab, studio)
+    fill(tab, Prompt="Ça va, 🙂?", Length=10)
+    tab.get_by_role("button", name="Write", exact=True).click()
+    finished(tab)
+    warning = tab.locator(".sheet .warning").first.text_content()
+    assert "🙂" in warning and "Ç" in warning
+    tab.goto(f"{studio.page}#chat")
+    tab.get_by_label("Your turn").fill("🙂?")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".chat .notice:has-text('🙂')")
+    assert watch.said == []
+
+
 def test_a_wrong_setting_is_told(tab: Any, watch: Watch, studio: Studio) -> None:
     open_page(tab, studio)
     fill(tab, Length=99999)

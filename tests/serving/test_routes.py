@@ -181,6 +181,12 @@ def test_chat(served: Served) -> None:
     assert deltas[0] == {"role": "assistant", "content": ""}
     assert "".join(delta.get("content", "") for delta in deltas) == choice["message"]["content"]
     assert chunks[0]["warnings"] == answer["warnings"] and "warnings" not in chunks[1]
+    unseen = {"model": "my-gpt", "prompt": "I ☃ it", "max_tokens": 3}
+    (warning,) = post(served, "/v1/completions", unseen)["warnings"]
+    assert "☃" in warning
+    assert {tuple(one["warnings"]) for one in events(served, "/v1/completions", unseen)} == {
+        (warning,)
+    }
     refused = post(served, "/v1/chat/completions", {**body, "tools": [{"type": "function"}]}, 400)
     assert refused["error"]["param"] == "tools"
     image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}

@@ -205,7 +205,8 @@ def _usage(writing: _Writing) -> dict[str, int]:
 async def _events(service: Service, writing: _Writing, http: Request) -> AsyncGenerator[bytes]:
     """A stream's chunks: for each job what came since the last, as soon as something has."""
     body = writing.body
-    begin = lead(writing.head)
+    warned = {"warnings": writing.warnings} if writing.warnings else {}
+    begin = lead(writing.head | warned)
     try:
         async with service.reply(writing.jobs, http, streams=True) as reply:
             offsets = [0] * len(writing.jobs)

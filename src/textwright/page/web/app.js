@@ -20,7 +20,7 @@ class Page {
     this.about = el("p", { class: "about" });
     this.picker = el("select", { class: "picker", "aria-label": "Model", onchange: () => this.pick(this.picker.value) });
     this.links = views.map((view) =>
-      el("a", { href: `#${view.id}`, class: "tab" }, icon(view.icon), el("span", {}, view.title)),
+      el("a", { href: `#${view.id}`, class: "tab", "aria-label": view.title, title: view.title }, icon(view.icon), el("span", { class: "full" }, view.title), el("span", { class: "brief" }, view.brief ?? view.title)),
     );
     this.notice = notice();
     this.main = el("main", { id: "main", tabIndex: -1 }, this.notice);
@@ -107,7 +107,6 @@ class Page {
       if (candidate === view) this.links[index].setAttribute("aria-current", "page");
       else this.links[index].removeAttribute("aria-current");
     });
-    this.links[this.views.indexOf(view)].scrollIntoView({ block: "nearest", inline: "center" });
     this.open.get(view.id).entered?.();
   }
 
@@ -158,14 +157,18 @@ function themeSwitch() {
   const button = el("button", { class: "theme", type: "button", onclick: () => {
     root.dataset.theme = dark() ? "light" : "dark";
     kept.set("theme", root.dataset.theme);
-    show();
+    changed();
   } });
   const show = () => {
     fill(button, icon(dark() ? "sun" : "moon"));
     button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
     button.title = button.getAttribute("aria-label");
   };
-  system.addEventListener("change", show);
+  const changed = () => {
+    show();
+    document.dispatchEvent(new Event("theme")); // pictures are drawn in its colours
+  };
+  system.addEventListener("change", changed);
   show();
   return button;
 }

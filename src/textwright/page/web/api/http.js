@@ -34,11 +34,11 @@ export class HttpApi {
     };
     let pieces = null;
     let reason = "length";
-    for await (const { choices: [choice] } of this.events("v1/completions", body, signal)) {
+    for await (const { choices: [choice], warnings = [] } of this.events("v1/completions", body, signal)) {
       if (!choice) continue;
       if (pieces === null) {
         const read = new Pieces();
-        yield { kind: "prompt", tokens: [...read.push(choice.text, choice.logprobs), ...read.rest()], warnings: [] };
+        yield { kind: "prompt", tokens: [...read.push(choice.text, choice.logprobs), ...read.rest()], warnings };
         pieces = new Pieces();
         continue;
       }
@@ -49,10 +49,11 @@ export class HttpApi {
     yield { kind: "end", reason, seed, warnings: [] };
   }
 
-  /** The reply to a conversation, in pieces as it comes. */
-  async *chat({ model, messages, temperature, maxTokens }, signal) {
+  /** The reply to a conversation, in pieces as it comes; warn(lines) hears what is odd about it. */
+  async *chat({ model, messages, temperature, maxTokens }, signal, warn) {
     const body = { model, messages, temperature, max_tokens: maxTokens, stream: true };
-    for await (const { choices: [choice] } of this.events("v1/chat/completions", body, signal)) {
+    for await (const { choices: [choice], warnings } of this.events("v1/chat/completions", body, signal)) {
+      if (warnings) warn(warnings);
       if (choice?.delta.content) yield choice.delta.content;
     }
   }

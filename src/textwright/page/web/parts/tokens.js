@@ -162,6 +162,10 @@ export class TokenText {
       if (!this.popover?.contains(event.target) && !this.element.contains(event.target)) this.close();
     };
     document.addEventListener("pointerdown", this.outside);
+    this.moved = () => this.place(span);
+    addEventListener("resize", this.moved);
+    this.gone = () => this.close(); // another part of the page is open
+    addEventListener("hashchange", this.gone);
     if (this.onchoose) (list.querySelector('[aria-current="true"]') ?? list.firstElementChild).focus({ preventScroll: true });
   }
 
@@ -218,6 +222,8 @@ export class TokenText {
     this.popover?.remove();
     this.popover = null;
     document.removeEventListener("pointerdown", this.outside);
+    removeEventListener("resize", this.moved);
+    removeEventListener("hashchange", this.gone);
     this.element.querySelector(".open")?.classList.remove("open");
   }
 }

@@ -45,6 +45,11 @@ export class Attention {
     draw(canvas, rows.length, rows.length, (x, y) => mix(panel, focus, x > y ? 0 : Math.sqrt(rows[y][head][x] / peak[y])));
   }
 
+  recolour() {
+    for (const button of this.heads.children) this.picture(button.firstChild, ...button.dataset.key.split("."), 48);
+    this.picture(this.map, this.at.layer, this.at.head, Infinity);
+  }
+
   choose(layer, head) {
     this.at = { layer, head };
     for (const button of this.heads.children) button.setAttribute("aria-pressed", String(button.dataset.key === `${layer}.${head}`));

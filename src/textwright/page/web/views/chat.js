@@ -78,7 +78,7 @@ export class ChatView {
     this.show();
     try {
       const request = { model: this.model.name, messages: asked, temperature: this.temperature.read(), maxTokens: this.length.read() };
-      for await (const piece of this.page.api.chat(request, this.running.signal)) {
+      for await (const piece of this.page.api.chat(request, this.running.signal, (lines) => this.warn(lines))) {
         message.content += piece;
         text.textContent = message.content;
         text.scrollIntoView({ block: "nearest" });
@@ -91,6 +91,12 @@ export class ChatView {
       this.show();
       this.words.focus();
     }
+  }
+
+  /** That a model of plain text improvises stands above already. */
+  warn(lines) {
+    const news = lines.filter((line) => this.model.talks || !line.includes("dialogue"));
+    if (news.length) this.notice.tell(news.join(" "));
   }
 
   add(message) {

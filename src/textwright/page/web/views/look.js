@@ -12,6 +12,7 @@ const PASSAGE = { maxTokens: 900, temperature: 0.8, topK: 0, topP: 1, minP: 0, r
 export class LookView {
   static id = "look";
   static title = "Look inside";
+  static brief = "Look";
   static icon = "look";
 
   constructor(page) {
@@ -23,6 +24,7 @@ export class LookView {
     this.lookButton = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
     this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
     this.stage = el("div", { class: "stage", hidden: true });
+    document.addEventListener("theme", () => this.redraw());
     this.caption = el("p", { class: "about" });
     this.element = el(
       "section", { class: "view look", "aria-label": "Look inside" },
@@ -33,6 +35,11 @@ export class LookView {
       el("div", { class: "lenses" }, this.choice, this.caption),
       this.stage,
     );
+  }
+
+  /** Light or dark has changed: pictures have the colours of before. */
+  redraw() {
+    if (this.seen) for (const lens of Object.values(this.lenses)) if (!lens.stale) lens.recolour?.();
   }
 
   modelChanged(model) {

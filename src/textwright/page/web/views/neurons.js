@@ -81,6 +81,10 @@ export class Neurons {
     this.choose(this.at.layer, Math.min(this.width - 1, Math.floor(((event.clientY - box.top) / box.height) * this.width)));
   }
 
+  recolour() {
+    this.drawMap();
+  }
+
   drawMap() {
     const vectors = this.layers[this.at.layer].slice(0, 600);
     const { high, low, panel } = colours();

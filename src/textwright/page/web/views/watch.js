@@ -8,6 +8,7 @@ import { number } from "./surprise.js";
 export class WatchView {
   static id = "watch";
   static title = "Watch it learn";
+  static brief = "Watch";
   static icon = "watch";
 
   constructor(page) {

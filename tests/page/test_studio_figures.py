@@ -1,0 +1,110 @@
+"""The studio in a browser: how soon it can be used, and by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browsing import Watch
+from studios import Studio, finished, ready
+
+pytestmark = pytest.mark.slow
+
+ORDER = [
+    "To the text", "Write", "Chat", "Train", "Watch it learn", "Look inside", "Copied?", "Model",
+    "Dark colours", "Prompt", "Length", "Temperature", "Top-k", "Side by side", "Write", "More",
+    "Save as one file",
+]  # fmt: skip
+"""What Tab comes to, from the top."""
+
+FOCUSED = """() => {
+    const it = document.activeElement;
+    const label = it.labels?.[0]?.firstChild.textContent;
+    return (it.getAttribute("aria-label") ?? label ?? it.textContent).trim();
+}"""
+OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle"
+
+FIRST_TOKEN = """() => new Promise((done) => {
+    const begun = performance.now();
+    const text = document.querySelector(".write .sheet .tokens");
+    new MutationObserver(() => {
+        if (text.querySelectorAll(".t:not(.given)").length) done(performance.now() - begun);
+    }).observe(text, { childList: true });
+    document.querySelector(".write .primary").click();
+})"""
+
+
+@pytest.fixture(scope="module", name="studio")
+def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("studio")
+    studio = Studio("studio", "shakespeare", "--no-browser", folder=folder)
+    yield studio
+    studio.close()
+
+
+def test_it_can_be_used_at_once(tab: Any, studio: Studio) -> None:
+    """Prints the figures that docs/studio.md has."""
+    answers: list[Any] = []
+
+    def came(answer: Any) -> None:
+        answers.append(answer)
+
+    tab.on("response", came)
+    tab.goto(studio.page)
+    ready(tab)
+    usable = tab.evaluate("performance.now()")
+    size = sum(len(answer.body()) for answer in answers if not 300 <= answer.status < 400)
+    tab.get_by_label("Prompt", exact=True).fill("ROMEO:\n")
+    waits = []
+    for _ in range(5):
+        waits.append(tab.evaluate(FIRST_TOKEN))
+        finished(tab)
+    first = min(waits)
+    print(f"\n{size:,} bytes in {len(answers)} files; usable after {usable:.0f} ms; "
+          f"first token {first:.0f} ms after the click")  # fmt: skip
+    assert size <= 150_000
+    assert usable < 3000
+    assert first < 500
+
+
+def test_everything_is_reached_by_keyboard(tab: Any, watch: Watch, studio: Studio) -> None:
+    tab.goto(studio.page)
+    ready(tab)
+    order = []
+    for _ in ORDER:
+        tab.keyboard.press("Tab")
+        order.append(tab.evaluate(FOCUSED))
+        assert tab.evaluate(OUTLINED) != "none", order
+    assert order == ORDER
+    # Write, go through the text, choose another token, and come back by the tree
+    tab.get_by_label("Prompt", exact=True).focus()
+    tab.keyboard.type("The king")
+    tab.keyboard.press("Control+Enter")
+    text = finished(tab)
+    tab.locator(".t").first.focus()
+    for _ in range(12):
+        tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".alternatives [role=menuitem]:focus")
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("document.activeElement.dataset.index") == "12"
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".alternatives [role=menuitem]:focus")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".tree .node >> nth=1")
+    assert finished(tab)[:12] == text[:12]
+    tab.locator(".tree .node[tabindex='0']").focus()
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("Enter")
+    assert tab.locator(".write .sheet .tokens").first.text_content() == text
+    # The other parts, by their tabs
+    for part in ("Look inside", "Copied?"):
+        tab.get_by_role("link", name=part).focus()
+        tab.keyboard.press("Enter")
+        tab.get_by_label("Passage", exact=True).last.wait_for()
+    tab.get_by_role("link", name="To the text").focus()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "main"
+    assert watch.said == []

@@ -1,0 +1,174 @@
+"""Pictures of every part of the page, on a `gpt` and an `lstm`, wide and narrow, light and dark.
+
+They are looked at by people, and kept in `docs/studio`:
+
+    TEXTWRIGHT_PICTURES=docs/studio TEXTWRIGHT_TEST_MINUTES=2 pytest -m slow tests/page/test_studio_pictures.py
+
+with the texts of the packaged models in `$TEXTWRIGHT_CORPORA`. Without these a picture shows a model
+that has learned for seconds, and goes to a folder of the test's own. What is asserted is what can be
+seen without eyes: nothing is wider than the window, nothing was said to the console.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc_data import topics
+from typing import Any
+
+import pytest
+from browsing import Watch
+from studios import Studio, finished, ready
+
+pytestmark = pytest.mark.slow
+
+MODELS = {"gpt": "shakespeare", "lstm": "frankenstein"}
+SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+PROMPTS = {"gpt": "ROMEO:\nWhat light", "lstm": "It was a dreary night"}
+PASSAGES = {
+    "gpt": "ROMEO:\nIs the day so young?\n\nBENVOLIO:\nBut new struck nine.\n\nROMEO:\nAy me!",
+    "lstm": 'I said, "What a day!"\nAnd she was gone. He answered, "It was not a day,\n'
+    'My friend; it was a night of storms," and then\nhe looked at me. "And yet," I said, '
+    '"we live."',
+}
+HEARTS = {  # of a line that stands there, and one that doesn't
+    "gpt": "First Citizen:\nWe know't, we know't.\n\nALL:\nThe moon is in the house tonight.\n",
+    "lstm": "the instruments of life around me, that I might infuse a\nspark of being into the lamp"
+    " that hung above the stair. ",
+}  # fmt: skip
+MOST_BYTES = 1_500_000
+
+
+class Camera:
+    """Takes a picture in every size and in light and dark."""
+
+    def __init__(self, tab: Any, folder: Path) -> None:
+        self.tab, self.folder = tab, folder
+
+    def take(self, name: str, *, shown: str | None = None) -> None:
+        image = pytest.importorskip("PIL.Image", reason="needs the pillow package")
+        for size, (width, height) in SIZES.items():
+            self.tab.set_viewport_size({"width": width, "height": height})
+            for theme in ("light", "dark"):
+                self.tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                self.tab.evaluate("scrollTo(0, 0)")
+                if shown and size == "phone":
+                    self.tab.locator(shown).first.scroll_into_view_if_needed()
+                wide = self.tab.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{name}, {size}: {wide} pixels wider than the window"
+                picture = image.open(io.BytesIO(self.tab.screenshot()))
+                picture.save(self.folder / f"{name}-{size}-{theme}.webp", quality=55, method=6)
+        width, height = SIZES["desktop"]
+        self.tab.set_viewport_size({"width": width, "height": height})
+
+
+@pytest.fixture(scope="module", name="studio")
+def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    folder = tmp_path_factory.mktemp("studio")
+    studio = Studio("studio", "--no-browser", folder=folder)
+    yield studio
+    studio.close()
+
+
+@pytest.fixture(name="camera")
+def _camera(tab: Any, tmp_path: Path) -> Camera:
+    folder = Path(os.environ.get("TEXTWRIGHT_PICTURES", tmp_path / "pictures"))
+    folder.mkdir(exist_ok=True)
+    return Camera(tab, folder)
+
+
+def open_part(tab: Any, studio: Studio, part: str, model: str) -> None:
+    tab.goto(f"{studio.page}#{part}")
+    tab.wait_for_selector(f'.picker option[value="{model}"]:not(:disabled)', state="attached")
+    tab.locator(".picker").select_option(model)
+    ready(tab)
+
+
+@pytest.mark.parametrize("family", list(MODELS))
+def test_of_models_that_learned_long(
+    tab: Any, watch: Watch, studio: Studio, camera: Camera, family: str
+) -> None:
+    model = MODELS[family]
+    open_part(tab, studio, "write", model)
+    tab.locator("details.more summary").click()
+    tab.get_by_label("Seed").fill("7")
+    tab.locator("details.more summary").click()
+    tab.get_by_label("Prompt", exact=True).fill(PROMPTS[family])
+    tab.get_by_label("Length").fill("260")
+    tab.get_by_role("button", name="Write", exact=True).click()
+    finished(tab)
+    for token in (90, 40):
+        tab.locator(".t").nth(token).click()
+        tab.locator(".alternatives .row:not([aria-current]):not([disabled])").nth(1).click()
+        finished(tab)
+    tab.locator(".t.s4").nth(3).click()
+    camera.take(f"write-{family}")
+
+    open_part(tab, studio, "chat", "chat" if family == "gpt" else model)
+    for line in ("Hello! Do you like music?", "And what else?"):
+        tab.get_by_label("Your turn").fill(line)
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector(".turn.assistant")
+        tab.get_by_role("button", name="Send").wait_for()
+    camera.take(f"chat-{family}")
+
+    open_part(tab, studio, "look", model)
+    tab.get_by_label("Passage", exact=True).first.fill(PASSAGES[family])
+    tab.get_by_role("button", name="Look", exact=True).click()
+    tab.wait_for_selector(".lens .t")
+    camera.take(f"look-{family}", shown=".lens .sheet")
+    tab.get_by_role("radio", name="Surprise").click()
+    tab.wait_for_selector(".look .numbers")
+    camera.take(f"surprise-{family}", shown=".lens .sheet")
+
+    if os.environ.get("TEXTWRIGHT_CORPORA"):
+        open_part(tab, studio, "copied", model)
+        tab.get_by_label("Passage", exact=True).last.fill(HEARTS[family])
+        tab.get_by_label("Counts from").fill("25")
+        tab.get_by_role("button", name="Compare").click()
+        tab.wait_for_selector("mark")
+        camera.take(f"copied-{family}", shown=".copied .sheet")
+    assert watch.said == []
+    assert watch.elsewhere(studio.url) == []
+
+
+@pytest.mark.parametrize("family", list(MODELS))
+def test_of_a_training(
+    tab: Any, watch: Watch, studio: Studio, camera: Camera, family: str, tmp_path: Path
+) -> None:
+    corpora = os.environ.get("TEXTWRIGHT_CORPORA")
+    minutes = os.environ.get("TEXTWRIGHT_TEST_MINUTES")
+    if family == "lstm" and not minutes:
+        pytest.skip("one training is enough where nobody looks at the pictures")
+    file = Path(corpora or "") / "tinyshakespeare.txt"
+    if not corpora:
+        file = tmp_path / "prose.txt"
+        file.write_text("\n\n".join(topics.topics.values()), encoding="utf-8")
+    tab.goto(f"{studio.page}#train")
+    tab.wait_for_selector(".drop:visible")
+    tab.locator(".file").set_input_files(str(file))
+    tab.get_by_label("Minutes").fill(minutes or "0.1")
+    tab.get_by_label("Family").select_option(family)
+    if family == "gpt":
+        camera.take("train-before")
+    tab.get_by_role("button", name="Train", exact=True).click()
+    tab.wait_for_selector(".phase.training", timeout=90_000)
+    tab.wait_for_selector(".phase.finished", timeout=60_000 * (float(minutes or 1) + 1))
+    camera.take(f"train-{family}", shown=".train .phase")
+    tab.get_by_role("button", name="Watch it learn").click()
+    tab.wait_for_selector(".watch .tokens:visible, .view[aria-label='Watch it learn'] .tokens")
+    slider = tab.get_by_role("slider", name="Evaluation")
+    slider.focus()
+    tab.keyboard.press("ArrowLeft")
+    camera.take(f"watch-{family}", shown="[aria-label='Watch it learn'] .sheet")
+    assert watch.said == []
+    assert watch.elsewhere(studio.url) == []
+
+
+def test_those_that_are_kept_are_small() -> None:
+    kept = Path(__file__).parents[2] / "docs" / "studio"
+    pictures = list(kept.glob("*.webp"))
+    assert len(pictures) > 40
+    assert sum(picture.stat().st_size for picture in pictures) <= MOST_BYTES
