@@ -252,6 +252,8 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
     told = post(here, "/api/training", {"browser": "a"})["training"]
     assert told["phase"] == "failed"
     assert "gone without a word" in told["reason"]
+    (place / "train.log").write_text("error: something else\n")  # it is over, and told once
+    assert post(here, "/api/training", {})["training"]["reason"] == told["reason"]
 
 
 def test_a_reason_tells_nothing_of_folders(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ class Asked(BaseModel):
     pid: int = 0
     stopped: Literal["", "asked", "at once", "closed"] = ""
     """Who stopped it: a person, or the server that ended."""
+    ended: Literal["", "finished", "stopped", "failed"] = ""
+    reason: str | None = None
+    """Why it ended otherwise than planned, as it was seen then; its run may be removed later."""
 
 
 class Supervisor:
@@ -209,9 +212,10 @@ class Supervisor:
             asked = self._asked()
             if asked is None:
                 return None
-            alive, run = self._alive(), self.run()
-            ours = self._process if self._is_ours(asked) else None
-            code = None if ours is None else ours.returncode
+            alive = not asked.ended and self._alive()  # first: what a process wrote last counts
+            run = self.run()
+            summary = None if run is None else RunSummary.read(run)
+            phase, reason = self._phase(asked, alive, summary)
         told: dict[str, Any] = {
             "number": asked.number,
             "text": asked.text,
@@ -226,29 +230,37 @@ class Supervisor:
             "metrics": [],
             "samples": [],
         }
-        summary = None if run is None else RunSummary.read(run)
         if summary is not None:
             told |= _learned(summary)
-        phase, reason = self._phase(asked, alive, summary, code)
         return {**told, "phase": phase, "reason": reason}
 
     def _phase(
-        self, asked: Asked, alive: bool, summary: RunSummary | None, code: int | None
+        self, asked: Asked, alive: bool, summary: RunSummary | None
     ) -> tuple[Phase, str | None]:
         """How a training stands, and why where it ended otherwise than planned."""
+        if asked.ended:
+            return asked.ended, asked.reason
         if alive:
             if asked.stopped:
                 return "stopping", None
             return ("training" if summary is not None else "preparing"), None
+        phase, reason = self._end(asked, summary)
+        with suppress(TextwrightError):  # on a full disk it is found out again
+            self._write(asked.model_copy(update={"ended": phase, "reason": reason}))
+        return phase, reason
+
+    def _end(
+        self, asked: Asked, summary: RunSummary | None
+    ) -> tuple[Literal["finished", "stopped", "failed"], str | None]:
         status = None if summary is None else summary.section("result").get("status")
         if status in ("finished", "stopped early"):
             return "finished", None
         if asked.stopped:
-            with_server = "it ended with the server" if asked.stopped == "closed" else None
-            return "stopped", with_server
+            return "stopped", "it ended with the server" if asked.stopped == "closed" else None
         if status == "interrupted":
             return "stopped", "its process was told to stop, not from this page"
-        return "failed", self._why(asked, code)
+        ours = self._process if self._is_ours(asked) else None
+        return "failed", self._why(asked, None if ours is None else ours.returncode)
 
     def _why(self, asked: Asked, code: int | None) -> str:
         """Why the process ended, in one line that tells nothing of this machine's folders."""
