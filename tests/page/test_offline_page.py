@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from browsing import GOLDEN, Watch
+from typer.testing import CliRunner
 
 import textwright
+from textwright.cli.app import app
 from textwright.page import offline_page, write_offline_page
 from textwright.page.packing import rounded, tokenizer_data
 from textwright.runs import Run, find
@@ -82,6 +84,19 @@ def test_weights_are_rounded_as_said(dtype: Any) -> None:
             read = np.frombuffer(data, {"float16": "<f2", "float32": "<f4"}[kind], tensor.size, at)
         np.testing.assert_array_equal(read.reshape(tensor.shape), rounded(tensor, dtype))
         assert kind == (dtype if tensor.ndim == 2 else "float32")
+
+
+def test_the_command_writes_either_type(tmp_path: Path) -> None:
+    sizes = []
+    for words in ((), ("--dtype", "int8")):
+        file = tmp_path / "page.html"
+        run = str(GOLDEN / "lstm")
+        done = CliRunner().invoke(app, ["export", run, "--to", "page", "--out", str(file), *words])
+        assert done.exception is None and done.stdout.strip() == str(file)
+        sizes.append(len(element(file.read_text(encoding="utf-8"), "weights")))
+    assert sizes[1] < 0.7 * sizes[0]
+    wrong = ["export", run, "--to", "gguf", "--dtype", "int8", "--out", str(tmp_path / "m.gguf")]
+    assert "--dtype is for --to page" in str(CliRunner().invoke(app, wrong).exception)
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ from textwright.configs import nearest
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run, runs_folder
 
-Export = Callable[[Run, Path], Path]
-"""Writes a run at a path, and gives what it wrote; raises `RequestError` where it doesn't fit."""
+Export = Callable[..., Path]
+"""Writes a run, the first argument, at a path, the second, and gives what it wrote; raises
+`RequestError` where it doesn't fit."""
 
 TARGETS = {
     "transformers": "textwright.publishing.to_transformers",
@@ -35,7 +36,7 @@ def exporter(target: str) -> Export:
     return function
 
 
-def export(run: Run, target: str, out: str | Path) -> Path:
+def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) -> Path:
     """Write `run` in the form of `target`.
 
     Args:
@@ -44,6 +45,7 @@ def export(run: Run, target: str, out: str | Path) -> Path:
         out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`.
             A file that is there is replaced; a folder must be empty, or hold an earlier export and
             nothing else, and not lie beside runs.
+        dtype: of a page's matrices: `float16`, as None takes it, or `int8`, half the size.
 
     Returns:
         The folder or file written.
@@ -57,7 +59,11 @@ def export(run: Run, target: str, out: str | Path) -> Path:
         raise RunError(
             f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
         )
-    return write(run, Path(out))
+    if dtype is None:
+        return write(run, Path(out))
+    if target != "page":
+        raise RequestError(f"--dtype is for --to page; an export to {target} has one form")
+    return write(run, Path(out), dtype=dtype)
 
 
 def check_folder(folder: Path, files: Collection[str], run: Run) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from textwright.errors import RequestError
-from textwright.page import write_offline_page
+from textwright.page import DTYPES, Dtype, write_offline_page
 from textwright.runs import Run
 
 
-def export(run: Run, out: Path) -> Path:
+def export(run: Run, out: Path, dtype: Dtype = "float16") -> Path:
     """Write the file `out`, or, where that doesn't end in `.html`, one of the run's name in it.
 
     Raises:
-        RequestError: the page can't hold this model, or `out` is a folder.
+        RequestError: the page can't hold this model, or not in this type, or `out` is a folder.
     """
+    if dtype not in DTYPES:
+        raise RequestError(f"a page holds {' or '.join(DTYPES)}, not {dtype}")
     file = out if out.suffix == ".html" else out / f"{run.name}.html"
     if file.is_dir():
         raise RequestError(f"{file} is a folder; name a file to write with --out")
-    return write_offline_page(run, file)
+    return write_offline_page(run, file, dtype=dtype)
