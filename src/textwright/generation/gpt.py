@@ -130,7 +130,9 @@ def rotary_tables(config: GPTConfig, query_norm: Floats, key_norm: Floats) -> tu
     scales = np.stack((query_norm, key_norm * np.float32(config.head_size**0.5)))
     half = config.head_size // 2
     exponents = np.arange(0, config.head_size, 2, dtype=np.float32) / config.head_size
-    speeds = np.float32(config.rope_theta) ** -exponents
+    # As torch's, to the last bit nearly always: NumPy's powers in float32 are less exact, and the
+    # thousandth position turns by a thousand times what they are off.
+    speeds = (config.rope_theta ** -exponents.astype(np.float64)).astype(np.float32)
     angles = np.outer(np.arange(config.block_size, dtype=np.float32), speeds)  # (B, D/2)
     own = scales.reshape(1, 2, 1, 2, half)
     other = own[..., ::-1, :] * np.array([[-1], [1]], np.float32)
