@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -172,22 +173,36 @@ def test_a_job_that_fails_says_why_and_one_with_all_its_epochs_writes_samples(
     assert models[0].read_bytes() == models[1].read_bytes()
 
 
+def _read_until(screen: Any, pattern: str) -> str:
+    """What a terminal shows without its colours, until it shows this."""
+    said = b""
+    while True:
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode("utf-8", "replace"))
+        if re.search(pattern, shown):
+            return shown
+        try:
+            said += screen.read(4096)
+        except OSError:  # the other end is closed
+            return shown
+
+
 def test_ctrl_c_leaves_the_job_running_and_delete_stops_it(
     command: Command, account: Rehearsal, cloud: tuple[str, Rehearsal], text_file: Path
 ) -> None:
+    terminal, end = pty.openpty()  # a bar below the log, as a person sees it
     watching = subprocess.Popen(
         [sys.executable, "-m", "textwright", "sagemaker", "train", str(text_file), "--wait",
-         "--steps", "200000", "--set", "checkpoint_every=50", "--name", "long"],
-        env={**os.environ, **environment(cloud[0])}, stderr=subprocess.PIPE, text=True,
+         "--steps", "200000", "--set", "checkpoint_every=50", "--set", "eval_every=100",
+         "--name", "long"],
+        env={**os.environ, **environment(cloud[0]), "COLUMNS": "160", "TERM": "xterm"}, stderr=end,
     )  # fmt: skip
-    assert watching.stderr is not None
-    with watching.stderr as lines:
-        for line in lines:
-            if line.startswith("epoch "):
-                break
+    os.close(end)
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        said = _read_until(screen, r"Training +\d+/200000 .*loss \d")
         watching.send_signal(signal.SIGINT)
-        said = lines.read()
+        said += _read_until(screen, r"costs money.*\n.*\n.*\n")
     assert watching.wait(60) == 130, said
+    assert re.search(r"epoch \S+  step \d+/200000", said)
     told = re.search(
         r"the job goes on. Follow it: textwright sagemaker (status (\S+) --follow)", said
     )

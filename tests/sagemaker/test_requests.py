@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,21 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return said
 
 
+@cache
+def service_model(service: str) -> Any:
+    """AWS's published description of a service; reading it takes a second."""
+    from botocore.session import get_session
+
+    return get_session().get_service_model(service)
+
+
 def validate(calls: list[dict[str, Any]]) -> None:
     """Every request is one that AWS's published models allow, in names, types, ranges."""
-    session = pytest.importorskip("botocore.session", reason="needs the package boto3")
+    pytest.importorskip("botocore", reason="needs the package boto3")
     from botocore.validate import ParamValidator
 
-    botocore = session.get_session()
     for call in calls:
-        service = botocore.get_service_model(call["service"])
+        service = service_model(call["service"])
         shape = service.operation_model(call["operation"]).input_shape
         report = ParamValidator().validate(call["parameters"], shape)
         assert not report.has_errors(), report.generate_report()
