@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
-from collections.abc import Generator
+import subprocess
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 from pydoc_data import topics
 
@@ -83,3 +86,29 @@ def real_corpora() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs real corpora: set TEXTWRIGHT_CORPORA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def make_wheel() -> Callable[..., Path]:
+    """Make a wheel of this checkout as pip does: `make_wheel(folder, *options, **environment)`."""
+
+    def make(folder: Path, *options: str, **environment: str) -> Path:
+        ignored = shutil.ignore_patterns(
+            ".git", ".venv", "*.so", "runs", "__pycache__", ".*_cache", ".hypothesis", "shared"
+        )
+        shutil.copytree(Path(__file__).parents[1], folder / "project", ignore=ignored)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
+        subprocess.run(
+            [*pip, "-q", *options, "-w", folder, folder / "project"],
+            check=True, env=os.environ | environment,
+        )  # fmt: skip
+        (made,) = folder.glob("*.whl")
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built_wheel(make_wheel: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this checkout, with kernels where this system has a compiler."""
+    return make_wheel(tmp_path_factory.mktemp("wheel"))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -262,35 +260,20 @@ def test_the_builds_are_those_that_are_made() -> None:
 
 # --- building ------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def wheel(folder: Path, *arguments: str, **environment: str) -> list[str]:
-    """The names in the wheel that `pip wheel` makes of a copy of the project."""
-    copy = folder / "project"
-    ignored = shutil.ignore_patterns(
-        ".git", ".venv", "*.so", "runs", "__pycache__", ".*_cache", ".hypothesis", "shared"
-    )
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    import os
-
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", *arguments,
-         "-w", str(folder), str(copy)],
-        check=True, env=os.environ | environment,
-    )  # fmt: skip
+def names_in(wheel: Path) -> list[str]:
+    """The name of a wheel, and those of its files."""
     import zipfile
 
-    (made,) = folder.glob("*.whl")
-    with zipfile.ZipFile(made) as archive:
-        return [made.name, *archive.namelist()]
+    with zipfile.ZipFile(wheel) as archive:
+        return [wheel.name, *archive.namelist()]
 
 
 @pytest.mark.slow
-def test_a_wheel_has_kernels_of_its_own_platform(tmp_path: Path) -> None:
+def test_a_wheel_has_kernels_of_its_own_platform(built_wheel: Path) -> None:
     if not shutil.which("cc"):
         pytest.skip("needs a C compiler: install gcc or clang")
-    name, *files = wheel(tmp_path)
+    name, *files = names_in(built_wheel)
     assert "-py3-none-" in name and not name.endswith("-any.whl")
     made = {file.rpartition("/")[2] for file in files if file.endswith((".so", ".dylib", ".dll"))}
     assert {Path(file).stem for file in made} >= {"baseline"}
@@ -298,20 +281,22 @@ def test_a_wheel_has_kernels_of_its_own_platform(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_where_the_system_has_no_compiler_one_is_brought(tmp_path: Path) -> None:
+def test_where_the_system_has_no_compiler_one_is_brought(
+    make_wheel: Callable[..., Path], tmp_path: Path
+) -> None:
     """pip installs ziglang for the build, which makes every build of the kernels."""
-    _, *files = wheel(tmp_path, PATH=str(tmp_path / "nothing"), CC="")
+    _, *files = names_in(make_wheel(tmp_path, PATH=str(tmp_path / "nothing"), CC=""))
     made = {Path(file).stem for file in files if file.endswith((".so", ".dylib", ".dll"))}
     assert made == (set(BUILDS) if platform.machine() in ("x86_64", "AMD64") else {"baseline"})
 
 
 @pytest.mark.slow
-def test_without_a_compiler_it_still_installs(tmp_path: Path) -> None:
+def test_without_a_compiler_it_still_installs(
+    make_wheel: Callable[..., Path], tmp_path: Path
+) -> None:
     """A pure wheel, which serves on NumPy."""
-    name, *files = wheel(
-        tmp_path,
-        "--no-build-isolation",
-        CC=str(tmp_path / "nothing"),
+    name, *files = names_in(
+        make_wheel(tmp_path, "--no-build-isolation", CC=str(tmp_path / "nothing"))
     )
     assert name.endswith("-py3-none-any.whl")
     assert not any(file.endswith((".so", ".dylib", ".dll")) for file in files)

@@ -20,7 +20,6 @@ import textwright
 from textwright import runs
 from textwright.publishing import push
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # gradio's own
@@ -80,11 +79,8 @@ def test_analytics_are_off_and_mistakes_are_one_line(app: Any) -> None:
         client.predict("A", 5, -1.0, None, api_name="/generate")
 
 
-def test_a_space_in_an_environment_of_its_own(tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", wheels, ROOT], check=True)
-    (wheel,) = wheels.glob("*.whl")
+def test_a_space_in_an_environment_of_its_own(built_wheel: Path, tmp_path: Path) -> None:
+    wheel = built_wheel
     run = runs.find("shakespeare")
     folders = push(run, "ann/bard", space="ann/bard-app", dry_run=tmp_path / "hub", wheel=wheel)
     model, space = map(Path, folders)
@@ -102,8 +98,10 @@ def test_a_space_in_an_environment_of_its_own(tmp_path: Path) -> None:
         )
         (space / "requirements.txt").write_text(address)
         python = tmp_path / "venv" / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-        install = [python, "-m", "pip", "install", "-q", "-r", "requirements.txt"]
+        empty = [sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"]
+        subprocess.run(empty, check=True)
+        pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+        install = [*pip, "install", "-q", "--no-compile", "-r", "requirements.txt"]
         subprocess.run(install, cwd=space, check=True)
         port = "7871"
         own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"),

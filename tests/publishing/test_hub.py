@@ -14,7 +14,8 @@ from hub_stand_in import TOKEN, Hub, hub_stand_in
 
 import textwright
 from textwright.cli.app import main
-from textwright.runs import Run
+from textwright.publishing import push
+from textwright.runs import Run, shipped
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +96,31 @@ def test_a_model_goes_to_the_hub_and_back(
     for done in (pushed, pulled, direct):
         assert TOKEN not in done.stdout + done.stderr
     assert not files_with(TOKEN, tmp_path) and TOKEN.encode() not in b"".join(files.values())
+
+
+def test_every_card_means_the_same_to_the_hubs_classes(runs: Path, tmp_path: Path) -> None:
+    """Shipped models and one's own: read, built anew from what was read, and validated."""
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard
+    from huggingface_hub.repocard_data import model_index_to_eval_results
+
+    trained = [Run(path) for path in sorted(runs.glob("cat-*"))]
+    for run in (*trained, *shipped()):
+        name = f"ann/{run.name}"
+        folders = push(run, name, space="ann/page", static=True, dry_run=tmp_path / run.name)
+        text = (Path(folders[0]) / "README.md").read_text(encoding="utf-8")
+        card = ModelCard(text, ignore_metadata_errors=False)
+        fields = card.data.to_dict()
+        assert fields == yaml.safe_load(text.split("---\n")[1])
+        model_name, results = model_index_to_eval_results(fields.pop("model-index"))
+        again = ModelCardData(model_name=model_name, eval_results=results, **fields)
+        assert again.to_dict() == card.data.to_dict()
+        assert model_name == run.name and fields["pipeline_tag"] == "text-generation"
+        assert all(isinstance(one, EvalResult) and one.metric_value > 0 for one in results)
+        assert all("protocol" in (one.metric_args or {}) for one in results)
+        assert {one.metric_type for one in results} >= {"loss", "bits_per_char", "perplexity"}
+        assert run in trained or fields["license"]
+        space = (Path(folders[1]) / "README.md").read_text(encoding="utf-8")
+        assert SpaceCard(space).data.to_dict()["models"] == [name]
 
 
 def test_dry_run_writes_what_would_be_pushed(hub: Hub, runs: Path, tmp_path: Path) -> None:

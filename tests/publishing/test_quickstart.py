@@ -23,7 +23,7 @@ def test_the_notebook_runs_from_start_to_end(
     nbclient = pytest.importorskip("nbclient", reason="needs the package nbclient")
     for package in ("ipykernel", "gradio"):
         pytest.importorskip(package, reason=f"needs the package {package}")
-    monkeypatch.setenv("QUICKSTART_MINUTES", "0.2")
+    monkeypatch.setenv("QUICKSTART_MINUTES", "0.06")
     monkeypatch.setenv("TEXTWRIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TEXTWRIGHT_RUNS", raising=False)
     notebook = nbformat.read(NOTEBOOK, 4)
