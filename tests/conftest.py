@@ -93,10 +93,12 @@ def make_wheel() -> Callable[..., Path]:
     """Make a wheel of this checkout as pip does: `make_wheel(folder, *options, **environment)`."""
 
     def make(folder: Path, *options: str, **environment: str) -> Path:
-        ignored = shutil.ignore_patterns(
-            ".git", ".venv", "*.so", "runs", "__pycache__", ".*_cache", ".hypothesis", "shared"
-        )
-        shutil.copytree(Path(__file__).parents[1], folder / "project", ignore=ignored)
+        root = Path(__file__).parents[1]
+        (folder / "project").mkdir()
+        for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+            shutil.copy(root / name, folder / "project")
+        built = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(root / "src", folder / "project" / "src", ignore=built)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
         subprocess.run(
             [*pip, "-q", *options, "-w", folder, folder / "project"],

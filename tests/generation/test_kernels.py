@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import random_weights, small_config
 
+import textwright
 from textwright.configs import GPTConfig, ModelConfig
 from textwright.errors import RequestError
 from textwright.generation import Runtime, kernels, load_runtime
@@ -278,6 +279,9 @@ def test_a_wheel_has_kernels_of_its_own_platform(built_wheel: Path) -> None:
     made = {file.rpartition("/")[2] for file in files if file.endswith((".so", ".dylib", ".dll"))}
     assert {Path(file).stem for file in made} >= {"baseline"}
     assert "textwright/generation/kernels/gpt.c" in files
+    source = Path(textwright.__file__).parent
+    ours = {f"textwright/{file.relative_to(source).as_posix()}" for file in source.rglob("*.py")}
+    assert ours <= set(files)
 
 
 @pytest.mark.slow

@@ -13,7 +13,10 @@ VOCABULARY = 64
 
 def config_of(family: str, size: str) -> ModelConfig:
     kind = next(kind for kind in CONFIG_CLASSES if family in kind.families)
-    return kind(**{"family": family, "vocab_size": VOCABULARY, **SIZES[family][size].model})
+    fields = {"family": family, "vocab_size": VOCABULARY, **SIZES[family][size].model}
+    if size == "large":  # far positions are those of `medium`; here it is the width and the depth
+        fields["block_size"] = 128
+    return kind(**fields)
 
 
 @pytest.mark.slow

@@ -38,8 +38,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:150_000]
     text += "naïve café — 你好 🙂\n" * 50
     (folder / "text.txt").write_text(text, encoding="utf-8")
-    changes = ["model.hidden_size=64", "model.num_layers=2"]
-    attention = ["model.num_heads=2", f"model.block_size={BLOCK}", "training.batch_size=4"]
+    changes = ["model.hidden_size=64", "model.num_layers=2", "training.batch_size=4"]
+    attention = ["model.num_heads=2", f"model.block_size={BLOCK}"]
     return {
         family: textwright.train(
             folder / "text.txt", model=family, name=family, steps=60, runs_folder=folder,

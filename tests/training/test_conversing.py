@@ -6,7 +6,9 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from textwright.cli.app import app
 from textwright.corpora import ConversationPart, open_text
 from textwright.errors import RequestError
 from textwright.generation import load
+from textwright.runs import Run
 from textwright.training import evaluate_run
 from textwright.training.conversing import _choices, _variety, _wins
 
@@ -105,21 +108,21 @@ def test_a_restart_in_the_middle_is_exact(
     family: str, kind: str, talks: Path, tmp_path: Path
 ) -> None:
     made = settings(family, "model.dropout=0.1", "training.loss_on=assistant")
+    made += ["training.eval_every=20", "training.checkpoint_every=7"]
+    asked: dict[str, Any] = {"model": family, "tokenizer": kind, "steps": 60, "changes": made}
+    whole = textwright.train(talks, name="whole", **asked)
     words = [sys.executable, "-m", "textwright", "train", str(talks), "--model", family]
-    words += ["--tokenizer", kind, "--steps", "60", "--eval-every", "20", "--checkpoint-every", "7"]
+    words += ["--tokenizer", kind, "--steps", "60", "--name", "cut"]
     for setting in made:
         words += ["--set", setting]
-    folder = tmp_path / "runs"
-    subprocess.run([*words, "--name", "whole"], check=True, capture_output=True)
-    process = subprocess.Popen([*words, "--name", "cut"], stderr=subprocess.DEVNULL)
-    run = textwright.runs.Run(folder / "cut")
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    run = Run(tmp_path / "runs" / "cut")
     while process.poll() is None and not any(step >= 14 for step, _ in run.checkpoints()):
-        pass
+        time.sleep(0.01)
     process.kill()
-    process.wait()
-    subprocess.run([*words, "--name", "cut", "--resume"], check=True, capture_output=True)
-    whole = (folder / "whole" / "model.safetensors").read_bytes()
-    assert run.weights_file.read_bytes() == whole
+    assert process.wait() != 0
+    textwright.train(talks, name="cut", resume=True, **asked)
+    assert run.weights_file.read_bytes() == whole.weights_file.read_bytes()
     assert load(run).chat(seed=1).say("Do you like the film?") != ""
 
 

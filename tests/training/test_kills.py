@@ -18,6 +18,7 @@ from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
 
+STEPS = 500
 SHAPES = {
     "lstm": ["model.hidden_size=48", "model.embedding_size=16"],
     "gpt": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=2"],
@@ -26,7 +27,7 @@ SHAPES = {
 
 def command(corpus: Path, name: str, family: str, *more: str) -> list[str]:
     words = [sys.executable, "-m", "textwright", "train", str(corpus), "--name", name]
-    words += ["--model", family, "--steps", "900", "--eval-every", "60"]
+    words += ["--model", family, "--steps", str(STEPS), "--eval-every", "60"]
     words += ["--checkpoint-every", "25", "--json"]
     settings = [*SHAPES[family], "model.block_size=16", "model.dropout=0.1"]
     settings += ["training.batch_size=8", "training.ema_decay=0.9", "training.threads=1"]
@@ -98,7 +99,7 @@ def test_killed_while_it_starts_it_can_be_begun_again(text_file: Path, tmp_path:
         process.communicate()
         words = command(text_file, "early", "lstm", "--resume")
     assert subprocess.run(words, check=False, capture_output=True).returncode == 0
-    assert Run(folder / "early").metrics()[-1]["step"] == 900
+    assert Run(folder / "early").metrics()[-1]["step"] == STEPS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,7 +107,7 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, text_file: Path, tmp_path: Path
 ) -> None:
     words = command(text_file, "stopped", "lstm", "--set", "training.patience=0")
-    words[words.index("900")] = "100000"
+    words[words.index(str(STEPS))] = "100000"
     words[words.index("--json")] = "--lowercase"  # a run as a person has it, without --json
     process = start(words)
     run = Run(tmp_path / "runs" / "stopped")
@@ -159,7 +160,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_after(text_file: Path, tmp_
 
 def test_two_processes_do_not_train_one_run(text_file: Path, tmp_path: Path) -> None:
     words = command(text_file, "busy", "lstm")
-    words[words.index("900")] = "100000"
+    words[words.index(str(STEPS))] = "100000"
     process = start(words)
     try:
         wait_for_training(process, Run(tmp_path / "runs" / "busy"), 25)
