@@ -71,7 +71,8 @@ def test_learning_one_side_and_all_that_is_measured(talks: Path) -> None:
     shown = CliRunner().invoke(app, ["eval", str(run.path)])
     for name in ("relevance, gain by context", "5-gram", "people", "distinct-2", "chance is 10 %"):
         assert name in shown.stdout, name
-    assert "textwright chat" in run.card_file.read_text(encoding="utf-8")
+    card = run.card_file.read_text(encoding="utf-8")
+    assert "textwright chat" in card and "| 20 conversations, by their hashes |" in card
     with pytest.raises(RequestError, match="running text"):
         evaluate_run(textwright.runs.find("shakespeare"), [str(talks)])
 
@@ -90,7 +91,7 @@ def test_a_long_reply_is_looked_at_from_its_beginning() -> None:
     tokenizer = generator.tokenizer
     replies = [f"I like film {n} " + "very " * 100 + "much." for n in range(6)]
     talks = [[("user", "Hi"), ("assistant", one), ("user", one)] for one in replies]
-    for choice in _choices(tokenizer, talks, 12, 256, generator):
+    for choice in _choices(tokenizer, talks, 12, generator):
         for reply in choice.replies:
             assert len(reply) == 64
             assert tokenizer.decode(reply).startswith(" I like film ")

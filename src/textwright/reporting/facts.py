@@ -76,6 +76,12 @@ def _split(summary: RunSummary) -> str | None:
     fraction = number(settings, "validation_fraction")
     if fraction is None:
         return None
+    talks, apart = number(data, "train_conversations"), number(data, "validation_conversations")
+    if talks and apart:
+        asked = round(fraction * (talks + apart))
+        # the same ones stay together, so that it may be some more
+        drawn = asked <= apart <= 1.1 * asked + 10
+        return f"{apart:,.0f} conversations, by their hashes" if drawn else "its published split"
     train, validation = number(data, "train_characters"), number(data, "validation_characters")
     # a text that comes with a split of its own isn't cut where the setting says
     if train and validation and abs(validation - fraction * (train + validation)) > 1:

@@ -105,7 +105,7 @@ def measure(
     tokenizer = generator.tokenizer
     talks = list(part.conversations())
     held_out = _Framed(tokenizer, talks)
-    choices = _choices(tokenizer, talks, places, model.config.block_size, generator)
+    choices = _choices(tokenizer, talks, places, generator)
     counted = held_out.counted
     logs = np.concatenate([_model_logs(model, one) for one in held_out.texts()])
     rows = {
@@ -198,10 +198,9 @@ def _choices(
     tokenizer: Tokenizer,
     talks: Sequence[Conversation],
     count: int,
-    block_size: int,
     generator: Generator,
 ) -> list[Choice]:
-    chat = tokenizer.chat
+    chat, block_size = tokenizer.chat, generator.runtime.block_size
     assert chat is not None
     chosen = _some_places(talks, count)
     pool = _some_places(talks, sum(map(len, talks)))
@@ -227,8 +226,9 @@ def _choices(
         said = [Message(check_role(who), words) for who, words in talks[index][:turn]]
         before = generator.encode_messages(said, reply=role).tokens
         replies = [encoded(place) for place in ((index, turn), *others)]
-        room = max(2, block_size - max(map(len, replies)))
-        choices.append(Choice(before[-room:], [chat.bos_id, chat.role_ids[role]], replies))
+        if block_size is not None:  # a recurrent model reads all of it
+            before = before[-max(2, block_size - max(map(len, replies))) :]
+        choices.append(Choice(before, [chat.bos_id, chat.role_ids[role]], replies))
     return choices
 
 
