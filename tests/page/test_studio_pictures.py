@@ -151,8 +151,6 @@ def test_of_a_training(
     tab.locator(".file").set_input_files(str(file))
     tab.get_by_label("Minutes").fill(minutes or "0.1")
     tab.get_by_label("Family").select_option(family)
-    if family == "gpt":
-        camera.take("train-before")
     tab.get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".phase.training", timeout=90_000)
     tab.wait_for_selector(".phase.finished", timeout=60_000 * (float(minutes or 1) + 1))
