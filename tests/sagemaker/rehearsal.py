@@ -125,9 +125,9 @@ class Rehearsal:
                 self.log(name, [line])
         return job.process.wait()
 
-    def log(self, name: str, lines: list[str]) -> None:
+    def log(self, name: str, lines: list[str], host: str = "algo-1") -> None:
         """Put lines into the job's stream of CloudWatch."""
-        stream = {"logGroupName": LOG_GROUP, "logStreamName": f"{name}/algo-1-1"}
+        stream = {"logGroupName": LOG_GROUP, "logStreamName": f"{name}/{host}-1700000000"}
         if not lines:
             with suppress(self.logs.exceptions.ResourceAlreadyExistsException):
                 self.logs.create_log_group(logGroupName=LOG_GROUP)

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import textwright
-from textwright.errors import RequestError
+from textwright.errors import RequestError, TextwrightError
 from textwright.runs import Run, find
-from textwright.sagemaker import archive, handler
+from textwright.sagemaker import archive, handler, job
 from textwright.sagemaker.container import Container
 from textwright.sagemaker.job import arguments
 
@@ -78,6 +78,18 @@ def test_a_job_leaves_a_model_and_one_that_cannot_says_why(text_file: Path, tmp_
     assert process.returncode == 1 and "Traceback" not in said
     assert empty.failure.read_text().startswith("no channel holds a text")
     assert "\n" not in empty.failure.read_text()
+
+
+def test_more_epochs_than_the_checkpoint_was_planned_for_are_refused(
+    text_file: Path, tmp_path: Path
+) -> None:
+    where = container(tmp_path, text_file, epochs="9")
+    saved = Run(where.checkpoints / "run")
+    saved.path.mkdir(parents=True)
+    saved.write_settings({"training": {"epochs": 2.0}, "result": {"status": "finished"}})
+    with pytest.raises(TextwrightError, match="of 2 epochs, .* and 9 are asked for; take another"):
+        job.run(where, [])
+    assert where.failure.read_text().startswith("the checkpoint holds a run of 2 epochs")
 
 
 @pytest.mark.slow

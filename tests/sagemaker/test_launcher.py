@@ -18,7 +18,8 @@ import pytest
 
 import textwright
 from textwright.cli.app import main
-from textwright.sagemaker.client import action
+from textwright.sagemaker.client import AWS, action
+from textwright.sagemaker.following import _Log
 
 pytest.importorskip("moto", reason="needs the package moto")
 pytest.importorskip("flask_cors", reason="needs the package moto[server]")
@@ -266,6 +267,17 @@ def test_what_aws_refuses_is_one_line_with_a_remedy(
     assert "check the name" in refused("status", "no-such", "--follow")
     assert "no endpoint and no training job no-such" in refused("status", "no-such")
     assert refused("delete", "no-such") == refused("status", "no-such")
+
+
+def test_the_logs_of_several_hosts_are_told_apart(account: Rehearsal) -> None:
+    for host in ("algo-1", "algo-12"):
+        account.log("textwright-many", [], host)
+        account.log("textwright-many", ["first\n"], host)
+    log = _Log(AWS("eu-west-1"), "textwright-many")
+    assert sorted(log.new()) == ["[algo-12] first", "[algo-1] first"]
+    assert log.new() == []
+    account.log("textwright-many", ["second\n"], "algo-12")
+    assert log.new() == ["[algo-12] second"]
 
 
 def test_a_stream_that_breaks_off_says_so(

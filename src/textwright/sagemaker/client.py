@@ -191,7 +191,7 @@ def _of_client(error: Any, operation: str, service: str, thing: str) -> Textwrig
             f"a quota of the account is used up: {reason}; ask for more in Service Quotas, or take "
             "another --instance-type"
         )
-    elif code in _MISSING or (code == "ValidationException" and _UNKNOWN.search(reason)):
+    elif code in _MISSING or (code.startswith("Validation") and _UNKNOWN.search(reason)):
         found = NotThereError(f"{operation}{about}: {reason}; check the name")
     elif code in _TAKEN or _EXISTS.search(reason):
         found = RequestError(f"{operation}: {reason}; take another --name, or delete that one")

@@ -96,8 +96,8 @@ class _Log:
         return [line for stream in streams for line in self._of(stream, several=len(streams) > 1)]
 
     def _of(self, stream: str, *, several: bool) -> list[str]:
-        host = stream.rpartition("/")[2].split("-1")[0] if several else ""
-        before = f"[{stream.rpartition('/')[2][:6]}] " if host else ""
+        host = re.match(r"\w+-\d+", stream.rpartition("/")[2])  # algo-1-1700000000
+        before = f"[{host[0]}] " if several and host else ""
         lines = []
         while True:
             token = self._tokens.get(stream)

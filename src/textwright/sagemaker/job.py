@@ -142,11 +142,22 @@ def _corpus(container: Container, options: dict[str, Any]) -> list[str]:
 
 
 def _check_done(container: Container, name: str, options: dict[str, Any]) -> None:
-    """Where the epochs asked for are in the checkpoint already, ask for those it has."""
+    """Where the epochs asked for are in the checkpoint already, ask for those it has.
+
+    Raises:
+        RequestError: more are asked for than the run in the checkpoint was planned for.
+    """
     there = Run(container.checkpoints / name)
     recorded = there.settings() if there.settings_file.is_file() else {}
     epochs, had = options.get("epochs"), recorded.get("training", {}).get("epochs")
-    if epochs is None or had is None or recorded["result"]["status"] == "running":
+    if epochs is None or had is None:
+        return
+    if epochs > had:
+        raise RequestError(
+            f"the checkpoint holds a run of {had:g} epochs, whose learning rate was fitted to "
+            f"them, and {epochs:g} are asked for; take another checkpoint folder"
+        )
+    if recorded["result"]["status"] == "running":
         return
     if recorded["result"]["status"] in ("finished", "stopped early") and epochs <= had:
         options["epochs"] = had
