@@ -63,6 +63,11 @@ def test_learning_one_side_and_all_that_is_measured(talks: Path) -> None:
     score = evaluate_run(run)
     rows = score.rows  # type: ignore[union-attr]
     assert list(rows) == ["model", "5-gram", "unigram", "people"]
+    record = score.record()
+    assert record["loss"] == pytest.approx(np.log(rows["model"].perplexity))
+    bits = record["loss"] / np.log(2) * record["tokens"]
+    assert bits == pytest.approx(record["bits_per_byte"] * record["bytes"])
+    assert bits == pytest.approx(record["bits_per_char"] * record["characters"])
     losses = [one["val_loss"] for one in run.metrics()]
     assert losses[-1] < losses[0] / 2
     assert 0 <= rows["model"].relevance_gain <= 1 and rows["unigram"].relevance_gain == 0

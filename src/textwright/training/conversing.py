@@ -63,6 +63,7 @@ class ConversationScore:
     tokens: int
     """Predictions: words of the turns and their ends."""
     characters: int
+    bytes: int
     unknown: float
     """Share of the tokens that are `<unk>`."""
     places: int
@@ -71,10 +72,19 @@ class ConversationScore:
     """`model`, `5-gram`, `unigram`, `people`."""
 
     def record(self) -> dict[str, Any]:
-        """As `eval --json` prints it: the model's own measures at the top."""
+        """As `eval --json` prints it: the model's own measures at the top, with those of text."""
         data = asdict(self)
         rows = data.pop("rows")
-        return {**data, **rows["model"], "compared": rows}
+        bits = self.rows["model"].bits_per_char
+        perplexity = self.rows["model"].perplexity
+        assert bits is not None and perplexity is not None
+        return {
+            **data,
+            "loss": math.log(perplexity),
+            "bits_per_byte": bits * self.characters / self.bytes,
+            **rows["model"],
+            "compared": rows,
+        }
 
 
 @dataclass(frozen=True)
@@ -133,8 +143,8 @@ def measure(
     rows["people"] = Measures(**_variety(people))
     unknown = held_out.tokens[counted] == (-1 if tokenizer.unk_id is None else tokenizer.unk_id)
     return ConversationScore(
-        generator.name, len(talks), int(counted.sum()), part.characters, float(unknown.mean()),
-        len(choices), min(replies, len(people)), rows,
+        generator.name, len(talks), int(counted.sum()), part.characters, part.text_bytes,
+        float(unknown.mean()), len(choices), min(replies, len(people)), rows,
     )  # fmt: skip
 
 

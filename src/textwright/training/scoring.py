@@ -116,7 +116,7 @@ def evaluate_run(
     try:
         training = reopened(run).train
     except (RunError, CorpusError, DownloadError) as error:
-        log.warning("no n-gram models to compare with: %s", error)
+        log.warning("no n-gram models to compare with: %s", str(error).split("; ")[0])
         training = None
     learned = training if isinstance(training, ConversationPart) else None
     return measure(load(run), model, part, learned)
