@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,9 +29,12 @@ def small_model(path: Path, family: str = "gpt", seed: int = 0) -> Run:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """One that multi-model-server takes, too; it knows none above 32,767."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 class Serving:
@@ -42,7 +47,11 @@ class Serving:
         self.log = base.parent / f"{base.name}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                words, env={**os.environ, **told, **environment}, stdout=log, stderr=log
+                words,
+                env={**os.environ, **told, **environment},
+                cwd=base.parent,
+                stdout=log,
+                stderr=log,
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 

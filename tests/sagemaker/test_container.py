@@ -60,24 +60,7 @@ def test_hyperparameters_are_strings_and_mean_what_they_say() -> None:
         arguments({"steps": "many"})
 
 
-@pytest.mark.slow
-def test_a_job_leaves_a_model_and_one_that_cannot_says_why(text_file: Path, tmp_path: Path) -> None:
-    done = container(tmp_path / "done", text_file, steps="4", sagemaker_program='"train.py"')
-    process = entry(done)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert "val_loss " in said and not done.failure.exists()
-    assert textwright.load(done.model).generate("The", max_tokens=5, seed=1).tokens
-    assert (done.model / "code" / "inference.py").is_file()
-    there = {file.name for file in done.output_data.iterdir()}
-    assert there >= {"report.html", "metrics.jsonl", "sample.txt"}
-
-    empty = container(tmp_path / "empty", None, steps="4")
-    process = entry(empty)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1 and "Traceback" not in said
-    assert empty.failure.read_text().startswith("no channel holds a text")
-    assert "\n" not in empty.failure.read_text()
+SPOT = {"steps": "300", "checkpoint_every": "20", "training.patience": "0"}
 
 
 def test_more_epochs_than_the_checkpoint_was_planned_for_are_refused(
@@ -93,14 +76,19 @@ def test_more_epochs_than_the_checkpoint_was_planned_for_are_refused(
 
 
 @pytest.mark.slow
-def test_told_to_stop_it_saves_and_the_next_job_ends_with_the_same_bytes(
+def test_a_job_leaves_a_model_and_one_told_to_stop_the_same_when_it_has_gone_on(
     text_file: Path, tmp_path: Path
 ) -> None:
-    settings = {"steps": "500", "checkpoint_every": "20", "training.patience": "0"}
-    whole, spot = (container(tmp_path / name, text_file, **settings) for name in ("whole", "spot"))
+    whole, spot = (container(tmp_path / name, text_file, **SPOT) for name in ("whole", "spot"))
     undisturbed = entry(whole)
-    undisturbed.communicate(timeout=200)
-    assert undisturbed.returncode == 0
+    _, said = undisturbed.communicate(timeout=200)
+    assert undisturbed.returncode == 0, said
+    assert "val_loss " in said and not whole.failure.exists()
+    assert textwright.load(whole.model).generate("The", max_tokens=5, seed=1).tokens
+    assert (whole.model / "code" / "inference.py").is_file()
+    there = {file.name for file in whole.output_data.iterdir()}
+    assert there >= {"report.html", "metrics.jsonl", "sample.txt"}
+
     process = entry(spot)
     saved = Run(spot.checkpoints / "run")
     while not any(step > 0 for step, _ in saved.checkpoints()):
@@ -110,7 +98,7 @@ def test_told_to_stop_it_saves_and_the_next_job_ends_with_the_same_bytes(
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143 and time.monotonic() - begin < 60
-    assert 0 < saved.checkpoints()[0][0] < 500
+    assert 0 < saved.checkpoints()[0][0] < 300
     for _ in range(2):  # goes on; then all is done and nothing is trained
         process = entry(spot)
         _, said = process.communicate(timeout=200)
@@ -118,6 +106,14 @@ def test_told_to_stop_it_saves_and_the_next_job_ends_with_the_same_bytes(
     assert "has been trained to its end already" in said
     models = [where.model / "model.safetensors" for where in (whole, spot)]
     assert models[0].read_bytes() == models[1].read_bytes()
+
+
+def test_a_job_without_a_text_says_so(tmp_path: Path) -> None:
+    empty = container(tmp_path / "empty", None, steps="4")
+    with pytest.raises(TextwrightError, match="no channel holds a text"):
+        job.run(empty, [])
+    assert empty.failure.read_text().startswith("no channel holds a text")
+    assert "\n" not in empty.failure.read_text()
 
 
 def test_the_archive_has_no_folder_above_and_its_code_answers(tmp_path: Path) -> None:

@@ -37,9 +37,11 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def endpoint(unpacked: Path) -> Iterator[Endpoint]:
     serving = Serving(unpacked)
-    serving.wait(200)
-    yield Endpoint(serving.client, textwright.load(unpacked / "model"))
-    assert serving.stop() == 0
+    try:
+        serving.wait(200)
+        yield Endpoint(serving.client, textwright.load(unpacked / "model"))
+    finally:
+        assert serving.stop() == 0
 
 
 @pytest.mark.parametrize("check", INVOKING, ids=lambda check: check.__name__)
@@ -63,11 +65,20 @@ def test_a_multi_model_container_loads_and_unloads(tmp_path: Path) -> None:
     folders = [tmp_path / "ml" / "models" / name / "model" for name in ("a1", "b2")]
     runs = [small_model(folders[0]), small_model(folders[1], "lstm", seed=2)]
     large = small_model(tmp_path / "large")
-    held = sum(run.config().parameter_count() * 4 for run in runs)
+    held = sum(max(load(run).runtime.held_bytes, run.weights_file.stat().st_size) for run in runs)
     serving = Serving(
         tmp_path / "ml", SAGEMAKER_MULTI_MODEL="true", TEXTWRIGHT_MEMORY=str(held + 100)
     )
-    serving.wait(200)
+    try:
+        serving.wait(200)
+        _go_through(serving, folders, runs, large, tmp_path)
+    finally:
+        assert serving.stop() == 0
+
+
+def _go_through(
+    serving: Serving, folders: list[Path], runs: list[Run], large: Run, tmp_path: Path
+) -> None:
     models_come_and_go(serving.client, folders, load(runs[0]))
     client = serving.client
     for name, folder, status in (
@@ -84,7 +95,6 @@ def test_a_multi_model_container_loads_and_unloads(tmp_path: Path) -> None:
     answer = client.post("/models", json={"model_name": "full", "url": str(large.path)})
     assert answer.status_code == 200
     assert client.post("/invocations", json={}).status_code == 404
-    assert serving.stop() == 0
 
 
 class InProcess:

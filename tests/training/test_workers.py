@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crew import Crew, crew
 
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+
+crew = pytest.fixture(scope="module")(crew)
 
 SHAPES = {
     "lstm": ["model.hidden_size=32", "model.embedding_size=16", "model.num_layers=1"],
@@ -34,32 +37,21 @@ EXACT = [
 
 
 def command(corpus: Path, name: str, family: str, *more: str) -> list[str]:
-    words = ["-m", "textwright", "train", str(corpus), "--name", name, "--model", family, "--json"]
+    words = ["train", str(corpus), "--name", name, "--model", family, "--json"]
     settings = ["model.block_size=16", "training.batch_size=8", "training.threads=1"]
-    for setting in [*SHAPES[family], *settings]:
-        words += ["--set", setting]
-    return [*words, *more]
+    return [*words, *sets(*SHAPES[family], *settings), *more]
 
 
 def sets(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
 
 
-def on(workers: int, words: list[str]) -> list[str]:
-    """The command, by so many workers of this machine."""
-    if workers == 1:
-        return [sys.executable, *words]
-    return [*TORCHRUN, "--nproc-per-node", str(workers), *words]
-
-
-def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def run(workers: int, words: list[str]) -> list[dict[str, Any]]:
-    done = subprocess.run(on(workers, words), capture_output=True, text=True, check=False)
-    return events(done)
+def run(crew: Crew, workers: int, words: list[str]) -> list[dict[str, Any]]:
+    """What the first worker told; the others tell nothing."""
+    first, *others = crew.run(workers, words)
+    assert first.returncode == 0, first.stderr
+    assert [(each.returncode, each.stdout) for each in others] == [(0, "")] * (workers - 1)
+    return [json.loads(line) for line in first.stdout.splitlines()]
 
 
 def curve(said: list[dict[str, Any]], number: str) -> list[float]:
@@ -74,65 +66,84 @@ def furthest(one: list[float], other: list[float]) -> float:
 
 
 @pytest.mark.parametrize(("family", "workers"), [("lstm", 4), ("gpt", 2)])
-def test_the_curve_is_that_of_one_process(family: str, workers: int, text_file: Path) -> None:
-    more = ["--steps", "50", "--eval-every", "2", *sets(*EXACT, "training.sample_tokens=1")]
-    alone = run(1, command(text_file, "alone", family, *more))
-    shared = run(workers, command(text_file, "shared", family, *more))
-    assert len(curve(alone, "train_loss")) == 25
+def test_the_curve_is_that_of_one_process(
+    family: str, workers: int, crew: Crew, text_file: Path
+) -> None:
+    more = ["--steps", "50", "--eval-every", "5", *sets(*EXACT, "training.sample_tokens=1")]
+    alone = run(crew, 1, command(text_file, "alone", family, *more))
+    shared = run(crew, workers, command(text_file, "shared", family, *more))
+    assert len(curve(alone, "train_loss")) == 10
     for number in ("train_loss", "val_loss"):
         assert furthest(curve(alone, number), curve(shared, number)) < 1e-5, number
 
 
-def test_the_default_recipe_is_near_that_of_one_process(text_file: Path) -> None:
-    more = ["--steps", "50", "--eval-every", "5", *sets("training.sample_tokens=1")]
-    words = ["-m", "textwright", "train", str(text_file), "--size", "nano", "--json", *more]
-    alone = run(1, [*words, "--name", "alone"])
-    shared = run(2, [*words, "--name", "shared"])
+def test_the_default_recipe_is_near_that_of_one_process(crew: Crew, text_file: Path) -> None:
+    more = ["--steps", "50", "--eval-every", "25", *sets("training.sample_tokens=1")]
+    words = ["train", str(text_file), "--size", "nano", "--json", *more]
+    alone = run(crew, 1, [*words, "--name", "alone"])
+    shared = run(crew, 2, [*words, "--name", "shared"])
     assert furthest(curve(alone, "val_loss"), curve(shared, "val_loss")) < 1e-2
 
 
-@pytest.mark.parametrize("family", ["lstm", "gpt"])
+@pytest.mark.parametrize(("family", "stopped_at", "last"), [("lstm", (2, 1), 4), ("gpt", (1,), 2)])
 def test_it_is_told_to_stop_and_goes_on_with_another_number_of_workers(
-    family: str, text_file: Path, tmp_path: Path
+    family: str, stopped_at: tuple[int, ...], last: int, crew: Crew, text_file: Path, tmp_path: Path
 ) -> None:
-    """SIGTERM reaches one worker alone; one process goes on, then two again."""
-    more = ["--steps", "600", "--eval-every", "120", "--checkpoint-every", "40"]
+    """SIGTERM reaches one worker alone, and another number of them goes on."""
+    more = ["--steps", "200", "--eval-every", "40", "--checkpoint-every", "10"]
     more += sets(*EXACT, "training.sample_tokens=1", "training.ema_decay=0.9")
-    whole = run(1, command(text_file, "whole", family, *more))
+    whole = run(crew, 1, command(text_file, "whole", family, *more))
     stopped = Run(tmp_path / "runs" / "stopped")
     words = command(text_file, "stopped", family, *more)
-    for workers in (2, 1):
-        process = start(on(workers, words))
-        before = max((step for step, _ in stopped.checkpoints()), default=-1)
-        wait_for(lambda: any(step > max(before, 0) for step, _ in stopped.checkpoints()), process)  # noqa: B023
-        os.kill(workers_of(process)[-1], signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode != 0 and "Traceback" not in said.partition("torch/")[0]
+    for workers in stopped_at:
+        before = newest(stopped)
+        crew.start(workers, words)
+        wait_for(lambda before=before: newest(stopped) > before)
+        os.kill(crew.pids[-1], signal.SIGTERM)
+        ended = crew.wait()
+        assert ended[0].returncode == 130, ended
+        assert all("Traceback" not in each.stderr for each in ended)
         result = stopped.settings()["result"]
         assert result["status"] == "interrupted"
-        assert stopped.checkpoints()[0][0] == result["steps"] < 600
+        assert newest(stopped) == result["steps"] < 200
         words = command(text_file, "stopped", family, *more, "--resume")
-    run(2, words)
-    ended = Run(tmp_path / "runs" / "stopped").metrics()
-    assert [record["step"] for record in ended] == [0, 120, 240, 360, 480, 600]
-    losses = [record["val_loss"] for record in ended[1:]]
-    assert furthest(curve(whole, "val_loss"), losses) < 2e-3
+    run(crew, last, words)
+    records = stopped.metrics()
+    assert [record["step"] for record in records] == [0, 40, 80, 120, 160, 200]
+    losses = [record["val_loss"] for record in records[1:]]
+    assert furthest(curve(whole, "val_loss"), losses) < 1e-6
 
 
-def test_a_killed_worker_ends_the_job_with_its_reason(text_file: Path, tmp_path: Path) -> None:
-    more = ["--steps", "100000", "--checkpoint-every", "20"]
-    process = start(on(2, command(text_file, "killed", "lstm", *more)))
+def newest(run: Run) -> int:
+    """The step of the newest checkpoint; 0 before there is one of a step."""
+    return max((step for step, _ in run.checkpoints()), default=0)
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not there():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.01)
+
+
+def test_torchrun_ends_with_the_reason_where_a_worker_is_killed_and_the_run_goes_on(
+    crew: Crew, text_file: Path, tmp_path: Path
+) -> None:
+    more = ["--steps", "300", "--eval-every", "300", "--checkpoint-every", "20"]
+    more += sets(*EXACT, "training.sample_tokens=1")
+    words = command(text_file, "killed", "lstm", *more)
+    process = subprocess.Popen(
+        [*TORCHRUN, "--nproc-per-node", "2", "-m", "textwright", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     killed = Run(tmp_path / "runs" / "killed")
-    wait_for(lambda: bool(killed.checkpoints()) and killed.checkpoints()[0][0] > 0, process)
+    wait_for(lambda: newest(killed) > 0 or process.poll() is not None)
     os.kill(workers_of(process)[1], signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "SIGKILL" in said
-    assert killed.checkpoints()[0][0] > 0
-
-
-def start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert 0 < newest(killed) < 300
+    assert run(crew, 1, [*words, "--resume"])[-1]["status"] == "finished"
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
@@ -142,40 +153,42 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     children = psutil.Process(process.pid).children()
     ranked = {int(child.environ()["RANK"]): child.pid for child in children
               if "RANK" in child.environ()}  # fmt: skip
-    return [ranked[rank] for rank in sorted(ranked)] or [process.pid]
+    return [ranked[rank] for rank in sorted(ranked)]
 
 
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
-    while not there():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.02)
+def test_a_worker_that_loses_another_says_so(crew: Crew, text_file: Path, tmp_path: Path) -> None:
+    lost = Run(tmp_path / "runs" / "lost")
+    more = ["--steps", "100000", "--checkpoint-every", "20", *sets("training.sample_tokens=1")]
+    crew.start(2, command(text_file, "lost", "lstm", *more))
+    wait_for(lambda: newest(lost) > 0)
+    os.kill(crew.pids[1], signal.SIGKILL)
+    first, killed = crew.wait()
+    assert killed.returncode == -signal.SIGKILL
+    assert first.returncode == 1 and "Traceback" not in first.stderr
+    assert "worker 0 lost the others: one ended" in first.stderr
+    assert "go on with --resume" in first.stderr
 
 
-def test_minutes_are_planned_by_all_and_the_plan_is_one(text_file: Path) -> None:
-    words = ["-m", "textwright", "train", str(text_file), "--minutes", "0.1", "--json"]
-    begin = time.monotonic()
-    said = run(2, [*words, "--name", "timed"])
+def test_minutes_are_planned_by_all_and_the_plan_is_one(crew: Crew, text_file: Path) -> None:
+    words = command(text_file, "timed", "lstm", "--minutes", "0.02")
+    said = run(crew, 2, words)
     assert said[-1]["event"] == "finished" and said[-1]["status"] == "finished"
     assert said[-1]["steps"] == said[0]["plan"]["steps"] > 1
-    assert time.monotonic() - begin < 60
-    planned = subprocess.run(
-        on(2, [*words, "--plan"]), capture_output=True, text=True, check=True
-    ).stdout
-    assert json.loads(planned)["tokens_per_second"] > 0  # said once
+    [planned] = run(crew, 2, [*words, "--plan"])
+    assert planned["tokens_per_second"] > 0  # said once
 
 
-def test_what_several_workers_cannot_do_is_one_line(text_file: Path) -> None:
+def test_what_several_workers_cannot_do_is_one_line(crew: Crew, text_file: Path) -> None:
     few = command(text_file, "few", "lstm", "--steps", "2", *sets("training.batch_size=1"))
-    done = subprocess.run(on(2, few), capture_output=True, text=True, check=False)
-    assert "training.batch_size 1 is less than one sample for each of 2 workers" in done.stderr
-    words = ["-m", "textwright", "train", "-", "--steps", "2"]
-    done = subprocess.run(on(2, words), input="some text " * 999, capture_output=True, text=True,
-                          check=False)  # fmt: skip
-    assert "several workers can't share standard input" in done.stderr
+    told = crew.run(2, few)
+    assert told[0].returncode == 2
+    why = "training.batch_size 1 is less than one sample for each of 2 workers"
+    assert why in told[0].stderr and "Traceback" not in told[0].stderr
+    told = crew.run(2, ["train", "-", "--steps", "2"])
+    assert "several workers can't share standard input" in told[0].stderr
 
 
+ADDRESSES = ["10.77.0.1", "10.77.0.2"]
 HOSTS = """
 set -e
 ip netns add {a}; ip netns add {b}
@@ -200,22 +213,43 @@ def hosts() -> Iterator[tuple[str, str]]:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-def test_two_hosts_train_as_one_process(hosts: tuple[str, str], text_file: Path) -> None:
+def test_two_hosts_do_a_sagemaker_job_as_one_process(
+    hosts: tuple[str, str], crew: Crew, text_file: Path, tmp_path: Path
+) -> None:
+    """What `resourceconfig.json` says becomes a torchrun on each; the first alone writes."""
     more = ["--steps", "50", "--eval-every", "5", *sets(*EXACT, "training.sample_tokens=1")]
-    alone = run(1, command(text_file, "alone", "lstm", *more))
-    words = command(text_file, "shared", "lstm", *more)
-    processes = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run",
-             "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", str(rank),
-             "--master-addr", "10.77.0.1", "--master-port", "7777", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "GLOO_SOCKET_IFNAME": host},
+    alone = run(crew, 1, command(text_file, "alone", "lstm", *more))
+    told = {"model": "lstm", "steps": "50", "eval_every": "5", "training.sample_tokens": "1"}
+    for setting in (*EXACT, *SHAPES["lstm"], "model.block_size=16", "training.batch_size=8",
+                    "training.threads=1"):  # fmt: skip
+        name, _, told_value = setting.partition("=")
+        told[name] = told_value
+    processes = []
+    for number, host in enumerate(hosts):
+        base = tmp_path / host
+        config = base / "input" / "config"
+        config.mkdir(parents=True)
+        resources = {"current_host": ADDRESSES[number], "hosts": ADDRESSES,
+                     "network_interface_name": host}  # fmt: skip
+        (config / "resourceconfig.json").write_text(json.dumps(resources))
+        (config / "hyperparameters.json").write_text(json.dumps(told))
+        (base / "input" / "data" / "train").mkdir(parents=True)
+        shutil.copy(text_file, base / "input" / "data" / "train" / "text.txt")
+        words = [sys.executable, "-m", "textwright", "sagemaker-entry", "train"]
+        processes.append(
+            subprocess.Popen(
+                ["ip", "netns", "exec", host, *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
+            )
         )
-        for rank, host in enumerate(hosts)
-    ]  # fmt: skip
-    told = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], told
-    assert told[1][0] == ""
-    shared = [json.loads(line) for line in told[0][0].splitlines()]
-    assert furthest(curve(alone, "train_loss"), curve(shared, "train_loss")) < 1e-5
+    said = [process.communicate(timeout=200) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    first, second = (tmp_path / host for host in hosts)
+    shared = Run(first / "checkpoints" / "run").metrics()[1:]
+    losses = [record["train_loss"] for record in shared]
+    assert furthest(curve(alone, "train_loss"), losses) < 1e-5
+    assert (first / "model" / "model.safetensors").is_file()
+    assert not (second / "model").exists() and not (second / "checkpoints" / "run").exists()

@@ -61,11 +61,14 @@ class Container:
     def hyperparameters(self) -> dict[str, Any]:
         """Hyper-parameters by name, those of SageMaker's own toolkits left out.
 
-        Every value comes as a string; the SDKs write JSON into it, people plain words.
+        Every value comes as a string; the SDKs write JSON into it, people plain words. In a name
+        `__` stands for the dot, which the SDK's version 3 can't put into the environment.
         """
         told = self._config("hyperparameters.json")
         return {
-            name: _value(value) for name, value in told.items() if not name.startswith("sagemaker_")
+            name.replace("__", "."): _value(value)
+            for name, value in told.items()
+            if not name.startswith("sagemaker_")
         }
 
     def channels(self) -> dict[str, Path]:

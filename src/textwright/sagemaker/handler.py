@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class Hosted:
         """
         library = Library()
         library.hold(hosting.MODEL, Run(folder))
-        told = hosting.Hosting.told()
+        # Of a multi-model endpoint the toolkit itself takes care; each of its models is alone here
+        told = replace(hosting.Hosting.told(), multi_model=False)
         # These toolkits run as many of these processes as there are cores, one request in each
         self._app = hosting.create(library, told, Engine(workers=1))
         self._loop = asyncio.new_event_loop()

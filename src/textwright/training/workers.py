@@ -11,6 +11,7 @@ everything here answers at once: it is the first of one.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -29,6 +30,12 @@ from textwright.errors import RequestError, TrainingError
 
 _PATIENCE = timedelta(minutes=30)
 """How long a worker waits for another, e.g. for the first one to read a large text."""
+
+_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"  # before torch 2.13
+)
 
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
 """How torch says that another worker is gone; with gloo it has no class for it."""
@@ -123,8 +130,11 @@ def told_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def with_common_gradients(module: nn.Module) -> nn.Module:
     """`module`, whose gradients after a backward pass are the means of those of all workers."""
+    if count() == 1:
+        return module
     # Nothing but parameters is learned: what else a model holds is the same everywhere
-    return DistributedDataParallel(module, broadcast_buffers=False) if count() > 1 else module
+    buffers: dict[str, Any] = {_BUFFERS: False}
+    return DistributedDataParallel(module, **buffers)
 
 
 def not_yet(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
