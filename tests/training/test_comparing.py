@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,12 @@ def test_of_conversations_the_words_are_compared(tmp_path: Path) -> None:
     assert found.unit == "conversation"
     (stretch,) = found.passages[0].stretches
     assert (stretch.text, stretch.line) == (words, 4)
+
+
+def test_it_needs_no_torch() -> None:
+    """A server that compares is no larger than one that writes."""
+    look = "import sys, textwright.studio; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], check=True)
 
 
 def test_what_comes_with_the_package_names_its_text() -> None:
