@@ -231,6 +231,19 @@ def test_chat_at_a_terminal(terminal: Terminal) -> None:
 
 
 @pytest.mark.slow
+def test_however_often_ctrl_c_is_pressed_the_chat_goes_on(terminal: Terminal) -> None:
+    terminal.wait_for("YOU: ")
+    for _ in range(100):
+        terminal.type("/next\n")
+        for _ in range(10):
+            os.kill(terminal.child, signal.SIGINT)
+            time.sleep(0.001)
+    terminal.type_until("\x15/top-k 3\n", "top-k 3\r\n")
+    terminal.type_until("\x15/quit\n", "/quit")
+    assert terminal.exit_code() == 0
+
+
+@pytest.mark.slow
 def test_every_command_at_a_terminal(tmp_path: Path) -> None:
     """The conversation model of the package, by key strokes."""
     pytest.importorskip("pty", reason="Windows has no pseudo-terminals")

@@ -100,14 +100,15 @@ def chat(
     _say(
         f"{dialogue.names.model} learned from {learned}. /help tells what you can do, Ctrl-D ends."
     )
-    for line in _lines(f"{dialogue.names.user}: "):
-        if not line.startswith("/"):
-            _reply(dialogue, partial(dialogue.stream, line))
-            continue
-        command, _, value = line[1:].partition(" ")
-        if command.casefold() in ("quit", "exit"):
-            return
-        _command(dialogue, command.casefold(), value.strip())
+    with _interrupted():  # nothing but a reply and a line that is awaited looks at Ctrl-C
+        for line in _lines(f"{dialogue.names.user}: "):
+            if not line.startswith("/"):
+                _reply(dialogue, partial(dialogue.stream, line))
+                continue
+            command, _, value = line[1:].partition(" ")
+            if command.casefold() in ("quit", "exit"):
+                return
+            _command(dialogue, command.casefold(), value.strip())
 
 
 def _lines(prompt: str) -> Iterator[str]:
@@ -122,18 +123,29 @@ def _lines(prompt: str) -> Iterator[str]:
                 readline.parse_and_bind("set enable-bracketed-paste on")
     else:
         _tolerate_any_bytes()
+    deaf = signal.getsignal(signal.SIGINT)
     while True:
         try:
-            line = input(prompt if terminal else "").strip()
+            line = _awaited(prompt if terminal else "", deaf).strip()
         except EOFError:
             if terminal:
                 show("\n")
             return
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, deaf)
             _say("\n(/quit or Ctrl-D ends)")
             continue
         if line:
             yield line
+
+
+def _awaited(prompt: str, deaf: Any) -> str:
+    """A line. Only meanwhile Ctrl-C is a `KeyboardInterrupt`; else `deaf` handles it."""
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return input(prompt)
+    finally:
+        signal.signal(signal.SIGINT, deaf)
 
 
 def _tolerate_any_bytes() -> None:
