@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import textwright
+from textwright import runs
 from textwright.cli.app import main
 from textwright.configs import GPTConfig
 from textwright.errors import RequestError
@@ -38,7 +39,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:150_000]
     text += "naïve café — 你好 🙂\n" * 50
     (folder / "text.txt").write_text(text, encoding="utf-8")
-    changes = ["model.hidden_size=64", "model.num_layers=2", "training.batch_size=4"]
+    changes = [
+        "model.hidden_size=64", "model.num_layers=2", "training.batch_size=4",
+        "training.eval_every=60", "training.eval_tokens=4000",
+    ]  # fmt: skip
     attention = ["model.num_heads=2", f"model.block_size={BLOCK}"]
     return {
         family: textwright.train(
@@ -93,6 +97,26 @@ def test_transformers(family: str, trained: dict[str, Run], tmp_path: Path) -> N
     ids = [one.ids for one in raw.encode_batch(strings, add_special_tokens=False)]
     assert ids == [own.tokenizer.encode(one) for one in strings]
     assert tokenizer(strings, add_special_tokens=False)["input_ids"] == ids
+
+
+def test_a_model_of_conversations_replies_the_same_there(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+    folder = export(runs.find("chat"), "transformers", tmp_path / "out")
+    own = textwright.load("chat")
+    write = pipeline(
+        "text-generation", model=AutoModelForCausalLM.from_pretrained(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+    )  # fmt: skip
+    settings = {"do_sample": False, "max_new_tokens": 40, "return_full_text": False}
+    said, chat = [], own.chat(temperature=0, max_tokens=40)
+    for words in ("Hello!", "Do you like music?"):
+        said.append({"role": "user", "content": words})
+        reply = write(said, **settings)[0]["generated_text"].strip()
+        assert reply == chat.say(words) != ""
+        said.append({"role": "assistant", "content": reply})
+    begun = write("<bos><user> I like", **settings)[0]["generated_text"]
+    assert begun == own.generate("I like", max_tokens=40, temperature=0).text != ""
 
 
 @pytest.mark.parametrize("family", ["lstm", "gru"])
