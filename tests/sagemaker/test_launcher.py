@@ -15,17 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from rehearsal import Rehearsal, message, rehearsed
 
 import textwright
 from textwright.cli.app import main
 from textwright.sagemaker.client import AWS, action
 from textwright.sagemaker.following import _Log
-
-pytest.importorskip("moto", reason="needs the package moto")
-pytest.importorskip("flask_cors", reason="needs the package moto[server]")
-import boto3
-from rehearsal import Rehearsal, message, rehearsed
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -38,6 +35,8 @@ CALLED: set[tuple[str, str]] = set()
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Rehearsal]]:
+    pytest.importorskip("moto", reason="needs the package moto")
+    pytest.importorskip("flask_cors", reason="needs the package moto[server]")
     with rehearsed(tmp_path_factory.mktemp("cloud")) as (address, rehearsal):
         where = {"LocationConstraint": "eu-west-1"}
         rehearsal.s3.create_bucket(Bucket="my-bucket", CreateBucketConfiguration=where)
