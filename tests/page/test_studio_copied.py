@@ -62,6 +62,7 @@ def test_it_marks_what_is_copied(
         text_file.unlink()
         compare.click()
         tab.wait_for_selector(".notice:has-text('is gone')")
+        assert str(tmp_path) not in tab.content()
         assert [one for one in watch.said if "400 (Bad Request)" not in one] == []
         assert watch.elsewhere(studio.url) == []
     finally:

@@ -119,6 +119,12 @@ def test_of_conversations_the_words_are_compared(tmp_path: Path) -> None:
     assert (stretch.text, stretch.line) == (words, 4)
 
 
+def test_a_run_that_does_not_say_is_told_of(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "rnn", tmp_path / "pulled")
+    with pytest.raises(RunError, match=r"doesn't say .* eval pulled .*FILE --novelty"):
+        training.novelty(Run(tmp_path / "pulled"), ["anything"])
+
+
 def test_it_needs_no_torch() -> None:
     """A server that compares is no larger than one that writes."""
     look = "import sys, textwright.studio; sys.exit('torch' in sys.modules)"

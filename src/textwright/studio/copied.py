@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
+from textwright.errors import RunError
 from textwright.generation import Library
 from textwright.runs import Run
 from textwright.serving.answers import as_json
@@ -43,6 +45,12 @@ def router(library: Library) -> APIRouter:
 
 
 def _compare(run: Run, text: str, minimum: int) -> dict[str, Any]:
-    record = novelty(run, [text], minimum=minimum).record()
+    try:
+        record = novelty(run, [text], minimum=minimum).record()
+    except RunError as error:  # which may name a file: where it lies is nobody's business
+        message = str(error)
+        for source in run.settings().get("corpus", {}).get("sources", ()):
+            message = message.replace(source, Path(source).name)
+        raise RunError(message) from error
     (passage,) = record.pop("passages")
     return {**record, "stretches": passage["stretches"]}

@@ -24,7 +24,7 @@ from textwright.corpora import (
     copied,
     open_corpus,
 )
-from textwright.errors import CorpusError, RequestError, RunError
+from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.reopening import reopened
@@ -159,19 +159,26 @@ def text_of(run: Run, sources: Sequence[str] = ()) -> Corpus:
         sources: the text, where the run doesn't say it, or it lies elsewhere now.
 
     Raises:
-        RunError: the run doesn't say, or the text has changed.
-        CorpusError, DownloadError: it is gone.
+        RunError: the run doesn't say, or the text has changed or is gone.
+        DownloadError: it can't be downloaded.
     """
     if sources:
         return _named(run, sources)
-    if run.settings_file.is_file() or not run.is_shipped:
-        try:
-            return reopened(run)
-        except RunError:
-            raise
-        except CorpusError as error:
-            raise RunError(f"the text that {run.name!r} was trained on is gone: {error}") from error
-    return open_corpus([_of_the_package(run)])
+    recorded = run.settings()
+    if not recorded.get("corpus") and not run.is_shipped:
+        raise RunError(
+            f"run {run.name!r} doesn't say what it was trained on; name that text: "
+            f"textwright eval {run.name} FILE --novelty"
+        )
+    try:
+        return reopened(run) if recorded else open_corpus([_of_the_package(run)])
+    except RunError:
+        raise
+    except (CorpusError, DownloadError) as error:
+        what = f"the text that {run.name!r} was trained on"
+        if isinstance(error, DownloadError):
+            raise DownloadError(f"{what} is not here: {error}") from error
+        raise RunError(f"{what} is gone: {error}") from error
 
 
 def _of_the_package(run: Run) -> str:
