@@ -55,6 +55,12 @@ def test_it_talks(tab: Any, watch: Watch, studio: Studio, model: str) -> None:
     tab.get_by_role("button", name="Another reply").click()
     replied(tab, 2)
     assert tab.locator(".turn").count() == 4
+    tab.get_by_label("Length").fill("0")
+    tab.get_by_label("Your turn").fill(said)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".chat .notice:has-text('Length must be at least 1')")
+    assert tab.get_by_label("Your turn").input_value() == said, "what nobody answers is not lost"
+    assert tab.locator(".turn").count() == 4
     tab.get_by_role("button", name="Start anew").click()
     assert tab.locator(".turn").count() == 0
     assert tab.locator("img").count() == 0

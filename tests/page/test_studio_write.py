@@ -146,6 +146,12 @@ def test_a_wrong_setting_is_told(tab: Any, watch: Watch, studio: Studio) -> None
     fill(tab, Length=99999)
     tab.get_by_role("button", name="Write", exact=True).click()
     tab.wait_for_selector(".notice:has-text('at most 4,096')")
+    more = tab.locator("details.more summary")
+    more.click()
+    fill(tab, Top_p=7)
+    more.click()  # out of sight
+    tab.get_by_role("button", name="Write", exact=True).click()
+    tab.wait_for_selector(".notice:has-text('Top-p must be at most 1')")
 
 
 def test_the_server_is_gone_in_mid_text(tab: Any, tmp_path: Path) -> None:

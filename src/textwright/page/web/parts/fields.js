@@ -4,6 +4,11 @@ import { el } from "./dom.js";
 
 let made = 0;
 
+/** A form that says itself what is wrong: the browser's own bubble can't point into a closed part. */
+export function form(properties, ...children) {
+  return el("form", { noValidate: true, ...properties }, ...children);
+}
+
 /** A labelled control; `hint` stands below it. */
 export function field(label, control, hint = "") {
   control.id ||= `field-${++made}`;
@@ -18,14 +23,12 @@ export function numberField(label, { value = "", min, max, step = "any", empty =
   const whole = field(label, input, hint);
   whole.input = input;
   whole.read = () => {
-    if (input.validity.badInput) throw new Error(`${name} is not a number`);
-    if (input.value === "") return empty;
-    const number = Number(input.value);
-    if ((min !== undefined && number < min) || (max !== undefined && number > max)) {
-      throw new Error(`${name} must be ${min !== undefined ? `at least ${min}` : ""}${min !== undefined && max !== undefined ? " and " : ""}${max !== undefined ? `at most ${max}` : ""}`);
-    }
-    if (step === 1 && !Number.isInteger(number)) throw new Error(`${name} must be a whole number`);
-    return number;
+    const { badInput, rangeUnderflow, rangeOverflow, stepMismatch } = input.validity;
+    if (badInput) throw new Error(`${name} is not a number`);
+    if (rangeUnderflow) throw new Error(`${name} must be at least ${input.min}`);
+    if (rangeOverflow) throw new Error(`${name} must be at most ${input.max}`);
+    if (stepMismatch) throw new Error(`${name} must be a whole number`);
+    return input.value === "" ? empty : Number(input.value);
   };
   return whole;
 }

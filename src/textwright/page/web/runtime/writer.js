@@ -9,7 +9,7 @@ import { Tokenizer } from "./tokenizer.js";
 const SLICE = 12; // milliseconds of work before the page may draw and listen again
 
 export class Writer {
-  /** data: what `publishing/page.py` puts into the file; weights: its base64 text. */
+  /** data: what `page/packing.py` puts into the file; weights: its base64 text. */
   constructor(data, weights) {
     this.name = data.name;
     this.config = data.config;

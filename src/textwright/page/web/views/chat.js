@@ -1,7 +1,7 @@
 // Chat: a conversation with the model; one of plain text improvises it, which a note says.
 
 import { el, fill } from "../parts/dom.js";
-import { field, notice, numberField, sliderField } from "../parts/fields.js";
+import { field, form, notice, numberField, sliderField } from "../parts/fields.js";
 
 export class ChatView {
   static id = "chat";
@@ -21,11 +21,11 @@ export class ChatView {
     this.send = el("button", { class: "primary", type: "submit" }, "Send");
     this.stopButton = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.running?.abort() }, "Stop");
     this.again = el("button", { type: "button", hidden: true, onclick: () => this.retry() }, "Another reply");
-    this.fresh = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.restart() }, "Start anew");
+    this.fresh = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => { this.restart(); this.words.focus(); } }, "Start anew");
     this.element = el(
       "section", { class: "view plain chat", "aria-label": "Chat" },
       this.about, this.talk, this.notice,
-      el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.say(); } },
+      form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.say(); } },
         field("Your turn", this.words),
         el("div", { class: "controls" }, this.temperature, this.length,
           el("div", { class: "actions" }, this.fresh, this.again, this.stopButton, this.send))),
@@ -52,14 +52,18 @@ export class ChatView {
     if (!content || this.running || !this.model) return;
     this.words.value = "";
     this.add({ role: "user", content });
-    await this.reply();
+    if (await this.reply()) return;
+    this.takeBack();
+    this.words.value ||= content;
+    this.show();
   }
 
   async retry() {
     if (this.running) return;
-    this.messages.pop();
-    this.talk.lastChild.remove();
-    await this.reply();
+    const before = this.takeBack();
+    if (await this.reply()) return;
+    this.add(before);
+    this.show();
   }
 
   restart() {
@@ -67,9 +71,9 @@ export class ChatView {
     fill(this.talk);
     this.notice.say("");
     this.show();
-    this.words.focus();
   }
 
+  /** Have the model speak; gives whether it did. */
   async reply() {
     this.notice.say("");
     this.running = new AbortController();
@@ -86,17 +90,20 @@ export class ChatView {
       if (!message.content) text.textContent = "(nothing)";
     } catch (error) {
       if (error.name !== "AbortError") this.notice.say(error);
+      if (!message.content) this.takeBack();
     } finally {
+      const focused = document.activeElement;
       this.running = null;
       this.show();
-      this.words.focus();
+      if (focused === document.body || this.element.contains(focused)) this.words.focus();
     }
+    return this.messages.at(-1) === message;
   }
 
   /** That a model of plain text improvises stands above already. */
   warn(lines) {
     const news = lines.filter((line) => this.model.talks || !line.includes("dialogue"));
-    if (news.length) this.notice.tell(news.join(" "));
+    if (news.length) this.notice.tell(news.join("; "));
   }
 
   add(message) {
@@ -104,6 +111,11 @@ export class ChatView {
     const text = el("p", { class: `turn ${message.role}` }, message.content);
     this.talk.append(text);
     return { message, text };
+  }
+
+  takeBack() {
+    this.talk.lastChild.remove();
+    return this.messages.pop();
   }
 
   show() {

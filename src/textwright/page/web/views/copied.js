@@ -1,7 +1,7 @@
 // Copied or invented?: what of a passage stands word for word in the text that the model learned from.
 
 import { el, fill, grouped } from "../parts/dom.js";
-import { field, notice, numberField } from "../parts/fields.js";
+import { field, form, notice, numberField } from "../parts/fields.js";
 import { number } from "./surprise.js";
 
 const PASSAGE = { maxTokens: 1000, temperature: 0.7, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [] };
@@ -31,7 +31,7 @@ export class CopiedView {
     this.element = el(
       "section", { class: "view look copied", "aria-label": "Copied or invented?" },
       el("p", { class: "about" }, "Copied or invented? What of a passage stands word for word in the text that the model learned from, and where."),
-      el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.compare(); } },
+      form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.compare(); } },
         field("Passage", this.passage),
         el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
       this.notice, this.stage,
@@ -112,6 +112,7 @@ export class CopiedView {
     this.told.textContent = `Copied: in a stretch of ${grouped(found.minimum)} characters or more that stands in ${found.corpus}. `
       + `Held-out text: the same measure for ${grouped(found.held_out.characters)} characters of that source that the model never saw`
       + `${found.held_out.longest ? `, the longest ${grouped(found.held_out.longest)}` : ""}. What goes beyond it was learned by heart.`
+      + (found.unit === "line" ? " Lines are those of the text as it was read." : "")
       + (found.complete ? "" : " Passage and text repeat themselves so much that not every place was compared: there may be more.");
     const order = [...found.stretches.keys()].sort((a, b) => found.stretches[b].length - found.stretches[a].length).slice(0, 12);
     this.heading.hidden = !order.length;

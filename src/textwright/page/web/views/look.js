@@ -89,8 +89,8 @@ export class LookView {
     const text = this.passage.value || " ";
     this.seen = await this.page.api.look({ model: this.model.name, text }, signal);
     const said = [...(this.seen.warnings ?? [])];
-    if (this.seen.cut) said.push(`Read up to its ${grouped(this.seen.tokens.length)}th token; a longer passage is cut.`);
-    if (said.length) this.notice.tell(said.join(" "));
+    if (this.seen.cut) said.push(`a longer passage is cut: the first ${grouped(this.seen.tokens.length)} tokens were read`);
+    if (said.length) this.notice.tell(said.join("; "));
     for (const lens of Object.values(this.lenses)) lens.stale = true;
     this.stage.hidden = false;
     this.turn(this.lens);

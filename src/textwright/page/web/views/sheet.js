@@ -112,7 +112,7 @@ export class Sheet {
     this.view.branches.mark(node);
     for (const index of this.view.branches.forks(node)) this.text.span(index)?.classList.add("fork");
     this.status.textContent = told(node);
-    this.warning.textContent = (node.warnings ?? []).join(" ");
+    this.warning.textContent = (node.warnings ?? []).join("; ");
     this.onward.hidden = this.copy.hidden = !node.tokens.length;
     this.compare.hidden = !node.tokens.length || !this.view.canCompare;
   }
@@ -127,9 +127,10 @@ export class Sheet {
 /** How a text went, in a line. */
 function told(node) {
   const written = node.tokens.slice(node.read ?? 0).filter((token) => token.logprob !== null);
-  if (!written.length) return "";
-  const bits = written.reduce((sum, token) => sum - token.logprob, 0) / Math.LN2 / written.length;
-  const rate = node.seconds ? `${grouped(written.length / node.seconds)} a second` : "";
+  const count = written.length;
+  if (!count && node.reason === "lost") return "";
+  const bits = written.reduce((sum, token) => sum - token.logprob, 0) / Math.LN2 / count;
+  const rate = count && node.seconds && `${grouped(count / node.seconds)} a second`;
   const ended = { stop: "ended by itself", length: "", stopped: "stopped", lost: "cut off" }[node.reason] ?? "";
-  return [`${grouped(written.length)} tokens`, rate, `${bits.toFixed(2)} bits of surprise each`, `seed ${node.seed}`, ended].filter(Boolean).join(" · ");
+  return [`${grouped(count)} token${count === 1 ? "" : "s"}`, rate, count && `${bits.toFixed(2)} bits of surprise each`, `seed ${node.seed}`, ended].filter(Boolean).join(" · ");
 }

@@ -2,7 +2,7 @@
 
 import { el, fill, grouped, kept } from "../parts/dom.js";
 import { curves } from "../parts/curves.js";
-import { field, notice, numberField, selectField } from "../parts/fields.js";
+import { field, form, notice, numberField, selectField } from "../parts/fields.js";
 import { exportButton } from "../parts/saving.js";
 import { clock } from "./watch.js";
 import { number } from "./surprise.js";
@@ -40,8 +40,8 @@ export class TrainView {
     this.minutes = numberField("Minutes", { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
     this.family = selectField("Family", [["gpt", FAMILIES.gpt]]);
     this.go = el("button", { class: "primary", type: "submit" }, "Train");
-    this.form = el(
-      "form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
+    this.form = form(
+      { class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
       this.drop,
       el("div", { class: "controls" }, this.minutes, this.family, el("div", { class: "actions" }, this.go)),
     );

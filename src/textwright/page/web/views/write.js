@@ -2,7 +2,7 @@
 
 import { described } from "../app.js";
 import { el, fill } from "../parts/dom.js";
-import { field, notice, numberField } from "../parts/fields.js";
+import { field, form, notice, numberField } from "../parts/fields.js";
 import { exportButton } from "../parts/saving.js";
 import { legend } from "../parts/tokens.js";
 import { Branches } from "./branches.js";
@@ -29,8 +29,7 @@ export class WriteView {
     this.side = el("button", { type: "button", class: "toggle", "aria-pressed": "false", onclick: () => this.toggleSide() }, "Side by side");
     const [first, second] = this.sheets;
     second.element.hidden = true;
-    this.form = el(
-      "form",
+    this.form = form(
       { class: "desk", onsubmit: (event) => { event.preventDefault(); this.write(); } },
       field("Prompt", this.prompt),
       el(
@@ -124,9 +123,11 @@ export class WriteView {
   }
 
   working(on) {
-    this.go.hidden = on;
-    this.stopButton.hidden = !on;
-    if (on && document.activeElement === this.go) this.stopButton.focus();
+    const [here, gone] = on ? [this.stopButton, this.go] : [this.go, this.stopButton];
+    const focused = document.activeElement === gone; // what is hidden loses it
+    here.hidden = false;
+    gone.hidden = true;
+    if (focused) here.focus();
   }
 
   get open() {
