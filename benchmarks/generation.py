@@ -13,8 +13,10 @@ tokens by the CPU time of its process; the median counts, and the ratios are tho
 Then, of the shipped `shakespeare` model: what a token costs around the 1,000th and around the
 100,000th, and the CPU time of a new process up to its first token.
 
-Peers are what is installed: `pip install transformers ctranslate2`, and a checkout of nanoGPT (with
-biases, as the same weights have them). Who is missing is named as left out.
+Peers are what is installed: `pip install transformers ctranslate2 llama-cpp-python onnxruntime
+numba`, and a checkout of nanoGPT (with biases, as the same weights have them). Who is missing is
+named as left out. With `--cold` it tells the CPU time of a new process up to its first ten tokens,
+of each contender, the second time it starts.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ MODELS: dict[str, ModelConfig] = {
 TOKENS = {"GPT 4 × 128": 480, "GPT 6 × 384": 240, "LSTM 2 × 128": 2400}
 """That a turn generates."""
 
+TEN_TOKENS = (
+    "import sys; from pathlib import Path; from generators import CONTENDERS; "
+    "CONTENDERS[sys.argv[1]](Path(sys.argv[2]), sys.argv[3] and Path(sys.argv[3]))(10)"
+)
 FIRST_TOKEN = "import textwright as t; print(next(t.load('shakespeare').stream('ROMEO:', seed=1)))"
 
 
@@ -79,7 +85,9 @@ def write_model(folder: Path, config: ModelConfig) -> None:
     write_generation_config(run, SamplingSettings(temperature=1.0), tokenizer)
 
 
-def compare(name: str, folder: Path, nanogpt: Path | None, rounds: int) -> dict[str, Any]:
+def compare(
+    name: str, folder: Path, nanogpt: Path | None, rounds: int, contenders: list[str]
+) -> dict[str, Any]:
     """Let all take turns; tokens a second of each round, or why one is left out."""
     others = {"PyTorch loop"} if "GPT" in name else set(CONTENDERS) - {
         "PyTorch loop", *(who for who in CONTENDERS if who.startswith("textwright"))
@@ -87,7 +95,7 @@ def compare(name: str, folder: Path, nanogpt: Path | None, rounds: int) -> dict[
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     found: dict[str, Any] = {}
-    for who in CONTENDERS:
+    for who in contenders:
         if who in others:
             continue
         pipes[who], theirs = context.Pipe()
@@ -109,6 +117,19 @@ def compare(name: str, folder: Path, nanogpt: Path | None, rounds: int) -> dict[
     for pipe in pipes.values():
         pipe.send(0)
     return {**found, **{who: {"tokens_per_second": own} for who, own in speeds.items()}}
+
+
+def cold_starts(folder: Path, nanogpt: Path | None, who: list[str]) -> dict[str, float]:
+    """CPU seconds of a new process up to its first ten tokens, once everything was there before."""
+    seconds = {}
+    for name in who:
+        words = [sys.executable, "-c", TEN_TOKENS, name, str(folder), str(nanogpt or "")]
+        kernels = "off" if name == "textwright, NumPy" else "auto"
+        for _ in range(2):
+            finished = run(words, folder=Path(__file__).parent,
+                           environment={"TEXTWRIGHT_KERNELS": kernels})  # fmt: skip
+        seconds[name] = finished.cpu_seconds
+    return seconds
 
 
 def _answer(pipe: Connection) -> Any:
@@ -153,6 +174,8 @@ def main() -> None:
     parser.add_argument("--nanogpt", type=Path, metavar="DIR")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--cold", action="store_true", help="the first ten tokens of each, too")
     parser.add_argument("--only-speed", action="store_true", help="leave the second part out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -161,7 +184,13 @@ def main() -> None:
         for number, name in enumerate(options.models):
             folder = Path(place, f"model-{number}")
             write_model(folder, MODELS[name])
-            results[name] = compare(name, folder, options.nanogpt, options.rounds)
+            results[name] = compare(
+                name, folder, options.nanogpt, options.rounds, options.contenders
+            )
+            if options.cold:
+                there = [who for who, own in results[name].items() if "left_out" not in own]
+                for who, seconds in cold_starts(folder, options.nanogpt, there).items():
+                    results[name][who]["cold_cpu_seconds"] = seconds
     if not options.only_speed:
         results["shakespeare"] = token_costs()
         cold = [run([sys.executable, "-c", FIRST_TOKEN]).cpu_seconds for _ in range(5)]
@@ -187,6 +216,8 @@ def show(results: dict[str, Any]) -> None:
                 f"{statistics.median(a / b for a, b in zip(own, speeds[peer], strict=True)):.2f}"
                 f" × {peer}" for peer in peers
             )  # fmt: skip
+            cold = contenders[who].get("cold_cpu_seconds")
+            ratios += "" if cold is None else f"  first ten tokens {cold:.2f} s"
             print(f"  {who:20} {statistics.median(own):9,.0f}  "
                   f"({min(own):,.0f} to {max(own):,.0f})  {ratios}")  # fmt: skip
     if costs := results.get("shakespeare"):

@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import candidates
+
 PROMPT = 16
 """Tokens that every text begins with."""
 
@@ -181,6 +183,12 @@ CONTENDERS: dict[str, Callable[[Path, Path | None], Generate]] = {
     "transformers": transformers,
     "CTranslate2 float32": ctranslate2("float32"),
     "CTranslate2 int8": ctranslate2("int8"),
+    "llama.cpp f32": candidates.llama("f32"),
+    "llama.cpp f16": candidates.llama("f16"),
+    "llama.cpp q8_0": candidates.llama("q8_0"),
+    "ONNX Runtime": candidates.onnx,
+    "torch.compile": candidates.compiled_torch,
+    "Numba": candidates.numba,
     "textwright, NumPy": ours("float32"),
     "textwright float32": ours("float32"),
     "textwright float16": ours("auto"),
