@@ -159,6 +159,22 @@ def test_it_writes_what_python_writes(tab: Any, watch: Watch, tmp_path: Path, na
     assert watch.elsewhere("file:") == []
 
 
+@pytest.mark.slow
+def test_it_reads_a_prompt_to_a_model_of_conversations_as_python_does(
+    tab: Any, watch: Watch, tmp_path: Path
+) -> None:
+    tab.goto(write_offline_page("chat", tmp_path / "page.html").as_uri())
+    model = textwright.load("chat")
+    read = "text => textwright.writer.encode(text).ids"
+    for prompt in ("", " ", "Hello", "\n Do you <user> like\x1f music? \x85", "<eos><eos>"):
+        assert tab.evaluate(read, prompt) == model.encode_prompt(prompt).tokens, prompt
+    drawn = model.generate("Do you like", max_tokens=40, temperature=0.8, seed=1)
+    asked = {"maxTokens": 40, "temperature": 0.8, "seed": 1}
+    assert tab.evaluate(WRITE, ["Do you like", asked])["text"] == drawn.text
+    assert len(drawn.tokens) > 3
+    assert watch.said == []
+
+
 ODD = [
     "", " ", "\n\n", "plain words, and more.", "It’s “quoted” – naïve café…", "ＦＵＬＬ ①②³",
     "tabs\tand\u00a0spaces\u2003here", "\r\nline\rends", "1984 ١٢٣ 42%", "Ünïcödé ÆØÅ ß ﬁ",

@@ -20,6 +20,7 @@ from textwright.generation.runtime import Floats
 from textwright.generation.weights import read_weights
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
+from textwright.tokenizers.chat import SPECIALS
 from textwright.tokenizers.folding import folding_tables
 
 Dtype: TypeAlias = Literal["float16", "int8"]
@@ -138,6 +139,8 @@ def tokenizer_data(tokenizer: Tokenizer, run: Run) -> dict[str, Any]:
         "unk": tokenizer.unk_id,
         **folding_tables(),
     }
+    if tokenizer.chat:
+        data["specials"] = SPECIALS
     if tokenizer.kind == "bpe":
         data["merges"] = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
     else:

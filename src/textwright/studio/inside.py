@@ -36,10 +36,11 @@ RUNTIMES: dict[type[ModelConfig], Callable[[Any, Mapping[str, Floats]], Any]] = 
 def look(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, Any]:
     """What `model`, which lies in `run`, does while it reads `text`, as JSON holds it.
 
-    Gives `kind` (`units` or `attention`), `tokens` (`text`, `shown`, `logprob`, `top`), `layers`
-    (numbers as bytes in base64, scaled by 127 or 65535), `warnings`, and `cut` where not all of the
-    text was read. A layer of units is (T, width), between −1 and 1: tanh of the cell of an LSTM, h
-    of others. A layer of attention is (heads, T, T), what each token takes from those before.
+    Gives `kind` (`units` or `attention`), `tokens` (`text`, `shown`, `logprob`, `top`; None as the
+    `logprob` of those that open a conversation), `layers` (numbers as bytes in base64, scaled by
+    127 or 65535), `warnings`, and `cut` where not all of the text was read. A layer of units is
+    (T, width), between −1 and 1: tanh of the cell of an LSTM, h of others. A layer of attention is
+    (heads, T, T), what each token takes from those before.
 
     Raises:
         RequestError: the family has no such runtime.
@@ -56,6 +57,7 @@ def look(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, A
     told = model.explain_tokens(kept, top=top)
     pieces = model.tokenizer.stream()
     texts = [pieces.push(token) for token in kept]
+    marks = len(model.encode_prompt("").tokens) if model.tokenizer.chat else 0
     return {
         "kind": "attention" if attends else "units",
         "count": len(kept),
@@ -65,10 +67,10 @@ def look(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, A
             {
                 "text": text,
                 "shown": one.token,
-                "logprob": _log(one.probability),
+                "logprob": None if place < marks else _log(one.probability),
                 "top": [{"text": other, "logprob": _log(p)} for other, p in one.alternatives],
             }
-            for text, one in zip(texts, told, strict=True)
+            for place, (text, one) in enumerate(zip(texts, told, strict=True))
         ],
         "warnings": prompt.warnings,
         "cut": len(kept) < len(prompt.tokens),

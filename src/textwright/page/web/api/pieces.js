@@ -4,6 +4,8 @@
  * The API tells tokens by their names and the text apart from them: a token that is a part of a
  * character, or one that a tokenizer spells otherwise, has a name that does not stand in the text.
  */
+const MARK = /^<(bos|system|user|assistant)>$/; // opens a turn, is no text
+
 export class Pieces {
   constructor() {
     this.text = "";
@@ -14,6 +16,7 @@ export class Pieces {
   push(text, logprobs) {
     this.text += text;
     logprobs?.tokens.forEach((shown, index) => {
+      if (MARK.test(shown)) return;
       const top = Object.entries(logprobs.top_logprobs?.[index] ?? {});
       this.waiting.push({
         shown, logprob: logprobs.token_logprobs[index],

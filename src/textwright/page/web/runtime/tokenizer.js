@@ -21,7 +21,7 @@ const OPENING = "([{“‘„«";
 const SHOWN = 8;
 
 export class Tokenizer {
-  /** data: {kind, tokens, texts, pieces, merges, lowercase, pattern, unk, forms, letters, opens} */
+  /** data: {kind, tokens, texts, pieces, merges, lowercase, pattern, unk, specials, forms, letters, opens} */
   constructor(data) {
     Object.assign(this, data);
     this.ids = new Map(data.tokens.map((token, id) => [token, id]));
@@ -50,6 +50,13 @@ export class Tokenizer {
     else prompt.ids = this.encode(text);
     const warning = warningOf(prompt);
     return { ids: prompt.ids, warnings: warning ? [warning] : [] };
+  }
+
+  /** As `encodePrompt`, of a turn in a conversation; beside `turn_text` in `tokenizers/chat.py`. */
+  encodeTurn(text) {
+    let content = strip(text);
+    for (const token of this.specials) content = content.replaceAll(token, `< ${token.slice(1)}`);
+    return this.encodePrompt(content && ` ${content}`);
   }
 
   /** The ids of `text`; what a `char` vocabulary doesn't have is left out. */

@@ -23,9 +23,15 @@ export class Writer {
     return new Cursor(this.runtime);
   }
 
+  /** {ids, warnings, marks}; the first `marks` ids open a conversation and are no text. */
   encode(text) {
+    const { start } = this.data;
+    if (this.tokenizer.specials) {
+      const { ids, warnings } = this.tokenizer.encodeTurn(text);
+      return { ids: [...start, ...ids], warnings, marks: start.length };
+    }
     const { ids, warnings } = this.tokenizer.encodePrompt(text);
-    return { ids: ids.length ? ids : this.data.start, warnings };
+    return { ids: ids.length ? ids : start, warnings, marks: 0 };
   }
 
   /**
@@ -35,18 +41,19 @@ export class Writer {
    */
   async *write(prompt, settings, signal) {
     const pause = pacer(signal);
-    const { ids, warnings } = this.encode(prompt);
+    const { ids, warnings, marks } = this.encode(prompt);
     const cursor = this.cursor();
     // Nothing stands before the first token but what an empty prompt begins with.
     const before = this.cursor().read(this.data.start.at(-1));
     const decode = this.tokenizer.stream();
     let logits = before;
     const read = [];
-    for (const id of ids) {
-      read.push(this.token(id, logits, decode(id)));
+    for (const [place, id] of ids.entries()) {
+      if (place >= marks) read.push(this.token(id, logits, decode(id)));
       logits = cursor.read(id);
       await pause();
     }
+    if (marks && read.length && !/^\s/.test(prompt)) read[0].text = read[0].text.trimStart();
     yield { kind: "prompt", tokens: read, warnings };
     const sampler = new Sampler(settings, settings.seed, this.data.suppressed, ids);
     const stops = new StopFilter(settings.stop ?? []);
@@ -82,7 +89,7 @@ export class Writer {
   /** What a model does inside while it reads: see `api.look`. */
   async look(text, signal) {
     const pause = pacer(signal);
-    const { ids, warnings } = this.encode(text);
+    const { ids, warnings, marks } = this.encode(text);
     const cursor = this.cursor();
     const decode = this.tokenizer.stream();
     const attends = this.runtime.blockSize !== null;
@@ -90,8 +97,9 @@ export class Writer {
     let logits = this.cursor().read(this.data.start.at(-1));
     const tokens = [];
     const layers = [];
-    for (const id of kept) {
-      tokens.push(this.token(id, logits, decode(id)));
+    for (const [place, id] of kept.entries()) {
+      if (place < marks) tokens.push({ id, text: "", shown: this.tokenizer.texts[id], logprob: null, top: [] });
+      else tokens.push(this.token(id, logits, decode(id)));
       const weights = attends ? Array.from({ length: this.config.num_layers }, () => []) : null;
       logits = cursor.read(id, weights);
       (weights ?? this.runtime.units(cursor.state)).forEach((seen, layer) => (layers[layer] ??= []).push(seen));

@@ -18,16 +18,18 @@ export class Surprise {
     );
   }
 
-  show({ tokens }) {
+  show(seen) {
+    const tokens = seen.tokens.filter(({ logprob }) => logprob !== null); // marks that open a conversation
     this.text.show(tokens);
     const bits = tokens.map(({ logprob }) => -logprob / Math.LN2);
+    const count = Math.max(1, tokens.length);
     const total = bits.reduce((sum, value) => sum + value, 0);
     const characters = tokens.reduce((sum, { text }) => sum + [...text].length, 0);
     fill(
       this.numbers,
       number("bits a character", (total / Math.max(1, characters)).toFixed(2)),
-      number("perplexity a token", Math.exp((total * Math.LN2) / tokens.length).toFixed(1)),
-      number("expected best", percent(tokens.filter(({ top, logprob }) => logprob >= top[0].logprob - 1e-9).length / tokens.length)),
+      number("perplexity a token", Math.exp((total * Math.LN2) / count).toFixed(1)),
+      number("expected best", percent(tokens.filter(({ top, logprob }) => logprob >= top[0].logprob - 1e-9).length / count)),
     );
     fill(this.line, sparkline(bits));
     const order = [...bits.keys()].sort((a, b) => bits[b] - bits[a]).slice(0, 8);
