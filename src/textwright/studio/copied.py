@@ -14,19 +14,15 @@ from textwright.errors import RunError
 from textwright.generation import Library
 from textwright.runs import Run
 from textwright.serving.answers import as_json
-from textwright.serving.fields import AS_WHOLE, Body, ModelName
+from textwright.serving.fields import AS_WHOLE
+from textwright.studio.passages import MOST_CHARACTERS, Passage
 from textwright.training.comparing import MINIMUM, check_minimum, novelty
 
-MAX_TEXT = 20_000
-"""Characters of a passage."""
 
-
-class Passage(Body):
+class Compared(Passage):
     """What may have been copied, and from whose training text."""
 
-    model: ModelName
-    text: str = Field(max_length=MAX_TEXT)
-    minimum: Annotated[int, Field(le=MAX_TEXT), AS_WHOLE] = MINIMUM
+    minimum: Annotated[int, Field(le=MOST_CHARACTERS), AS_WHOLE] = MINIMUM
 
 
 def router(library: Library) -> APIRouter:
@@ -35,7 +31,7 @@ def router(library: Library) -> APIRouter:
     turn = asyncio.Semaphore(1)  # a large text is read whole
 
     @routes.post("/copied")
-    async def compare(body: Passage) -> Response:
+    async def compare(body: Compared) -> Response:
         minimum = check_minimum(body.minimum)
         run = library.run(body.model)
         async with turn:

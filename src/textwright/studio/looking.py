@@ -6,22 +6,11 @@ import asyncio
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import Field
 
 from textwright.serving.answers import as_json
-from textwright.serving.fields import Body, ModelName
 from textwright.serving.service import Service
 from textwright.studio.inside import look
-
-MAX_TEXT = 20_000
-"""Characters of a passage."""
-
-
-class Passage(Body):
-    """What a model shall read."""
-
-    model: ModelName
-    text: str = Field(max_length=MAX_TEXT)
+from textwright.studio.passages import Passage
 
 
 def router(service: Service) -> APIRouter:

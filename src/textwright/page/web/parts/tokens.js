@@ -37,6 +37,7 @@ export class TokenText {
     this.element = el("div", {
       class: "tokens",
       role: "group",
+      tabIndex: -1,
       "aria-label": `${label}. Arrow keys go from token to token, Enter shows what else was likely.`,
       onclick: (event) => this.click(event),
       onkeydown: (event) => this.key(event),
@@ -203,6 +204,7 @@ export class TokenText {
 
   choose(index, other) {
     this.close();
+    this.element.focus({ preventScroll: true }); // until there is a token again
     this.onchoose(index, other);
   }
 

@@ -50,7 +50,9 @@ export class Branches {
   }
 
   draw() {
+    const focused = this.list.contains(document.activeElement);
     fill(this.list, this.nodes.filter(({ parent }) => parent === null).map((node) => this.item(node, 1)));
+    if (focused) this.list.querySelector("[aria-current]")?.focus();
   }
 
   item(node, level) {

@@ -112,7 +112,7 @@ export class CopiedView {
     this.told.textContent = `Copied: in a stretch of ${grouped(found.minimum)} characters or more that stands in ${found.corpus}. `
       + `Held-out text: the same measure for ${grouped(found.held_out.characters)} characters of that source that the model never saw`
       + `${found.held_out.longest ? `, the longest ${grouped(found.held_out.longest)}` : ""}. What goes beyond it was learned by heart.`
-      + (found.unit === "line" ? " Lines are those of the text as it was read." : "")
+      + (found.unit === "line" && found.stretches.length ? " Lines are those of the text as it was read." : "")
       + (found.complete ? "" : " Passage and text repeat themselves so much that not every place was compared: there may be more.");
     const order = [...found.stretches.keys()].sort((a, b) => found.stretches[b].length - found.stretches[a].length).slice(0, 12);
     this.heading.hidden = !order.length;

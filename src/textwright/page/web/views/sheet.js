@@ -108,7 +108,9 @@ export class Sheet {
   show(node) {
     this.node = node;
     this.empty.hidden = true;
+    const focused = document.activeElement === this.text.element;
     this.text.show(node.tokens, node.given);
+    if (focused) this.text.focus(node.read ?? 0);
     this.view.branches.mark(node);
     for (const index of this.view.branches.forks(node)) this.text.span(index)?.classList.add("fork");
     this.status.textContent = told(node);
