@@ -68,6 +68,12 @@ export class LookView {
   }
 
   async look() {
+    if (!this.model) return;
+    if (!this.passage.value) {
+      this.notice.say("Write or paste a passage first, or let the model write one.");
+      this.passage.focus();
+      return;
+    }
     await this.work((signal) => this.read(signal));
   }
 

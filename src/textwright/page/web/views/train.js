@@ -226,11 +226,12 @@ export class TrainView {
     return { share: Math.min(0.99, done / whole), words: `${clock(elapsed)}, about ${clock(Math.max(1, whole - done))} left` };
   }
 
-  showVerdict({ phase, verdict, ready, run }, running) {
+  showVerdict({ phase, verdict, ready, run, metrics }, running) {
     const ended = !running && verdict;
+    const left = metrics.at(-1)?.step ? "What it had learned best is kept." : "It ended before its first evaluation: the model here is as it began, and has learned nothing yet.";
     const lines = !ended ? []
       : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
-      : [ready && "What it had learned best is kept.", ready && phase !== "failed" && `On the command line, textwright train --name ${run} --resume goes on with it.`];
+      : [ready && left, ready && phase !== "failed" && `On the command line, textwright train --name ${run} --resume goes on from where it was.`];
     const [first, ...rest] = lines;
     fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--minutes (\S+)/, "$1 minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
     this.verdict.hidden = !this.verdict.childElementCount;
