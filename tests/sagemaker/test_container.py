@@ -56,6 +56,11 @@ def test_hyperparameters_are_strings_and_mean_what_they_say() -> None:
     assert arguments({"lowercase": False})["lowercase"] is None
     with pytest.raises(RequestError, match="unknown hyper-parameter epoch; did you mean 'epochs'"):
         arguments({"epoch": 2})
+    with pytest.raises(RequestError, match="mean 'training.learning_rate'"):
+        arguments({"learning_rate": 0.1})
+    with pytest.raises(RequestError, match="mean 'model.dropout'"):
+        arguments({"dropout": 0.1})
+    assert arguments({"seed": 2**53 + 1})["seed"] == 2**53 + 1
     with pytest.raises(RequestError, match="steps must be a whole number, not 'many'"):
         arguments({"steps": "many"})
 

@@ -151,7 +151,7 @@ def test_from_a_text_to_an_endpoint_and_back_to_nothing(
 
 
 def test_a_job_that_fails_says_why_and_one_with_all_its_epochs_writes_samples(
-    command: Command, text_file: Path, tmp_path: Path
+    command: Command, account: Rehearsal, text_file: Path, tmp_path: Path
 ) -> None:
     short = tmp_path / "short.txt"
     short.write_text("a")
@@ -172,6 +172,8 @@ def test_a_job_that_fails_says_why_and_one_with_all_its_epochs_writes_samples(
     assert again.strip() == f"{first.strip()}-2"
     models = [Path(run.strip()) / "model.safetensors" for run in (first, again)]
     assert models[0].read_bytes() == models[1].read_bytes()
+    code, _, said = command("delete", next(reversed(account.jobs)), "--artifacts", "--yes")
+    assert code == 0 and "aws s3 rm --recursive s3://my-bucket/kept" in said
 
 
 def _read_until(screen: Any, pattern: str) -> str:
@@ -210,12 +212,42 @@ def test_ctrl_c_leaves_the_job_running_and_delete_stops_it(
     assert told is not None and f"stop it: textwright sagemaker delete {told[2]}" in said
     job = account.jobs[told[2]]
     assert job.status == "InProgress" and job.process is not None and job.process.poll() is None
+    code, _, said = command("delete", told[2], "--yes", "--artifacts")
+    assert code == 2 and "writes files until it has ended" in said
     code, out, said = command("delete", told[2], "--yes")
     assert code == 0 and "it saves, and is stopped" in out, said
     code, out, said = command(*told[1].split())
     assert code == 0 and "was stopped" in said, said
     assert out.strip().endswith("/runs/long")
     assert textwright.load(out.strip()).generate("The", max_tokens=5, seed=1).tokens
+
+
+def test_waiting_for_an_endpoint_that_breaks_and_giving_up_waiting(
+    command: Command, account: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "textwright-shakespeare"
+
+    def breaks(seconds: float) -> None:
+        account.endpoints[name].process.kill()
+        account.endpoints[name].process.wait()
+
+    def gives_up(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    for happens, code, last in (
+        (breaks, 1, rf"Failed\): The container did not start.*/Endpoints/{name}; remove it: "),
+        (gives_up, 130, f"it goes on. Look at it: textwright sagemaker status {name}\nremove it: "),
+    ):
+        waiting = {"every": 0.2, "sleep": happens}
+        monkeypatch.setattr("textwright.sagemaker.deploying.wait.__kwdefaults__", waiting)
+        ended, out, said = command("deploy", "shakespeare", "--instance-type", "ml.m5.large")
+        assert (ended, out) == (code, "") and "Traceback" not in said, said
+        assert re.search(f"{last}textwright sagemaker delete {name}", said), said
+        assert re.search(
+            f"costs money:\n  endpoint {name}: 1 × ml.m5.large until .*\n  s3://", said
+        )
+        ended, out, said = command("delete", name, "--artifacts", "--yes")
+        assert ended == 0 and out.count("deleted: ") == 4, said
 
 
 def test_what_aws_refuses_is_one_line_with_a_remedy(

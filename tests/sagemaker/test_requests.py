@@ -180,6 +180,10 @@ def test_the_rest_says_what_it_would_send_too(capsys: pytest.CaptureFixture[str]
                   ["delete", "e", "--artifacts", "--bucket", "my-bucket"], ["status"],
                   ["status", "e"]):  # fmt: skip
         validate(dry_run(capsys, *words))
+    job = "textwright-novel-20260101-120000"
+    (stop,) = dry_run(capsys, "delete", job)
+    assert stop["operation"] == "StopTrainingJob" and stop["parameters"]["TrainingJobName"] == job
+    validate([stop])
 
 
 def test_the_example_holds_settings_and_the_command_line_goes_before_them(
@@ -211,7 +215,10 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
      (["train", "shakespeare", *ACCOUNT, "--set", "training.step=3"], "training.step"),
      (["train", "shakespeare", *ACCOUNT, "--steps", "3", "--epochs", "1"], "take one of them"),
      (["train", "shakespeare", *ACCOUNT, "--max-runtime", "2y"], "e.g. 2h"),
-     (["train", "shakespeare", *ACCOUNT, "--instance-type", "m5.large"], "instance_type"),
+     (["train", "shakespeare", *ACCOUNT, "--instance-type", "m5.large"], "like ml.m5.xlarge"),
+     (["train", "shakespeare", *ACCOUNT, "--checkpoint", "here"], "like s3://my-bucket/novel"),
+     (["deploy", "shakespeare", "--bucket", "s3://b"], "bucket: write it like my-bucket"),
+     (["delete", "", "--artifacts", *ACCOUNT[:4]], "is no name for AWS"),
      (["train", "shakespeare", *ACCOUNT, "--subnet", "s"], "--security-group"),
      (["train", "shakespeare", *ACCOUNT, "--tag", "a"], "--tag KEY=VALUE"),
      (["train", "shakespeare", *ACCOUNT, "--then", "chat"], "add --wait"),

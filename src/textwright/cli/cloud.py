@@ -160,6 +160,8 @@ def train(
     from textwright.sagemaker.client import AWS
 
     aws = AWS(told.region_name())
+    if plan.uploads:
+        say(f"uploading {plan.size / 1e6:,.1f} MB to {plan.folder}input/")
     launching.start(aws, plan)
     say(f"training job {plan.job} is started in {aws.region}")
     checkpoints = plan.create.parameters["CheckpointConfig"]["S3Uri"]

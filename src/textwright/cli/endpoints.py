@@ -95,6 +95,7 @@ def deploy(
 
         aws = AWS(told.region_name())
         archive.package(found, packed)
+        say(f"uploading {packed.stat().st_size / 1e6:,.1f} MB")
         deploying.deploy(aws, calls, endpoint)
     say(f"endpoint {endpoint} is being made in {aws.region}")
     try:
@@ -176,31 +177,42 @@ def delete(
     """
     from textwright.sagemaker import deploying, requests
 
+    requests.check_resource_name(name)
     told = settings_from(settings, region=region, bucket=bucket)
     if artifacts:
         told.needed("bucket")
     if dry_run:
+        ends = requests.deletions(name, name, [name])
+        if requests.job_ending(name):
+            ends = [requests.stop_job(name)]
         listing = {"Bucket": told.bucket, "Prefix": requests.folder_of(told, name)}
         files = [requests.Call("s3", "ListObjectsV2", listing)] if artifacts else []
-        show_calls([*requests.deletions(name, name, [name]), *files])
+        show_calls([*ends, *files])
         return
     from textwright.sagemaker.client import AWS
 
     aws = AWS(told.region_name())
     removal = deploying.plan_removal(aws, name)
+    if artifacts and removal.stops:
+        raise RequestError(
+            f"training job {name} runs, and writes files until it has ended; stop it without "
+            "--artifacts, and delete its files then"
+        )
     stored = deploying.stored(aws, told, name) if artifacts else []
     count = sum(len(call.parameters["Delete"]["Objects"]) for call in stored)
     folder = f"s3://{told.bucket}/{requests.folder_of(told, name)}"
     things = [*removal.things, *([f"{count} files below {folder}"] if count else [])]
+    if artifacts and (kept := removal.checkpoints) and not kept.startswith(folder):
+        say(f"what --checkpoint named stays, and costs: aws s3 rm --recursive {kept}")
     if not things:
-        say(f"nothing of {name} costs money or is left to delete")
+        say(f"nothing of {name} runs, or is left to delete")
         return
     if not yes and not agreed(f"Delete {', '.join(things)}?"):
         raise RequestError("nothing was deleted")
     for call in (*removal.calls, *stored):
         aws.send(call)
     for thing in things:
-        typer.echo(f"deleted: {thing}" if "runs:" not in thing else f"told: {thing}")
+        typer.echo(f"told: {thing}" if removal.stops else f"deleted: {thing}")
     if not artifacts:
         say("its files in S3 stay, and cost a little: add --artifacts and --bucket to delete them")
 

@@ -2,7 +2,8 @@
 
 AWS's prices change and differ by region; they are at https://aws.amazon.com/sagemaker/pricing/.
 The table has the on-demand prices of us-east-1 for training and hosting as public tables quoted
-them in 2025; only those on which several agree are here. They are an estimate, not an offer.
+them in 2025. Such tables differ: ml.m5.large is found at 0.115 and at 0.13, ml.p3.2xlarge at 3.825
+and at 4.28. So these are an estimate, not an offer.
 """
 
 from __future__ import annotations

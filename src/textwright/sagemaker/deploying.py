@@ -108,6 +108,10 @@ class Removal:
     things: list[str]
     """In words."""
     calls: list[Call]
+    stops: bool = False
+    """Whether it is a job that runs: it is told to stop, and writes until it has."""
+    checkpoints: str | None = None
+    """Where a job keeps its run."""
 
 
 def plan_removal(aws: AWS, name: str) -> Removal:
@@ -130,17 +134,19 @@ def plan_removal(aws: AWS, name: str) -> Removal:
     calls = requests.deletions(name, config, kept)
     gone = {"DeleteEndpoint": endpoint is None, "DeleteEndpointConfig": described is None}
     calls = [call for call in calls if not gone.get(call.operation)]
-    if not things:
-        job = _there(aws, "DescribeTrainingJob", TrainingJobName=name)
-        if job is None:
-            raise RequestError(
-                f"there is no endpoint and no training job {name} in {aws.region}; "
-                "textwright sagemaker status lists them"
-            )
-        if job["TrainingJobStatus"] not in ENDED:
-            things = [f"training job {name}, which runs: it saves, and is stopped"]
-            calls = [Call("sagemaker", "StopTrainingJob", {"TrainingJobName": name})]
-    return Removal(things, calls)
+    if things:
+        return Removal(things, calls)
+    job = _there(aws, "DescribeTrainingJob", TrainingJobName=name)
+    if job is None:
+        raise RequestError(
+            f"there is no endpoint and no training job {name} in {aws.region}; "
+            "textwright sagemaker status lists them"
+        )
+    checkpoints = job.get("CheckpointConfig", {}).get("S3Uri")
+    if job["TrainingJobStatus"] in ENDED:
+        return Removal([], [], checkpoints=checkpoints)
+    things = [f"training job {name}, which runs: it saves, and is stopped"]
+    return Removal(things, [requests.stop_job(name)], stops=True, checkpoints=checkpoints)
 
 
 def stored(aws: AWS, settings: CloudSettings, name: str) -> list[Call]:

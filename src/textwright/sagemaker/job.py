@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textwright import atomic
-from textwright.configs import Settings, nearest
+from textwright.configs import CONFIG_CLASSES, Settings, nearest
 from textwright.errors import RequestError, TextwrightError
 from textwright.runs import Run
 from textwright.sagemaker.archive import add_code, verify
@@ -77,14 +77,25 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         elif option in _OPTIONS:
             found[_ARGUMENTS.get(option, option)] = _as_kind(name, value, _OPTIONS[option])
         else:
-            known = [*_OPTIONS, *(f"{section}." for section in Settings.model_fields)]
-            raise RequestError(f"unknown hyper-parameter {name}{nearest(option, known)}")
+            raise RequestError(f"unknown hyper-parameter {name}{_nearest(option)}")
     return found
+
+
+def _nearest(name: str) -> str:
+    """What was meant: often a setting whose section was forgotten."""
+    sections = [*((section, told.annotation) for section, told in Settings.model_fields.items()),
+                *(("model", kind) for kind in CONFIG_CLASSES)]  # fmt: skip
+    for section, kind in sections:
+        if name in getattr(kind, "model_fields", {}):
+            return f"; did you mean '{section}.{name}'?"
+    return nearest(name, [*_OPTIONS, *(f"{section}." for section in Settings.model_fields)])
 
 
 def _as_kind(name: str, value: Any, kind: type) -> Any:
     if kind is bool and isinstance(value, bool):
         return value or None
+    if kind is int and type(value) is int:
+        return value  # a float would round a long one
     if kind is str and not isinstance(value, dict | list):
         return str(value)
     try:

@@ -38,6 +38,11 @@ class JobPlan:
     def calls(self) -> tuple[Call, ...]:
         return (*self.uploads, self.create)
 
+    @property
+    def size(self) -> int:
+        """Bytes to upload."""
+        return sum(call.file.stat().st_size for call in self.uploads if call.file is not None)
+
 
 def plan_job(
     settings: CloudSettings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any
 
 from textwright.errors import RequestError
 from textwright.sagemaker.client import AWS, NotThereError
-from textwright.sagemaker.requests import TAG, Call
+from textwright.sagemaker.requests import TAG, Call, job_ending
 
 PREFIX = "textwright-"
 LISTS = (
@@ -53,7 +52,7 @@ def listed(aws: AWS, limit: int = 50) -> list[Entry]:
 
 def run_of(job: str) -> str:
     """What a run is called that a job made: `textwright-novel-20260101-120000` → `novel`."""
-    return re.sub(r"-\d{8}-\d{6}$", "", job.removeprefix(PREFIX)) or job
+    return job.removeprefix(PREFIX).removesuffix(job_ending(job) or "") or job
 
 
 def described(aws: AWS, name: str) -> dict[str, Any]:

@@ -67,6 +67,12 @@ def resource_name(text: str, moment: datetime | None = None) -> str:
     return f"textwright-{stem}"[: 63 - len(end)].rstrip("-") + end
 
 
+def job_ending(name: str) -> str | None:
+    """The moment at the end of a name that `resource_name` gave a job; None of any other name."""
+    found = re.search(r"-\d{8}-\d{6}$", name)
+    return found and found[0]
+
+
 def check_resource_name(name: str) -> str:
     """`name`, if AWS takes it. Raises `RequestError` otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}", name):
@@ -245,6 +251,11 @@ def invoke_endpoint(
     if target_model:
         parameters["TargetModel"] = target_model
     return Call("sagemaker-runtime", "InvokeEndpoint", parameters)
+
+
+def stop_job(job: str) -> Call:
+    """The request that stops a job, which saves and hands over what it has."""
+    return Call("sagemaker", "StopTrainingJob", {"TrainingJobName": job})
 
 
 def deletions(endpoint: str, config: str, models: list[str]) -> list[Call]:

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from textwright.configs.section import Section, nearest, one_line
 from textwright.errors import RequestError
@@ -45,9 +45,22 @@ def _seconds(value: Any) -> Any:
     return value
 
 
+def _written(pattern: str, like: str) -> AfterValidator:
+    """Of this shape; else the error says what is."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"write it like {like}")
+        return value
+
+    return AfterValidator(check)
+
+
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=60, le=28 * 86400)]
-S3Address = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")]
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+S3Address = Annotated[str, _written(rf"s3://{_BUCKET}(/.*)?", "s3://my-bucket/novel")]
+Bucket = Annotated[str, _written(_BUCKET, "my-bucket, in small letters, without s3://")]
+InstanceType = Annotated[str, _written(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge")]
 
 
 class TrainSettings(Section):
@@ -82,7 +95,7 @@ class CloudSettings(Section):
     """An account's part of it, and that of each command."""
 
     region: str | None = None
-    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    bucket: Bucket | None = None
     prefix: str = Field("textwright", pattern=r"^[\w./=-]*$")
     role: str | None = None
     image: str | None = None
