@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import zlib
@@ -201,8 +202,7 @@ class Rehearsal:
             ModelName=config["ProductionVariants"][0]["ModelName"]
         )
         bucket, _, key = model["PrimaryContainer"]["ModelDataUrl"][5:].partition("/")
-        folder = self.folder / f"endpoint-{name}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"endpoint-{name}-", dir=self.folder))
         self.s3.download_file(bucket, key, str(folder / "model.tar.gz"))
         with tarfile.open(folder / "model.tar.gz") as tar:
             tar.extractall(folder / "model", filter="data")

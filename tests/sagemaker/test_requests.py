@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -269,6 +270,20 @@ def test_names_are_what_aws_takes() -> None:
 def test_without_credentials_it_says_how_to_get_some(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("boto3", reason="needs the package boto3")
     assert "no AWS credentials: aws configure" in refused(capsys, "status", "--region", "eu-west-1")
+
+
+def test_a_network_that_leads_nowhere_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("boto3", reason="needs the package boto3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_MAX_ATTEMPTS"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SystemExit) as end:
+        main(["sagemaker", "status", "--region", "eu-west-1"])
+    assert end.value.code == 1
+    assert re.match(
+        r"error: AWS can't be reached: .*; check network and region\n$", capsys.readouterr().err
+    )
 
 
 def test_without_boto3_it_says_how_to_get_it(

@@ -135,6 +135,7 @@ def train(
 
     textwright sagemaker train my_novel.txt --settings sagemaker.toml --epochs 10 --wait
     """
+    from textwright.reporting import numbers
     from textwright.sagemaker import costs, launching
 
     if then is not None and not wait:
@@ -161,7 +162,7 @@ def train(
 
     aws = AWS(told.region_name())
     if plan.uploads:
-        say(f"uploading {plan.size / 1e6:,.1f} MB to {plan.folder}input/")
+        say(f"uploading {numbers.size(plan.size)} to {plan.folder}input/")
     launching.start(aws, plan)
     say(f"training job {plan.job} is started in {aws.region}")
     checkpoints = plan.create.parameters["CheckpointConfig"]["S3Uri"]

@@ -67,6 +67,7 @@ def deploy(
 
     textwright sagemaker deploy my_novel --settings sagemaker.toml --serverless
     """
+    from textwright.reporting import numbers
     from textwright.runs import find
     from textwright.sagemaker import archive, costs, deploying, requests
     from textwright.sagemaker.settings import DeploySettings
@@ -95,7 +96,7 @@ def deploy(
 
         aws = AWS(told.region_name())
         archive.package(found, packed)
-        say(f"uploading {packed.stat().st_size / 1e6:,.1f} MB")
+        say(f"uploading {numbers.size(packed.stat().st_size)}")
         deploying.deploy(aws, calls, endpoint)
     say(f"endpoint {endpoint} is being made in {aws.region}")
     try:

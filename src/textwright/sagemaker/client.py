@@ -9,11 +9,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from textwrap import shorten
 from typing import Any
 
 from textwright.errors import MissingPackageError, RequestError, TextwrightError
 from textwright.sagemaker.requests import Call
 
+_REASON = 500
+"""Characters of what AWS says; of a wrong instance type it lists some hundred right ones."""
 POLICY = "docs/sagemaker.md has the policy that suffices"
 
 _ACTIONS = {
@@ -168,7 +171,7 @@ def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
         raise TextwrightError(f"the upload failed: {error}; try again") from error
     except aws.ParamValidationError as error:
         raise RequestError(f"{operation}: {' '.join(str(error).split())}") from error
-    except aws.HTTPClientError as error:
+    except (aws.HTTPClientError, aws.ConnectionError) as error:
         raise TextwrightError(f"AWS can't be reached: {error}; check network and region") from error
     except (aws.BotoCoreError, Boto3Error) as error:
         raise TextwrightError(f"{operation}: {error}") from error
@@ -176,7 +179,8 @@ def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
 
 def _of_client(error: Any, operation: str, service: str, thing: str) -> TextwrightError:
     told = error.response.get("Error", {})
-    code, reason = str(told.get("Code", "")), " ".join(str(told.get("Message", "")).split())
+    code = str(told.get("Code", ""))
+    reason = shorten(str(told.get("Message", "")), _REASON, placeholder=" …")
     about = f" ({thing})" if thing else ""
     found: TextwrightError
     if code in _DENIED:
