@@ -83,3 +83,11 @@ export const grouped = (number) => Math.round(number).toLocaleString("en-US");
 export function visible(text) {
   return text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
 }
+
+/** Seconds as a person says them. */
+export function clock(seconds) {
+  const whole = Math.round(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
+}
+
+export const number = (term, value) => el("div", {}, el("dt", {}, term), el("dd", {}, value));

@@ -1,10 +1,10 @@
 // Copied or invented?: what of a passage stands word for word in the text that the model learned from.
 
-import { el, fill, grouped } from "../parts/dom.js";
+import { el, fill, grouped, number } from "../parts/dom.js";
 import { field, form, notice, numberField } from "../parts/fields.js";
-import { number } from "./surprise.js";
+import { Work, given, letWrite } from "../parts/passage.js";
 
-const PASSAGE = { maxTokens: 1000, temperature: 0.7, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [] };
+const PASSAGE = { maxTokens: 1000, temperature: 0.7 };
 
 export class CopiedView {
   static id = "copied";
@@ -36,11 +36,12 @@ export class CopiedView {
         el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
       this.notice, this.stage,
     );
+    this.work = new Work(this.element, this.notice);
   }
 
   modelChanged(model) {
     if (this.model?.name === model?.name) return;
-    this.running?.abort();
+    this.work.abort();
     this.model = model;
     this.stage.hidden = true;
     this.notice.say("");
@@ -55,42 +56,17 @@ export class CopiedView {
   }
 
   async letWrite() {
-    await this.work(async (signal) => {
+    await this.work.run(async (signal) => {
       this.stage.hidden = true;
       const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-      const request = { model: this.model.name, prompt: "\n", ...PASSAGE, seed };
-      let text = "";
-      for await (const event of this.page.api.write(request, signal)) {
-        if (event.kind !== "token") continue;
-        text += event.token.text;
-        this.passage.value = text.trimStart();
-      }
+      await letWrite(this.passage, this.page.api, { ...PASSAGE, model: this.model.name, seed }, signal);
       await this.ask(signal);
     });
   }
 
   async compare() {
-    if (!this.model) return;
-    if (!this.passage.value.trim()) {
-      this.notice.say("Write or paste a passage first, or let the model write one.");
-      this.passage.focus();
-      return;
-    }
-    await this.work((signal) => this.ask(signal));
-  }
-
-  async work(task) {
-    this.running?.abort();
-    const running = (this.running = new AbortController());
-    this.notice.say("");
-    this.element.classList.add("busy");
-    try {
-      await task(running.signal);
-    } catch (error) {
-      if (error.name !== "AbortError") this.notice.say(error);
-    } finally {
-      if (this.running === running) this.element.classList.remove("busy");
-    }
+    if (!this.model || !given(this.passage, this.notice)) return;
+    await this.work.run((signal) => this.ask(signal));
   }
 
   async ask(signal) {

@@ -2,12 +2,13 @@
 
 import { el, fill, grouped } from "../parts/dom.js";
 import { field, notice } from "../parts/fields.js";
+import { Work, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
 import { Attention } from "./attention.js";
 import { Neurons } from "./neurons.js";
 import { Surprise } from "./surprise.js";
 
-const PASSAGE = { maxTokens: 900, temperature: 0.8, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [], seed: 1 };
+const PASSAGE = { maxTokens: 900, temperature: 0.8, seed: 1 };
 
 export class LookView {
   static id = "look";
@@ -35,6 +36,7 @@ export class LookView {
       el("div", { class: "lenses" }, this.choice, this.caption),
       this.stage,
     );
+    this.work = new Work(this.element, this.notice);
   }
 
   /** Light or dark has changed: pictures have the colours of before. */
@@ -44,6 +46,7 @@ export class LookView {
 
   modelChanged(model) {
     if (this.model?.name === model?.name) return;
+    this.work.abort();
     this.model = model;
     this.seen = null;
     this.stage.hidden = true;
@@ -54,41 +57,17 @@ export class LookView {
   }
 
   async letWrite() {
-    await this.work(async (signal) => {
-      const model = this.model.name;
-      let text = "";
-      const settings = { ...PASSAGE, maxTokens: this.model.block_size ?? PASSAGE.maxTokens };
-      for await (const event of this.page.api.write({ model, prompt: "\n", ...settings }, signal)) {
-        if (event.kind !== "token") continue;
-        text += event.token.text;
-        this.passage.value = text.trimStart();
-      }
+    const maxTokens = this.model.block_size ?? PASSAGE.maxTokens;
+    const request = { ...PASSAGE, model: this.model.name, maxTokens };
+    await this.work.run(async (signal) => {
+      await letWrite(this.passage, this.page.api, request, signal);
       await this.read(signal);
     });
   }
 
   async look() {
-    if (!this.model) return;
-    if (!this.passage.value) {
-      this.notice.say("Write or paste a passage first, or let the model write one.");
-      this.passage.focus();
-      return;
-    }
-    await this.work((signal) => this.read(signal));
-  }
-
-  async work(task) {
-    this.running?.abort();
-    const running = (this.running = new AbortController());
-    this.notice.say("");
-    this.element.classList.add("busy");
-    try {
-      await task(running.signal);
-    } catch (error) {
-      if (error.name !== "AbortError") this.notice.say(error);
-    } finally {
-      if (this.running === running) this.element.classList.remove("busy");
-    }
+    if (!this.model || !given(this.passage, this.notice)) return;
+    await this.work.run((signal) => this.read(signal));
   }
 
   async read(signal) {

@@ -1,6 +1,6 @@
 // The surprise map: what the model did not expect in a passage.
 
-import { el, fill, percent, svg, visible } from "../parts/dom.js";
+import { el, fill, number, percent, svg, visible } from "../parts/dom.js";
 import { TokenText, legend } from "../parts/tokens.js";
 
 export class Surprise {
@@ -45,8 +45,6 @@ export class Surprise {
     ));
   }
 }
-
-export const number = (term, value) => el("div", {}, el("dt", {}, term), el("dd", {}, value));
 
 /** Bits along the passage, averaged over what a pixel holds. */
 function sparkline(bits) {

@@ -1,11 +1,9 @@
 // Train: a text of one's own becomes a model, under one's eyes; the server trains, one text at a time.
 
-import { el, fill, grouped, kept } from "../parts/dom.js";
+import { clock, el, fill, grouped, kept, number } from "../parts/dom.js";
 import { curves } from "../parts/curves.js";
 import { field, form, notice, numberField, selectField } from "../parts/fields.js";
 import { exportButton } from "../parts/saving.js";
-import { clock } from "./watch.js";
-import { number } from "./surprise.js";
 
 const SOON = 1000; // milliseconds between two looks at a training under way
 const LATER = 4000;

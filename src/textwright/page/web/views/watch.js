@@ -1,9 +1,8 @@
 // Watch it learn: what a run wrote at each evaluation, from one prompt and seed, and its curves.
 
-import { el, fill, grouped } from "../parts/dom.js";
+import { clock, el, fill, grouped, number } from "../parts/dom.js";
 import { curves } from "../parts/curves.js";
 import { notice, sliderField } from "../parts/fields.js";
-import { number } from "./surprise.js";
 
 export class WatchView {
   static id = "watch";
@@ -69,10 +68,4 @@ export class WatchView {
       metric.val_bits_per_char != null && number("bits a character", metric.val_bits_per_char.toFixed(2)));
     fill(this.curves, curves(metrics, step));
   }
-}
-
-/** Seconds as a person says them. */
-export function clock(seconds) {
-  const whole = Math.round(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
 }
