@@ -195,6 +195,7 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
     words = ["train", str(text), "--settings", str(EXAMPLE)]
     job = dry_run(capsys, *words)[1]["parameters"]
     assert job["CheckpointConfig"]["S3Uri"] == "s3://my-bucket/novel/checkpoints"
+    assert job["HyperParameters"]["training.patience"] == "5"  # dotted, though TOML reads a table
     assert job["HyperParameters"]["epochs"] == "10" and job["EnableManagedSpotTraining"]
     job = dry_run(capsys, *words, "--steps", "5", "--set", "seed=3")[1]["parameters"]
     assert "epochs" not in job["HyperParameters"] and job["HyperParameters"]["steps"] == "5"

@@ -45,6 +45,21 @@ def _seconds(value: Any) -> Any:
     return value
 
 
+def _dotted(value: Any) -> Any:
+    """Tables within the table as dotted names: TOML reads `training.patience = 5` so."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, Any] = {}
+    for name, inner in value.items():
+        within = _dotted(inner)
+        flat |= (
+            {f"{name}.{last}": each for last, each in within.items()}
+            if isinstance(within, dict)
+            else {name: inner}
+        )
+    return flat
+
+
 def _written(pattern: str, like: str) -> AfterValidator:
     """Of this shape; else the error says what is."""
 
@@ -60,6 +75,9 @@ _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=60, le=28 * 86400)]
 S3Address = Annotated[str, _written(rf"s3://{_BUCKET}(/.*)?", "s3://my-bucket/novel")]
 Bucket = Annotated[str, _written(_BUCKET, "my-bucket, in small letters, without s3://")]
+Hyperparameters = Annotated[
+    dict[str, bool | int | float | str | list[Any]], BeforeValidator(_dotted)
+]
 InstanceType = Annotated[str, _written(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge")]
 
 
@@ -76,7 +94,7 @@ class TrainSettings(Section):
     volume_gb: int = Field(30, ge=1)
     checkpoint: S3Address | None = None
     """A folder of S3 that keeps the run; a job that finds one there goes on with it."""
-    hyperparameters: dict[str, bool | int | float | str | list[Any]] = Field(default_factory=dict)
+    hyperparameters: Hyperparameters = Field(default_factory=dict)
 
 
 class DeploySettings(Section):
