@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -156,17 +158,37 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     return [ranked[rank] for rank in sorted(ranked)]
 
 
-def test_a_worker_that_loses_another_says_so(crew: Crew, text_file: Path, tmp_path: Path) -> None:
+def test_a_worker_that_loses_another_says_so(text_file: Path, tmp_path: Path) -> None:
     lost = Run(tmp_path / "runs" / "lost")
     more = ["--steps", "100000", "--checkpoint-every", "20", *sets("training.sample_tokens=1")]
-    crew.start(2, command(text_file, "lost", "lstm", *more))
-    wait_for(lambda: newest(lost) > 0)
-    os.kill(crew.pids[1], signal.SIGKILL)
-    first, killed = crew.wait()
-    assert killed.returncode == -signal.SIGKILL
-    assert first.returncode == 1 and "Traceback" not in first.stderr
-    assert "worker 0 lost the others: one ended" in first.stderr
-    assert "go on with --resume" in first.stderr
+    words = [sys.executable, "-m", "textwright", *command(text_file, "lost", "lstm", *more)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    with ExitStack() as started:
+        first, killed = (
+            started.enter_context(
+                subprocess.Popen(
+                    words,
+                    env={**where, "RANK": rank, "LOCAL_RANK": rank},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for rank in "01"
+        )
+        try:
+            wait_for(lambda: newest(lost) > 0 or first.poll() is not None)
+            killed.kill()
+            _, said = first.communicate(timeout=60)
+        finally:
+            first.kill()
+            killed.kill()
+    assert first.returncode == 1 and "Traceback" not in said
+    assert "worker 0 lost the others: one ended" in said
+    assert "go on with --resume" in said
 
 
 def test_minutes_are_planned_by_all_and_the_plan_is_one(crew: Crew, text_file: Path) -> None:
