@@ -382,6 +382,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client may hang up
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def rehearsed(folder: Path) -> Iterator[tuple[str, Rehearsal]]:
     """The address of the gateway, and what is behind it."""
@@ -399,7 +405,7 @@ def rehearsed(folder: Path) -> Iterator[tuple[str, Rehearsal]]:
             time.sleep(0.1)
         rehearsal = Rehearsal(f"http://127.0.0.1:{port}", folder)
         handler = type("Handler", (_Handler,), {"rehearsal": rehearsal})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", rehearsal
