@@ -63,7 +63,8 @@ class Continuation:
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs
         self._pieces: list[str] = []
-        self._ready = ""
+        self._taken = 0
+        """How many of them `take` has given."""
 
     @property
     def generation(self) -> Generation:
@@ -114,8 +115,9 @@ class Continuation:
 
     def take(self) -> str:
         """The text that has become certain since this was last called."""
-        piece, self._ready = self._ready, ""
-        return piece
+        new = self._pieces[self._taken :]
+        self._taken = len(self._pieces)
+        return "".join(new)
 
     def end(self, reason: FinishReason) -> None:
         """End a text that no stop string ended: nothing needs to be held back any more."""
@@ -124,13 +126,11 @@ class Continuation:
             reason = "stop"
         elif held := self._filter.flush():
             self._pieces.append(held)
-            self._ready += held
         self.finish_reason = reason
 
     def _let_through(self, text: str) -> None:
         if certain := self._filter.push(text):
             self._pieces.append(certain)
-            self._ready += certain
 
     def _logprob(self, token: int, logits: Floats, alternatives: int) -> TokenLogprob:
         logs = log_probabilities(logits)
