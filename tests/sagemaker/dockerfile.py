@@ -6,6 +6,7 @@ does is left on the machine.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
@@ -111,17 +112,19 @@ class Replay:
         *options, source, target = text.split()
         where = root / target.lstrip("/")
         if not options:
-            listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-            told = subprocess.run(listed, cwd=self._context, capture_output=True, check=False)
-            for name in filter(None, told.stdout.decode().split("\0")):
-                if (self._context / name).is_file():
-                    (where / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(self._context / name, where / name)
+            shutil.copytree(self._context, where, ignore=self._left_out, dirs_exist_ok=True)
             return
         stage = options[0].removeprefix("--from=")
         made = self.do(next(each for each in self.stages if each.name == stage))
         where.mkdir(parents=True, exist_ok=True)
         _copy_all(made / "upper" / source.lstrip("/"), where)
+
+    def _left_out(self, folder: str, names: list[str]) -> set[str]:
+        """What `.dockerignore` names: of this folder, or, after `**/`, of every one."""
+        here = Path(folder) == self._context
+        patterns = (self._context / ".dockerignore").read_text(encoding="utf-8").split()
+        told = [p.removeprefix("**/") for p in patterns if here or p.startswith("**/")]
+        return {name for pattern in told for name in fnmatch.filter(names, pattern)}
 
 
 def _copy_all(source: Path, target: Path) -> None:
