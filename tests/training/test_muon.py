@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -52,3 +53,16 @@ def test_a_zero_gradient_moves_nothing_but_the_decay() -> None:
     matrix.grad = torch.zeros(4, 8)
     optimizer.step()
     assert torch.equal(matrix, torch.full((4, 8), 0.95))
+
+
+def test_one_call_serves_all_matrices_of_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    product, batches = torch.bmm, []
+
+    def counted(left: Tensor, right: Tensor) -> Tensor:
+        batches.append(len(left))
+        return product(left, right)
+
+    monkeypatch.setattr(torch, "bmm", counted)
+    trained(Muon, 1)
+    # Three of 16 × 16, and the one that stands beside the one that lies; the others are alone
+    assert sorted(set(batches)) == [2, 3] and len(batches) == 2 * 5
