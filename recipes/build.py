@@ -118,7 +118,7 @@ def tell_of_rounded(rounded: Run, run: Run) -> None:
     print(f"{run.name}: validation loss {before.loss:.6f}, in float16 {lost:+.6f}", file=sys.stderr)
     if abs(lost) > MOST_LOST:
         raise RunError(f"{run.name}: float16 changes the loss by {lost:+.4f}, too much to ship")
-    told["plan"]["protocol"] = after.protocol
+    told["plan"] |= {"protocol": after.protocol, "eval_tokens": 0}  # all of the text
     told["result"] |= {"val_loss": after.loss, "val_bits_per_char": after.bits_per_char}
     if reopened(run).test is not None:
         told["result"]["test_loss"] = training.score(rounded, told["corpus"]["sources"]).loss
