@@ -71,7 +71,7 @@ class Replay:
     """The stages of one Dockerfile, done in folders below `scratch`."""
 
     def __init__(self, file: Path, scratch: Path, environment: dict[str, str]) -> None:
-        self._context, self._scratch, self._environment = file.parent, scratch, environment
+        self._context, self._scratch, self.environment = file.parent, scratch, environment
         self.stages = stages(file)
         self._done: dict[str, Path] = {}
 
@@ -104,7 +104,7 @@ class Replay:
         by = [f"--userspec={user}"] if user else []
         return subprocess.run(
             [*enter, *by, str(folder / "root"), *words],
-            env={**self._environment, **stage.environment()},
+            env={**self.environment, **stage.environment()},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
