@@ -138,11 +138,30 @@ def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
     assert [sample["step"] for sample in run.samples()] == [0, 10, 20, 30, 40]
 
 
-def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -> None:
-    class StopsAtProgress(Recorder):
-        def progressed(self, progress: Progress) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+class StopsAtProgress(Recorder):
+    def progressed(self, progress: Progress) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
+
+def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file: Path) -> None:
+    whole = train(text_file, steps=240, eval_every=200, name="whole")
+    recorder = StopsAtProgress()
+    parts = train(text_file, steps=240, eval_every=200, name="parts", observers=[recorder])
+    assert recorder.result is not None and 0 < recorder.result.steps < 200
+    stopped_at = recorder.result.steps
+    assert [record["step"] for record in parts.metrics()] == [0, stopped_at]
+    assert parts.settings()["result"]["best_step"] == stopped_at
+    assert score(parts).loss == pytest.approx(parts.metrics()[-1]["val_loss"], abs=1e-6)
+    textwright.train(name="parts", resume=True)
+    for file in ("model.safetensors", "samples.jsonl"):
+        assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    timeless = ("step", "train_loss", "val_loss", "lr", "best")
+    assert [[m[k] for k in timeless] for m in parts.metrics()] == [
+        [m[k] for k in timeless] for m in whole.metrics()
+    ]
+
+
+def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -> None:
     # Ten thousand steps between checkpoints, so that only the stop can save
     recorder = StopsAtProgress()
     run = train(text_file, steps=10_000, eval_every=10_000, observers=[recorder])

@@ -111,6 +111,8 @@ class Trainer:
                 if due or self._is_over() or stop:
                     self._save()
                 self._report_progress()
+            if stop and not self._is_over() and self._kept_is_untrained():
+                self._look()  # after the checkpoint, which doesn't know of it: resuming is exact
         if self.numbers.step >= self.plan.steps:
             return "finished"
         return "stopped early" if self._out_of_patience() else "interrupted"
@@ -121,6 +123,10 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         patience = self.settings.patience
         return 0 < patience <= self.numbers.evaluations_since_best
+
+    def _kept_is_untrained(self) -> bool:
+        """Whether nothing that was learned here has been looked at yet."""
+        return 0 < self.numbers.step < self.plan.eval_every
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
@@ -151,7 +157,9 @@ class Trainer:
                 f"the checkpoints of run {self.run.name!r} are gone, so it can't go on; its "
                 "model.safetensors is untouched: train anew under another name"
             )
-        self.run.forget_after(self.numbers.step if checkpoint else -1)
+        step, every = self.numbers.step, self.plan.eval_every
+        planned = step if step >= self.plan.steps else step - step % every
+        self.run.forget_after(planned if checkpoint else -1)
         return checkpoint
 
     def _look(self) -> None:
