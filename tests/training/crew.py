@@ -95,12 +95,16 @@ def crew() -> Iterator[Crew]:
 
 
 def _serve() -> None:
+    import huggingface_hub.repocard
+    import matplotlib.backends.backend_svg
     import matplotlib.figure
     import torch._dynamo
 
+    from textwright.cli import app, train
+    from textwright.reporting import report
     from textwright.training import session
 
-    del matplotlib, torch, session
+    del huggingface_hub, matplotlib, torch, app, train, report, session
     for line in sys.stdin:
         request = json.loads(line)
         port = _free_port()

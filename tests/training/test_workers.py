@@ -6,12 +6,10 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -67,20 +65,37 @@ def furthest(one: list[float], other: list[float]) -> float:
     return max(abs(a - b) / abs(a) for a, b in zip(one, other, strict=True))
 
 
+Alone = Callable[[Path, str], list[dict[str, Any]]]
+
+SHORT = ["--steps", "30", "--eval-every", "5", *sets(*EXACT, "training.sample_tokens=1")]
+
+
+@pytest.fixture(scope="module")
+def alone(crew: Crew) -> Alone:
+    """What one process told of a short training of a family."""
+    told: dict[str, list[dict[str, Any]]] = {}
+
+    def of(text: Path, family: str) -> list[dict[str, Any]]:
+        if family not in told:
+            told[family] = run(crew, 1, command(text, "alone", family, *SHORT))
+        return told[family]
+
+    return of
+
+
 @pytest.mark.parametrize(("family", "workers"), [("lstm", 4), ("gpt", 2)])
 def test_the_curve_is_that_of_one_process(
-    family: str, workers: int, crew: Crew, text_file: Path
+    family: str, workers: int, alone: Alone, crew: Crew, text_file: Path
 ) -> None:
-    more = ["--steps", "50", "--eval-every", "5", *sets(*EXACT, "training.sample_tokens=1")]
-    alone = run(crew, 1, command(text_file, "alone", family, *more))
-    shared = run(crew, workers, command(text_file, "shared", family, *more))
-    assert len(curve(alone, "train_loss")) == 10
+    one = alone(text_file, family)
+    shared = run(crew, workers, command(text_file, "shared", family, *SHORT))
+    assert len(curve(one, "train_loss")) == 6
     for number in ("train_loss", "val_loss"):
-        assert furthest(curve(alone, number), curve(shared, number)) < 1e-5, number
+        assert furthest(curve(one, number), curve(shared, number)) < 1e-5, number
 
 
 def test_the_default_recipe_is_near_that_of_one_process(crew: Crew, text_file: Path) -> None:
-    more = ["--steps", "50", "--eval-every", "25", *sets("training.sample_tokens=1")]
+    more = ["--steps", "20", "--eval-every", "10", *sets("training.sample_tokens=1")]
     words = ["train", str(text_file), "--size", "nano", "--json", *more]
     alone = run(crew, 1, [*words, "--name", "alone"])
     shared = run(crew, 2, [*words, "--name", "shared"])
@@ -92,7 +107,7 @@ def test_it_is_told_to_stop_and_goes_on_with_another_number_of_workers(
     family: str, stopped_at: tuple[int, ...], last: int, crew: Crew, text_file: Path, tmp_path: Path
 ) -> None:
     """SIGTERM reaches one worker alone, and another number of them goes on."""
-    more = ["--steps", "200", "--eval-every", "40", "--checkpoint-every", "10"]
+    more = ["--steps", "100", "--eval-every", "20", "--checkpoint-every", "5"]
     more += sets(*EXACT, "training.sample_tokens=1", "training.ema_decay=0.9")
     whole = run(crew, 1, command(text_file, "whole", family, *more))
     stopped = Run(tmp_path / "runs" / "stopped")
@@ -107,11 +122,11 @@ def test_it_is_told_to_stop_and_goes_on_with_another_number_of_workers(
         assert all("Traceback" not in each.stderr for each in ended)
         result = stopped.settings()["result"]
         assert result["status"] == "interrupted"
-        assert newest(stopped) == result["steps"] < 200
+        assert newest(stopped) == result["steps"] < 100
         words = command(text_file, "stopped", family, *more, "--resume")
     run(crew, last, words)
     records = stopped.metrics()
-    assert [record["step"] for record in records] == [0, 40, 80, 120, 160, 200]
+    assert [record["step"] for record in records] == [0, 20, 40, 60, 80, 100]
     losses = [record["val_loss"] for record in records[1:]]
     assert furthest(curve(whole, "val_loss"), losses) < 1e-6
 
@@ -131,7 +146,7 @@ def wait_for(there: Callable[[], bool]) -> None:
 def test_torchrun_ends_with_the_reason_where_a_worker_is_killed_and_the_run_goes_on(
     crew: Crew, text_file: Path, tmp_path: Path
 ) -> None:
-    more = ["--steps", "300", "--eval-every", "300", "--checkpoint-every", "20"]
+    more = ["--steps", "100", "--eval-every", "100", "--checkpoint-every", "5"]
     more += sets(*EXACT, "training.sample_tokens=1")
     words = command(text_file, "killed", "lstm", *more)
     process = subprocess.Popen(
@@ -144,7 +159,7 @@ def test_torchrun_ends_with_the_reason_where_a_worker_is_killed_and_the_run_goes
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "SIGKILL" in said
-    assert 0 < newest(killed) < 300
+    assert 0 < newest(killed) < 100
     assert run(crew, 1, [*words, "--resume"])[-1]["status"] == "finished"
 
 
@@ -158,37 +173,17 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     return [ranked[rank] for rank in sorted(ranked)]
 
 
-def test_a_worker_that_loses_another_says_so(text_file: Path, tmp_path: Path) -> None:
+def test_a_worker_that_loses_another_says_so(crew: Crew, text_file: Path, tmp_path: Path) -> None:
     lost = Run(tmp_path / "runs" / "lost")
     more = ["--steps", "100000", "--checkpoint-every", "20", *sets("training.sample_tokens=1")]
-    words = [sys.executable, "-m", "textwright", *command(text_file, "lost", "lstm", *more)]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    where = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    with ExitStack() as started:
-        first, killed = (
-            started.enter_context(
-                subprocess.Popen(
-                    words,
-                    env={**where, "RANK": rank, "LOCAL_RANK": rank},
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for rank in "01"
-        )
-        try:
-            wait_for(lambda: newest(lost) > 0 or first.poll() is not None)
-            killed.kill()
-            _, said = first.communicate(timeout=60)
-        finally:
-            first.kill()
-            killed.kill()
-    assert first.returncode == 1 and "Traceback" not in said
-    assert "worker 0 lost the others: one ended" in said
-    assert "go on with --resume" in said
+    crew.start(2, command(text_file, "lost", "lstm", *more))
+    wait_for(lambda: newest(lost) > 0)
+    os.kill(crew.pids[1], signal.SIGKILL)
+    first, killed = crew.wait()
+    assert killed.returncode == -signal.SIGKILL
+    assert first.returncode == 1 and "Traceback" not in first.stderr
+    assert "worker 0 lost the others: one ended" in first.stderr
+    assert "go on with --resume" in first.stderr
 
 
 def test_minutes_are_planned_by_all_and_the_plan_is_one(crew: Crew, text_file: Path) -> None:
@@ -236,12 +231,10 @@ def hosts() -> Iterator[tuple[str, str]]:
 
 
 def test_two_hosts_do_a_sagemaker_job_as_one_process(
-    hosts: tuple[str, str], crew: Crew, text_file: Path, tmp_path: Path
+    hosts: tuple[str, str], alone: Alone, text_file: Path, tmp_path: Path
 ) -> None:
     """What `resourceconfig.json` says becomes a torchrun on each; the first alone writes."""
-    more = ["--steps", "50", "--eval-every", "5", *sets(*EXACT, "training.sample_tokens=1")]
-    alone = run(crew, 1, command(text_file, "alone", "lstm", *more))
-    told = {"model": "lstm", "steps": "50", "eval_every": "5", "training.sample_tokens": "1"}
+    told = {"model": "lstm", "steps": "30", "eval_every": "5", "training.sample_tokens": "1"}
     for setting in (*EXACT, *SHAPES["lstm"], "model.block_size=16", "training.batch_size=8",
                     "training.threads=1"):  # fmt: skip
         name, _, told_value = setting.partition("=")
@@ -272,6 +265,6 @@ def test_two_hosts_do_a_sagemaker_job_as_one_process(
     first, second = (tmp_path / host for host in hosts)
     shared = Run(first / "checkpoints" / "run").metrics()[1:]
     losses = [record["train_loss"] for record in shared]
-    assert furthest(curve(alone, "train_loss"), losses) < 1e-5
+    assert furthest(curve(alone(text_file, "lstm"), "train_loss"), losses) < 1e-5
     assert (first / "model" / "model.safetensors").is_file()
     assert not (second / "model").exists() and not (second / "checkpoints" / "run").exists()
