@@ -43,12 +43,11 @@ FAMILY = "lstm"
 GRID: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
     ("100 thousand", 1): {"nano": (0.2, 0.4, 0.6)},
     ("1 million", 1): {"nano": (0,), "micro": (0,)},
-    ("10 million", 1): {"nano": (0,), "micro": (0,)},
     ("100 thousand", 5): {"nano": (0.4, 0.6)},
-    ("1 million", 5): {"nano": (0, 0.1, 0.2), "micro": (0, 0.1)},
+    ("1 million", 5): {"nano": (0, 0.1, 0.2), "micro": (0,)},
     ("10 million", 5): {"nano": (0,), "micro": (0,)},
-    ("1 million", 20): {"nano": (0.2, 0.3), "micro": (0.1, 0.2, 0.3)},
-    ("10 million", 20): {"nano": (0,), "micro": (0,), "small": (0,)},
+    ("1 million", 20): {"nano": (0.2, 0.3), "micro": (0.1, 0.2)},
+    ("10 million", 20): {"nano": (0,), "micro": (0,)},
 }
 """Text and minutes → size → the dropouts to try."""
 
