@@ -132,6 +132,7 @@ def _serve(
     runs: Path,
     api: str | None = None,
     opens: bool = False,
+    logs: bool = True,
 ) -> None:
     try:
         from textwright import studio
@@ -149,8 +150,11 @@ def _serve(
     local = is_loopback(host) and not settings.root_path  # where it isn't for a proxy
     studio.mount(app, api=api, runs=runs, local=local)
     at = listen(host, port)
-    url = _greet(library, settings, at.getsockname())
-    write_json_lines()
+    url = _greet(library, settings, at.getsockname(), api)
+    if logs:
+        write_json_lines()
+    else:  # the terminal is for a person, who sees on the page what comes of a request
+        logging.getLogger("textwright.requests").setLevel(logging.WARNING)
     if opens:
         webbrowser.open(f"{url}/studio/")  # connections wait until they are taken
     run(app, at, settings)
@@ -194,7 +198,7 @@ def studio(
         library = Library(shipped(), folder if folder.is_dir() else None)
     settings = ServerSettings(drain=5, allow_training=allow_training, max_upload=max_upload)
     _serve(library, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
-           runs=runs_folder(runs), api=api, opens=not no_browser)  # fmt: skip
+           runs=runs_folder(runs), api=api, opens=not no_browser, logs=False)  # fmt: skip
 
 
 def missing(error: ImportError) -> MissingPackageError:
@@ -248,7 +252,9 @@ def _keys(given: list[str], file: Path | None) -> list[str]:
     return keys
 
 
-def _greet(library: Library, settings: ServerSettings, address: tuple[str, int]) -> str:
+def _greet(
+    library: Library, settings: ServerSettings, address: tuple[str, int], api: str | None
+) -> str:
     """Say where it is and how to try it; to standard error, as all that isn't a result.
 
     Gives the address.
@@ -259,15 +265,18 @@ def _greet(library: Library, settings: ServerSettings, address: tuple[str, int])
     names = library.names()
     body = f'{{"model_name": "{names[0] if names else "NAME"}", "start_phrase": "It was"}}'
     key = " -H 'Authorization: Bearer KEY'" if settings.api_keys else ""
-    lines = [
-        f"serving {', '.join(names) or 'no models yet'} at {url}",
-        f"try it     curl {url}/gen_text{key} -H 'Content-Type: application/json' "
-        f"-d {shlex.quote(body)}",
-        f"OpenAI     base_url {url}/v1",
-        f"page       {url}/studio/",
-        f"see        {url}/docs, {url}/health, {url}/metrics",
-        "stop       Ctrl-C",
-    ]
+    if api:
+        lines = [f"serving the models of {api} at {url}", f"page       {url}/studio/"]
+    else:
+        lines = [
+            f"serving {', '.join(names) or 'no models yet'} at {url}",
+            f"try it     curl {url}/gen_text{key} -H 'Content-Type: application/json' "
+            f"-d {shlex.quote(body)}",
+            f"OpenAI     base_url {url}/v1",
+            f"page       {url}/studio/",
+            f"see        {url}/docs, {url}/health, {url}/metrics",
+        ]
+    lines.append("stop       Ctrl-C")
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
     if not settings.api_keys and host not in ("127.0.0.1", "::1", "localhost"):

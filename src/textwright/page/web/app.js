@@ -69,7 +69,8 @@ class Page {
     this.asked = true;
     const wanted = name ?? this.model?.name ?? kept.get("model");
     const ready = this.models.filter((model) => model.state === "ready");
-    const chosen = ready.find((model) => model.name === wanted) ?? ready[0] ?? null;
+    const suits = (model) => Boolean(model.talks) === (location.hash === "#chat");
+    const chosen = ready.find((model) => model.name === wanted) ?? ready.find(suits) ?? ready[0] ?? null;
     fill(this.picker, this.models.map((model) => el("option", { value: model.name, disabled: model.state !== "ready" }, optionText(model))));
     this.picker.hidden = this.api.home === "offline";
     if (!this.models.length) fill(this.picker, el("option", { value: "" }, "no model yet"));
