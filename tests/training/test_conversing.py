@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from crew import Crew
 from typer.testing import CliRunner
 
 import textwright
@@ -111,22 +112,24 @@ def test_one_side_of_running_text_is_refused(text_file: Path) -> None:
 @pytest.mark.parametrize(("family", "kind"), [("lstm", "char"), ("gpt", "bpe"),
                                               ("transformer", "word")])  # fmt: skip
 def test_a_restart_in_the_middle_is_exact(
-    family: str, kind: str, talks: Path, tmp_path: Path
+    family: str, kind: str, crew: Crew, talks: Path, tmp_path: Path
 ) -> None:
     made = settings(family, "model.dropout=0.1", "training.loss_on=assistant")
-    made += ["training.eval_every=20", "training.checkpoint_every=7"]
-    asked: dict[str, Any] = {"model": family, "tokenizer": kind, "steps": 60, "changes": made}
+    made += ["training.eval_every=15", "training.checkpoint_every=4"]
+    asked: dict[str, Any] = {"model": family, "tokenizer": kind, "steps": 45, "changes": made}
     whole = textwright.train(talks, name="whole", **asked)
-    words = [sys.executable, "-m", "textwright", "train", str(talks), "--model", family]
-    words += ["--tokenizer", kind, "--steps", "60", "--name", "cut"]
+    words = ["train", str(talks), "--model", family]
+    words += ["--tokenizer", kind, "--steps", "45", "--name", "cut"]
     for setting in made:
         words += ["--set", setting]
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    crew.start(1, words)
     run = Run(tmp_path / "runs" / "cut")
-    while process.poll() is None and not any(step >= 14 for step, _ in run.checkpoints()):
+    deadline = time.monotonic() + 60
+    while not any(step >= 8 for step, _ in run.checkpoints()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.kill()
-    assert process.wait() != 0
+    os.kill(crew.pids[0], signal.SIGKILL)
+    (ended,) = crew.wait()
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
     textwright.train(talks, name="cut", resume=True, **asked)
     assert run.weights_file.read_bytes() == whole.weights_file.read_bytes()
     assert load(run).chat(seed=1).say("Do you like the film?") != ""

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from crew import Crew, Ended, crew
+from crew import Crew, Ended
 
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
-
-crew = pytest.fixture(scope="module")(crew)
 
 STEPS = 200
 SHAPES = {

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crew import Crew, crew
+from crew import Crew
 
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-
-crew = pytest.fixture(scope="module")(crew)
 
 SHAPES = {
     "lstm": ["model.hidden_size=32", "model.embedding_size=16", "model.num_layers=1"],
