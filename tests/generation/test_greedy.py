@@ -1,4 +1,4 @@
-"""Greedy text of 2,000 tokens is that of torch, up to where torch itself is undecided."""
+"""Greedy text many contexts long is that of torch, up to where torch itself is undecided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textwright.runs import Run
 pytestmark = pytest.mark.slow
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-TOKENS = 2000
+TOKENS = 500
 UNDECIDED = 1e-4
 """Logits of torch's best two that are as near as this may go either way."""
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import CHROMIUM, SWITCHES, Watch
 
+_open = ExitStack()
 
-@pytest.fixture(scope="module", name="browser")  # another module has a driver of its own
-def _browser() -> Iterator[Any]:
+
+@pytest.fixture(scope="session", name="browser")
+def _browser() -> Any:
+    """For all tests of this folder."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
     if CHROMIUM is None:
         pytest.skip("needs Chromium on the PATH: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
+    driver = _open.enter_context(playwright.sync_playwright())
+    browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+    _open.callback(browser.close)
+    return browser
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Close the browser before another folder's tests; some have a driver of their own."""
+    yield
+    if nextitem is None or nextitem.path.parent != Path(__file__).parent:
+        _open.close()
 
 
 @pytest.fixture(name="watch")

@@ -18,8 +18,8 @@ def test_it_tells_how_a_run_learned(
     tab: Any, watch: Watch, tmp_path: Path, text_file: Path
 ) -> None:
     run = textwright.train(
-        text_file, model="gpt", size="nano", steps=30, name="mine", runs_folder=tmp_path / "runs",
-        changes=["training.batch_size=2"],
+        text_file, model="lstm", steps=30, name="mine", runs_folder=tmp_path / "runs",
+        changes=["model.hidden_size=32", "model.num_layers=1", "training.batch_size=2"],
     )  # fmt: skip
     samples = run.samples()
     assert len(samples) > 1

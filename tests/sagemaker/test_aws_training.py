@@ -25,7 +25,7 @@ ENTRY = Path(__file__).parents[2] / "examples" / "sagemaker_entry.py"
 SMALL = {"model": "gpt", "model__hidden_size": "32", "model__num_layers": "1",
          "model__num_heads": "1", "model__block_size": "16", "training__threads": "1",
          "training__patience": "0", "training__sample_tokens": "1"}  # fmt: skip
-LONG = {"steps": "240", "eval_every": "240", "checkpoint_every": "20"}
+LONG = {"steps": "100", "eval_every": "100", "checkpoint_every": "5"}
 
 
 def job(base: Path, text: Path, **hyperparameters: str) -> Container:
@@ -140,7 +140,7 @@ def test_jobs_of_both_end_with_the_same_bytes_interrupted_or_not(
     begin = time.monotonic()
     trainer(process).send_signal(signal.SIGTERM)
     assert process.wait(110) != 0 and time.monotonic() - begin < 110
-    assert 0 < saved.checkpoints()[0][0] < 240
+    assert 0 < saved.checkpoints()[0][0] < 100
     spot.failure.unlink(missing_ok=True)  # the next job's container is a new one
     assert run(drivers, spot, log) == 0, log.read_text()
     one, other = (each.model / "model.safetensors" for each in (whole, spot))

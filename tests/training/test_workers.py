@@ -93,7 +93,7 @@ def test_the_curve_is_that_of_one_process(
 
 
 def test_the_default_recipe_is_near_that_of_one_process(crew: Crew, text_file: Path) -> None:
-    more = ["--steps", "20", "--eval-every", "10", *sets("training.sample_tokens=1")]
+    more = ["--steps", "12", "--eval-every", "6", *sets("training.sample_tokens=1")]
     words = ["train", str(text_file), "--size", "nano", "--json", *more]
     alone = run(crew, 1, [*words, "--name", "alone"])
     shared = run(crew, 2, [*words, "--name", "shared"])
