@@ -43,7 +43,7 @@ for config in configs:
     for precision in ("float32", "float16", "int8"):
         model = load_runtime(config, random_weights(config), precision)
         assert type(model).__name__.startswith("Compiled")
-        states = [model.initial_state() for _ in range(50)]
+        states = [model.initial_state() for _ in range(34)]
         for _ in range(4):
             pieces = [random.integers(0, 40, random.choice((1, 1, 5, 40))) for _ in states]
             _, states = model.batch(pieces, states)
