@@ -19,9 +19,11 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("tie", ["false", "true"])
-@pytest.mark.parametrize("family", ["gpt", "transformer"])
-@pytest.mark.parametrize("kind", ["char", "bpe"])
+@pytest.mark.parametrize(
+    ("family", "tie", "kind"),  # every two of them together
+    [("gpt", "false", "char"), ("gpt", "true", "bpe"),
+     ("transformer", "false", "bpe"), ("transformer", "true", "char")],
+)  # fmt: skip
 def test_a_run_opens_in_transformers(family: str, tie: str, kind: str, text_file: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
