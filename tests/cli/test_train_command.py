@@ -91,6 +91,10 @@ def test_a_plan_prints_and_trains_nothing(text_file: Path, tmp_path: Path) -> No
         (["--size", "tiny"], "unknown size 'tiny'"),
         (["--name", "../x"], "can't be the name of a run"),
         (["--steps", "5", "--minutes", "1"], "--steps and --minutes: take one of them"),
+        (
+            ["--steps", "5", "--set", "training.minutes=1"],
+            "--set training.minutes and --steps: take one of them",
+        ),
         (["--minutes", "soon"], "--minutes"),
         (["--bogus"], "--bogus"),
     ],

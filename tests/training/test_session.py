@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import shutil
 import signal
 import tomllib
@@ -133,14 +134,16 @@ def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file:
 
 def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
     train(text_file, observers=[Recorder(stop_at=0)])
-    assert runs.find("prose").checkpoints()[0][0] <= 1
+    stopped_at = runs.find("prose").checkpoints()[0][0]
+    assert stopped_at == 0
     run = textwright.train(name="prose", resume=True)
     assert [sample["step"] for sample in run.samples()] == [0, 10, 20, 30, 40]
 
 
 class StopsAtProgress(Recorder):
     def progressed(self, progress: Progress) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        if self.stop_at in (None, progress.step):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file: Path) -> None:
@@ -159,6 +162,28 @@ def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file:
     assert [[m[k] for k in timeless] for m in parts.metrics()] == [
         [m[k] for k in timeless] for m in whole.metrics()
     ]
+
+
+def test_what_was_kept_at_a_stop_gives_way_to_what_would_have_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a text without sense there is nothing to learn but by heart: it soon gets worse."""
+    dice = tmp_path / "dice.txt"
+    dice.write_text("".join(random.Random(1).choices("abcdefgh", [3, *[1] * 7], k=500)))
+    more = ["training.schedule=constant", "training.patience=1", "model.hidden_size=96"]
+    options: dict[str, Any] = {"steps": 600, "eval_every": 300, "more": more}
+    whole = train(dice, name="whole", **options)
+    assert whole.settings()["result"]["best_step"] == 0
+    monkeypatch.setattr("textwright.training.trainer._TICK", 0.0)
+    recorder = StopsAtProgress(stop_at=10)
+    parts = train(dice, name="parts", observers=[recorder], **options)
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert recorder.result.best_step == recorder.result.steps == 11
+    textwright.train(name="parts", resume=True)
+    assert parts.weights_file.read_bytes() == whole.weights_file.read_bytes()
+    result = parts.settings()["result"]
+    assert (result["best_step"], result["status"]) == (0, "stopped early")
+    assert score(parts).loss == pytest.approx(result["val_loss"], abs=1e-6)
 
 
 def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -> None:

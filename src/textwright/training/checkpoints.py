@@ -56,6 +56,10 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+"""What reading a checkpoint that isn't whole may raise."""
+
+
 def save(run: Run, checkpoint: Checkpoint) -> None:
     """Write a checkpoint into the run folder; a kill at any moment leaves no half of one."""
     data = save_tensors({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
@@ -77,7 +81,7 @@ def load_latest(run: Run) -> Checkpoint | None:
     for step, folder in found:
         try:
             return _read(folder)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except _DAMAGE as error:
             log.warning("checkpoint step-%d of %s is damaged (%s); trying the one before it",
                         step, run.name, error)  # fmt: skip
     if found:
@@ -86,6 +90,14 @@ def load_latest(run: Run) -> Checkpoint | None:
             "train anew under another name"
         )
     return None
+
+
+def load_step(run: Run, step: int) -> Checkpoint | None:
+    """The checkpoint of one step; None where it is gone or damaged."""
+    try:
+        return _read(run.checkpoint_folder(step))
+    except _DAMAGE:
+        return None
 
 
 def remove_old(run: Run, keep: int, best_step: int) -> None:

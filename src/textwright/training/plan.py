@@ -22,14 +22,15 @@ from textwright.training.speed import Candidate, Speed, choose_threads, measure
 _LOOKING_SHARE = 0.04
 """Share of the time that evaluations, samples and checkpoints may take, at most."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
-_MEASURED_SHARE = 0.02
-"""Share of the time spent on measuring."""
+_MEASURED_SHARE, _MEASURED_AT_MOST = 0.02, 10.0
+"""Share of the time, and seconds, that a measurement takes."""
 _FEWEST_TOKENS = 4096
 """Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
 _AIM = 0.96
 """Share of the time to fill: machines get slower under a long load, seldom faster."""
 _TOKENS_A_PARAMETER = 2.0
-"""A size is chosen only where the time suffices to read this many tokens a parameter."""
+"""A size is chosen only where the time suffices to read this many tokens a parameter. By the times
+of `nano` and `micro` in `docs/results.md`; a guess for the sizes above."""
 _PARAMETERS_A_TOKEN = 12.0
 """A size is chosen only up to this many parameters a distinct training token: beyond, it learns
 the text by heart sooner than its language."""
@@ -106,15 +107,16 @@ def timed_plan(
         deadline: when training is to be over, on the clock of `time.monotonic`.
     """
     budget = max(1.0, deadline - time.monotonic())
+    measuring = min(_MEASURED_AT_MOST, _MEASURED_SHARE * budget)
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = _choose_size(candidates, train, validation, budget)
     choose_threads(chosen, train, validation, budget)
-    speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
+    speed = measure(chosen, train, validation, measuring)
     epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(len(train), epochs)
     if chosen.config.dropout and chosen.chooses_dropout:  # drawing the masks takes time too
-        speed = measure(chosen, train, validation, _MEASURED_SHARE * budget)
+        speed = measure(chosen, train, validation, measuring)
     left = max(1.0, deadline - time.monotonic()) * _AIM
     looks, eval_tokens = _choose_looks(chosen, validation, speed, left)
     look_seconds = speed.look_seconds(eval_tokens, len(validation))

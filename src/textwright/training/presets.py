@@ -1,7 +1,8 @@
 """The dials: what each size of each family is, and the recipe that goes with it. Imports no torch.
 
 A preset fills whatever the user didn't set. `nano` learns in minutes on a laptop's processor,
-`large` wants a GPU and hours. How the numbers were found is in `docs/log.md`.
+`large` wants a GPU and hours. How `nano`'s numbers and the dropout were found is in `docs/log.md`;
+those of the sizes above `micro`, and dropout beyond 30 epochs, are carried over from it unmeasured.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ DROPOUT_BY_EPOCHS = ((7.0, 0.1), (14.0, 0.2), (50.0, 0.3))
 """(epochs, dropout): a text read so often, or oftener, takes so much. Below the first it only
 slows learning down; see `docs/log.md`."""
 
+_DROPOUT_OF_MANY_EPOCHS = 0.2
 _CROWDED, _DROPOUT_WHERE_CROWDED = 5.0, 0.4
 """With more parameters a distinct token than the first a recurrent model needs the second, once
-the text is read as often as takes a dropout of 0.2."""
+the text is read so often that others take the one above."""
 
 
 LARGE_VOCABULARY = 1024
@@ -101,7 +103,7 @@ def dropout_for(config: ModelConfig, tokens: int, epochs: float) -> float:
     """The dropout for a model that reads a text of so many tokens `epochs` times."""
     rate = max((rate for least, rate in DROPOUT_BY_EPOCHS if epochs >= least), default=0.0)
     crowded = config.order == "streams" and config.parameter_count() > _CROWDED * tokens
-    return _DROPOUT_WHERE_CROWDED if crowded and rate >= 0.2 else rate
+    return _DROPOUT_WHERE_CROWDED if crowded and rate >= _DROPOUT_OF_MANY_EPOCHS else rate
 
 
 def preset(family: str, size: str) -> Preset:

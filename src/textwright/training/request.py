@@ -98,15 +98,16 @@ def request(
     Raises:
         RequestError: a name is unknown, a value makes no sense, or two budgets are asked for.
 
-    With a parent, family and size are not known yet: `training.parent.continued` goes on from here.
+    With a parent, family and size are not known yet: `training.parent.with_parent` goes on.
     """
     values = _flat(_read(config)) if config else {}
     given = {name: value for name, value in (options or {}).items() if value is not None}
-    budgets = [name for name in _BUDGETS if name in given]
-    if len(budgets) > 1:
-        flags = " and ".join("--" + name.removeprefix("training.") for name in budgets)
-        raise RequestError(f"{flags}: take one of them")
     set_by_hand = dict(_change(change) for change in changes)
+    flags = {name: "--" + name.removeprefix("training.") for name in _BUDGETS if name in given}
+    by_hand = {name: f"--set {name}" for name in _BUDGETS if name in set_by_hand}
+    budgets = {**by_hand, **flags}
+    if len(budgets) > 1:
+        raise RequestError(f"{' and '.join(budgets.values())}: take one of them")
     for layer in (given, set_by_hand):
         if any(name in layer for name in _BUDGETS):  # a new budget replaces the file's
             values = {name: value for name, value in values.items() if name not in _BUDGETS}

@@ -125,7 +125,8 @@ def choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budg
     seconds = {}
     for count in (threads, 1):
         torch.set_num_threads(count)
-        speed = measure(candidate, train, validation, 0.005 * budget, looks=False)
+        seconds_each = min(3.0, 0.005 * budget)
+        speed = measure(candidate, train, validation, seconds_each, looks=False)
         seconds[count] = speed.step_seconds
     if seconds[threads] * _WORTH_MORE_THREADS < seconds[1]:
         torch.set_num_threads(threads)

@@ -111,11 +111,13 @@ class Trainer:
                 if due or self._is_over() or stop:
                     self._save()
                 self._report_progress()
-            if stop and not self._is_over() and self._kept_is_untrained():
+            over = self._is_over()
+            if stop and not over and self._last_planned_look() == 0 < self.numbers.step:
+                log.warning("evaluating once, for what is kept; the checkpoint is saved")
                 self._look()  # after the checkpoint, which doesn't know of it: resuming is exact
-        if self.numbers.step >= self.plan.steps:
-            return "finished"
-        return "stopped early" if self._out_of_patience() else "interrupted"
+        if not over:
+            return "interrupted"
+        return "finished" if self.numbers.step >= self.plan.steps else "stopped early"
 
     def _is_over(self) -> bool:
         return self.numbers.step >= self.plan.steps or self._out_of_patience()
@@ -124,9 +126,10 @@ class Trainer:
         patience = self.settings.patience
         return 0 < patience <= self.numbers.evaluations_since_best
 
-    def _kept_is_untrained(self) -> bool:
-        """Whether nothing that was learned here has been looked at yet."""
-        return 0 < self.numbers.step < self.plan.eval_every
+    def _last_planned_look(self) -> int:
+        """The step of it, at the step that training is at."""
+        step, every = self.numbers.step, self.plan.eval_every
+        return step if step >= self.plan.steps else step - step % every
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
@@ -157,10 +160,22 @@ class Trainer:
                 f"the checkpoints of run {self.run.name!r} are gone, so it can't go on; its "
                 "model.safetensors is untouched: train anew under another name"
             )
-        step, every = self.numbers.step, self.plan.eval_every
-        planned = step if step >= self.plan.steps else step - step % every
-        self.run.forget_after(planned if checkpoint else -1)
+        if checkpoint is None:
+            self.run.forget_after(-1)
+            return None
+        looked = self._last_planned_look()
+        if looked == 0 and any(record["step"] > 0 for record in self.run.metrics()):
+            self._undo_look_at_stop(checkpoint)
+        self.run.forget_after(looked)
         return checkpoint
+
+    def _undo_look_at_stop(self, latest: Checkpoint) -> None:
+        """Keep the weights before the first step again, as if training had never stopped."""
+        first = checkpoints.load_step(self.run, 0)
+        if first is not None:
+            self.learner.load(first.tensors)
+            write_weights(self.run.weights_file, self.learner.judged)
+            self.learner.load(latest.tensors)
 
     def _look(self) -> None:
         """Evaluate, keep the weights where they are the best so far, write a sample."""
