@@ -11,10 +11,12 @@ everything here answers at once: it is the first of one.
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -39,6 +41,9 @@ _BUFFERS = (
 
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
 """How torch says that another worker is gone; with gloo it has no class for it."""
+
+_broken: list[RuntimeError] = []
+"""How a group broke that is left standing."""
 
 
 def count() -> int:
@@ -89,6 +94,7 @@ def joined(device: str) -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
             raise
+        _leave_the_group_standing(error)
         raise TrainingError(
             f"worker {os.environ['RANK']} lost the others: one ended, which says why, or the "
             f"network did ({_line(error)}); what was saved before is whole: go on with --resume"
@@ -96,6 +102,22 @@ def joined(device: str) -> Iterator[None]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _leave_the_group_standing(error: RuntimeError) -> None:
+    """Have the process end without taking down a group that broke, which may wait for ever.
+
+    torch joins gloo's threads while it holds the interpreter's lock, and one of them may want that
+    lock to let go of its work. The error's traceback keeps alive what would take the group down.
+    """
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    _broken.append(error)
+    atexit.register(end)
 
 
 def share(samples: int) -> range:
