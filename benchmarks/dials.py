@@ -33,7 +33,7 @@ CHARACTERS = 4_000_000
 """Of the conversations, a turn a line."""
 
 HAND_PICKED: dict[tuple[str, float], dict[str, tuple[float, ...]]] = {
-    (BOOK, 2): {"nano": (0.1, 0.2), "micro": (0.1,)},
+    (BOOK, 2): {"nano": (0, 0.1, 0.2), "micro": (0.1,)},
     (CONVERSATIONS, 2): {"nano": (0, 0.1), "micro": (0,)},
     (BOOK, 5): {"nano": (0.1, 0.2, 0.3), "micro": (0.2,)},
     (CONVERSATIONS, 5): {"nano": (0, 0.1), "micro": (0,)},
@@ -85,7 +85,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 def table(results: list[dict[str, Any]]) -> None:
     """The results as a table in Markdown."""
-    print("| text | minutes | `--minutes` picks | bits | the best of | | bits | apart |")
+    print("| text | minutes | `--minutes` picks | bits | of | the best | bits | apart |")
     print("| --- | ---: | --- | ---: | ---: | --- | ---: | ---: |")
     for text, minutes in HAND_PICKED:
         rows = [r for r in results if (r["text"], r["minutes"]) == (text, minutes)]
