@@ -39,6 +39,7 @@ HEARTS = {  # of a line that stands there, and one that doesn't
     " that hung above the stair. ",
 }  # fmt: skip
 MOST_BYTES = 1_500_000
+A_FRAME = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 
 
 class Camera:
@@ -51,6 +52,7 @@ class Camera:
         self.tab.emulate_media(reduced_motion="reduce")
         for size, (width, height) in SIZES.items():
             self.tab.set_viewport_size({"width": width, "height": height})
+            self.tab.evaluate(A_FRAME)  # the page learns of its size, and moves what it placed
             wide = self.tab.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{name}, {size}: {wide} pixels wider than the window"
             if self.folder:
