@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -182,6 +183,39 @@ def test_a_worker_that_loses_another_says_so(crew: Crew, text_file: Path, tmp_pa
     assert first.returncode == 1 and "Traceback" not in first.stderr
     assert "worker 0 lost the others: one ended" in first.stderr
     assert "go on with --resume" in first.stderr
+
+
+PARTED = """
+import os
+import torch
+from textwright.training import workers
+
+with workers.joined("cpu"):
+    kept = workers.with_common_gradients(torch.nn.Linear(2, 2))
+    kept(torch.ones(1, 2)).sum().backward()
+    print(workers.told("a word"))
+for thread in os.listdir("/proc/self/task"):
+    print(open(f"/proc/self/task/{thread}/comm").read().strip())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sees the threads in /proc")
+def test_workers_that_parted_keep_no_thread_of_the_group() -> None:
+    """One that outlives it may wait for the interpreter's lock as the interpreter ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+                 "MASTER_PORT": str(free.getsockname()[1])}  # fmt: skip
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", PARTED], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **where, "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    said = [process.communicate(timeout=120)[0] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    assert all("a word" in each and "gloo" not in each for each in said), said
 
 
 def test_minutes_are_planned_by_all_and_the_plan_is_one(crew: Crew, text_file: Path) -> None:

@@ -11,16 +11,16 @@ everything here answers at once: it is the first of one.
 
 from __future__ import annotations
 
-import atexit
+import importlib
 import inspect
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
@@ -42,8 +42,8 @@ _BUFFERS = (
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
 """How torch says that another worker is gone; with gloo it has no class for it."""
 
-_broken: list[RuntimeError] = []
-"""How a group broke that is left standing."""
+_learning: WeakSet[DistributedDataParallel] = WeakSet()
+"""What holds the group for the sake of its gradients."""
 
 
 def count() -> int:
@@ -88,36 +88,34 @@ def joined(device: str) -> Iterator[None]:
                 f"{torch.cuda.device_count()}; start as many, or take --device cpu"
             )
         torch.cuda.set_device(local)
+    # A module that keeps for good the group there is when it is imported, as torch.compile's part is
+    importlib.import_module("torch.distributed.nn.functional")
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=_PATIENCE)
         yield
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
             raise
-        _leave_the_group_standing(error)
         raise TrainingError(
             f"worker {os.environ['RANK']} lost the others: one ended, which says why, or the "
             f"network did ({_line(error)}); what was saved before is whole: go on with --resume"
         ) from error
     finally:
         if dist.is_initialized():
+            _let_go_of_the_group()
             dist.destroy_process_group()
 
 
-def _leave_the_group_standing(error: RuntimeError) -> None:
-    """Have the process end without taking down a group that broke, which may wait for ever.
+def _let_go_of_the_group() -> None:
+    """Leave the group to `destroy_process_group` alone, which lets go of the interpreter's lock.
 
-    torch joins gloo's threads while it holds the interpreter's lock, and one of them may want that
-    lock to let go of its work. The error's traceback keeps alive what would take the group down.
+    Whatever held it longer, such as a traceback, would take it down under that lock, or as the
+    interpreter ends; gloo's threads are joined then, may want the lock, and wait for ever.
     """
-
-    def end() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
-
-    _broken.append(error)
-    atexit.register(end)
+    for module in _learning:
+        for name in ("reducer", "logger", "process_group"):
+            vars(module).pop(name, None)
+    _learning.clear()
 
 
 def share(samples: int) -> range:
@@ -156,7 +154,9 @@ def with_common_gradients(module: nn.Module) -> nn.Module:
         return module
     # Nothing but parameters is learned: what else a model holds is the same everywhere
     buffers: dict[str, Any] = {_BUFFERS: False}
-    return DistributedDataParallel(module, **buffers)
+    common = DistributedDataParallel(module, **buffers)
+    _learning.add(common)
+    return common
 
 
 def not_yet(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
