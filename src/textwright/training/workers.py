@@ -88,7 +88,7 @@ def joined(device: str) -> Iterator[None]:
                 f"{torch.cuda.device_count()}; start as many, or take --device cpu"
             )
         torch.cuda.set_device(local)
-    # A module that keeps for good the group there is when it is imported, as torch.compile's part is
+    # It keeps for good the group there is when it is imported, which the first step would do
     importlib.import_module("torch.distributed.nn.functional")
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=_PATIENCE)
