@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -18,15 +20,16 @@ from textwright.models import build
 from textwright.training.muon import Muon
 from textwright.training.presets import model_settings
 
+RATE = 0.02
 STEPS = 10
 """A turn."""
 
 
-def step_ms(optimizer: torch.optim.Optimizer) -> float:
+def step_ms(step: Callable[[], object]) -> float:
     """CPU milliseconds of a step."""
     began = time.process_time()
     for _ in range(STEPS):
-        optimizer.step()
+        step()
     return (time.process_time() - began) / STEPS * 1e3
 
 
@@ -34,15 +37,16 @@ def compare(family: str, size: str, rounds: int) -> None:
     """Print the line of one model."""
     model = build(model_settings(family, size, 65), 1)
     views = [view for m in model.matrices() for view in m.of(m.parameter.detach())]
-    optimizers = []
-    for kind in (torch.optim.Muon, Muon):
-        own = [view.clone() for view in views]
-        for matrix in own:
-            matrix.grad = torch.randn_like(matrix)
-        optimizers.append(kind(own, lr=0.02))
-    for optimizer in optimizers:
-        optimizer.step()
-    turns = [[step_ms(optimizer) for optimizer in optimizers] for _ in range(rounds)]
+    mine, other = ([view.clone() for view in views] for _ in range(2))
+    for matrix in (*mine, *other):
+        matrix.grad = torch.randn_like(matrix)
+    steps = [
+        torch.optim.Muon(other, lr=RATE).step,
+        partial(Muon(mine, weight_decay=0.1, momentum=0.95).step, RATE),
+    ]
+    for step in steps:
+        step()
+    turns = [[step_ms(step) for step in steps] for _ in range(rounds)]
     one, together = (median(turn[place] for turn in turns) for place in (0, 1))
     ratio = median(turn[1] / turn[0] for turn in turns)
     told = f"{family} {size}: {len(views)} matrices, {one:.1f} ms"

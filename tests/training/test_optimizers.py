@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from textwright.configs import GPTConfig, RecurrentConfig, TrainingSettings
 from textwright.errors import TrainingError
 from textwright.models import build
+from textwright.training.adamw import AdamW
+from textwright.training.muon import Muon
 from textwright.training.optimizers import Optimizers, check_finite, learning_rate_factor
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, num_layers=2, hidden_size=32, num_heads=1)
@@ -36,9 +41,9 @@ def test_other_schedules() -> None:
 def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
     model = build(CONFIG)
     adamw, muon = Optimizers(model, TrainingSettings()).all
-    assert isinstance(adamw, torch.optim.AdamW) and isinstance(muon, torch.optim.Muon)
-    in_muon = {p.data_ptr() for group in muon.param_groups for p in group["params"]}
-    in_adamw = {p.data_ptr() for group in adamw.param_groups for p in group["params"]}
+    assert isinstance(adamw, AdamW) and isinstance(muon, Muon)
+    in_muon = {p.data_ptr() for p in muon.parameters}
+    in_adamw = {p.data_ptr() for p in adamw.parameters}
     names = {name for name, p in model.named_parameters() if p.data_ptr() in in_muon}
     assert names == {
         f"model.layers.{layer}.{part}.weight"
@@ -50,6 +55,47 @@ def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
     }
     assert in_adamw == {p.data_ptr() for p in model.parameters()} - in_muon
     assert len(Optimizers(model, TrainingSettings(optimizer="adamw")).all) == 1
+
+
+def test_adamw_is_that_of_torch() -> None:
+    def parameters() -> list[torch.nn.Parameter]:
+        draw = torch.Generator().manual_seed(7)
+        return [torch.nn.Parameter(torch.randn(s, generator=draw)) for s in ((3, 5), (4, 2), (6,))]
+
+    ours, theirs = parameters(), parameters()
+    mine = AdamW([(ours[:2], 0.1), (ours[2:], 0.0)], (0.8, 0.99))
+    groups = [
+        {"params": theirs[:2], "weight_decay": 0.1},
+        {"params": theirs[2:], "weight_decay": 0.0},
+    ]
+    other = torch.optim.AdamW(groups, lr=0.01, betas=(0.8, 0.99), fused=True)
+    draw = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        for one, two in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=draw)
+            two.grad = one.grad.clone()
+        mine.step(0.01)
+        other.step()
+    assert all(map(torch.equal, ours, theirs))
+    states = other.state_dict()["state"]
+    for place, state in enumerate(mine.state):
+        assert state.keys() == states[place].keys()
+        assert all(torch.equal(value, states[place][name]) for name, value in state.items())
+
+
+def test_torchs_compiler_is_left_out() -> None:
+    program = """
+import sys
+import torch
+from textwright.configs import GPTConfig, TrainingSettings
+from textwright.models import build
+from textwright.training.optimizers import Optimizers
+model = build(GPTConfig(vocab_size=3, block_size=2, num_layers=1, hidden_size=32, num_heads=1))
+model(torch.zeros(1, 2, dtype=torch.long))[0].sum().backward()
+Optimizers(model, TrainingSettings()).step(1.0)
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_each_gate_is_orthogonalised_by_itself() -> None:

@@ -8,60 +8,65 @@ shapes, and on a processor a call on one of them costs as much as its arithmetic
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_EPS = 1e-7
+"""Of the Newton–Schulz iteration, as Jordan et al. chose them."""
 
 _TOGETHER_UP_TO = 192
 """On a processor, the smaller side of what is done at once: larger ones leave the caches."""
 
 
-class Muon(torch.optim.Muon):
-    """`torch.optim.Muon`, all of whose matrices have a gradient at each step."""
+class Muon:
+    """All of whose matrices have a gradient at each step.
+
+    Args:
+        matrices: (rows, columns) each.
+        weight_decay: by what share of the learning rate they decay.
+        momentum: what the mean of the gradients keeps of itself at a step; Nesterov's is taken.
+    """
+
+    def __init__(self, matrices: Sequence[Tensor], weight_decay: float, momentum: float) -> None:
+        self.parameters = list(matrices)
+        self.state = [{"momentum_buffer": torch.zeros_like(matrix)} for matrix in matrices]
+        self._weight_decay, self._momentum = weight_decay, momentum
+        self._places = _together(self.parameters)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every matrix by its gradient."""
-        for group in self.param_groups:
-            self._update(group)
-
-    def _update(self, group: dict[str, Any]) -> None:
-        for matrices in _together(group["params"]):
+    def step(self, rate: float) -> None:
+        """Update every matrix by its gradient, at the learning rate `rate`."""
+        for places in self._places:
+            matrices = [self.parameters[place] for place in places]
             gradients = [_gradient(matrix) for matrix in matrices]
-            momenta = [self._momentum(matrix) for matrix in matrices]
-            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-            looking_ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+            momenta = [self.state[place]["momentum_buffer"] for place in places]
+            torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
+            looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
             wide = [_wide(matrix).bfloat16() for matrix in looking_ahead]
-            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-            for matrix, update in zip(matrices, _orthogonal(wide, group), strict=True):
+            torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
+            for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
                 rows, columns = matrix.shape
-                rate = group["lr"] * math.sqrt(max(1, rows / columns))
-                matrix.add_(update if rows <= columns else update.T, alpha=-rate)
-
-    def _momentum(self, matrix: Tensor) -> Tensor:
-        state = self.state[matrix]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(matrix)
-        buffer: Tensor = state["momentum_buffer"]
-        return buffer
+                scaled = rate * math.sqrt(max(1, rows / columns))
+                matrix.add_(update if rows <= columns else update.T, alpha=-scaled)
 
 
-def _orthogonal(matrices: list[Tensor], group: dict[str, Any]) -> Iterable[Tensor]:
+def _orthogonal(matrices: list[Tensor]) -> Iterable[Tensor]:
     """The nearest matrices with singular values about 1, by Newton–Schulz iterations.
 
     Args:
         matrices: (rows, columns) each, rows ≤ columns.
-        group: the optimiser's settings.
     """
     single = len(matrices) == 1
     multiply, add_product = (torch.mm, torch.addmm) if single else (torch.bmm, torch.baddbmm)
     x = matrices[0] if single else torch.stack(matrices)
-    a, b, c = group["ns_coefficients"]
+    a, b, c = _COEFFICIENTS
     norms = x.norm(dim=(-2, -1), keepdim=True)
-    x = x / norms.clamp(min=group["eps"])  # so that no singular value is above 1
-    for _ in range(group["ns_steps"]):
+    x = x / norms.clamp(min=_EPS)  # so that no singular value is above 1
+    for _ in range(_ITERATIONS):
         gram = multiply(x, x.mT)
         x = add_product(x, add_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x,) if single else x
@@ -77,12 +82,12 @@ def _wide(matrix: Tensor) -> Tensor:
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
 
 
-def _together(matrices: list[Tensor]) -> list[list[Tensor]]:
-    """Those that are orthogonalised at once."""
-    found: dict[tuple[int, ...], list[Tensor]] = {}
+def _together(matrices: list[Tensor]) -> list[list[int]]:
+    """The places of those that are orthogonalised at once."""
+    found: dict[tuple[int, ...], list[int]] = {}
     for place, matrix in enumerate(matrices):
         key: tuple[int, ...] = tuple(sorted(matrix.shape))
         if matrix.device.type == "cpu" and key[0] > _TOGETHER_UP_TO:
             key = (*key, place)  # by itself
-        found.setdefault(key, []).append(matrix)
+        found.setdefault(key, []).append(place)
     return list(found.values())

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from textwright.configs import TrainingSettings
 from textwright.errors import DivergedError
 from textwright.models import LanguageModel
+from textwright.training.adamw import AdamW
 from textwright.training.muon import Muon
 
 
@@ -31,30 +30,16 @@ class Optimizers:
         # Muon the two tables are left alone, since few rows of them get a gradient each step.
         decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
         groups = [
-            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": decay},
-            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+            ([parameter for parameter in rest if parameter.ndim >= 2], decay),
+            ([parameter for parameter in rest if parameter.ndim < 2], 0.0),
         ]
-        self.all: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(
-                [group for group in groups if group["params"]],
-                lr=settings.learning_rate,
-                betas=(settings.beta1, settings.beta2),
-                fused=True,
-            )
-        ]
+        self.all: list[AdamW | Muon] = [AdamW(groups, (settings.beta1, settings.beta2))]
         # Views, since several matrices may lie in one parameter: each is orthogonalised by itself.
         self._views = [
             view for matrices in self._matrices for view in matrices.of(matrices.parameter.detach())
         ]
         if self._views:
-            self.all.append(
-                Muon(
-                    self._views,
-                    lr=settings.matrix_learning_rate,
-                    weight_decay=settings.weight_decay,
-                    momentum=settings.momentum,
-                )
-            )
+            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum))
         self._heights = [settings.learning_rate, settings.matrix_learning_rate]
 
     def step(self, factor: float) -> None:
@@ -67,30 +52,27 @@ class Optimizers:
                 next(views).grad = part
             matrices.parameter.grad = None
         for optimizer, height in zip(self.all, self._heights, strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = height * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step(height * factor)
+            for parameter in optimizer.parameters:
+                parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors: `optimizer.parameter.name`."""
         return {
-            f"{number}.{parameter}.{name}": value
+            f"{number}.{place}.{name}": value
             for number, optimizer in enumerate(self.all)
-            for parameter, state in optimizer.state_dict()["state"].items()
+            for place, state in enumerate(optimizer.state)
             for name, value in state.items()
         }
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave."""
-        for number, optimizer in enumerate(self.all):
-            state: dict[int, dict[str, Any]] = {}
-            for name, tensor in tensors.items():
-                owner, parameter, field = name.split(".")
-                if int(owner) == number:
-                    state.setdefault(int(parameter), {})[field] = tensor
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
+        """Take over what `tensors` gave.
+
+        Raises:
+            KeyError, RuntimeError: it is another model's.
+        """
+        for name, own in self.tensors().items():
+            own.copy_(tensors[name])
 
 
 def learning_rate_factor(step: int, settings: TrainingSettings, steps: int) -> float:
