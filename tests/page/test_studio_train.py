@@ -209,12 +209,14 @@ def test_a_crash_is_told_with_its_reason(
     open_train(tab, studio)
     train(tab, "short.txt", "0.1", text="Too short.")
     assert "too few to validate on" in phase(tab, "failed")
+    assert not tab.get_by_role("button", name="Go on").is_visible()
     assert str(tmp_path) not in tab.locator("body").text_content()
     train(tab, "shakespeare.txt", LONG)
     phase(tab, "training")
     tab.wait_for_selector(".sample", timeout=60_000)
     os.kill(record(tmp_path)["pid"], signal.SIGKILL)
     assert "was killed (SIGKILL)" in phase(tab, "failed")
+    assert tab.get_by_role("button", name="Go on").is_visible()
     # what is kept can be used, under a name that no model of the package has
     tab.get_by_role("button", name="Open in Write").click()
     tab.wait_for_selector(".view.write:not([hidden])")
@@ -229,7 +231,8 @@ def test_a_crash_is_told_with_its_reason(
 def test_a_server_that_is_gone_and_comes_again(
     tab: Any, watch: Watch, studio: Studio, tmp_path: Path
 ) -> None:
-    """Killed, it leaves the training running, and the next finds it; told to end, it ends it."""
+    """Killed, it leaves the training running, and the next finds it; told to end, it ends it, and
+    the next goes on with it."""
     open_train(tab, studio)
     train(tab, "mine.txt", LONG)
     phase(tab, "training")
@@ -258,11 +261,24 @@ def test_a_server_that_is_gone_and_comes_again(
         tab.reload()
         assert phase(tab, "stopped") == "Stopped: it ended with the server"
         assert tab.get_by_role("button", name="Open in Write").is_visible()
+        run = Run(tmp_path / "runs" / record(tmp_path)["run"])
+        had = run.settings()["result"]["steps"]
+        tab.get_by_role("button", name="Go on").click()
+        phase(tab, "training")
+        until(lambda: run.metrics()[-1]["step"] > had)
+        tab.get_by_role("button", name="Stop", exact=True).click()
+        assert phase(tab, "stopped") == "Stopped"
+        steps = [one["step"] for one in run.metrics()]
+        assert steps == sorted(set(steps)) and run.settings()["result"]["steps"] > had
+        run.remove()
+        tab.get_by_role("button", name="Go on").click()
+        tab.wait_for_selector(".notice:has-text('nothing of that training is left')")
     finally:
         third.close()
     texts = list((tmp_path / "runs" / ".studio" / "uploads").iterdir())
     assert len(texts) == 1
-    assert [line for line in watch.said if "ERR_CONNECTION_REFUSED" not in line] == []
+    others = ("ERR_CONNECTION_REFUSED", "409")
+    assert [line for line in watch.said if not any(one in line for one in others)] == []
 
 
 def test_fifty_megabytes_and_more(tab: Any, watch: Watch, studio: Studio, tmp_path: Path) -> None:

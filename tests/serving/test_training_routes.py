@@ -171,6 +171,7 @@ def test_people_here_may_and_others_may_not(here: Served) -> None:
             ("/api/uploads", {"name": "a.txt", "size": 5}),
             ("/api/training/start", {"upload": "x", "family": "gpt", "minutes": 1}),
             ("/api/training/stop", {"number": "x"}),
+            ("/api/training/resume", {"number": "x"}),
         ):
             post(here, path, body, 403, **headers)
         answer = here.client.post(
@@ -188,7 +189,14 @@ def test_a_server_for_others_trains_only_when_told_to(
     served = Served([run], settings=settings, also=mounted(tmp_path / "runs", local=False))
     try:
         key = {"authorization": "Bearer sesame"}
-        for path in ("training", "uploads", "training/start", "training/stop", "export"):
+        for path in (
+            "training",
+            "uploads",
+            "training/start",
+            "training/stop",
+            "training/resume",
+            "export",
+        ):
             post(served, f"/api/{path}", {}, 401)
         answer = served.client.post("/api/uploads/piece?upload=x&at=0", content=b"", headers=OCTETS)
         assert answer.status_code == 401
@@ -248,12 +256,16 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
         stop = {"number": "n", "browser": "b"}
         assert "another browser" in post(here, "/api/training/stop", stop, 409)["error"]
         assert "is over" in post(here, "/api/training/stop", {**stop, "number": "m"}, 409)["error"]
+        assert "is under way" in post(here, "/api/training/resume", stop, 409)["error"]
         other.kill()
     told = post(here, "/api/training", {"browser": "a"})["training"]
     assert told["phase"] == "failed"
     assert "gone without a word" in told["reason"]
     (place / "train.log").write_text("error: something else\n")  # it is over, and told once
     assert post(here, "/api/training", {})["training"]["reason"] == told["reason"]
+    for number, why in (("m", "another training has taken its place"), ("n", "nothing of that")):
+        refused = post(here, "/api/training/resume", {"number": number, "browser": "a"}, 409)
+        assert why in refused["error"]
 
 
 def test_a_reason_tells_nothing_of_folders(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,7 +69,7 @@ class Asked(BaseModel):
 
 
 class Supervisor:
-    """Starts a training, watches it, stops it; may be used from any thread."""
+    """Starts a training, watches it, stops it, goes on; may be used from any thread."""
 
     def __init__(self, runs: Path, most: int = 64_000_000) -> None:
         """
@@ -105,24 +105,57 @@ class Supervisor:
             HTTPError: one is under way.
             TextwrightError: the disk doesn't take it.
         """
-        with self._lock:
-            self._refuse_second()
+        with self._lock, self._alone() as held:
+            asked = Asked(
+                number=secrets.token_hex(8), run=self._free_name(text.file, taken),
+                text=text.name, file=text.file.resolve(), family=family, minutes=minutes,
+                browser=browser, began=time.time(),
+            )  # fmt: skip
+            self._launch(
+                asked, held, str(asked.file), "--model", family, "--minutes", f"{minutes:g}"
+            )
+
+    def resume(self, number: str, browser: str) -> None:
+        """Have a training that was stopped, or that failed, go on from its last checkpoint.
+
+        Args:
+            number: of the training; another may have taken its place.
+            browser: who asks, and may stop it from now on.
+
+        Raises:
+            HTTPError: one is under way, or that one can't go on.
+            TextwrightError: the disk doesn't take it.
+        """
+        with self._lock, self._alone() as held:
+            asked = self._asked()
+            run = self.run()
+            if asked is None or asked.number != number:
+                raise HTTPError(409, "another training has taken its place")
+            summary = None if run is None else RunSummary.read(run)
+            if summary is None:
+                raise HTTPError(409, "nothing of that training is left: train the text anew")
+            if self._phase(asked, False, summary)[0] == "finished":
+                raise HTTPError(409, "that training has finished")
+            learned = max((one.get("seconds") or 0.0 for one in summary.metrics), default=0.0)
+            again = {"browser": browser, "began": time.time() - learned}
+            ended = {"stopped": "", "ended": "", "reason": None}
+            self._launch(asked.model_copy(update={**again, **ended}), held, "--resume")
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """The lock that a training holds, until a process has it; refuses a second one."""
+        self._refuse_second()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = _hold(self.folder / "lock")
+            if held is None:
+                raise _under_way(self._asked())
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                held = _hold(self.folder / "lock")
-                if held is None:
-                    raise _under_way(self._asked())
-                try:
-                    asked = Asked(
-                        number=secrets.token_hex(8), run=self._free_name(text.file, taken),
-                        text=text.name, file=text.file.resolve(), family=family, minutes=minutes,
-                        browser=browser, began=time.time(),
-                    )  # fmt: skip
-                    self._launch(asked, held)
-                finally:
-                    os.close(held)  # the process has it now
-            except OSError as error:
-                raise atomic.disk_error(error, self.folder) from error
+                yield held
+            finally:
+                os.close(held)
+        except OSError as error:
+            raise atomic.disk_error(error, self.folder) from error
 
     def _free_name(self, file: Path, taken: Collection[str]) -> str:
         """After the text: `my-novel`, else `my-novel-2` …"""
@@ -136,10 +169,9 @@ class Supervisor:
                 return name
         raise AssertionError
 
-    def _launch(self, asked: Asked, held: int) -> None:
+    def _launch(self, asked: Asked, held: int, *more: str) -> None:
         words = [
-            sys.executable, "-P", "-m", "textwright", "train", str(asked.file), "--name", asked.run,
-            "--model", asked.family, "--minutes", f"{asked.minutes:g}",
+            sys.executable, "-P", "-m", "textwright", "train", *more, "--name", asked.run,
             "--runs", str(self.runs.resolve()), "--json",
         ]  # fmt: skip
         with self._said.open("wb") as said:
@@ -257,21 +289,14 @@ class Supervisor:
             return "finished", None
         if asked.stopped:
             return "stopped", "it ended with the server" if asked.stopped == "closed" else None
-        if status == "interrupted":
+        if status == "interrupted" and not self._errors():
             return "stopped", "its process was told to stop, not from this page"
         ours = self._process if self._is_ours(asked) else None
         return "failed", self._why(asked, None if ours is None else ours.returncode)
 
     def _why(self, asked: Asked, code: int | None) -> str:
         """Why the process ended, in one line that tells nothing of this machine's folders."""
-        try:
-            with self._said.open("rb") as said:
-                said.seek(max(0, self._said.stat().st_size - 10_000))
-                lines = said.read().decode("utf-8", "replace").splitlines()
-        except OSError:
-            lines = []
-        errors = [line for line in lines if line.startswith("error: ")]
-        if errors:
+        if errors := self._errors():
             line = errors[-1].removeprefix("error: ").replace(str(asked.file), shown(asked.text))
             return _PATH.sub("", line)[:500]
         if code is not None and code < 0:
@@ -281,6 +306,15 @@ class Supervisor:
         if code:
             return f"its process ended with code {code}"
         return "its process is gone without a word: killed, or the machine was switched off"
+
+    def _errors(self) -> list[str]:
+        try:
+            with self._said.open("rb") as said:
+                said.seek(max(0, self._said.stat().st_size - 10_000))
+                lines = said.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.startswith("error: ")]
 
     @property
     def _said(self) -> Path:

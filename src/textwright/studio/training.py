@@ -57,10 +57,15 @@ class Wanted(Browser):
     minutes: Annotated[Number, Field(gt=0, le=MOST_MINUTES)]
 
 
-class Stopped(Browser):
-    """A training that shall end."""
+class Numbered(Browser):
+    """A training that there is."""
 
     number: Name
+
+
+class Stopped(Numbered):
+    """A training that shall end."""
+
     at_once: bool = False
 
 
@@ -141,6 +146,11 @@ def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> A
     @routes.post("/training/stop")
     def stop(body: Stopped, http: Request) -> Response:
         allowed(http).stop(body.number, body.browser, at_once=body.at_once)
+        return told(http, body.browser)
+
+    @routes.post("/training/resume")
+    def resume(body: Numbered, http: Request) -> Response:
+        allowed(http).resume(body.number, body.browser)
         return told(http, body.browser)
 
     return routes

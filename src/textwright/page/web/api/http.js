@@ -96,6 +96,10 @@ export class HttpApi {
     return (await this.fetch("api/training/stop", { body: { number, at_once: atOnce, browser: browserName() } })).json();
   }
 
+  async resumeTraining(number) {
+    return (await this.fetch("api/training/resume", { body: { number, browser: browserName() } })).json();
+  }
+
   /** A model and the page as one file, a Blob. */
   async exported(model, signal) {
     return (await this.fetch("api/export", { body: { model }, signal })).blob();

@@ -47,11 +47,12 @@ export class TrainView {
     this.clock = el("p", { class: "status" });
     this.bar = el("progress", { "aria-label": "How much of the time has passed" });
     this.stopButton = el("button", { type: "button", class: "stop", onclick: () => this.stop() }, "Stop");
+    this.resumeButton = el("button", { type: "button", onclick: () => this.resume() }, "Go on");
     this.write = el("button", { type: "button", class: "primary", onclick: () => this.openIn("write") }, "Open in Write");
     this.watch = el("button", { type: "button", class: "small", onclick: () => this.openIn("watch") }, "Watch it learn");
     this.export = exportButton(page.api, () => this.told.training.run, (error) => this.notice.say(error));
     this.verdict = el("div", { class: "verdict" });
-    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.export, this.watch);
+    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.resumeButton, this.export, this.watch);
     this.samples = el("div", { class: "samples", role: "log", "aria-label": "What it writes" });
     this.numbers = el("dl", { class: "numbers" });
     this.curves = el("div", { class: "curves" });
@@ -164,6 +165,20 @@ export class TrainView {
     }
   }
 
+  async resume() {
+    this.notice.say("");
+    this.resumeButton.disabled = true;
+    try {
+      this.show(await this.page.api.resumeTraining(this.told.training.number));
+      if (this.running) this.stopButton.focus();
+    } catch (error) {
+      this.notice.say(error);
+    } finally {
+      this.resumeButton.disabled = false;
+      this.follow();
+    }
+  }
+
   // What the server tells
 
   show(told) {
@@ -188,6 +203,7 @@ export class TrainView {
     const { text, family, minutes, phase, run, ready, reason, yours, metrics, samples } = training;
     const running = this.running;
     const expected = this.expected(training);
+    if (!running) this.seen = null; // gone on with, it has no time before the steps to leave out
     const words = `${PHASES[phase]}${reason ? `: ${reason}` : ""}`;
     if (this.said !== words) fill(this.status, (this.said = words));
     this.status.className = `phase ${phase}`;
@@ -202,6 +218,7 @@ export class TrainView {
     const atOnce = this.stopping !== null && Date.now() - this.stopping > PATIENCE;
     this.stopButton.textContent = atOnce ? "Stop at once" : "Stop";
     this.stopButton.disabled = this.stopping !== null && !atOnce;
+    this.resumeButton.hidden = running || !run || phase === "finished";
     for (const button of [this.write, this.export, this.watch]) button.hidden = running || !ready;
     this.actions.hidden = [...this.actions.children].every((child) => child.hidden);
     this.sheet.hidden = this.side.hidden = !running && !metrics.length;
@@ -229,7 +246,7 @@ export class TrainView {
     const left = metrics.at(-1)?.step ? "What it had learned best is kept." : "It ended before its first evaluation: the model here is as it began, and has learned nothing yet.";
     const lines = !ended ? []
       : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
-      : [ready && left, ready && phase !== "failed" && `On the command line, textwright train --name ${run} --resume goes on from where it was.`];
+      : [ready && left, `Go on continues from where it was saved last; on the command line, textwright train --name ${run} --resume does.`];
     const [first, ...rest] = lines;
     fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--minutes (\S+)/, "$1 minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
     this.verdict.hidden = !this.verdict.childElementCount;
