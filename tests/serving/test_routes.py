@@ -116,6 +116,20 @@ def test_bodies_that_are_no_json(served: Served) -> None:
     for _ in range(3):  # who still sends reads the answer all the same
         too_long = post_raw("/gen_text", content=b" " * (20 << 20), headers=json_type)
         assert too_long.status_code == 413
+    with socket.create_connection(served.socket.getsockname()) as slow:
+        head = [
+            "POST /gen_text HTTP/1.1",
+            "host: x",
+            "content-type: text/plain",
+            "content-length: 2",
+        ]
+        slow.sendall("\r\n".join([*head, "", ""]).encode())
+        slow.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # a closed connection would be reset by what is sent now
+            slow.recv(1)
+        slow.settimeout(20)
+        slow.sendall(b"{}")
+        assert slow.recv(100).startswith(b"HTTP/1.1 415")
 
 
 def test_completions(served: Served) -> None:

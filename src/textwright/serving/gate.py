@@ -122,8 +122,9 @@ class Gate:
             413, f"the body is longer than {most:,} bytes", headers={"connection": "close"}
         )
         announced = headers.get("content-length", "0")
+        coming = "expect" not in headers  # who asks first has sent nothing yet
         if announced.isdecimal() and int(announced) > most:
-            if "expect" not in headers:  # who asks first has sent nothing yet
+            if coming:
                 await self._discard(receive)
             raise too_long
         if announced == "0" and "transfer-encoding" not in headers:
@@ -131,6 +132,8 @@ class Gate:
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         json = media == "application/json" or media.endswith("+json")
         if not json and path not in OTHER_MEDIA and not HOSTED.fullmatch(path):
+            if coming:
+                await self._discard(receive)
             raise HTTPError(
                 415,
                 "the body must be JSON: send the header 'Content-Type: application/json'",
