@@ -6,7 +6,8 @@ Most of these changes are no settings: each is made to the model that the recipe
 first step. `gpt` and `lstm` of size `nano` read Tiny Shakespeare for an epoch at most, where what
 counts is speed; the "short" ones read its first 100,000 characters 8 and 18 times, where it is what
 keeps them from learning by heart. Losses are nats a character of the whole validation text,
-with the protocol of `textwright eval`; CPU time is that of the steps, on one thread.
+with the protocol of `textwright eval`; CPU time is that of the steps, a teacher's too, on one
+thread.
 """
 
 from __future__ import annotations
@@ -200,6 +201,26 @@ def mixture(model: Any) -> None:
     model.output = Mixture(model.output, 3)
 
 
+class Distilled(nn.Module):
+    """Half of the loss is against what a teacher, the same model trained before, thought likely
+    (Furlanello et al., "Born-again neural networks", 2018)."""
+
+    def __init__(self, model: nn.Module, teacher: nn.Module) -> None:
+        super().__init__()
+        self.model, self.teacher = model, teacher.eval()
+        self.before: Any = None
+
+    def forward(
+        self, inputs: Tensor, targets: Tensor, all_count: bool, state: Any, key: Any
+    ) -> tuple[Tensor, Any]:
+        logits, after = self.model(inputs, state)
+        with torch.no_grad():
+            taught, self.before = self.teacher(inputs, self.before if state else None)
+        likely = F.softmax(taught.flatten(0, 1).float(), -1)
+        logits = logits.flatten(0, 1).float()
+        return (F.cross_entropy(logits, targets) + F.cross_entropy(logits, likely)) / 2, after
+
+
 normed = each_layer(lambda layer: Wrapped(layer, nn.LayerNorm(layer.hidden_size)))
 skipping = each_layer(
     lambda layer: Wrapped(layer, None, skip=layer.input_size == layer.hidden_size)
@@ -215,6 +236,10 @@ class Lever:
     change: Callable[[Any], None] = lambda model: None
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    beginning: tuple[int, int] = (1, 1)
+    """What block and batch are divided by for the first quarter of the tokens."""
+    taught: bool = False
+    """By the same model, trained before."""
 
 
 def both(name: str, change: Callable[[Any], None]) -> dict[str, Lever]:
@@ -227,6 +252,10 @@ def settings(name: str, short: bool, **training: Any) -> dict[str, Lever]:
         f"{begin}{family}, {name}": Lever(family, short, training=training)
         for family in ("gpt", "lstm")
     }
+
+
+def families(name: str, **how: Any) -> dict[str, Lever]:
+    return {name.format(family): Lever(family, **how) for family in ("gpt", "lstm")}
 
 
 LEVERS: dict[str, Lever] = {
@@ -242,7 +271,10 @@ LEVERS: dict[str, Lever] = {
     "lstm, mixture of three softmaxes": Lever("lstm", change=mixture),
     **settings("averaged by 0.99", False, ema_decay=0.99),
     **settings("no warm-up", False, warmup=0.0),
+    **families("{}, half the batch for a quarter", beginning=(1, 2)),
+    **families("{}, half the block for a quarter", beginning=(2, 1)),
     **settings("as it is", True),
+    **families("short {}, taught by itself", short=True, taught=True),
     **settings("weight decay 0.3", True, weight_decay=0.3),
     **settings("averaged by 0.99", True, ema_decay=0.99),
     "short gpt, stochastic depth 0.1": Lever("gpt", True, stochastic_depth),
@@ -255,8 +287,8 @@ LEVERS: dict[str, Lever] = {
 }
 
 
-def tried(lever: Lever, seed: int) -> tuple[int, float, float]:
-    """Parameters, validation loss and CPU seconds of a lever."""
+def tried(lever: Lever, seed: int) -> tuple[int, int, float, float]:
+    """Parameters, steps, validation loss and CPU seconds of a lever."""
     kind = (lever.family, lever.short)
     train, validation = split_text("shakespeare")
     if lever.short:
@@ -276,14 +308,31 @@ def tried(lever: Lever, seed: int) -> tuple[int, float, float]:
         lever.change(model)
         return model
 
-    with patch("textwright.training.learner.build", changed):
-        learner = Learner(config, TrainingSettings(**recipe), tokens, STEPS[kind])
+    whole = TrainingSettings(**recipe)
+    of_block, of_batch = lever.beginning
+    less = of_block * of_batch
+    early = STEPS[kind] * less // 4 if less > 1 else 0
+    steps = early + STEPS[kind] * 3 // 4 if early else STEPS[kind]
     begin = time.process_time()
-    for step in range(STEPS[kind]):
+    with patch("textwright.training.learner.build", changed):
+        learner = Learner(config, whole, tokens, steps)
+        if lever.taught:
+            teacher = Learner(config, whole.model_copy(update={"seed": seed + 1}), tokens, steps)
+            for step in range(steps):
+                teacher.step(step)
+            learner._objective = Distilled(learner.model, teacher.model)
+    batches = learner.batches
+    for step in range(steps):
+        if early and step == 0:
+            block, batch = config.block_size // of_block, whole.batch_size // of_batch
+            learner.settings = whole.model_copy(update={"batch_size": batch})
+            learner.batches = type(batches)(tokens, block, batch, seed)
+        elif early and step == early:
+            learner.settings, learner.batches, learner.state = whole, batches, None
         learner.step(step)
     seconds = time.process_time() - begin
     parameters = sum(parameter.numel() for parameter in learner.model.parameters())
-    return parameters, evaluate(learner.judged, held_out).loss, seconds
+    return parameters, steps, evaluate(learner.judged, held_out).loss, seconds
 
 
 def main() -> None:
@@ -297,9 +346,9 @@ def main() -> None:
         if arguments.only in name:
             print(f"{name:44}", end="", flush=True)
             for index, seed in enumerate(arguments.seeds):
-                parameters, loss, seconds = tried(lever, seed)
+                parameters, steps, loss, seconds = tried(lever, seed)
                 if not index:
-                    print(f" {parameters:9,} {STEPS[lever.family, lever.short]:5}", end="")
+                    print(f" {parameters:9,} {steps:5}", end="")
                 print(f"  {loss:.4f} in {seconds:.1f} s", end="", flush=True)
             print()
 
