@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(importlib.util.find_spec("textwright").origin).parent  # type: ignore[union-attr, arg-type]
 
 FLOORS = [
-    {"errors", "atomic", "configs", "version"},
+    {"errors", "atomic", "configs", "machine", "version"},
     {"runs"},
     {"corpora", "tokenizers"},
     {"models"},

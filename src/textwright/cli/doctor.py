@@ -49,6 +49,7 @@ def doctor(
 
 def _machine() -> dict[str, Any]:
     import textwright
+    from textwright import machine
 
     return {
         "textwright": textwright.__version__,
@@ -56,25 +57,10 @@ def _machine() -> dict[str, Any]:
         "executable": sys.executable,
         "platform": platform.platform(),
         "processor": platform.machine(),
-        "cores": _cores(),
-        "memory_bytes": _memory(),
+        "cores": machine.cores(),
+        "memory_bytes": machine.memory(),
         "disk_free_bytes": _disk_free(Path.cwd()),
     }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory() -> int | None:
-    """The machine's memory in bytes, where the system says."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return None
 
 
 def _disk_free(folder: Path) -> int | None:

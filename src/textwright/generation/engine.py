@@ -9,13 +9,13 @@ the same way by everybody: so a job's text does not depend on who else is there.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Unpack
 
+from textwright import machine
 from textwright.errors import BusyError, ClosedError, RequestError
 from textwright.generation.advancing import Observer, Steps
 from textwright.generation.generator import Generator
@@ -58,7 +58,7 @@ class Engine:
         Raises:
             RequestError: a number is out of range.
         """
-        workers = usable_cores() if workers is None else workers
+        workers = machine.cores() if workers is None else workers
         if slots < 1 or waiting < 0 or workers < 1:
             raise RequestError("an engine needs a slot and a worker at least, and no less than 0")
         self.slots, self.places = slots, slots + waiting
@@ -284,10 +284,3 @@ class Engine:
         for thread in self._threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from textwright import machine
 from textwright.runs import Run
 from textwright.sagemaker.invocations import invoke
 from textwright.serving.answers import as_json
@@ -23,10 +24,6 @@ from textwright.serving.service import Service
 PAGE = 100
 """Models of one list."""
 
-_MEMORY = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 _FOR_WEIGHTS = 0.7
 """Of a container's memory; the rest is for texts being written, and Python."""
 
@@ -40,10 +37,8 @@ class LoadModel(Body):
 
 def room() -> int | None:
     """Bytes of weights that this container has memory for; None where nobody says."""
-    limits = [int(text) for file in _MEMORY if (text := _read(file)).isdecimal()]
-    told = [line.split() for line in _read(Path("/proc/meminfo")).splitlines()]
-    limits += [int(words[1]) << 10 for words in told if words[0] == "MemTotal:"]
-    return int(min(limits) * _FOR_WEIGHTS) if limits else None
+    there = machine.memory()
+    return None if there is None else int(there * _FOR_WEIGHTS)
 
 
 def router(service: Service) -> APIRouter:
@@ -89,10 +84,3 @@ def router(service: Service) -> APIRouter:
         return await invoke(service, name, http)
 
     return routes
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""

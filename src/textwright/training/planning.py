@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import torch
 
+from textwright import machine
 from textwright.configs import Settings
 from textwright.errors import RequestError
 from textwright.training.learner import choose_device, use_threads
@@ -77,7 +77,7 @@ def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
             fault = fault or error
             continue
         recipe = asked.settings(size).training
-        needed, there = memory(config, recipe), _machine_memory()
+        needed, there = memory(config, recipe), machine.memory()
         if choose_device(recipe.device).type == "cpu" and there and needed > there:
             fault = fault or RequestError(
                 f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
@@ -89,11 +89,3 @@ def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
     if not candidates and fault is not None:
         raise fault
     return candidates
-
-
-def _machine_memory() -> int:
-    """Bytes of memory, or 0 where the system doesn't say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 0
