@@ -31,12 +31,8 @@ except ImportError:  # run by hand
     BuildHookInterface = object
 
 KERNELS = Path("src", "textwright", "generation", "kernels")
-BUILDS = {"baseline": []}
-"""What is compiled, and for which instructions: whose a processor has is found out on loading."""
-if platform.machine().lower() in ("x86_64", "amd64"):
-    AVX2 = ["-mavx2", "-mfma", "-mf16c"]
-    AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
-    BUILDS |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"], "avx512": [*AVX2, *AVX512]}
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
 FLAGS = [
     "-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-g0",
     "-ffp-contract=fast",  # a product and a sum become one instruction
@@ -44,6 +40,24 @@ FLAGS = [
 ]  # fmt: skip
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 ZIG = "ziglang==0.15.2"
+
+
+def builds(machine: str = platform.machine(), system: str = sys.platform) -> dict[str, list[str]]:
+    """What is compiled for a processor and an operating system, by name, with the compiler's flags.
+
+    Which of them a processor runs is found out when the kernels are loaded (`processor.c`).
+
+    Args:
+        machine: as `platform.machine()` calls it where the kernels will run.
+        system: as `sys.platform` calls it there.
+    """
+    made: dict[str, list[str]] = {"baseline": []}
+    if machine.lower() in ("x86_64", "amd64"):
+        made |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"], "avx512": [*AVX2, *AVX512]}
+    elif machine.lower() in ("aarch64", "arm64") and system != "darwin":
+        # A Mac's compiler takes for granted what its first processor had, these products too.
+        made |= {"dotprod": ["-mcpu=generic+dotprod"]}
+    return made
 
 
 def compiler() -> list[str] | None:
@@ -89,10 +103,11 @@ def build(root: Path, folder: Path) -> list[Path]:
     # The library says what it was made of, so that it never runs under code of another day.
     said = zlib.crc32(b"".join(one.read_bytes() for one in sorted((root / KERNELS).glob("*.[ch]"))))
     mark = f"-DSOURCES={said}u"
-    with ThreadPoolExecutor(len(BUILDS)) as pool:
-        libraries = {name: folder / f"{name}{SUFFIX}" for name in BUILDS}
+    flags = builds()
+    with ThreadPoolExecutor(len(flags)) as pool:
+        libraries = {name: folder / f"{name}{SUFFIX}" for name in flags}
         made = {
-            name: pool.submit(_make, command, [*BUILDS[name], mark], sources, library)
+            name: pool.submit(_make, command, [*flags[name], mark], sources, library)
             for name, library in libraries.items()
         }
     for name, outcome in made.items():

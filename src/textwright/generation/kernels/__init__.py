@@ -18,7 +18,7 @@ from textwright.configs import nearest
 from textwright.errors import RequestError
 
 VARIABLE = "TEXTWRIGHT_KERNELS"
-BUILDS = ("avx512", "avxvnni", "avx2", "baseline")
+BUILDS = ("avx512", "avxvnni", "avx2", "dotprod", "baseline")
 """From the fastest to the one that runs everywhere."""
 FOLDER = Path(__file__).parent
 

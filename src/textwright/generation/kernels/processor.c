@@ -2,6 +2,12 @@
 
 #include "vectors.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#include <windows.h>
+#endif
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -13,6 +19,19 @@ static uint32_t registers_kept(void) {
 }
 
 static int has(uint32_t flags, int bit) { return flags >> bit & 1; }
+#endif
+
+#if defined(__aarch64__)
+/* Whether it has SDOT, the sum of four products of bytes; Arm leaves asking to the operating system. */
+static int has_dot_products(void) {
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+#elif defined(_WIN32)
+    return IsProcessorFeaturePresent(43); /* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE */
+#else
+    return 0; /* no build of that name is made: a Mac's baseline has it */
+#endif
+}
 #endif
 
 /* The checksum of the sources that this was made of; hatch_build.py gives it. */
@@ -35,6 +54,8 @@ EXPORT int can_run(const char *build) {
         return avx2 && (kept & 0xe6) == 0xe6 && has(extended_b, 16) /* F */ &&
             has(extended_b, 17) /* DQ */ && has(extended_b, 30) /* BW */ &&
             has(extended_b, 31) /* VL */ && has(extended_c, 11) /* VNNI */;
+#elif defined(__aarch64__)
+    if (!strcmp(build, "dotprod")) return has_dot_products();
 #endif
     return 0;
 }
