@@ -32,6 +32,7 @@ except ImportError:  # run by hand
 
 KERNELS = Path("src", "textwright", "generation", "kernels")
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+DOTPROD = ["-march=armv8.2-a+dotprod"]
 AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
 FLAGS = [
     "-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-g0",
@@ -56,7 +57,7 @@ def builds(machine: str = platform.machine(), system: str = sys.platform) -> dic
         made |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"], "avx512": [*AVX2, *AVX512]}
     elif machine.lower() in ("aarch64", "arm64") and system != "darwin":
         # A Mac's compiler takes for granted what its first processor had, these products too.
-        made |= {"dotprod": ["-mcpu=generic+dotprod"]}
+        made |= {"dotprod": DOTPROD}
     return made
 
 
@@ -123,6 +124,9 @@ def _make(command: list[str], flags: list[str], sources: list[Path], library: Pa
         problem = _compile(command, flags, sources, fresh)
         if "evex512" in problem:  # a Clang for which vectors of 512 bits are an extra of their own
             problem = _compile(command, [*flags, "-mevex512"], sources, fresh)
+        if "unknown CPU" in problem:  # Zig is told a processor and what else it has
+            spelled = [flag.replace("-march=armv8.2-a", "-mcpu=generic") for flag in flags]
+            problem = _compile(command, spelled, sources, fresh)
         if problem:
             library.unlink(missing_ok=True)
         else:
