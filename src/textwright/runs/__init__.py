@@ -4,13 +4,13 @@ from textwright.runs.creating import check_free, create
 from textwright.runs.finding import (
     command_for,
     find,
-    is_training,
     listed,
     matching,
     resume_command,
     shipped,
 )
 from textwright.runs.folder import SHIPPED_MODELS, Run
+from textwright.runs.locking import is_held, is_training, locked
 from textwright.runs.naming import RUNS_VARIABLE, check_name, name_from, runs_folder, same_name
 
 __all__ = [
@@ -22,8 +22,10 @@ __all__ = [
     "command_for",
     "create",
     "find",
+    "is_held",
     "is_training",
     "listed",
+    "locked",
     "matching",
     "name_from",
     "resume_command",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.errors import RunError
-from textwright.runs.finding import command_for, is_training, matching
+from textwright.runs.finding import command_for, matching
 from textwright.runs.folder import Run
+from textwright.runs.locking import is_training
 from textwright.runs.naming import check_name, name_from, same_name
 
 _WRITTEN_AT_START = {

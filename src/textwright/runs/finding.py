@@ -69,21 +69,6 @@ def shipped() -> list[Run]:
     return listed(SHIPPED_MODELS)
 
 
-def is_training(run: Run) -> bool:
-    """Whether a process is training `run` right now: it holds a lock that ends with it."""
-    if not run.lock_file.exists():
-        return False
-    import filelock
-
-    lock = filelock.FileLock(run.lock_file, timeout=0)
-    try:
-        lock.acquire()
-    except (filelock.Timeout, OSError):  # held, or not ours to ask about
-        return True
-    lock.release()
-    return False
-
-
 def command_for(run: Run, verb: str) -> str:
     """What to type to do `verb` (`generate`, `runs rm` …) with `run`, from this folder."""
     return f"textwright {verb} {shlex.quote(run.name)}{_runs_option(run)}"

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ValidationError
 from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
-from textwright.runs import Run, check_free, name_from, same_name
+from textwright.runs import Run, check_free, is_held, is_training, name_from, same_name
+from textwright.runs.locking import PATIENCE, PAUSE
 from textwright.serving.errors import HTTPError
 from textwright.studio.timeline import CURVES
 from textwright.studio.uploads import Uploaded, Uploads, shown
@@ -333,16 +334,10 @@ class Supervisor:
         """Whether a training is under way; one of a server before this one holds the lock too."""
         if self._process is not None and self._process.poll() is None:
             return True
-        if not (self.folder / "lock").is_file():
-            return False
-        try:
-            held = _hold(self.folder / "lock")
-        except OSError:
-            return False
-        if held is None:
-            return True
-        os.close(held)
-        return False
+        if fcntl is None:
+            run = self.run()
+            return run is not None and is_training(run)
+        return is_held(self.folder / "lock")
 
     def _is_ours(self, asked: Asked) -> bool:
         return self._process is not None and self._process.pid == asked.pid
@@ -381,12 +376,16 @@ def _under_way(asked: Asked | None) -> HTTPError:
 
 def _hold(file: Path) -> int | None:
     """Take the lock `file` and give its descriptor, with which a process can inherit it; None
-    where another holds it."""
+    where another holds it, and not only asks whether one does."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    if fcntl is not None:
+    until = time.monotonic() + PATIENCE
+    while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except OSError:
-            os.close(descriptor)
-            return None
+            if is_held(file) or time.monotonic() > until:
+                os.close(descriptor)
+                return None
+        time.sleep(PAUSE)
     return descriptor

@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 
-from textwright import atomic, runs
+from textwright import runs
 from textwright.configs import ModelConfig, Settings, model_config
-from textwright.errors import DivergedError, RequestError, RunError
+from textwright.errors import DivergedError, RequestError
 from textwright.models.growing import grow
-from textwright.runs import Run
+from textwright.runs import Run, locked
 from textwright.tokenizers import read_before
 from textwright.training import orders, workers
 from textwright.training.events import Observer
@@ -143,7 +142,7 @@ def _begin(
     candidate, plan, settings = plan_for(asked, prepared, begin)
     settings.corpus.sources = _lasting(sources, prepared)
     run = runs.create(name, prepared.corpus.name, folder)
-    with _locked(run), _removed_on_failure(run):
+    with locked(run), _removed_on_failure(run):
         if origin is not None and learned is not None:
             alike = read_before(origin.tokenizer, prepared.tokenizer)
             write_weights(run.start_file, grow(learned, alike, settings.training.seed))
@@ -242,7 +241,7 @@ def _resume(
     observers: Sequence[Observer],
     logs: Sequence[str],
 ) -> Run:
-    with _locked(run):
+    with locked(run):
         if (done := result_if_done(run)) is not None:
             if sources:
                 reopened(run, sources)  # another text is not this run's
@@ -253,23 +252,6 @@ def _resume(
         begun = reload(run, sources)
         _tell_text(begun.prepared, begun.settings, list(sources) or begun.settings.corpus.sources)
         return _carry_out(run, begun, observers, logs)
-
-
-@contextmanager
-def _locked(run: Run) -> Iterator[None]:
-    """Only one process trains a run at a time."""
-    lock = filelock.FileLock(run.lock_file, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise RunError(f"run {run.name!r} is being trained by another process") from None
-    except OSError as error:
-        raise atomic.disk_error(error, run.path) from error
-    try:
-        yield
-    finally:
-        run.lock_file.unlink(missing_ok=True)  # first: released, it may be another's already
-        lock.release()
 
 
 @contextmanager
