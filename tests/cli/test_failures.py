@@ -109,7 +109,7 @@ def test_a_reader_that_leaves_ends_it_quietly(command: str, text_file: Path) -> 
 
 
 LIVE = """
-import logging, sys, time
+import logging, sys
 from pathlib import Path
 from textwright.cli.app import _say_to_stderr
 from textwright.cli.progress import progress
@@ -121,9 +121,9 @@ plan = Plan(size=None, parameters=9, steps=100, tokens_per_step=9, epochs=1.0, e
             checkpoint_every=9, eval_tokens=0, protocol="", memory_bytes=9)
 shown.started(Run(Path("prose")), plan, 7)
 shown.progressed(Progress(8, 100, 1.5, 70.0, 1.0, 9.0))
-time.sleep(0.5)
+sys.stdin.readline()  # it has been drawn
 logging.getLogger("textwright").warning("mind this")
-time.sleep(0.5)
+sys.stdin.readline()  # and again
 shown.closed()
 shown.closed()
 """
@@ -133,9 +133,12 @@ def test_a_display_that_training_failed_under_is_taken_down() -> None:
     parent, child = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     words = [sys.executable, "-c", LIVE]
-    with subprocess.Popen(words, stdout=child, stderr=child, env=environment) as process:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=child, stderr=child, env=environment
+    ) as process:
         os.close(child)
-        screen = b""
+        assert process.stdin is not None
+        screen, lines = b"", 0
         while True:
             try:
                 piece = os.read(parent, 65536)
@@ -144,6 +147,11 @@ def test_a_display_that_training_failed_under_is_taken_down() -> None:
             if not piece:
                 break
             screen += piece
+            _, warned, below = screen.partition(b"mind this")
+            if b"tokens/s" in (below if warned else screen) and lines == bool(warned):
+                process.stdin.write(b"go on\n")
+                process.stdin.flush()
+                lines += 1
     os.close(parent)
     text = screen.decode()
     assert process.returncode == 0, text

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import time
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from textwright.corpora import BUILT_INS, Corpus, open_corpus, open_text
+from textwright.corpora import BUILT_INS, Corpus, downloads, open_corpus, open_text
 from textwright.corpora.builtin import BuiltIn, BuiltInFile, Edition
 from textwright.errors import CorpusError, DownloadError
 
@@ -54,7 +56,7 @@ def whole(corpus: Corpus) -> str:
     return corpus.train.read() + corpus.validation.read()
 
 
-def test_downloaded_once(play: BuiltIn, site) -> None:  # type: ignore[no-untyped-def]
+def test_a_built_in_is_downloaded_once(play: BuiltIn, site) -> None:  # type: ignore[no-untyped-def]
     for name in (None, ["shakespeare"], ["Shakespeare"]):
         corpus = open_corpus(name)
         assert whole(corpus) == PLAY
@@ -111,7 +113,7 @@ def test_another_edition_in_the_folder(
     assert site.requests == []
 
 
-def test_published_split(benchmark: None) -> None:
+def test_a_published_split_is_kept(benchmark: None) -> None:
     corpus = open_corpus(["wikitext-2"])
     assert corpus.test is not None
     parts = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
@@ -121,7 +123,9 @@ def test_published_split(benchmark: None) -> None:
     assert open_text(["wikitext-2:valid"]).read() == PARTS["validation"]
 
 
-def test_published_split_among_others(benchmark: None, tmp_path: Path, text_file: Path) -> None:
+def test_among_other_texts_a_published_split_is_one_of_them(
+    benchmark: None, tmp_path: Path, text_file: Path
+) -> None:
     corpus = open_corpus(["wikitext-2", str(text_file)])
     assert corpus.test is None and corpus.word_form == "text"
     assert "three" not in whole(corpus).split()[:80]
@@ -133,17 +137,38 @@ def test_published_split_among_others(benchmark: None, tmp_path: Path, text_file
 def test_without_a_network_python_docs_take_over(
     play: BuiltIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = replace(play.files[0], addresses=("http://127.0.0.1:9/play.txt",))
+    addresses = ("http://127.0.0.1:9/play.txt", "http://127.0.0.1:9/again.txt")
+    file = replace(play.files[0], addresses=addresses)
     monkeypatch.setitem(BUILT_INS, "shakespeare", replace(play, files=(file,)))
-    began = time.monotonic()
+    attempts: list[object] = []
+    connect = socket.create_connection
+
+    def counted(address: object, *rest: Any) -> socket.socket:
+        attempts.append(address)
+        return connect(address, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", counted)
     corpus = open_corpus(None)
-    assert time.monotonic() - began < 6
+    assert attempts == [("127.0.0.1", 9)]  # and nothing else at a host that isn't there
     assert corpus.name == "python-docs"
     (notice,) = corpus.warnings
     assert "python-docs" in notice and "\n" not in notice
     with pytest.raises(DownloadError, match="TEXTWRIGHT_CORPORA") as error:
         open_corpus(["shakespeare"])
     assert "\n" not in str(error.value)
+
+
+def test_a_name_that_nobody_resolves_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [] if over.wait(200) else None)
+    monkeypatch.setattr(downloads, "CONNECT_SECONDS", 0.05)
+    try:
+        with pytest.raises(downloads.UnreachableError, match="no answer in 0.05 seconds"):
+            downloads.download("http://books.example/play.txt", tmp_path)
+    finally:
+        over.set()
 
 
 def test_python_docs_are_the_same_each_time() -> None:
@@ -188,7 +213,7 @@ def commands() -> object:
     return app
 
 
-def test_list_command(play: BuiltIn) -> None:
+def test_the_list_says_where_each_is_from(play: BuiltIn) -> None:
     def listed(*options: str) -> str:
         result = CliRunner().invoke(commands(), ["list", *options])  # type: ignore[arg-type]
         assert result.exit_code == 0
@@ -202,7 +227,7 @@ def test_list_command(play: BuiltIn) -> None:
     assert len(table) == 1 + len(BUILT_INS) and table[1].startswith("shakespeare")
 
 
-def test_fetch_command(play: BuiltIn, site) -> None:  # type: ignore[no-untyped-def]
+def test_fetch_downloads_anew_only_when_told(play: BuiltIn, site) -> None:  # type: ignore[no-untyped-def]
     result = CliRunner().invoke(commands(), ["fetch", "shakespeare"])  # type: ignore[arg-type]
     assert result.exit_code == 0, result.output
     assert edition(PLAY).sha256 in result.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,14 @@ from small_models import random_weights, small_config
 from textwright.errors import BusyError, ClosedError, RequestError, TextwrightError
 from textwright.generation import Engine, Generator, Job, load, load_runtime
 from textwright.generation.cursor import CHUNK
+from textwright.generation.schedule import Schedule
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 
 MakeRun = Callable[..., Run]
+
+SECONDS = 200
+"""To wait for what comes at once: a test that hangs ends."""
 
 
 class Watched:
@@ -37,7 +42,7 @@ class Watched:
         return self.inner(tokens, state, last_only=last_only)
 
     def batch(self, tokens: Sequence[Any], states: Sequence[Any]) -> Any:
-        self.open.wait(30)
+        self.open.wait(SECONDS)
         self.turns.append([len(piece) for piece in tokens])
         return self.inner.batch(tokens, states)
 
@@ -52,7 +57,7 @@ def watched(tokenizers: dict[str, Tokenizer]) -> Generator:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.001)
@@ -80,7 +85,7 @@ def test_a_text_is_the_same_alone_and_among_64(make_run: MakeRun, family: str) -
     alone = [model.generate(prompt, **options) for prompt, options in asked]
     with Engine(slots=48, workers=2) as engine:
         jobs = [engine.stream(model, prompt, **options) for prompt, options in asked]
-        assert [job.result(60) for job in jobs] == alone
+        assert [job.result(SECONDS) for job in jobs] == alone
         assert ["".join(engine.stream(model, prompt, **options)) for prompt, options in asked[:5]]
         assert engine.running == engine.waiting == 0
 
@@ -89,7 +94,7 @@ def test_siblings_share_the_reading_of_their_prompt(watched: Generator) -> None:
     prompt = "the age of wisdom, " * 4
     with Engine(workers=1) as engine:
         jobs = engine.streams(watched, prompt, 5, max_tokens=8, seed=3)
-        texts = [job.result(20).text for job in jobs]
+        texts = [job.result(SECONDS).text for job in jobs]
     assert texts == [one.text for one in watched.generate_many(prompt, 5, max_tokens=8, seed=3)]
     assert engine.prompt_tokens == {"watched": len(prompt)}
     assert engine.generated_tokens == {"watched": 40}
@@ -97,14 +102,14 @@ def test_siblings_share_the_reading_of_their_prompt(watched: Generator) -> None:
 
 def test_a_long_prompt_stalls_nobody(watched: Generator) -> None:
     """While it is read, those who write get a token for each chunk."""
-    runtime = watched.runtime
+    runtime: Any = watched.runtime
+    runtime.open.clear()
     with Engine(workers=1) as engine:
-        writer = engine.stream(watched, "It", max_tokens=5000)
-        until(lambda: len(writer.tokens) > 3)
+        engine.stream(watched, "It", max_tokens=200)
         reader = engine.stream(watched, "best of times, " * 200, max_tokens=1)
-        reader.result(30)
-        writer.cancel()
-    turns = runtime.turns  # type: ignore[attr-defined]
+        runtime.open.set()
+        reader.result(SECONDS)
+    turns = runtime.turns
     first = next(index for index, turn in enumerate(turns) if turn == [CHUNK])
     for chunk, token in zip(turns[first : first + 60 : 2], turns[first + 1 :: 2], strict=False):
         assert (chunk, token) == ([CHUNK], [1])
@@ -114,14 +119,16 @@ def test_a_short_prompt_need_not_wait_for_a_long_one(watched: Generator) -> None
     with Engine(workers=1) as engine:
         long = engine.stream(watched, "best of times, " * 3000, max_tokens=1)
         short = engine.stream(watched, "It was", max_tokens=3)
-        short.result(30)
-        assert not long.done
+        short.result(SECONDS)
         long.cancel()
+        until(lambda: long.done)
+    assert short.ended is not None and long.ended is not None
+    assert short.ended < long.ended  # not `not long.done`, above: it may be read meanwhile
 
 
 def test_cancelling_frees_the_slot_within_two_tokens(watched: Generator) -> None:
     with Engine(slots=1, workers=1) as engine:
-        job = engine.stream(watched, "It was", max_tokens=100_000)
+        job = engine.stream(watched, "It was", max_tokens=10_000_000)
         until(lambda: len(job.tokens) > 5)
         runtime: Any = watched.runtime
         runtime.open.clear()
@@ -131,10 +138,11 @@ def test_cancelling_frees_the_slot_within_two_tokens(watched: Generator) -> None
         until(lambda: engine.running == 0)
         assert len(job.tokens) - written <= 2
         assert job.outcome == "cancelled"
+        runtime.open.clear()
         reading = engine.stream(watched, "times, " * 20_000, max_tokens=5)
-        until(lambda: runtime.turns[-1] == [CHUNK])
-        reading.cancel()
         begun = len(runtime.turns)
+        reading.cancel()
+        runtime.open.set()
         until(lambda: engine.running == 0)
         assert len(runtime.turns) - begun <= 2
         assert not reading.tokens
@@ -142,9 +150,11 @@ def test_cancelling_frees_the_slot_within_two_tokens(watched: Generator) -> None
 
 def test_leaving_a_stream_cancels_it(watched: Generator) -> None:
     with Engine() as engine:
-        for _ in engine.stream(watched, "It was", max_tokens=1_000_000):
+        job = engine.stream(watched, "It was", max_tokens=10_000_000)
+        for _ in job:
             break
         until(lambda: engine.running == 0)
+        assert job.outcome == "cancelled"
 
 
 def test_the_queue_is_bounded_and_takes_all_or_none(watched: Generator) -> None:
@@ -159,25 +169,38 @@ def test_the_queue_is_bounded_and_takes_all_or_none(watched: Generator) -> None:
         with pytest.raises(RequestError, match="too many"):
             engine.streams(watched, "It", 5)
         watched.runtime.open.set()  # type: ignore[attr-defined]
-        texts = [job.result(20).text for job in jobs]
+        texts = [job.result(SECONDS).text for job in jobs]
     assert texts == [watched.generate("It", max_tokens=4, seed=seed).text for seed in range(4)]
 
 
-def test_a_deadline_gives_what_there_is(watched: Generator) -> None:
+def test_a_deadline_gives_what_there_is(
+    watched: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("textwright.generation.engine.time", clock)
+    monkeypatch.setattr("textwright.generation.advancing.time", clock)
     with Engine(slots=1, workers=1) as engine:
-        late = engine.stream(watched, "It was", max_tokens=10_000_000, seconds=0.3)
-        waits = engine.stream(watched, "It was", max_tokens=5, seconds=0.1)
-        text = late.result(20)
+        late = engine.stream(watched, "It was", max_tokens=10_000_000, seconds=60)
+        waits = engine.stream(watched, "It was", max_tokens=5, seconds=30)
+        until(lambda: len(late.tokens) > 3)
+        now = 29.9
+        written = len(late.tokens)
+        until(lambda: len(late.tokens) > written + 3)
+        assert not late.done and not waits.done
+        now = 30.0
+        assert waits.result(SECONDS).finish_reason == "length"
+        assert waits.generation.text == "" and not late.done
+        now = 60.0
+        text = late.result(SECONDS)
         assert text.finish_reason == "length"
-        assert 0 < len(text.tokens) < 10_000_000
-        assert waits.result(20).finish_reason == "length"
-        assert waits.generation.text == ""
+        assert written < len(text.tokens) < 10_000_000
 
 
 def test_closing_finishes_what_there_is(watched: Generator) -> None:
     engine = Engine(slots=2, workers=2)
     jobs = [engine.stream(watched, "It", max_tokens=30, seed=seed) for seed in range(6)]
-    assert engine.close(timeout=30)
+    assert engine.close(timeout=SECONDS)
     assert all(len(job.result(0).tokens) == 30 for job in jobs)
     with pytest.raises(ClosedError):
         engine.stream(watched, "It")
@@ -198,10 +221,10 @@ def test_one_failure_is_one_texts_own(watched: Generator, gpt: Generator) -> Non
     with Engine() as engine:
         bad = engine.streams(broken, "It", 3, max_tokens=5)
         good = engine.stream(gpt, "It", max_tokens=5, seed=1)
-        assert good.result(20) == gpt.generate("It", max_tokens=5, seed=1)
+        assert good.result(SECONDS) == gpt.generate("It", max_tokens=5, seed=1)
         for job in bad:
             with pytest.raises(TextwrightError, match="not finite"):
-                job.result(20)
+                job.result(SECONDS)
             assert job.outcome == "error"
         until(lambda: engine.running == 0)
 
@@ -225,14 +248,28 @@ def test_listeners_are_told_once_a_step(watched: Generator) -> None:
     jobs = [Job(watched, prompt, checked, seed) for seed in range(10)]
     with Engine(workers=1) as engine:
         engine.submit(jobs, Ear())
-        assert finished.wait(20)
+        assert finished.wait(SECONDS)
     assert len(told) == 20
     assert max(told) == 10
 
 
-def test_an_idle_engine_costs_nothing(watched: Generator) -> None:
+def test_workers_of_an_idle_engine_sleep(
+    watched: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None looks for work until there is some."""
+    looks: list[None] = []
+    whose_turn = Schedule.next
+
+    def counted(schedule: Schedule) -> Any:
+        looks.append(None)
+        return whose_turn(schedule)
+
+    monkeypatch.setattr(Schedule, "next", counted)
     with Engine(workers=2) as engine:
         engine.generate(watched, "It", max_tokens=3)
-        before = time.process_time()
+        until(lambda: engine._idle_workers == 2)
+        before = len(looks)
         time.sleep(0.3)
-        assert time.process_time() - before < 0.05
+        assert len(looks) == before
+        engine.generate(watched, "It", max_tokens=3)
+        assert len(looks) > before
