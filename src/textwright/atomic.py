@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,13 @@ from textwright.errors import TextwrightError
 
 PARTIAL = ".partial"
 """Ending of what is still being written; anything with it may be deleted."""
+REPLACED = ".replaced"
+"""Ending of a folder that makes room for its next version: the only one there is, for a moment."""
+
+_PATIENCE = 2.0 if os.name == "nt" else 0.0
+"""Seconds for which a rename that is not permitted is tried again."""
+_IN_USE = (32, 33)
+"""What Windows calls sharing and lock violations."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -42,13 +50,11 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{mine}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _recover(_aside(path), path)
         _remove(partial)
         yield partial
         _sync(partial)
-        if path.is_dir() and not path.is_symlink():
-            _remove(path)  # a rename can't replace a folder that holds something
-        os.replace(partial, path)
-        _sync_folder(path.parent)
+        _take_place(partial, path)
     except OSError as error:
         with suppress(OSError):
             _remove(partial)
@@ -58,23 +64,73 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def _aside(path: Path) -> Path:
+    """Where a folder lies while its next version takes its place."""
+    return path.with_name(f".{path.name}{REPLACED}")
+
+
+def _take_place(partial: Path, path: Path) -> None:
+    """Put `partial` where `path` is; a folder that was there is kept until the new one stands."""
+    old = _aside(path)
+    aside = path.is_dir() and not path.is_symlink()
+    if aside:  # a rename can't replace a folder that holds something
+        _rename(path, old)
+    try:
+        _rename(partial, path)
+    except BaseException:
+        if aside:
+            _rename(old, path)
+        raise
+    _sync_folder(path.parent)
+    if aside:
+        _remove(old)
+
+
+def _rename(source: Path, goal: Path) -> None:
+    """On Windows nothing can be renamed that somebody has open, be it a virus scanner."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            os.replace(source, goal)
+            return
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.01)
+
+
 def disk_error(error: OSError, path: Path) -> TextwrightError:
     """One line about a failed write, with what can be done about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TextwrightError(
             f"no space left on the disk for {path}; free some space and try again"
         )
+    if getattr(error, "winerror", None) in _IN_USE:
+        return TextwrightError(f"{path} can't be written: another program has it open; close that")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return TextwrightError(f"{path} can't be written: no permission; choose another folder")
     return TextwrightError(f"{path} can't be written: {error.strerror or error}")
 
 
 def remove_partials(folder: Path) -> None:
-    """Delete what a killed process left half-written in `folder`."""
+    """Delete what a killed process left half-written in `folder`, and bring back what it was about
+    to replace."""
     if folder.is_dir():
-        for entry in folder.iterdir():
+        for entry in list(folder.iterdir()):
             if entry.name.startswith(".") and entry.name.endswith(PARTIAL):
                 _remove(entry)
+            elif entry.name.startswith(".") and entry.name.endswith(REPLACED):
+                _recover(entry, entry.with_name(entry.name[1 : -len(REPLACED)]))
+
+
+def _recover(old: Path, path: Path) -> None:
+    """Undo what a process did that was killed while it replaced the folder `path`."""
+    if not old.exists():
+        return
+    if path.exists():
+        _remove(old)
+    else:
+        _rename(old, path)
 
 
 def _remove(path: Path) -> None:
@@ -90,7 +146,7 @@ def _sync(path: Path) -> None:
             _sync(entry)
         _sync_folder(path)
         return
-    with path.open("r+b") as file:
+    with path.open("r+b" if os.name == "nt" else "rb") as file:  # it may be read-only elsewhere
         os.fsync(file.fileno())
 
 
@@ -100,5 +156,8 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise  # those come from file systems, such as shared folders, that only sync files
     finally:
         os.close(descriptor)

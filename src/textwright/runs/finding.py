@@ -57,10 +57,11 @@ def matching(name: str, found: Iterable[Run]) -> Run | None:
 
 
 def listed(folder: Path) -> list[Run]:
-    """Every run or model folder directly below `folder`, by name."""
+    """Every run or model folder directly below `folder`, by name; not what is being written."""
     if not folder.is_dir():
         return []
-    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    entries = sorted(entry for entry in folder.iterdir()
+                     if entry.is_dir() and not entry.name.startswith("."))  # fmt: skip
     return [Run(entry) for entry in entries if (entry / "config.json").is_file()]
 
 
