@@ -30,7 +30,7 @@ try:
 except ImportError:  # run by hand
     BuildHookInterface = object
 
-KERNELS = Path("src", "textwright", "generation", "kernels")
+KERNELS = Path("src", "textwright", "kernels")
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 DOTPROD = ["-march=armv8.2-a+dotprod"]
 AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]

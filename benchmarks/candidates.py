@@ -40,9 +40,9 @@ def _drawn(begin: Callable[[], Read]) -> Generate:
 
 
 def _check(folder: Path, begin: Callable[[], Read]) -> None:
-    from textwright.generation.families import RUNTIMES
-    from textwright.generation.weights import read_weights
     from textwright.runs import Run
+    from textwright.runs.weights import read_weights
+    from textwright.runtimes.registry import RUNTIMES
 
     run = Run(folder)
     config = run.config()

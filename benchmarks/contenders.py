@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textwright.training.presets import SIZES
+from textwright.training.planning.presets import SIZES
 
 OURS_ADAMW, OURS_RECIPE = "textwright, AdamW", "textwright, recipe"
 PEERS = {"gpt": "nanoGPT, AdamW", "lstm": "torch.nn.LSTM, AdamW"}
@@ -81,8 +81,8 @@ def compete(pipe: Connection, contender: Contender) -> None:
 
 def ours(contender: Contender) -> tuple[int, Step]:
     from textwright.configs import TrainingSettings
-    from textwright.training.learner import Learner
-    from textwright.training.presets import model_settings
+    from textwright.training.loop.learner import Learner
+    from textwright.training.planning.presets import model_settings
 
     recipe = {**SIZES[contender.family][contender.size].training, "device": "cpu"}
     if contender.who == OURS_ADAMW:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from recipe import Outcome, train
 from textwright import runs
-from textwright.corpora import open_corpus
+from textwright.data import open_corpus
 
 BOOKS = ("pride-and-prejudice", "frankenstein")
 CHARACTERS = 50_000

@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from textwright.corpora import TextPart, copied, open_corpus
-from textwright.training.comparing import pieces_of
+from textwright.data import TextPart, open_corpus
+from textwright.evaluation import copied
+from textwright.evaluation.memorization import pieces_of
 
 CORPORA = ["shakespeare", "frankenstein", "pride-and-prejudice", "sherlock-holmes", "wikitext-2",
            "self-dialogue", "python-docs"]  # fmt: skip

@@ -31,9 +31,9 @@ from textwright.configs import TrainingSettings
 from textwright.models import build
 from textwright.models.attention import attend, extend
 from textwright.models.gpt import rotate
-from textwright.training.evaluation import evaluate
-from textwright.training.learner import Learner
-from textwright.training.presets import model_settings, preset
+from textwright.training.loop.learner import Learner
+from textwright.training.loop.loss import evaluate
+from textwright.training.planning.presets import model_settings, preset
 
 SHORT = 100_000
 """Characters."""
@@ -314,7 +314,7 @@ def tried(lever: Lever, seed: int) -> tuple[int, int, float, float]:
     early = STEPS[kind] * less // 4 if less > 1 else 0
     steps = early + STEPS[kind] * 3 // 4 if early else STEPS[kind]
     begin = time.process_time()
-    with patch("textwright.training.learner.build", changed):
+    with patch("textwright.training.loop.learner.build", changed):
         learner = Learner(config, whole, tokens, steps)
         if lever.taught:
             teacher = Learner(config, whole.model_copy(update={"seed": seed + 1}), tokens, steps)

@@ -3,7 +3,7 @@
     python benchmarks/muon.py [--sizes nano micro] [--rounds 5]
 
 The hidden matrices of `gpt` and `lstm` with random gradients, one thread: milliseconds of CPU time
-a step of `torch.optim.Muon` and of `textwright.training.muon.Muon`, in turn, medians of the rounds.
+a step of `torch.optim.Muon` and of `training.optim.muon.Muon`, in turn, medians of the rounds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from statistics import median
 import torch
 
 from textwright.models import build
-from textwright.training.muon import Muon
-from textwright.training.presets import model_settings
+from textwright.training.optim.muon import Muon
+from textwright.training.planning.presets import model_settings
 
 RATE = 0.02
 STEPS = 10

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from processes import run
-from textwright.corpora import open_corpus
+from textwright.data import open_corpus
 
 
 class Textwright:

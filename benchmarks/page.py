@@ -81,11 +81,11 @@ const bytes = (id) =>
 def losses(name: str) -> str:
     import torch
 
-    from textwright.corpora import prepare_tokens
+    from textwright.data import prepare_tokens
+    from textwright.evaluation.memorization import text_of
+    from textwright.models.loading import load_model
     from textwright.tokenizers import Tokenizer
-    from textwright.training.comparing import text_of
-    from textwright.training.evaluation import evaluate
-    from textwright.training.scoring import load_model
+    from textwright.training.loop.loss import evaluate
 
     run = find(name)
     model = load_model(run, "cpu")

@@ -28,8 +28,8 @@ from processes import run
 WHOLE = """
 import json, logging, sys
 from pathlib import Path
-from textwright.corpora import open_corpus
-from textwright.corpora.tokens import prepare_tokens
+from textwright.data import open_corpus
+from textwright.data import prepare_tokens
 from textwright.tokenizers import train_tokenizer
 cache = Path(sys.argv[2])
 corpus = open_corpus([sys.argv[1]], cache=cache)

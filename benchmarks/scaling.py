@@ -27,8 +27,8 @@ from ours import Textwright, split_text
 from processes import report
 from textwright.configs import TrainingSettings
 from textwright.runs import Run
-from textwright.training.learner import Learner
-from textwright.training.presets import model_settings, preset
+from textwright.training.loop.learner import Learner
+from textwright.training.planning.presets import model_settings, preset
 
 TEXTS = {
     "100 thousand": ("shakespeare", 100_000),

@@ -25,15 +25,14 @@ import psutil
 from streaming_clients import Outcome, together
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "generation"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 def write_model(folder: Path, size: str) -> Path:
     from small_models import TEXT, random_weights, write_run
-
     from textwright.configs import GPTConfig
     from textwright.tokenizers import train_tokenizer
-    from textwright.training.presets import SIZES
+    from textwright.training.planning.presets import SIZES
 
     tokenizer = train_tokenizer("char", lambda: [TEXT])
     config = GPTConfig(family="gpt", vocab_size=tokenizer.vocab_size, **SIZES["gpt"][size].model)

@@ -43,7 +43,7 @@ from nanogpt import NanoGPT
 from ours import split_text
 from processes import report, run
 from textwright.errors import TextwrightError
-from textwright.training.presets import SIZES
+from textwright.training.planning.presets import SIZES
 
 RUNS = {"lstm": "--model lstm", "gpt": "--model gpt"}
 """Options of the trainings that are profiled."""

@@ -26,15 +26,15 @@ import numpy as np
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file, save_file
 
-from textwright import atomic, training
+from textwright import atomic, evaluation, training
 from textwright.cli.progress import progress
 from textwright.configs import TrainingSettings
+from textwright.data.provenance import reopened
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
 from textwright.runs import SHIPPED_MODELS, Run, listed
-from textwright.training.reopening import reopened
-from textwright.training.samples import sample_of
+from textwright.training.loop.samples import sample_of
 
 RECIPES = Path(__file__).resolve().parent
 ROOT = RECIPES.parent
@@ -113,7 +113,7 @@ def round_weights(run: Run) -> None:
 def tell_of_rounded(rounded: Run, run: Run) -> None:
     """Let what `rounded` tells of itself be of its own weights, and of no machine's folders."""
     told = rounded.settings()
-    before, after = training.score(run), training.score(rounded)
+    before, after = evaluation.score(run), evaluation.score(rounded)
     lost = after.loss - before.loss
     print(f"{run.name}: validation loss {before.loss:.6f}, in float16 {lost:+.6f}", file=sys.stderr)
     if abs(lost) > MOST_LOST:
@@ -121,7 +121,7 @@ def tell_of_rounded(rounded: Run, run: Run) -> None:
     told["plan"] |= {"protocol": after.protocol, "eval_tokens": 0}  # all of the text
     told["result"] |= {"val_loss": after.loss, "val_bits_per_char": after.bits_per_char}
     if reopened(run).test is not None:
-        told["result"]["test_loss"] = training.score(rounded, told["corpus"]["sources"]).loss
+        told["result"]["test_loss"] = evaluation.score(rounded, told["corpus"]["sources"]).loss
     told["corpus"]["sources"] = [without_folder(name) for name in told["corpus"]["sources"]]
     for source in told["data"]["sources"]:
         source["address"] = without_folder(source["address"])

@@ -14,6 +14,8 @@ from pydoc_data import topics
 
 import pytest
 
+pytest_plugins = ["crew", "model_fixtures"]
+
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
 """English prose of 40,000 characters."""
 

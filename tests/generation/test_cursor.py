@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from small_models import random_weights, small_config
 
-from textwright.generation import load_runtime
+from small_models import random_weights, small_config
 from textwright.generation.cursor import CHUNK, Cursor
+from textwright.runtimes import load_runtime
 
 FAMILIES = ("lstm", "gpt", "transformer")
 

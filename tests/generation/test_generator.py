@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import TEXT
 
+from small_models import TEXT
 from textwright.errors import RequestError, TokenizerError
 from textwright.generation import Generation, Generator, load
 from textwright.runs import Run
@@ -171,8 +171,7 @@ def test_an_empty_prompt_begins_at_a_line_start(make_chain: Callable[..., Run]) 
 
 def test_without_line_ends_an_empty_prompt_begins_after_a_space() -> None:
     from small_models import random_weights, small_config
-
-    from textwright.generation import load_runtime
+    from textwright.runtimes import load_runtime
     from textwright.tokenizers import train_tokenizer
 
     tokenizer = train_tokenizer("char", lambda: ["no line ends here"])
@@ -184,8 +183,7 @@ def test_without_line_ends_an_empty_prompt_begins_after_a_space() -> None:
 
 def test_where_eos_is_a_line_end_it_ends_nothing() -> None:
     from small_models import random_weights, small_config
-
-    from textwright.generation import load_runtime
+    from textwright.runtimes import load_runtime
     from textwright.tokenizers import train_tokenizer
 
     text = " = Title = \n the <unk> sat \n"

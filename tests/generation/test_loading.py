@@ -14,14 +14,9 @@ from safetensors.numpy import load_file, save_file
 import textwright
 from textwright.configs import SamplingSettings
 from textwright.errors import RunError
-from textwright.generation import (
-    Models,
-    load,
-    read_generation_config,
-    read_weights,
-    write_generation_config,
-)
+from textwright.generation import Models, load, read_generation_config, write_generation_config
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
 

@@ -12,10 +12,9 @@ import torch
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "generation"))
+sys.path.insert(0, str(HERE.parent))
 
 from small_models import random_weights, small_config, write_run  # noqa: E402
-
 from textwright.configs import ModelConfig  # noqa: E402
 from textwright.models import build  # noqa: E402
 from textwright.tokenizers import train_tokenizer  # noqa: E402

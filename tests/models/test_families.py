@@ -19,7 +19,7 @@ from textwright.configs import (
 from textwright.errors import RunError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import Dropout, dropout_keys
-from textwright.models.growing import grow
+from textwright.models.resizing import grow
 
 COMMON: dict[str, Any] = {"vocab_size": 23, "block_size": 16, "num_layers": 2}
 CONFIGS: dict[str, ModelConfig] = {

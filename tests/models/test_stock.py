@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import textwright
+from textwright.models.loading import load_model
 from textwright.tokenizers import Tokenizer
-from textwright.training.scoring import load_model
 
 pytestmark = [
     pytest.mark.slow,

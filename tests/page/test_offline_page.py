@@ -72,7 +72,7 @@ def test_weights_are_rounded_as_said(dtype: Any) -> None:
     page = offline_page(run, dtype=dtype)
     index = json.loads(element(page, "model"))["tensors"]
     data = base64.b64decode(element(page, "weights"))
-    from textwright.generation.weights import read_weights
+    from textwright.runs.weights import read_weights
 
     for name, tensor in read_weights(run.weights_file).items():
         at, kind, rows = index[name]["at"], index[name]["dtype"], len(tensor)

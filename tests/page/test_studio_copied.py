@@ -10,7 +10,7 @@ import pytest
 from browsing import GOLDEN, Watch
 from studios import Studio, ready
 
-from textwright.corpora import open_corpus
+from textwright.data import open_corpus
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow

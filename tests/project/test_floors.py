@@ -1,90 +1,149 @@
-"""The architecture, read from the source: who may import whom."""
+"""The architecture, read from the source: which room stands on which.
+
+A room is a folder of the package; the files at its top are a room each. Heights are computed from
+the imports themselves, also those inside functions and those for types alone, and names that a
+package's `__init__` hands on count as imported from where they are defined. That heights exist at
+all means that there is no cycle.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(importlib.util.find_spec("textwright").origin).parent  # type: ignore[union-attr, arg-type]
-
-FLOORS = [
-    {"errors", "atomic", "configs", "machine", "version"},
-    {"runs"},
-    {"corpora", "tokenizers"},
-    {"models"},
-    {"generation", "reporting"},
-    {"training", "page", "serving"},
-    {"publishing", "sagemaker", "studio"},
-    {"cli"},
-]
-"""From the ground up; a part imports only from floors below its own, and from itself."""
-
-NEIGHBOURS = {("atomic", "errors"), ("configs", "errors")}
-"""Within a floor, who may stand on whom all the same."""
-
-OUTSIDE = {"__init__", "__main__"}
-"""The package's front door, which opens every floor when it is asked for."""
-
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {
+    ".".join(("textwright", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+OUTSIDE = {"textwright", "textwright.__main__"}
+"""The package's front door, which opens every room when it is asked for."""
+MOST_FILES = 12
+"""Of a room that was cut by subject. Those below are one subject each, and larger."""
+LARGE = {"cli", "publishing", "sagemaker", "serving"}
 
 
-def part_of(module: Path) -> str:
-    """The floor's part that a file belongs to: `generation/stream.py` → `generation`."""
-    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def room_of(module: str) -> str:
+    """The folder a module lies in, dots for slashes; itself where it lies at the top."""
+    inside = module.removeprefix("textwright.")
+    if MODULES[module].name == "__init__.py":
+        return inside
+    return inside.rpartition(".")[0] or inside
 
 
-def floor(part: str) -> int:
-    """How high a part stands."""
-    return next(height for height, parts in enumerate(FLOORS) if part in parts)
+@functools.cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
-def imports(module: Path) -> Iterator[str]:
-    """The dotted name of everything a file imports, wherever in it: also when it is first used."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+def imports(module: str) -> Iterator[tuple[str, str]]:
+    """What a module imports, wherever in it: (module, name), with an empty name for all of it."""
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: imports are absolute here"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            assert node.level == 0 and node.module, f"{module}: imports are absolute here"
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-def parts_imported(module: Path) -> set[str]:
-    """The parts of textwright that a file imports."""
-    names = (name.split(".") for name in imports(module))
-    return {name[1] for name in names if name[0] == "textwright" and len(name) > 1}
+@functools.cache
+def handed_on(package: str) -> dict[str, str]:
+    """The names that a package's `__init__` hands on, and the modules they come from."""
+    if MODULES[package].name != "__init__.py":
+        return {}
+    return {name: source for source, name in imports(package) if name and source in MODULES}
 
 
-def test_every_part_has_a_floor() -> None:
-    parts = {part_of(module) for module in MODULES} - OUTSIDE
-    assert parts == set().union(*FLOORS)
+def home(module: str, name: str) -> str:
+    """The module where an imported name is defined, followed through the packages' faces."""
+    if f"{module}.{name}" in MODULES:
+        return f"{module}.{name}"
+    further = handed_on(module).get(name)
+    return home(further, name) if further else module
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_only_from_below(module: Path) -> None:
-    own = part_of(module)
-    if own in OUTSIDE:
-        return
-    for part in parts_imported(module) - {own, "__version__"}:
-        below = floor(part) < floor(own) or (own, part) in NEIGHBOURS
-        assert below, f"{own} may not import textwright.{part}"
+def stands_on() -> dict[str, set[str]]:
+    """The modules that each module imports; faces hand names on and stand on nothing."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES.keys() - OUTSIDE:
+        lazy = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+                   for node in tree(module).body)  # fmt: skip
+        targets = set() if lazy else {
+            home(source, name) for source, name in imports(module) if source in MODULES
+        }  # fmt: skip
+        found[module] = targets - OUTSIDE - {module}
+    return found
 
 
-@pytest.mark.parametrize("part", ["errors", "atomic", "configs", "runs", "corpora", "tokenizers",
-                                  "generation", "reporting", "serving", "cli"])  # fmt: skip
+def rooms() -> dict[str, set[str]]:
+    """The rooms that each room imports from."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, targets in stands_on().items():
+        room = room_of(module)
+        found[room] |= {room_of(target) for target in targets} - {room}
+    return dict(found)
+
+
+def heights(graph: Mapping[str, set[str]]) -> dict[str, int]:
+    """How high each room stands: one above the highest that it imports from.
+
+    Raises:
+        CycleError: there is none, for some import each other.
+    """
+    found: dict[str, int] = {}
+    for room in TopologicalSorter(graph).static_order():
+        found[room] = 1 + max((found[below] for below in graph.get(room, ())), default=0)
+    return found
+
+
+@pytest.mark.parametrize("graph", [rooms, stands_on], ids=["rooms", "files"])
+def test_nothing_imports_in_a_circle(graph: object) -> None:
+    assert callable(graph)
+    try:
+        found = heights(graph())
+    except CycleError as error:
+        pytest.fail("these import each other: " + " ← ".join(error.args[1]))
+    assert found
+
+
+def test_a_room_holds_one_subject() -> None:
+    files: dict[str, int] = defaultdict(int)
+    for module, path in MODULES.items():
+        if path.name != "__init__.py" and path.parent != PACKAGE:
+            files[room_of(module)] += 1
+    assert {room: count for room, count in files.items() if count > MOST_FILES}.keys() <= LARGE
+
+
+def test_every_room_is_introduced() -> None:
+    assert [module for module in MODULES if not ast.get_docstring(tree(module))] == []
+
+
+TORCHLESS = ["arrays", "atomic", "cli", "configs", "data", "engine", "errors", "generation",
+             "kernels", "machine", "reporting", "runs", "runtimes", "serving",
+             "tokenizers", "version"]  # fmt: skip
+MAY_IMPORT_TORCH = {
+    "textwright.cli.train",  # says how to install it
+    "textwright.cli.doctor",  # tells about it
+    "textwright.runtimes.torch_runtime",  # for families without a runtime of their own
+}
+
+
+@pytest.mark.parametrize("part", TORCHLESS)
 def test_torch_stays_where_it_is_needed(part: str) -> None:
-    allowed = {
-        "cli/train.py",  # says how to install it
-        "cli/doctor.py",  # tells about it
-    }
-    for module in MODULES:
-        if part_of(module) == part and str(module.relative_to(PACKAGE)) not in allowed:
-            assert not any(name.split(".")[0] == "torch" for name in imports(module)), module
+    for module in MODULES.keys() - OUTSIDE - MAY_IMPORT_TORCH:
+        if module.split(".")[1] == part:
+            assert not any(source.split(".")[0] == "torch" for source, _ in imports(module)), module
 
 
 GENERATE = """
@@ -108,13 +167,20 @@ def test_generating_works_where_torch_cannot_be_imported(text_file: Path) -> Non
 def test_nothing_is_unpickled() -> None:
     """A run folder may come from anywhere. Others' checkpoints are read as data alone."""
     for module in MODULES:
-        names = {name.split(".")[0] for name in imports(module)}
-        tree = ast.parse(module.read_text(encoding="utf-8"))
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        names = {source.split(".")[0] for source, _ in imports(module)}
+        calls = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
         loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
-        if str(module.relative_to(PACKAGE)) == "publishing/checkpoints.py":
+        if module == "textwright.publishing.checkpoints":
             assert loads and all("weights_only=True" in ast.unparse(load) for load in loads)
-            assert "pickle.load" not in ast.unparse(tree)
+            assert "pickle.load" not in ast.unparse(tree(module))
             continue
         assert names.isdisjoint({"pickle", "dill", "joblib", "shelve", "marshal"}), module
         assert not loads, module
+
+
+if __name__ == "__main__":  # the picture of docs/architecture.md
+    by_height: dict[int, list[str]] = defaultdict(list)
+    for room, height in heights(rooms()).items():
+        by_height[height].append(room.replace(".", "/"))
+    for height in sorted(by_height, reverse=True):
+        print(f"{height:2}  {'  '.join(sorted(by_height[height]))}")

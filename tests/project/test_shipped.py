@@ -25,10 +25,10 @@ from typer.testing import CliRunner, Result
 import textwright
 from textwright import runs
 from textwright.cli.app import app
-from textwright.corpora import BUILT_INS
+from textwright.data import BUILT_INS
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run
-from textwright.training.request import request
+from textwright.training.planning.request import request
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:40_000]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -105,7 +105,7 @@ def test_card_and_report_tell_of_the_rounded_weights(
     card = shipped.card_file.read_text(encoding="utf-8")
     rest = tmp_path / "rest.txt"
     rest.write_text(TEXT[int(len(TEXT) * 0.9) :], encoding="utf-8")
-    loss = textwright.training.score(shipped, [str(rest)]).loss
+    loss = textwright.evaluation.score(shipped, [str(rest)]).loss
     assert f"| validation loss (nats a token) | {loss:.4f} |" in card
     assert "| weights | float16, " in card
     assert "textwright generate my-model 'The class'\n" in card

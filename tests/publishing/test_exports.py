@@ -15,10 +15,10 @@ from textwright import runs
 from textwright.cli.app import main
 from textwright.configs import GPTConfig
 from textwright.errors import RequestError
-from textwright.generation.weights import read_weights
 from textwright.publishing import export
 from textwright.publishing.silencing import silence
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -220,8 +220,8 @@ def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixt
 
 def test_silent_tokens_leave_the_others_as_they_were() -> None:
     import torch
-    from small_models import random_weights, small_config
 
+    from small_models import random_weights, small_config
     from textwright import models
 
     config = small_config("gpt", tie_embeddings=True)

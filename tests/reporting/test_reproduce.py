@@ -11,7 +11,7 @@ from made_runs import MakeRun
 from textwright.configs import RecurrentConfig
 from textwright.reporting import RunSummary
 from textwright.reporting.reproduce import commands, exact_command, typed_command
-from textwright.training.request import request
+from textwright.training.planning.request import request
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from small_models import TEXT, random_weights, small_config, write_run
-
 from textwright.runs import Run
 from textwright.tokenizers import train_tokenizer
 

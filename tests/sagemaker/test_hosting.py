@@ -16,8 +16,9 @@ from conformance import INVOKING, PROMPT, Endpoint, models_come_and_go
 from containers import Serving, small_model
 
 import textwright
+from textwright.engine import Library
 from textwright.errors import NoRoomError, RequestError
-from textwright.generation import Library, load
+from textwright.generation import load
 from textwright.runs import Run
 from textwright.sagemaker import hosting
 from textwright.sagemaker.archive import package

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from servers import Process, Served
-from small_models import TEXT, random_weights, small_config, write_run
 
+from small_models import TEXT, random_weights, small_config, write_run
 from textwright.runs import Run
 from textwright.tokenizers import train_tokenizer
 

@@ -15,7 +15,7 @@ import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI
 
-from textwright.generation import Engine, Library
+from textwright.engine import Engine, Library
 from textwright.runs import Run
 from textwright.serving import Metrics, ServerSettings, create_app
 from textwright.serving.server import listen

@@ -14,8 +14,8 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 from servers import Served
-from small_models import TEXT, random_weights, small_config, write_run
 
+from small_models import TEXT, random_weights, small_config, write_run
 from textwright.runs import Run
 from textwright.serving import ServerSettings
 from textwright.tokenizers import train_tokenizer

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from crew import Crew, Ended
 
+from crew import Crew, Ended
 from textwright.runs import Run
 
 pytestmark = pytest.mark.slow

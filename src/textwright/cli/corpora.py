@@ -13,8 +13,8 @@ def list_corpora(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the built-in corpora: name, size, licence, where each would come from."""
-    from textwright.corpora import BUILT_INS, cache_folder
-    from textwright.corpora.builtin import whereabouts
+    from textwright.data import BUILT_INS, cache_folder
+    from textwright.data.sources.builtin import whereabouts
 
     cache = cache_folder()
     rows = []
@@ -58,8 +58,8 @@ def fetch_corpus(
 ) -> None:
     """Get a built-in corpus ready for use without a network, and say what it holds."""
     from textwright.configs import nearest
-    from textwright.corpora import BUILT_INS, cache_folder, open_corpus
-    from textwright.corpora.builtin import find, raw_texts
+    from textwright.data import BUILT_INS, cache_folder, open_corpus
+    from textwright.data.sources.builtin import find, raw_texts
     from textwright.errors import CorpusError
 
     built_in = find(name)

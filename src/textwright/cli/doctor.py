@@ -73,7 +73,7 @@ def _disk_free(folder: Path) -> int | None:
 def _kernels() -> dict[str, Any]:
     """What generates: a compiled build, or NumPy, and why."""
     from textwright.errors import RequestError
-    from textwright.generation.kernels import available, kernels
+    from textwright.kernels import available, kernels
 
     try:
         found = kernels()
@@ -160,7 +160,7 @@ def _install(extra: str) -> str:
 
 
 def _folders(runs: Path | None) -> list[dict[str, Any]]:
-    from textwright.corpora.cache import CACHE_VARIABLE, cache_folder
+    from textwright.data.sources.cache import CACHE_VARIABLE, cache_folder
     from textwright.runs import RUNS_VARIABLE, runs_folder
 
     places = (("runs", runs_folder(runs), RUNS_VARIABLE), ("cache", cache_folder(), CACHE_VARIABLE))
@@ -190,8 +190,8 @@ def _nearest_existing(path: Path) -> Path:
 
 
 def _corpora() -> dict[str, Any]:
-    from textwright.corpora import BUILT_INS, cache_folder
-    from textwright.corpora.builtin import CORPORA_VARIABLE, whereabouts
+    from textwright.data import BUILT_INS, cache_folder
+    from textwright.data.sources.builtin import CORPORA_VARIABLE, whereabouts
 
     chosen = os.environ.get(CORPORA_VARIABLE)
     return {
@@ -203,7 +203,7 @@ def _corpora() -> dict[str, Any]:
 
 
 def _sizes() -> list[dict[str, Any]]:
-    from textwright.training.presets import SIZES, model_settings
+    from textwright.training.planning.presets import SIZES, model_settings
 
     return [
         {

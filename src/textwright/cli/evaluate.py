@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from textwright.training import ConversationScore
+    from textwright.evaluation import ConversationScore
 
 from textwright.cli import novelty as novel
 from textwright.cli.generate import ComputePrecision, Precision

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:  # `textwright --help` must not wait for them
+    from textwright.evaluation import Novelty
     from textwright.runs import Run
-    from textwright.training import Novelty
 
 _PANEL = "Novelty"
 _SHOWN = 10
@@ -81,8 +81,8 @@ def show_novelty(
     as_json: bool,
 ) -> None:
     """Write with `run`, measure, print."""
+    from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty, text_of
     from textwright.generation import load
-    from textwright.training.comparing import MINIMUM, check_minimum, novelty, text_of
 
     minimum = check_minimum(MINIMUM if minimum is None else minimum)
     corpus = text_of(run, sources)  # what is gone is told before anything is written

@@ -60,7 +60,8 @@ def serve(
         from textwright.serving.server import listen, run
     except ImportError as error:
         raise missing(error) from error
-    from textwright.generation import Engine, load
+    from textwright.engine import Engine
+    from textwright.generation import load
     from textwright.sagemaker.container import Container
 
     def loader(run: Run) -> Generator:

@@ -44,7 +44,8 @@ from textwright.cli.serve_options import (
 from textwright.errors import MissingPackageError, RequestError, RunError
 
 if TYPE_CHECKING:  # `textwright --help` must not wait for them
-    from textwright.generation import Generator, Library
+    from textwright.engine import Library
+    from textwright.generation import Generator
     from textwright.serving import ServerSettings
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -139,10 +140,10 @@ def _serve(
         from textwright.serving import Metrics, create_app
         from textwright.serving.logs import write_json_lines
         from textwright.serving.server import listen, run
-        from textwright.studio.training import is_loopback
+        from textwright.studio.training_routes import is_loopback
     except ImportError as error:
         raise missing(error) from error
-    from textwright.generation import Engine
+    from textwright.engine import Engine
 
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
@@ -184,7 +185,7 @@ def studio(
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
         raise missing(error) from error
-    from textwright.generation import Library
+    from textwright.engine import Library
     from textwright.runs import runs_folder, shipped
 
     if api is not None:
@@ -211,7 +212,8 @@ def missing(error: ImportError) -> MissingPackageError:
 def _library(
     names: list[str], models: Path | None, runs: Path | None, memory: str | None, precision: str
 ) -> Library:
-    from textwright.generation import Library, load
+    from textwright.engine import Library
+    from textwright.generation import load
     from textwright.runs import Run, find, shipped
 
     named = [find(name, runs) for name in names]

@@ -238,8 +238,8 @@ def training_library() -> Any:
 def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:
     """Find plain mistakes at once: importing torch takes seconds."""
     from textwright.runs import check_name, runs_folder
-    from textwright.training.parent import with_parent
-    from textwright.training.request import request_from
+    from textwright.training.planning.parent import with_parent
+    from textwright.training.planning.request import request_from
 
     if name is not None:
         check_name(name)

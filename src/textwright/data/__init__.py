@@ -1,32 +1,62 @@
-"""Where text comes from: any source of it becomes one normalised UTF-8 text, then token ids."""
+"""A corpus: any source of text becomes one normalised UTF-8 text, split, then token ids in a file.
 
-from textwright.corpora.agreeing import LEAST
-from textwright.corpora.builtin import BUILT_INS, BuiltIn
-from textwright.corpora.cache import cache_folder
-from textwright.corpora.conversations import Conversation
-from textwright.corpora.copying import Copies, Stretch, copied
-from textwright.corpora.corpus import Corpus, Source, open_corpus, open_text
-from textwright.corpora.talks import ConversationPart
-from textwright.corpora.text import TextPart
-from textwright.corpora.tokens import LossOn, TokenFile, Tokens, prepare_tokens
+`sources` says where bytes come from, `formats` how one file reads. Names are imported when first
+used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textwright.data.corpus import Corpus, Source, open_corpus, open_text
+    from textwright.data.formats.conversations import Conversation
+    from textwright.data.prepared_conversations import ConversationPart
+    from textwright.data.sources.builtin import BUILT_INS, BuiltIn
+    from textwright.data.sources.cache import cache_folder
+    from textwright.data.text import TextPart
+    from textwright.data.tokens import LossOn, TokenFile, Tokens, TokenSplits, prepare_tokens
+
+_HOMES = {
+    "BUILT_INS": "textwright.data.sources.builtin",
+    "BuiltIn": "textwright.data.sources.builtin",
+    "Conversation": "textwright.data.formats.conversations",
+    "ConversationPart": "textwright.data.prepared_conversations",
+    "Corpus": "textwright.data.corpus",
+    "LossOn": "textwright.data.tokens",
+    "Source": "textwright.data.corpus",
+    "TextPart": "textwright.data.text",
+    "TokenFile": "textwright.data.tokens",
+    "TokenSplits": "textwright.data.tokens",
+    "Tokens": "textwright.data.tokens",
+    "cache_folder": "textwright.data.sources.cache",
+    "open_corpus": "textwright.data.corpus",
+    "open_text": "textwright.data.corpus",
+    "prepare_tokens": "textwright.data.tokens",
+}
 
 __all__ = [
     "BUILT_INS",
-    "LEAST",
     "BuiltIn",
     "Conversation",
     "ConversationPart",
-    "Copies",
     "Corpus",
     "LossOn",
     "Source",
-    "Stretch",
     "TextPart",
     "TokenFile",
+    "TokenSplits",
     "Tokens",
     "cache_folder",
-    "copied",
     "open_corpus",
     "open_text",
     "prepare_tokens",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -11,13 +11,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from textwright.corpora import builtin
-from textwright.corpora.cache import cache_folder
-from textwright.corpora.prepared import PreparedText, prepare
-from textwright.corpora.rawtext import CONVERSATIONS, Form, KnownText, RawText, look_at
-from textwright.corpora.sources import Found, find
-from textwright.corpora.talks import ConversationPart, PreparedTalks, check_some, prepare_talks
-from textwright.corpora.text import Origin, TextPart
+from textwright.data.formats.files import CONVERSATIONS, Form, KnownText, RawText, look_at
+from textwright.data.prepared_conversations import (
+    ConversationPart,
+    PreparedTalks,
+    check_some,
+    prepare_talks,
+)
+from textwright.data.prepared_text import PreparedText, prepare
+from textwright.data.sources import builtin
+from textwright.data.sources.cache import cache_folder
+from textwright.data.sources.resolve import Found, find
+from textwright.data.text import Origin, TextPart
 from textwright.errors import CorpusError, DownloadError, RequestError
 
 DEFAULT = "shakespeare"

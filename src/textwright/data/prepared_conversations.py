@@ -23,12 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from textwright import atomic
-from textwright.corpora import conversations
-from textwright.corpora.cache import kept, key_of
-from textwright.corpora.conversations import Conversation, Losses, check_some
-from textwright.corpora.largefile import LargeFile
-from textwright.corpora.rawtext import KnownText, conversation_records
-from textwright.corpora.text import CHUNK, TextPart
+from textwright.data.formats import conversations
+from textwright.data.formats.conversations import Conversation, Losses, check_some
+from textwright.data.formats.files import KnownText, conversation_records
+from textwright.data.large_file import LargeFile
+from textwright.data.sources.cache import kept, key_of
+from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
 FORMAT = 2

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.corpora.cache import kept, key_of
-from textwright.corpora.gutenberg import without_boilerplate
-from textwright.corpora.largefile import LargeFile
-from textwright.corpora.normalising import normalised
-from textwright.corpora.rawtext import KnownText, read, strips_gutenberg
-from textwright.corpora.text import Origin, TextPart
+from textwright.data.formats.files import KnownText, read, strips_gutenberg
+from textwright.data.formats.gutenberg import without_boilerplate
+from textwright.data.formats.normalization import normalised
+from textwright.data.large_file import LargeFile
+from textwright.data.sources.cache import kept, key_of
+from textwright.data.text import Origin, TextPart
 from textwright.errors import CorpusError, MissingPackageError
 
 FORMAT = 2

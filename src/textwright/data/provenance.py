@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textwright.configs import CorpusSettings
-from textwright.corpora import BUILT_INS, Corpus, open_corpus
+from textwright.data.corpus import Corpus, open_corpus
+from textwright.data.sources.builtin import BUILT_INS
 from textwright.errors import RunError
 from textwright.runs import Run, resume_command
 

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from textwright import atomic
-from textwright.corpora.cache import cache_folder, holds, key_of, read_record, write_record
-from textwright.corpora.conversations import Conversation
-from textwright.corpora.largefile import LargeFile
-from textwright.corpora.talks import ConversationPart
-from textwright.corpora.text import CHUNK, TextPart
+from textwright.data.formats.conversations import Conversation
+from textwright.data.large_file import LargeFile
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.sources.cache import cache_folder, holds, key_of, read_record, write_record
+from textwright.data.text import CHUNK, TextPart
 from textwright.errors import TextwrightError
 
 Tokens: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.int32]
@@ -203,3 +203,15 @@ def _gathered(conversations: Iterable[Conversation]) -> Iterator[list[Conversati
             held, length = [], 0
     if held:
         yield held
+
+
+@dataclass(frozen=True)
+class TokenSplits:
+    """The text, as tokens."""
+
+    train: Tokens
+    validation: Tokens
+    validation_characters: int
+    """That the tokens stand for which count in the loss."""
+    validation_counted: int
+    """Those tokens."""

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from textwright import machine
+from textwright.engine.job import Job, Listener
+from textwright.engine.scheduler import Schedule, Turn
+from textwright.engine.step import Observer, Steps
 from textwright.errors import BusyError, ClosedError, RequestError
-from textwright.generation.advancing import Observer, Steps
 from textwright.generation.generator import Generator
-from textwright.generation.jobs import Job, Listener
-from textwright.generation.requests import Options, check
+from textwright.generation.options import Options, check
 from textwright.generation.results import Generation
 from textwright.generation.sampling import check_seed
-from textwright.generation.schedule import Schedule, Turn
 
 SLOTS = 64
 """Jobs that are written at once, where nothing else is said."""

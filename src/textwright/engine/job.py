@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from textwright.errors import TextwrightError
 from textwright.generation.cursor import Cursor
 from textwright.generation.generator import Generator
-from textwright.generation.requests import Prompt, Request
+from textwright.generation.options import Prompt, Request
 from textwright.generation.results import Generation
 
 Outcome = Literal["stop", "length", "cancelled", "error"]

@@ -25,7 +25,7 @@ from textwright.errors import (
     UnknownModelError,
 )
 from textwright.generation.generator import Generator
-from textwright.generation.models import load
+from textwright.generation.loading import load
 from textwright.runs import Run
 
 Status = Literal["Loaded", "Unloaded", "Loading", "Failed"]

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from textwright.engine.job import Job
 from textwright.generation.cursor import CHUNK, Cursor
-from textwright.generation.jobs import Job
 
 
 class Turn(NamedTuple):

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from textwright.arrays import Floats
+from textwright.engine.job import Job
+from textwright.engine.scheduler import over
 from textwright.errors import TextwrightError
-from textwright.generation.jobs import Job
-from textwright.generation.runtime import Floats
-from textwright.generation.schedule import over
 
 logger = logging.getLogger("textwright")
 

@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textwright.corpora import Conversation, ConversationPart
+from textwright.data import Conversation, ConversationPart
 from textwright.errors import CorpusError
+from textwright.evaluation.ngram import NGramModel, unigram_log_probabilities
 from textwright.generation import Generator, Message
 from textwright.models import LanguageModel
 from textwright.tokenizers import Tokenizer, check_role
-from textwright.training.ngrams import NGramModel, unigram_log_probabilities
 
 CHOICES = 10
 PLACES = 1000

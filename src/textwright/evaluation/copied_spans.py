@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textwright.corpora.agreeing import Numbers, Passages, outermost
-from textwright.corpora.talks import ConversationPart
-from textwright.corpora.text import Origin, TextPart
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.text import Origin, TextPart
+from textwright.evaluation.substring_search import Numbers, Passages, outermost
 
 _SLAB = 4 << 20  # bytes that are looked at together
 

@@ -14,20 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textwright.configs import CorpusSettings
-from textwright.corpora import (
-    BUILT_INS,
-    LEAST,
-    ConversationPart,
-    Copies,
-    Corpus,
-    TextPart,
-    copied,
-    open_corpus,
-)
+from textwright.data import BUILT_INS, ConversationPart, Corpus, TextPart, open_corpus
+from textwright.data.provenance import reopened
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
+from textwright.evaluation.copied_spans import Copies, copied
+from textwright.evaluation.substring_search import LEAST
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.reopening import reopened
 
 MINIMUM = 40
 """Characters of a stretch that counts; of prose kept apart, about 1 % lies in such stretches."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from textwright.configs import ModelConfig
 from textwright.generation import load
-from textwright.generation.runtime import Runtime
 from textwright.models import LanguageModel, Matrices, State
 from textwright.runs import Run
+from textwright.runtimes.base import Runtime
 
 
 def as_generated(run: Run, precision: str) -> LanguageModel:

@@ -7,21 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
-from textwright.corpora import ConversationPart, TextPart, open_text, prepare_tokens
+from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
+from textwright.data.provenance import reopened
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
+from textwright.evaluation.chat_eval import ConversationScore, measure
+from textwright.evaluation.runtime_model import as_generated
 from textwright.generation import load
-from textwright.models import LanguageModel, build
+from textwright.models import LanguageModel
+from textwright.models.loading import load_model
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.conversing import ConversationScore, measure
-from textwright.training.evaluation import evaluate
-from textwright.training.generating import as_generated
-from textwright.training.learner import choose_device
-from textwright.training.reopening import reopened
+from textwright.training.loop.loss import evaluate
 
 log = logging.getLogger("textwright")
 
@@ -69,7 +65,7 @@ def score(
     Args:
         run: any with weights.
         sources: a corpus, as `train` takes it.
-        window, stride: those of `textwright.training.evaluation.evaluate`.
+        window, stride: those of `textwright.training.loop.loss.evaluate`.
         device: where torch computes.
         precision: `float16` and `int8` measure the compiled runtime that generates in it, in place
             of torch.
@@ -155,20 +151,3 @@ def _score(
         unknown_characters=sum(tokens.unknown.values()),
         protocol=result.protocol,
     )
-
-
-def load_model(run: Run, device: str = "auto") -> LanguageModel:
-    """The torch model of a run with its weights.
-
-    Raises:
-        RunError: a file is missing or damaged, or the weights don't fit.
-    """
-    model = build(run.config())
-    try:
-        weights = load_file(run.weights_file)
-    except FileNotFoundError:
-        raise RunError(f"run {run.name!r} has no model.safetensors yet; train it first") from None
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"run {run.name!r}: model.safetensors is damaged ({error})") from error
-    model.load_weights({name: tensor.to(torch.float32) for name, tensor in weights.items()})
-    return model.to(choose_device(device))

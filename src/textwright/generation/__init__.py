@@ -1,53 +1,77 @@
-"""Generating text, without torch: `load` a model, then `generate`, `stream`, `explain`."""
+"""Writing one text, without torch: `load` a model, then `generate`, `stream`, `explain`, chat.
 
-from textwright.generation.defaults import (
-    Defaults,
-    read_generation_config,
-    write_generation_config,
-)
-from textwright.generation.dialogue import Dialogue, converse
-from textwright.generation.engine import Engine
-from textwright.generation.families import RUNTIMES, load_runtime
-from textwright.generation.generator import Generator
-from textwright.generation.jobs import Job
-from textwright.generation.library import Library, ModelStatus
-from textwright.generation.messages import ChatPrompt, Message, Names, Trim, trimmed
-from textwright.generation.models import Models, load
-from textwright.generation.requests import Options
-from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
-from textwright.generation.runtime import Runtime, State
-from textwright.generation.sampling import Sampler
-from textwright.generation.stream import Stream
-from textwright.generation.weights import read_weights
+Names are imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textwright.generation.chat import Dialogue, converse
+    from textwright.generation.chat_template import ChatPrompt, Message, Names, Trim, trimmed
+    from textwright.generation.generation_config import (
+        Defaults,
+        read_generation_config,
+        write_generation_config,
+    )
+    from textwright.generation.generator import Generator
+    from textwright.generation.loading import Models, load
+    from textwright.generation.options import Options
+    from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
+    from textwright.generation.sampling import Sampler
+    from textwright.generation.stream import Stream
+
+_HOMES = {
+    "ChatPrompt": "textwright.generation.chat_template",
+    "Defaults": "textwright.generation.generation_config",
+    "Dialogue": "textwright.generation.chat",
+    "Explanation": "textwright.generation.results",
+    "Generation": "textwright.generation.results",
+    "Generator": "textwright.generation.generator",
+    "Message": "textwright.generation.chat_template",
+    "Models": "textwright.generation.loading",
+    "Names": "textwright.generation.chat_template",
+    "Options": "textwright.generation.options",
+    "Sampler": "textwright.generation.sampling",
+    "Step": "textwright.generation.results",
+    "Stream": "textwright.generation.stream",
+    "TokenLogprob": "textwright.generation.results",
+    "Trim": "textwright.generation.chat_template",
+    "converse": "textwright.generation.chat",
+    "load": "textwright.generation.loading",
+    "read_generation_config": "textwright.generation.generation_config",
+    "trimmed": "textwright.generation.chat_template",
+    "write_generation_config": "textwright.generation.generation_config",
+}
 
 __all__ = [
-    "RUNTIMES",
     "ChatPrompt",
     "Defaults",
     "Dialogue",
-    "Engine",
     "Explanation",
     "Generation",
     "Generator",
-    "Job",
-    "Library",
     "Message",
-    "ModelStatus",
     "Models",
     "Names",
     "Options",
-    "Runtime",
     "Sampler",
-    "State",
     "Step",
     "Stream",
     "TokenLogprob",
     "Trim",
     "converse",
     "load",
-    "load_runtime",
     "read_generation_config",
-    "read_weights",
     "trimmed",
     "write_generation_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -16,13 +16,13 @@ import numpy as np
 
 from textwright import atomic
 from textwright.errors import RequestError
+from textwright.generation.chat_template import IMPROVISED, ChatPrompt, Message, Names, trimmed
 from textwright.generation.cursor import Cursor
-from textwright.generation.defaults import Defaults
-from textwright.generation.messages import IMPROVISED, ChatPrompt, Message, Names, trimmed
-from textwright.generation.requests import Options, Prompt, Request, check
-from textwright.generation.runtime import Runtime
+from textwright.generation.generation_config import Defaults
+from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.sampling import log_probabilities, ranked
 from textwright.generation.stream import Stream
+from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from textwright.errors import RequestError
-from textwright.generation.requests import Prompt
+from textwright.generation.options import Prompt
 from textwright.tokenizers import Role, Tokenizer, check_role, turn_text
 
 BETWEEN = "\n\n"

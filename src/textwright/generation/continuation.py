@@ -11,9 +11,9 @@ from collections.abc import Set
 
 import numpy as np
 
-from textwright.generation.requests import Prompt, Request
+from textwright.arrays import Floats
+from textwright.generation.options import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, TokenLogprob
-from textwright.generation.runtime import Floats
 from textwright.generation.sampling import Sampler, log_probabilities, ranked
 from textwright.generation.stopping import StopFilter
 from textwright.tokenizers import Tokenizer

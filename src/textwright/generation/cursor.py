@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from textwright.generation.runtime import Floats, Runtime, Tokens
+from textwright.arrays import Floats, Tokens
+from textwright.runtimes.base import Runtime
 
 CHUNK = 32
 """Tokens read at once: enough to share the work on the weights, few enough not to be waited for."""

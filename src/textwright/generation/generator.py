@@ -8,17 +8,18 @@ from typing import Unpack
 
 import numpy as np
 
+from textwright.arrays import Floats
 from textwright.errors import RequestError, RunError
+from textwright.generation.chat import Dialogue
+from textwright.generation.chat_template import ChatPrompt, Message, Names, encode_messages
 from textwright.generation.continuation import Continuation
 from textwright.generation.cursor import Cursor
-from textwright.generation.defaults import Defaults, end_token
-from textwright.generation.dialogue import Dialogue
-from textwright.generation.messages import ChatPrompt, Message, Names, encode_messages
-from textwright.generation.requests import Options, Prompt, Request, check
+from textwright.generation.generation_config import Defaults, end_token
+from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
-from textwright.generation.runtime import Floats, Runtime
 from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
+from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
 
 PIECE = 256

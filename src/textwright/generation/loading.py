@@ -8,11 +8,11 @@ from pathlib import Path
 from textwright import runs
 from textwright.configs import nearest
 from textwright.errors import RunError
-from textwright.generation.defaults import read_generation_config
-from textwright.generation.families import load_runtime
+from textwright.generation.generation_config import read_generation_config
 from textwright.generation.generator import Generator
-from textwright.generation.weights import read_weights
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
+from textwright.runtimes.registry import load_runtime
 from textwright.tokenizers import Tokenizer
 
 

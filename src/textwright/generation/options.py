@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from textwright.configs import SamplingSettings, one_line
 from textwright.errors import RequestError
-from textwright.generation.defaults import Defaults
-from textwright.generation.sampling import check_seed, new_seed
-from textwright.generation.steering import Steering
+from textwright.generation.generation_config import Defaults
+from textwright.generation.sampling import Steering, check_seed, new_seed
 
 
 @dataclass(frozen=True)

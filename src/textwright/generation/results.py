@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from textwright.generation.runtime import Floats
+from textwright.arrays import Floats
 from textwright.generation.sampling import Doubles, log_probabilities
 
 FinishReason = Literal["stop", "length"]

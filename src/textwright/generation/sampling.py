@@ -22,15 +22,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textwright.arrays import Floats
 from textwright.configs import SamplingSettings
 from textwright.errors import RequestError, TextwrightError
-from textwright.generation.runtime import Floats
 
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -40,6 +42,35 @@ TINY = 1e-200
 """A temperature below it may take a logit out of what float64 holds."""
 WORDS = 64
 """Of a random stream that are fetched at once."""
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Logits moved by token, and tokens that end the text."""
+
+    bias: Mapping[int, float] = field(default_factory=dict)
+    """What is added to the logit of a token id, before anything else; −100 bans it in effect."""
+    presence_penalty: float = 0.0
+    """What the logit of a token that was drawn already loses."""
+    frequency_penalty: float = 0.0
+    """What it loses for each time that it was drawn."""
+    stop_tokens: frozenset[int] = frozenset()
+    """Ids that end the text, beside the model's own; they are not part of it."""
+    ignore_end: bool = False
+    """Let the model's own end of text be a token as any other."""
+
+    @property
+    def moves_logits(self) -> bool:
+        return bool(self.bias) or self.presence_penalty != 0 or self.frequency_penalty != 0
+
+    def moved(self, logits: Floats, drawn: Counter[int]) -> Floats:
+        """Logits, (V,), after bias and penalties for what was `drawn`; those given stay."""
+        moved = logits.copy()
+        for token, bias in self.bias.items():
+            moved[token] += bias
+        for token, count in drawn.items():
+            moved[token] -= self.presence_penalty + count * self.frequency_penalty
+        return moved
 
 
 def new_seed() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textwright.generation.runtime import Floats, Tokens
+from textwright.arrays import Floats, Tokens
 
 NO_LOGITS, LAST_LOGITS, ALL_LOGITS = range(3)
 """Which tokens' logits are wanted of each text."""

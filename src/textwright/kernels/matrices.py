@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textwright.arrays import Floats
 from textwright.errors import RequestError
-from textwright.generation.runtime import Floats
 
 Precision = Literal["auto", "float32", "float16", "int8"]
 """What the weights of products are held in; the arithmetic of all but `int8` is that of float32.

@@ -65,7 +65,7 @@ INLINE Vector gelu(Vector x) {
     return x * sigmoid(1.59576912f * (x + 0.044715f * x * x * x));
 }
 
-/* The exact form, x · Φ(x): erf as in textwright/generation/transformer.py. */
+/* The exact form, x · Φ(x): erf as in textwright/runtimes/transformer.py. */
 INLINE Vector gelu_erf(Vector x) {
     Integers negative = x < 0.0f;
     Vector z = 0.707106781f * choose(negative, -x, x);

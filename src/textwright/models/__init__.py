@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from textwright.configs import ModelConfig
+from textwright.models.base import LanguageModel, Matrices, OutputLayer, State
 from textwright.models.gpt import GPT
-from textwright.models.interface import LanguageModel, Matrices, OutputLayer, State
 from textwright.models.recurrent import Recurrent
 from textwright.models.transformer import Transformer
 

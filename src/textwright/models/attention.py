@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from textwright.configs import AttentionConfig
-from textwright.models.interface import LanguageModel, OutputLayer, State
+from textwright.models.base import LanguageModel, OutputLayer, State
 
 
 class AttentionModel(LanguageModel):

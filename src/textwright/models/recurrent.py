@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from textwright.configs import RecurrentConfig
+from textwright.models.base import LanguageModel, Matrices, OutputLayer, State
 from textwright.models.dropout import Dropout
-from textwright.models.interface import LanguageModel, Matrices, OutputLayer, State
 
 LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
     "lstm": nn.LSTM,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from textwright.errors import RunError
 from textwright.models import build
-from textwright.models.interface import LanguageModel
+from textwright.models.base import LanguageModel
 
 _NOISE = 0.1
 """Of a new row, as a share of the standard deviation over all rows."""

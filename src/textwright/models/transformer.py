@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from textwright.configs import TransformerConfig
 from textwright.models.attention import AttentionModel, attend, extend
+from textwright.models.base import Matrices, State
 from textwright.models.dropout import Dropout
-from textwright.models.interface import Matrices, State
 
 
 class Transformer(AttentionModel):

@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from textwright.arrays import Floats
 from textwright.configs import AttentionConfig, GPTConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import RequestError
 from textwright.generation import load
-from textwright.generation.defaults import end_token
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import read_weights
+from textwright.generation.generation_config import end_token
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 from textwright.tokenizers.chat import SPECIALS
 from textwright.tokenizers.folding import folding_tables

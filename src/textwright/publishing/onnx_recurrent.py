@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import TensorProto
 
+from textwright.arrays import Floats
 from textwright.configs import RecurrentConfig
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import take
 from textwright.publishing.onnx_graph import NEW, Graph
+from textwright.runs.weights import take
 
 _OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 _GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}

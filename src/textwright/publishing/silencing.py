@@ -16,9 +16,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from textwright.arrays import Floats
 from textwright.configs import GPTConfig
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import take
+from textwright.runs.weights import take
 
 CHANNELS = 32
 """Channels added: a whole block of the formats that quantise weights 32 at a time."""

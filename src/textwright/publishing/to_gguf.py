@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from textwright import atomic
+from textwright.arrays import Floats
 from textwright.configs import GPTConfig
 from textwright.errors import MissingPackageError, RequestError
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import read_weights
 from textwright.publishing.bytelevel import byte_level
 from textwright.publishing.silencing import silence
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
 END = "<|endoftext|>"

@@ -18,9 +18,9 @@ from typing import Any
 from textwright import atomic
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import MissingPackageError, RequestError
-from textwright.generation.weights import read_weights
 from textwright.publishing.exporting import check_folder
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 
 MODEL_FILE = "model.onnx"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from textwright import atomic
-from textwright.generation.weights import read_weights
 from textwright.publishing.exporting import check_folder
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
 
 
 def export(run: Run, out: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
+from textwright.arrays import Floats
 from textwright.errors import RunError
-from textwright.generation.runtime import Floats
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Tokens = NDArray[np.integer[Any]]
+from textwright.arrays import Floats, Tokens
 
 
 class State(Protocol):

@@ -6,10 +6,9 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
-from textwright.generation.attention import AttentionRuntime, Wanted, Window
-from textwright.generation.kernels.matrices import INTEGER, TILE, Memory, aligned, up_to
-from textwright.generation.kernels.texts import (
+from textwright.kernels.batch import (
     ALL_LOGITS,
     LAST_LOGITS,
     NO_LOGITS,
@@ -18,7 +17,8 @@ from textwright.generation.kernels.texts import (
     read_all,
     read_one,
 )
-from textwright.generation.runtime import Floats, Tokens
+from textwright.kernels.matrices import INTEGER, TILE, Memory, aligned, up_to
+from textwright.runtimes.kv_cache import AttentionRuntime, Wanted, Window
 
 WANTED = {"none": NO_LOGITS, "last": LAST_LOGITS, "all": ALL_LOGITS}
 

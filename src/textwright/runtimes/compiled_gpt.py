@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from textwright.arrays import Floats
 from textwright.configs import GPTConfig
-from textwright.generation.gpt import rotary_tables
-from textwright.generation.kernels.attention import CompiledAttention, Shape, shape_of
-from textwright.generation.kernels.matrices import (
+from textwright.kernels.matrices import (
     FLOAT,
     INTEGER,
     LANES,
@@ -21,8 +20,9 @@ from textwright.generation.kernels.matrices import (
     pad,
     up_to,
 )
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import take
+from textwright.runs.weights import take
+from textwright.runtimes.compiled_attention import CompiledAttention, Shape, shape_of
+from textwright.runtimes.gpt import rotary_tables
 
 
 class GPTLayer(ctypes.Structure):

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
-from textwright.generation.kernels.matrices import (
+from textwright.kernels.batch import ALL_LOGITS, LAST_LOGITS, OneText, kernel, read_all, read_one
+from textwright.kernels.matrices import (
     INTEGER,
     LANES,
     POINTER,
@@ -18,16 +20,7 @@ from textwright.generation.kernels.matrices import (
     pad,
     up_to,
 )
-from textwright.generation.kernels.texts import (
-    ALL_LOGITS,
-    LAST_LOGITS,
-    OneText,
-    kernel,
-    read_all,
-    read_one,
-)
-from textwright.generation.runtime import Floats, Tokens
-from textwright.generation.weights import take
+from textwright.runs.weights import take
 
 TABLE_VALUES = 1 << 22
 """The largest table of a first layer's inputs, in values: 16 MiB."""

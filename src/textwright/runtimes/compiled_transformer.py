@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 
+from textwright.arrays import Floats
 from textwright.configs import TransformerConfig
-from textwright.generation.kernels.attention import CompiledAttention, Shape, shape_of
-from textwright.generation.kernels.matrices import (
+from textwright.kernels.matrices import (
     FLOAT,
     INTEGER,
     LANES,
@@ -17,8 +17,8 @@ from textwright.generation.kernels.matrices import (
     Precision,
     up_to,
 )
-from textwright.generation.runtime import Floats
-from textwright.generation.weights import take
+from textwright.runs.weights import take
+from textwright.runtimes.compiled_attention import CompiledAttention, Shape, shape_of
 
 
 class Norm(ctypes.Structure):

@@ -14,9 +14,10 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
+from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
-from textwright.generation.runtime import Floats, Tokens, one_by_one
-from textwright.generation.threads import single_threaded
+from textwright.runtimes.base import one_by_one
+from textwright.runtimes.threads import single_threaded
 
 PIECE = 256
 """Tokens encoded at once: enough for the matrix products, few enough for the attention weights."""

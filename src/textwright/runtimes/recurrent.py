@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
-from textwright.generation.runtime import Floats, Tokens, one_by_one
-from textwright.generation.threads import single_threaded
-from textwright.generation.weights import take
+from textwright.runs.weights import take
+from textwright.runtimes.base import one_by_one
+from textwright.runtimes.threads import single_threaded
 
 PIECE = 1024
 """Tokens whose inputs are multiplied at once."""

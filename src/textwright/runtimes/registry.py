@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from textwright.arrays import Floats
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import MissingPackageError, RequestError
-from textwright.generation.gpt import GPTRuntime
-from textwright.generation.kernels import kernels
-from textwright.generation.kernels.gpt import CompiledGPT
-from textwright.generation.kernels.matrices import check_precision
-from textwright.generation.kernels.recurrent import CompiledRecurrentRuntime
-from textwright.generation.kernels.transformer import CompiledTransformer
-from textwright.generation.recurrent import RecurrentRuntime
-from textwright.generation.runtime import Floats, Runtime
-from textwright.generation.transformer import TransformerRuntime
+from textwright.kernels import kernels
+from textwright.kernels.matrices import check_precision
+from textwright.runtimes.base import Runtime
+from textwright.runtimes.compiled_gpt import CompiledGPT
+from textwright.runtimes.compiled_recurrent import CompiledRecurrentRuntime
+from textwright.runtimes.compiled_transformer import CompiledTransformer
+from textwright.runtimes.gpt import GPTRuntime
+from textwright.runtimes.recurrent import RecurrentRuntime
+from textwright.runtimes.transformer import TransformerRuntime
 
 RUNTIMES: dict[type[ModelConfig], Callable[[Any, Mapping[str, Floats]], Runtime]] = {
     RecurrentConfig: RecurrentRuntime,
@@ -62,7 +63,7 @@ def load_runtime(
     if kind in RUNTIMES:
         return RUNTIMES[kind](config, weights)
     try:
-        from textwright.models.runtime import TorchRuntime
+        from textwright.runtimes.torch_runtime import TorchRuntime
     except ImportError as error:
         raise MissingPackageError(
             f"a model of the family {config.family!r} needs torch to generate; "

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from textwright.arrays import Floats, Tokens
 from textwright.configs import TransformerConfig
-from textwright.generation.attention import AttentionState, NumPyAttention, attend
-from textwright.generation.runtime import Floats, Tokens
-from textwright.generation.weights import take
+from textwright.runs.weights import take
+from textwright.runtimes.kv_cache import AttentionState, NumPyAttention, attend
 
 
 class Linear(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from textwright.generation import Engine, Library
+from textwright.engine import Engine, Library
 from textwright.runs import Run
 from textwright.sagemaker import hosting
 

@@ -14,8 +14,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from textwright.engine import Engine, Library
 from textwright.errors import RequestError
-from textwright.generation import Engine, Generator, Library, load
+from textwright.generation import Generator, load
 from textwright.runs import Run
 from textwright.sagemaker import multimodel
 from textwright.sagemaker.container import Container

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from textwright.corpora import builtin
+from textwright.data.sources import builtin
 from textwright.errors import CorpusError, RequestError
 from textwright.runs import check_name, name_from
 from textwright.sagemaker import requests
@@ -176,7 +176,7 @@ def _files(source: str) -> dict[str, Path]:
 
 def _check_hyperparameters(told: dict[str, Any]) -> None:
     """Find at once what the job would find after minutes that cost money."""
-    from textwright.training.request import request_from
+    from textwright.training.planning.request import request_from
 
     options = arguments(told)
     for name in ("corpus", "name"):

@@ -15,8 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from textwright.engine import Engine, Library
 from textwright.errors import TextwrightError
-from textwright.generation import Engine, Library
 from textwright.serving import cards, chat, completions, docs, metrics, native
 from textwright.serving.errors import HTTPError, as_http
 from textwright.serving.fields import what_is_wrong

@@ -13,7 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from textwright.generation import ChatPrompt, Generator, Job, Message, TokenLogprob, Trim
+from textwright.engine import Job
+from textwright.generation import ChatPrompt, Generator, Message, TokenLogprob, Trim
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import AS_WHOLE, Body

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from textwright.generation import Generator, Job
-from textwright.generation.requests import Prompt
+from textwright.engine import Job
+from textwright.generation import Generator
+from textwright.generation.options import Prompt
 from textwright.serving.answers import EventStream, as_json, event
 from textwright.serving.errors import STREAM, HTTPError, openai_errors
 from textwright.serving.fields import AS_WHOLE

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from textwright.engine import Job
 from textwright.errors import BusyError, ClosedError, TextwrightError
-from textwright.generation import Job
 from textwright.serving.answers import as_json
 from textwright.serving.errors import HTTPError, as_http, native_errors
 from textwright.serving.fields import AS_WHOLE, Body, ModelName, Temperature, what_is_wrong

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from textwright.generation import Generator, Job, Options
-from textwright.generation.requests import Request
-from textwright.generation.steering import Steering
+from textwright.engine import Job
+from textwright.generation import Generator, Options
+from textwright.generation.options import Request
+from textwright.generation.sampling import Steering
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import AS_WHOLE, Body, ModelName, Number, Seed, Temperature, Whole
 from textwright.serving.service import Service

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from textwright.engine import Job
 from textwright.errors import ClosedError
-from textwright.generation import Job
 
 
 class Reply:

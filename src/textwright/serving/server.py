@@ -12,8 +12,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from textwright.engine import Engine
 from textwright.errors import RequestError
-from textwright.generation import Engine
 from textwright.serving.settings import ServerSettings
 
 SWITCH_INTERVAL = 0.0005

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request as HTTPRequest
 
-from textwright.generation import Engine, Generator, Job, Library
-from textwright.generation.requests import Options, Prompt, Request, check
+from textwright.engine import Engine, Job, Library
+from textwright.generation import Generator
+from textwright.generation.options import Options, Prompt, Request, check
 from textwright.serving.errors import HTTPError
 from textwright.serving.replies import Bridge, Reply
 from textwright.serving.settings import ServerSettings

@@ -4,6 +4,6 @@ The page itself lies in `textwright/page/web`. It writes and chats over the Open
 here tell it what the models are, and what they do inside.
 """
 
-from textwright.studio.mounting import mount
+from textwright.studio.app import mount
 
 __all__ = ["mount"]

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textwright.arrays import Floats
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import RequestError
 from textwright.generation import Generator
-from textwright.generation.attention import AttentionState, NumPyAttention
-from textwright.generation.gpt import GPTRuntime
-from textwright.generation.recurrent import RecurrentRuntime
-from textwright.generation.runtime import Floats
-from textwright.generation.transformer import TransformerRuntime
-from textwright.generation.weights import read_weights
 from textwright.runs import Run
+from textwright.runs.weights import read_weights
+from textwright.runtimes.gpt import GPTRuntime
+from textwright.runtimes.kv_cache import AttentionState, NumPyAttention
+from textwright.runtimes.recurrent import RecurrentRuntime
+from textwright.runtimes.transformer import TransformerRuntime
 
 MOST_TOKENS = 2000
 """Tokens of a recurrent model that are shown; of an attention model, one window."""

@@ -11,8 +11,14 @@ from typing import Any
 from fastapi import FastAPI
 
 from textwright.serving.service import Service
-from textwright.studio import copied, export, files, looking, models, timeline, training
-from textwright.studio.supervisor import Supervisor
+from textwright.studio import (
+    export_routes,
+    inspect_routes,
+    model_routes,
+    static_files,
+    training_routes,
+)
+from textwright.studio.training_process import Supervisor
 
 
 def mount(
@@ -28,14 +34,14 @@ def mount(
             train without `allow_training`.
     """
     service: Service = app.state.service
-    app.include_router(files.router(service.settings, api))
-    app.include_router(models.router(service.library))
-    app.include_router(looking.router(service))
-    app.include_router(copied.router(service.library))
-    app.include_router(timeline.router(service.library))
-    app.include_router(export.router(service.library))
+    app.include_router(static_files.router(service.settings, api))
+    app.include_router(model_routes.models_router(service.library))
+    app.include_router(inspect_routes.look_router(service))
+    app.include_router(inspect_routes.copied_router(service.library))
+    app.include_router(model_routes.timeline_router(service.library))
+    app.include_router(export_routes.router(service.library))
     supervisor = None if runs is None else Supervisor(runs, service.settings.max_upload)
-    app.include_router(training.router(service, supervisor, local=local))
+    app.include_router(training_routes.router(service, supervisor, local=local))
     if supervisor is not None:
         _end_with(app, supervisor, service.settings.drain)
     app.state.home = "/studio/"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from textwright.generation import Library
+from textwright.engine import Library
 from textwright.page import Dtype, offline_page
 from textwright.serving.fields import Body, ModelName
 

@@ -1,4 +1,5 @@
-"""`/api/copied`: what of a passage stands word for word in the text that a model learned from."""
+"""`/api/look` and `/api/copied`: what a model does inside while it reads a passage, and what of a
+passage stands word for word in the text that the model learned from."""
 
 from __future__ import annotations
 
@@ -8,15 +9,46 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from textwright.engine import Library
 from textwright.errors import RunError
-from textwright.generation import Library
+from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty
 from textwright.runs import Run
 from textwright.serving.answers import as_json
-from textwright.serving.fields import AS_WHOLE
-from textwright.studio.passages import MOST_CHARACTERS, Passage
-from textwright.training.comparing import MINIMUM, check_minimum, novelty
+from textwright.serving.fields import AS_WHOLE, Body, ModelName
+from textwright.serving.service import Service
+from textwright.studio.activations import look
+
+MOST_CHARACTERS = 20_000
+
+
+def _fits(text: str) -> str:
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"at most {MOST_CHARACTERS:,} characters at once, not {len(text):,}")
+    return text
+
+
+class Passage(Body):
+    """A text, and the model that is asked about it."""
+
+    model: ModelName
+    text: Annotated[str, AfterValidator(_fits)]
+
+
+def look_router(service: Service) -> APIRouter:
+    """The route, for one server."""
+    routes = APIRouter(prefix="/api", include_in_schema=False)
+    turn = asyncio.Semaphore(1)  # it takes a processor for a while; texts are written meanwhile
+
+    @routes.post("/look")
+    async def read(body: Passage) -> Response:
+        model = await service.model(body.model)
+        run = service.library.run(body.model)
+        async with turn:
+            return as_json(await asyncio.to_thread(look, run, model, body.text))
+
+    return routes
 
 
 class Compared(Passage):
@@ -25,7 +57,7 @@ class Compared(Passage):
     minimum: Annotated[int, Field(le=MOST_CHARACTERS), AS_WHOLE] = MINIMUM
 
 
-def router(library: Library) -> APIRouter:
+def copied_router(library: Library) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
     turn = asyncio.Semaphore(1)  # a large text is read whole

@@ -1,4 +1,4 @@
-"""`/api/models`: what each model is, for the page's picker."""
+"""`/api/models` and `/api/timeline`: what each model is, and how its training went."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from textwright.configs import AttentionConfig
+from textwright.engine import Library
 from textwright.errors import TextwrightError
-from textwright.generation import Library
 from textwright.serving.answers import as_json
+from textwright.serving.fields import Body, ModelName
+from textwright.studio.training_process import CURVES
 from textwright.tokenizers import Tokenizer
 
 
-def router(library: Library) -> APIRouter:
+def models_router(library: Library) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
 
@@ -46,3 +48,23 @@ def about(library: Library, name: str) -> dict[str, Any]:
         "tokenizer": tokenizer.kind,
         "talks": bool(tokenizer.chat),
     }
+
+
+class Asked(Body):
+    """Whose story."""
+
+    model: ModelName
+
+
+def timeline_router(library: Library) -> APIRouter:
+    """The route, for one server."""
+    routes = APIRouter(prefix="/api", include_in_schema=False)
+
+    @routes.post("/timeline")
+    def timeline(body: Asked) -> Response:
+        run = library.run(body.model)
+        samples: list[dict[str, Any]] = run.samples()
+        metrics = [{name: one.get(name) for name in CURVES} for one in run.metrics()]
+        return as_json({"samples": samples, "metrics": metrics})
+
+    return routes

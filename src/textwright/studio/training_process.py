@@ -29,7 +29,6 @@ from textwright.reporting import RunSummary, all_runs
 from textwright.runs import Run, check_free, is_held, is_training, name_from, same_name
 from textwright.runs.locking import PATIENCE, PAUSE
 from textwright.serving.errors import HTTPError
-from textwright.studio.timeline import CURVES
 from textwright.studio.uploads import Uploaded, Uploads, shown
 
 if sys.platform == "win32":  # no lock is inherited there: a server that is gone loses its training
@@ -39,6 +38,8 @@ else:
 
 NICE = 5
 """How much a training gives way to the server, so that texts are written meanwhile."""
+CURVES = ("step", "seconds", "train_loss", "val_loss", "val_bits_per_char")
+"""What is told of each evaluation."""
 SAMPLES = 8
 """Of the latest evaluations, that are told."""
 _PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")

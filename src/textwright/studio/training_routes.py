@@ -24,7 +24,7 @@ from textwright.serving.answers import as_json
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import Body, Number
 from textwright.serving.service import Service
-from textwright.studio.supervisor import Supervisor
+from textwright.studio.training_process import Supervisor
 
 PIECES = "/api/uploads/piece"
 MOST_MINUTES = 24 * 60.0

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.corpora.rawtext import from_path, look_at
+from textwright.data.formats.files import from_path, look_at
 from textwright.errors import BusyError, RequestError, TextwrightError
 from textwright.runs import name_from
 

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from textwright.configs import ModelConfig, Settings
-from textwright.corpora import ConversationPart, Corpus
+from textwright.data import ConversationPart, Corpus
 from textwright.errors import MissingPackageError
 from textwright.generation import write_generation_config
+from textwright.models.device import choose_device, choose_precision
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
-from textwright.training.events import Result
-from textwright.training.learner import choose_device, choose_precision
-from textwright.training.parent import Parent
-from textwright.training.plan import Plan
-from textwright.training.preparation import Prepared
+from textwright.training.loop.callbacks import Result
+from textwright.training.loop.plan import Plan
+from textwright.training.planning.parent import Parent
+from textwright.training.planning.prepare import Prepared
 from textwright.version import VERSION
 
 log = logging.getLogger("textwright")

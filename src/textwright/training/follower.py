@@ -14,15 +14,15 @@ from typing import Any
 import torch
 
 from textwright.configs import CorpusSettings, ModelConfig, TrainingSettings, model_config
-from textwright.corpora import open_corpus
+from textwright.data import open_corpus
 from textwright.errors import CorpusError
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training import workers
-from textwright.training.learner import Learner
-from textwright.training.plan import Plan
-from textwright.training.preparation import Prepared, tokenized
-from textwright.training.trainer import Trainer
+from textwright.training.loop import distributed
+from textwright.training.loop.learner import Learner
+from textwright.training.loop.plan import Plan
+from textwright.training.loop.trainer import Trainer
+from textwright.training.planning.prepare import Prepared, tokenized
 
 
 def follow(sources: Sequence[str]) -> Any:
@@ -35,7 +35,7 @@ def follow(sources: Sequence[str]) -> Any:
         What `orders.tell_over` was given.
     """
     text: Prepared | None = None
-    while "over" not in (order := workers.told()):
+    while "over" not in (order := distributed.told()):
         if "text" in order:
             text = _open(order["text"], sources)
             continue
@@ -62,7 +62,7 @@ def _open(told: dict[str, Any], sources: Sequence[str]) -> Prepared:
     )
     if corpus.sha256 != told["sha256"]:
         raise CorpusError(
-            f"worker {workers.rank()} ({platform.node()}) has another text than the first one: "
+            f"worker {distributed.rank()} ({platform.node()}) has another text than the first one: "
             "copy the same files to every machine"
         )
     return tokenized(corpus, Tokenizer(told["tokenizer"]), told["loss_on"])
@@ -70,7 +70,7 @@ def _open(told: dict[str, Any], sources: Sequence[str]) -> Prepared:
 
 def _measure(told: dict[str, Any], text: Prepared) -> None:
     learner = Learner(*_told_recipe(told), text.train.array(), steps=10_000)
-    while (number := workers.told()) is not None:
+    while (number := distributed.told()) is not None:
         learner.step(number)
 
 

@@ -17,30 +17,30 @@ import torch
 
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, model_config
+from textwright.data.provenance import STANDARD_INPUT, from_anywhere, reopened
 from textwright.errors import DivergedError, RequestError
-from textwright.models.growing import grow
+from textwright.models.loading import load_model
+from textwright.models.resizing import grow
 from textwright.runs import Run, locked
 from textwright.tokenizers import read_before
-from textwright.training import orders, workers
-from textwright.training.events import Observer
-from textwright.training.following import follow
-from textwright.training.logs import log_observers
-from textwright.training.parent import Parent, with_parent
-from textwright.training.plan import Plan
-from textwright.training.planning import check_machine, plan_for
-from textwright.training.preparation import Prepared, prepare
-from textwright.training.records import write_result, write_start
-from textwright.training.reopening import STANDARD_INPUT, from_anywhere, reopened
-from textwright.training.request import Request, request_from
-from textwright.training.resuming import (
+from textwright.training.artifacts import write_result, write_start
+from textwright.training.follower import follow
+from textwright.training.loop import distributed
+from textwright.training.loop.callbacks import Observer
+from textwright.training.loop.loggers import log_observers
+from textwright.training.loop.plan import Plan
+from textwright.training.loop.trainer import Trainer, write_weights
+from textwright.training.planning.parent import Parent, with_parent
+from textwright.training.planning.planner import check_machine, plan_for
+from textwright.training.planning.prepare import Prepared, prepare
+from textwright.training.planning.request import Request, request_from
+from textwright.training.resume import (
     Interrupted,
     check_unchanged,
     reload,
     result_if_done,
     run_to_resume,
 )
-from textwright.training.scoring import load_model
-from textwright.training.trainer import Trainer, write_weights
 
 log = logging.getLogger("textwright")
 
@@ -110,15 +110,15 @@ def train(
     folder = runs.runs_folder(runs_folder)
     sources = _sources(corpus, asked)
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
-    with workers.joined(asked.settings(None).training.device), _threads_restored():
-        if not workers.is_first():
+    with distributed.joined(asked.settings(None).training.device), _threads_restored():
+        if not distributed.is_first():
             return Run(Path(follow(sources)))
         if resume and (found := run_to_resume(name, folder, sources)) is not None:
             check_unchanged(found, asked.given, folder)
             run = _resume(found, sources, observers, logs)
         else:
             run = _begin(asked, name, folder, sources, begin, observers, logs, command)
-        orders.tell_over(str(run.path))
+        distributed.tell_over(str(run.path))
         return run
 
 
@@ -160,8 +160,8 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
     begin = time.monotonic()
     asked = request_from(options)
     sources = _sources(corpus, asked)
-    with workers.joined(asked.settings(None).training.device), _threads_restored():
-        if not workers.is_first():
+    with distributed.joined(asked.settings(None).training.device), _threads_restored():
+        if not distributed.is_first():
             planned = follow(sources)
             settings = Settings.model_validate(planned["settings"])
             return model_config(planned["model"]), settings, Plan.from_record(planned["plan"])
@@ -170,7 +170,7 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
         prepared = _prepare(asked, sources, origin)
         candidate, plan, settings = plan_for(asked, prepared, begin, measured=True)
         config = candidate.config
-        orders.tell_over(
+        distributed.tell_over(
             {"model": config.to_json(), "settings": settings.model_dump(), "plan": plan.record()}
         )
     return config, settings, plan
@@ -179,7 +179,7 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
 def _prepare(asked: Request, sources: Sequence[str], origin: Parent | None) -> Prepared:
     """The text as tokens, at every worker."""
     settings = asked.settings(None)
-    if workers.count() > 1 and STANDARD_INPUT in (*sources, settings.corpus.validation):
+    if distributed.count() > 1 and STANDARD_INPUT in (*sources, settings.corpus.validation):
         raise RequestError("several workers can't share standard input; name a file")
     prepared = prepare(sources, settings, origin)
     _tell_text(prepared, settings, _lasting(sources, prepared))
@@ -189,7 +189,7 @@ def _prepare(asked: Request, sources: Sequence[str], origin: Parent | None) -> P
 def _tell_text(prepared: Prepared, settings: Settings, sources: list[str]) -> None:
     corpus = settings.corpus.model_copy(update={"sources": sources})
     sha256, loss_on = prepared.corpus.sha256, settings.training.loss_on
-    orders.tell_text(corpus, sha256, prepared.tokenizer, loss_on)
+    distributed.tell_text(corpus, sha256, prepared.tokenizer, loss_on)
 
 
 def _lasting(sources: Sequence[str], prepared: Prepared) -> list[str]:
@@ -210,7 +210,7 @@ def _carry_out(
     """Train to the end, and say how it ended."""
     everyone = [*observers, *log_observers(logs, run)]
     prepared = begun.prepared
-    orders.tell_training(run, begun.config, begun.settings.training, begun.plan.record())
+    distributed.tell_training(run, begun.config, begun.settings.training, begun.plan.record())
     trainer = Trainer(
         run, begun.config, begun.settings.training, begun.plan, prepared.data,
         prepared.tokenizer, everyone,

@@ -12,16 +12,16 @@ from pydantic import ValidationError
 
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
+from textwright.data.provenance import from_anywhere, reopened
 from textwright.errors import RequestError, RunError
+from textwright.models.device import use_threads
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.events import Result
-from textwright.training.learner import use_threads
-from textwright.training.parent import same_parent
-from textwright.training.plan import Plan
-from textwright.training.preparation import Prepared, tokenized
-from textwright.training.reopening import from_anywhere, reopened
-from textwright.training.request import SETTING_OF_PARENT
+from textwright.training.loop.callbacks import Result
+from textwright.training.loop.plan import Plan
+from textwright.training.planning.parent import same_parent
+from textwright.training.planning.prepare import Prepared, tokenized
+from textwright.training.planning.request import SETTING_OF_PARENT
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Literal, TypeAlias
 
-from textwright.corpora.lines import read_numbered
-from textwright.corpora.normalising import normalised
+from textwright.data.formats.lines import read_numbered
+from textwright.data.formats.normalization import normalised
 from textwright.errors import CorpusError
 
 Turn: TypeAlias = tuple[str, str]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from charset_normalizer import from_bytes
 
-from textwright.corpora.gutenberg import WINDOW
+from textwright.data.formats.gutenberg import WINDOW
 
 BLOCK = 1 << 19
 _SAMPLE = WINDOW

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from textwright.corpora import documents, records
-from textwright.corpora.conversations import read_json_lines, records_of
-from textwright.corpora.decoding import BLOCK, Inspection, inspect
-from textwright.corpora.jsonvalues import conversations_within, holds_conversations
-from textwright.corpora.lines import LONGEST
-from textwright.corpora.transcripts import looks_like_transcript, read_transcript
+from textwright.data.formats import documents, tables
+from textwright.data.formats.conversations import read_json_lines, records_of
+from textwright.data.formats.encodings import BLOCK, Inspection, inspect
+from textwright.data.formats.json_fragments import conversations_within, holds_conversations
+from textwright.data.formats.lines import LONGEST
+from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
 from textwright.errors import CorpusError
 
 Role = Literal["whole", "train", "validation", "test"]
@@ -159,13 +159,13 @@ def look_at(raw: RawText, form: Form = "auto") -> KnownText:
         kind = _table_kind(raw, inspection, suffix, form)
         if kind == "plain" and form != "text":
             if raw.records_only:
-                raise records.no_text_column(raw.label, [])
+                raise tables.no_text_column(raw.label, [])
             if suffix != ".csv":
-                notes.append(f'{raw.label} has no "{records.FIELD}" field; it is read as it is')
+                notes.append(f'{raw.label} has no "{tables.FIELD}" field; it is read as it is')
     elif form == "conversations" or (form == "auto" and suffix in _TRANSCRIPTS):
         head = codecs.getincrementaldecoder(inspection.encoding)("replace").decode(inspection.head)
         whole = inspection.size <= len(inspection.head)
-        if head.lstrip()[:1] == "{" and records.lines_shape(head) == "conversations":
+        if head.lstrip()[:1] == "{" and tables.lines_shape(head) == "conversations":
             kind = "talk-jsonl"
         elif form == "conversations" or looks_like_transcript(head, whole):
             kind = "transcript"
@@ -176,18 +176,18 @@ def _table_kind(raw: RawText, inspection: Inspection, suffix: str, form: Form) -
     decoder = codecs.getincrementaldecoder(inspection.encoding)("replace")
     head = decoder.decode(inspection.head)
     if suffix == ".csv":
-        return "csv" if records.csv_has_text(head) else "plain"
-    shape = records.lines_shape(head)
+        return "csv" if tables.csv_has_text(head) else "plain"
+    shape = tables.lines_shape(head)
     kind: Kind = "jsonl"
     if suffix == ".json" and not (inspection.size > LONGEST and shape == "documents"):
         with raw.open() as file:
-            data = records.load_json(file, inspection.encoding, raw.label)
+            data = tables.load_json(file, inspection.encoding, raw.label)
         if data is not None:  # else it is JSON Lines under another name, or no JSON
-            shape, _ = records.json_documents(data)
+            shape, _ = tables.json_documents(data)
             kind = "json"
     spread = kind == "jsonl" and shape != "documents" and holds_conversations(head)
     long = suffix != ".json" and "\n" not in head  # the first line goes on after the head
-    if spread and form != "text" and not long and not records.one_a_line(head):
+    if spread and form != "text" and not long and not tables.one_a_line(head):
         return "talk-values"  # broken somewhere, or spread over lines
     if form == "conversations" or (shape == "conversations" and form == "auto"):
         return "talk-json" if kind == "json" else "talk-jsonl"
@@ -207,14 +207,14 @@ def read(known: KnownText) -> Iterator[str]:
             if known.kind == "plain":
                 yield from _decoded(file, encoding)
             elif known.kind == "jsonl":
-                yield from records.joined(records.read_lines(file, encoding, raw.label))
+                yield from tables.joined(tables.read_lines(file, encoding, raw.label))
             elif known.kind == "json":
-                data = records.load_json(file, encoding, raw.label)
-                yield from records.joined(records.json_documents(data)[1])
+                data = tables.load_json(file, encoding, raw.label)
+                yield from tables.joined(tables.json_documents(data)[1])
             elif known.kind == "csv":
-                yield from records.joined(records.read_csv(file, encoding, raw.label))
+                yield from tables.joined(tables.read_csv(file, encoding, raw.label))
             elif known.kind == "parquet":
-                yield from records.joined(records.read_parquet(file, raw.label))
+                yield from tables.joined(tables.read_parquet(file, raw.label))
             elif known.kind == "html":
                 yield from documents.read_html(file, raw.label)
             elif known.kind == "epub":
@@ -237,9 +237,9 @@ def conversation_records(known: KnownText) -> Iterator[tuple[int, Any]]:
     try:
         with raw.open() as file:
             if known.kind == "talk-json":
-                yield from records_of(records.load_json(file, encoding, raw.label))
+                yield from records_of(tables.load_json(file, encoding, raw.label))
             elif known.kind == "talk-values":
-                text = records.load_text(file, encoding, raw.label)
+                text = tables.load_text(file, encoding, raw.label)
                 yield from conversations_within(text)
             elif known.kind == "talk-jsonl":
                 yield from read_json_lines(file, encoding, raw.label)

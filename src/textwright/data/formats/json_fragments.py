@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from textwright.corpora.conversations import LISTS, is_conversation
+from textwright.data.formats.conversations import LISTS, is_conversation
 
 _TURNS = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[\s*[{{\]]')
 

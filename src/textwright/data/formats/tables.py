@@ -13,8 +13,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Literal
 
-from textwright.corpora.conversations import LISTS, is_conversation
-from textwright.corpora.lines import LONGEST, read_numbered
+from textwright.data.formats.conversations import LISTS, is_conversation
+from textwright.data.formats.lines import LONGEST, read_numbered
 from textwright.errors import CorpusError, MissingPackageError
 
 FIELD = "text"

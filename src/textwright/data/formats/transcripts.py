@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from textwright.corpora.lines import read_numbered
+from textwright.data.formats.lines import read_numbered
 
 _TURN = re.compile(r"\s*([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(\S.*)|\s*)", re.DOTALL)
 """A name of at most 40 characters that begins with a letter, and words, if any."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from textwright.corpora import downloads, originals
-from textwright.corpora.cache import key_of
-from textwright.corpora.decoding import BLOCK
-from textwright.corpora.rawtext import RawText, Role, from_path
+from textwright.data.formats.encodings import BLOCK
+from textwright.data.formats.files import RawText, Role, from_path
+from textwright.data.sources import dialogue_datasets, downloads
+from textwright.data.sources.cache import key_of
 from textwright.errors import DownloadError
 
 CORPORA_VARIABLE = "TEXTWRIGHT_CORPORA"
@@ -337,10 +337,10 @@ def _converted(
     file: BuiltInFile, original: str, download: downloads.Download, address: str, cache: Path
 ) -> RawText:
     """The conversations of a downloaded original, converted now or earlier."""
-    key = key_of("original", originals.FORMAT, original, file.role, download.sha256)
+    key = key_of("original", dialogue_datasets.FORMAT, original, file.role, download.sha256)
     path = cache / "texts" / key / Path(file.path).name
     if not path.is_file():
-        originals.convert(original, download.path, file.role, path)
+        dialogue_datasets.convert(original, download.path, file.role, path)
     return replace(from_path(path, address), path=None)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from textwright import atomic
-from textwright.corpora.cache import holds, key_of, read_record, write_record
+from textwright.data.sources.cache import holds, key_of, read_record, write_record
 from textwright.errors import DownloadError
 
 CONNECT_SECONDS = 5.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from textwright.corpora.rawtext import RawText, Role, from_path
+from textwright.data.formats.files import RawText, Role, from_path
 from textwright.errors import CorpusError, DownloadError
 
 PREFIX = "hf:"

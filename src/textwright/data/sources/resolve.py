@@ -22,8 +22,8 @@ from urllib.parse import unquote, urlsplit
 
 from textwright import atomic
 from textwright.configs import nearest
-from textwright.corpora import builtin, downloads, hub
-from textwright.corpora.rawtext import RawText, Role, from_path, unreadable
+from textwright.data.formats.files import RawText, Role, from_path, unreadable
+from textwright.data.sources import builtin, downloads, huggingface
 from textwright.errors import CorpusError
 
 STDIN = "-"
@@ -70,8 +70,8 @@ def find(source: str, cache: Path, until: ExitStack) -> Found:
         return Found(_stem(unquote(urlsplit(source).path), "text"), (raw,))
     if re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
         raise CorpusError(f"{source} can't be fetched; only http:// and https:// addresses can")
-    if source.startswith(hub.PREFIX):
-        data_set = hub.open_data_set(source)
+    if source.startswith(huggingface.PREFIX):
+        data_set = huggingface.open_data_set(source)
         return Found(data_set.name, tuple(data_set.files))
     name, _, part = source.partition(":")
     built_in = builtin.find(name)

@@ -7,7 +7,7 @@ checkpoints, signals) is the trainer's business, and how fast a step is the plan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.corpora import Tokens
-from textwright.errors import RequestError, TrainingError
+from textwright.data import Tokens
+from textwright.errors import TrainingError
 from textwright.models import LanguageModel, State, build
+from textwright.models.device import choose_device, choose_precision
 from textwright.models.dropout import dropout_keys
-from textwright.training import workers
-from textwright.training.allocator import keep_freed_memory
-from textwright.training.batches import (
+from textwright.training.loop import distributed
+from textwright.training.loop.allocator import keep_freed_memory
+from textwright.training.loop.batches import (
     NOT_COUNTED,
     Batches,
     Streams,
@@ -29,55 +30,13 @@ from textwright.training.batches import (
     fresh_starts,
     inputs_and_targets,
 )
-from textwright.training.optimizers import Optimizers, learning_rate_factor
-from textwright.training.sampled_softmax import sampled_cross_entropy
+from textwright.training.loop.sampled_softmax import sampled_cross_entropy
+from textwright.training.optim.lr_schedule import lr_multiplier
+from textwright.training.optim.optimizer import Optimizers
 
 _LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
 _LOGITS_AT_ONCE = 1 << 24
 """Of the samples that are in memory at once: 64 MB, and as much again for the gradient."""
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device to train on; `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        RequestError: the device asked for isn't there.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if wanted == "auto":
-        return torch.device(next(name for name, found in there.items() if found))
-    if not there.get(wanted):
-        raise RequestError(f"--device {wanted}: this machine has none that torch can use")
-    return torch.device(wanted)
-
-
-def choose_precision(wanted: str, device: torch.device) -> str:
-    """`bfloat16` or `float32`; `auto` takes bfloat16 where the device multiplies in it.
-
-    Weights, optimiser, carried state and loss are float32 in any case; see `docs/log.md` for what
-    it gives.
-    """
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    elif device.type == "cpu":
-        told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        fast = bool(told.get("avx512_bf16") or told.get("amx_bf16"))
-    else:
-        fast = False
-    return "bfloat16" if fast else "float32"
-
-
-def use_threads(threads: int) -> int:
-    """Set the processor threads (0 leaves them) and give the number in force."""
-    if threads:
-        torch.set_num_threads(threads)
-    return torch.get_num_threads()
 
 
 class Learner:
@@ -105,11 +64,11 @@ class Learner:
         compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
         self._sampled = self._types_to_sample()
         forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
-        self._objective = workers.with_common_gradients(_Objective(forward, self._sampled))
+        self._objective = distributed.with_common_gradients(_Objective(forward, self._sampled))
 
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
-        mine = workers.share(self.settings.batch_size)
+        mine = distributed.share(self.settings.batch_size)
         at_once = self.settings.micro_batch_size or self._samples_at_once()
         before = None if self.batches.starts_anew(step) else self._carried(step, mine)
         rows = torch.from_numpy(self.batches.batch(step, 0, self.settings.batch_size))
@@ -124,7 +83,7 @@ class Learner:
             state = before and {name: part[row : row + count] for name, part in before.items()}
             some = slice(first, first + count)
             self._set_dropout(step, first, count)
-            with workers.not_yet(self._objective, first + count < mine.stop):
+            with distributed.not_yet(self._objective, first + count < mine.stop):
                 loss, after = self._accumulate(
                     inputs[some], targets[some], share, state, (step, first)
                 )
@@ -134,10 +93,10 @@ class Learner:
             self.state = {name: torch.cat([s[name] for s in states]) for name in states[0]}
         if self.settings.gradient_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        self.optimizers.step(learning_rate_factor(step, self.settings, self.steps))
+        self.optimizers.step(lr_multiplier(step, self.settings, self.steps))
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return workers.total(total)
+        return distributed.total(total)
 
     def _carried(self, step: int, mine: range) -> State | None:
         """The state from the step before, but for the samples that begin from nothing."""
@@ -197,7 +156,7 @@ class Learner:
             key = (self.settings.seed, *place)
             loss, after = self._objective(inputs, targets.flatten(), share is None, state, key)
         loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
-        (loss * workers.count()).backward()  # for the gradients of the workers are averaged
+        (loss * distributed.count()).backward()  # for the gradients of the workers are averaged
         if self.model.config.order == "windows":
             return loss.detach(), {}
         return loss.detach(), {name: part.detach().float() for name, part in after.items()}
@@ -221,7 +180,7 @@ class Learner:
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": dict(self.model.named_parameters()),
             "optimizer": self.optimizers.tensors(),
-            "state": workers.gathered(self.state or {}, self.settings.batch_size),
+            "state": distributed.gathered(self.state or {}, self.settings.batch_size),
         }
         if self.average is not None:
             parts["average"] = {
@@ -254,7 +213,7 @@ class Learner:
                 f"the checkpoint doesn't fit this model ({type(error).__name__}: {error}); "
                 "was config.json or run.toml changed by hand?"
             ) from error
-        mine = workers.share(self.settings.batch_size)
+        mine = distributed.share(self.settings.batch_size)
         rows = _part(tensors, "state").items()
         self.state = {
             name: row[mine.start : mine.stop].to(self.device) for name, row in rows

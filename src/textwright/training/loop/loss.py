@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from textwright.configs import ModelConfig
-from textwright.corpora import Tokens
+from textwright.data import Tokens
 from textwright.errors import CorpusError, RequestError
 from textwright.models import LanguageModel
-from textwright.training.batches import NOT_COUNTED, inputs_and_targets
+from textwright.training.loop.batches import NOT_COUNTED, inputs_and_targets
 
 _STREAMS = 32
 _STREAM_WARMUP = 256

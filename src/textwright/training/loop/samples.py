@@ -6,10 +6,11 @@ A model of conversations has one, of four turns, with itself: the first is given
 from __future__ import annotations
 
 from textwright.configs import SamplingSettings, TrainingSettings
-from textwright.generation import Defaults, Generator, Names, converse, load_runtime
+from textwright.generation import Defaults, Generator, Names, converse
 from textwright.models import LanguageModel
+from textwright.runtimes import load_runtime
 from textwright.tokenizers import Tokenizer
-from textwright.training.events import Sample
+from textwright.training.loop.callbacks import Sample
 
 SEED = 1
 OPENING = "Hello! How are you?"

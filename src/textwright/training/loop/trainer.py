@@ -11,12 +11,13 @@ looks, writes and saves, and tells the others what came of it.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,37 +28,25 @@ from torch import Tensor
 
 from textwright import atomic
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.corpora import Tokens
-from textwright.errors import RunError, TextwrightError, TrainingError
+from textwright.data import TokenSplits
+from textwright.errors import DivergedError, RunError, TextwrightError, TrainingError
 from textwright.models import LanguageModel
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.tokenizers import Tokenizer
-from textwright.training import checkpoints, workers
-from textwright.training.checkpoints import Checkpoint, Numbers
-from textwright.training.evaluation import evaluate
-from textwright.training.events import Evaluation, Observer, Progress, Result
-from textwright.training.learner import Learner
-from textwright.training.optimizers import check_finite, learning_rate_factor
-from textwright.training.plan import Plan
-from textwright.training.samples import write_sample
+from textwright.training.loop import checkpoints, distributed
+from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result
+from textwright.training.loop.checkpoints import Checkpoint, Numbers
+from textwright.training.loop.learner import Learner
+from textwright.training.loop.loss import evaluate
+from textwright.training.loop.plan import Plan
+from textwright.training.loop.samples import write_sample
+from textwright.training.optim.lr_schedule import lr_multiplier
 
 log = logging.getLogger("textwright")
 
 _TICK = 0.2
 """Seconds between two reports of progress."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """The text, as tokens."""
-
-    train: Tokens
-    validation: Tokens
-    validation_characters: int
-    """That the tokens stand for which count in the loss."""
-    validation_counted: int
-    """Those tokens."""
 
 
 class Trainer:
@@ -69,7 +58,7 @@ class Trainer:
         config: ModelConfig,
         settings: TrainingSettings,
         plan: Plan,
-        data: Data,
+        data: TokenSplits,
         tokenizer: Tokenizer,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -98,7 +87,7 @@ class Trainer:
             if not restored:
                 self._look()  # what it writes before any step is where the story begins
                 self._save()
-            stop = workers.any_of(asked.is_set())
+            stop = distributed.any_of(asked.is_set())
             while not self._is_over() and not stop:
                 self._losses.append(self.learner.step(self.numbers.step))
                 self.numbers.step += 1
@@ -106,7 +95,7 @@ class Trainer:
                 last = self.numbers.step == self.plan.steps
                 if last or self.numbers.step % self.plan.eval_every == 0:
                     self._look()
-                stop = workers.any_of(asked.is_set())
+                stop = distributed.any_of(asked.is_set())
                 due = self.numbers.step % self.plan.checkpoint_every == 0
                 if due or self._is_over() or stop:
                     self._save()
@@ -133,12 +122,12 @@ class Trainer:
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
-        found = self._restore_alone() if workers.is_first() else None
-        restored = workers.told(found is not None)
-        if workers.count() > 1:
+        found = self._restore_alone() if distributed.is_first() else None
+        restored = distributed.told(found is not None)
+        if distributed.count() > 1:
             # Of a beginning too: the first worker's weights may be those of a parent
             begun = found.tensors if found is not None else self.learner.tensors()
-            self.learner.load(workers.told_tensors(begun))
+            self.learner.load(distributed.told_tensors(begun))
             self._adopt_numbers()
         self._saved_step = self.numbers.step if restored else None
         self._clock.start(self.numbers.seconds)
@@ -146,7 +135,7 @@ class Trainer:
 
     def _adopt_numbers(self) -> None:
         """Those of the first worker, where there are others."""
-        self.numbers = Numbers(**workers.told(asdict(self.numbers)))
+        self.numbers = Numbers(**distributed.told(asdict(self.numbers)))
 
     def _restore_alone(self) -> Checkpoint | None:
         atomic.remove_partials(self.run.path)
@@ -180,7 +169,7 @@ class Trainer:
     def _look(self) -> None:
         """Evaluate, keep the weights where they are the best so far, write a sample."""
         self._add_up()
-        if workers.is_first():
+        if distributed.is_first():
             self._look_alone()
         self._adopt_numbers()
 
@@ -202,7 +191,7 @@ class Trainer:
             else:
                 numbers.evaluations_since_best += 1
             sample = write_sample(model, self.tokenizer, self.settings, numbers.step)
-        factor = learning_rate_factor(max(0, numbers.step - 1), self.settings, plan.steps)
+        factor = lr_multiplier(max(0, numbers.step - 1), self.settings, plan.steps)
         characters_a_token = self.data.validation_characters / self.data.validation_counted
         evaluation = Evaluation(
             step=numbers.step,
@@ -231,7 +220,7 @@ class Trainer:
         self._saved_step = self.numbers.step
         with self._clock.looking():
             tensors = self.learner.tensors()
-            if not workers.is_first():
+            if not distributed.is_first():
                 return
             try:
                 checkpoints.save(self.run, Checkpoint(self.numbers, tensors))
@@ -249,7 +238,7 @@ class Trainer:
 
     def _add_up(self) -> None:
         """Fetch the losses of the last steps from the device; a loss that isn't finite ends it."""
-        if self._losses and workers.is_first():
+        if self._losses and distributed.is_first():
             first = self.numbers.step - len(self._losses) + 1
             for offset, loss in enumerate(torch.stack(self._losses).tolist()):
                 check_finite(loss, first + offset)
@@ -364,3 +353,13 @@ def _stop_signals() -> Iterator[threading.Event]:
     finally:
         for signal_number, handler in before.items():
             signal.signal(signal_number, handler)
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Raise a `DivergedError` with advice where the loss is not a number any more."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss is not finite at step {step}: training has diverged; halve the learning "
+            "rates (--set training.learning_rate=…, --set training.matrix_learning_rate=…) and "
+            "train anew; the best weights so far are kept in this run"
+        )

@@ -6,16 +6,14 @@ Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from torch import Tensor
 
 from textwright.configs import TrainingSettings
-from textwright.errors import DivergedError
 from textwright.models import LanguageModel
-from textwright.training.adamw import AdamW
-from textwright.training.muon import Muon
+from textwright.training.optim.adamw import AdamW
+from textwright.training.optim.muon import Muon
 
 
 class Optimizers:
@@ -73,29 +71,3 @@ class Optimizers:
         """
         for name, own in self.tensors().items():
             own.copy_(tensors[name])
-
-
-def learning_rate_factor(step: int, settings: TrainingSettings, steps: int) -> float:
-    """What the learning rates are multiplied by at `step` (from 0) of `steps`."""
-    warmup = math.ceil(settings.warmup * steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    falling = settings.decay * steps
-    left = steps - step
-    if settings.schedule == "constant" or left >= falling:
-        return 1.0
-    share = left / falling
-    if settings.schedule == "cosine":
-        share = 0.5 * (1.0 - math.cos(math.pi * share))
-    low = settings.final_learning_rate
-    return low + (1.0 - low) * share
-
-
-def check_finite(loss: float, step: int) -> None:
-    """Raise a `DivergedError` with advice where the loss is not a number any more."""
-    if not math.isfinite(loss):
-        raise DivergedError(
-            f"the loss is not finite at step {step}: training has diverged; halve the learning "
-            "rates (--set training.learning_rate=…, --set training.matrix_learning_rate=…) and "
-            "train anew; the best weights so far are kept in this run"
-        )

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.corpora import Tokens
-from textwright.training import orders, workers
-from textwright.training.evaluation import evaluate
-from textwright.training.learner import Learner, choose_device
-from textwright.training.presets import dropout_for
+from textwright.data import Tokens
+from textwright.models.device import choose_device
+from textwright.training.loop import distributed
+from textwright.training.loop.learner import Learner
+from textwright.training.loop.loss import evaluate
+from textwright.training.planning.presets import dropout_for
 
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
@@ -71,13 +72,13 @@ def measure(
 
     Several workers take the steps together; the first one's clock counts.
     """
-    orders.tell_measuring(candidate.config, candidate.settings)
+    distributed.tell_measuring(candidate.config, candidate.settings)
     learner = Learner(candidate.config, candidate.settings, train, steps=10_000)
     synchronise = torch.cuda.synchronize if learner.device.type == "cuda" else _nothing
 
     def one_step(number: int) -> float:
         begin = time.perf_counter()
-        workers.told(number)
+        distributed.told(number)
         learner.step(number).item()
         synchronise()
         return time.perf_counter() - begin
@@ -88,7 +89,7 @@ def measure(
     end = time.perf_counter() + seconds
     while not times or (time.perf_counter() < end and len(times) < 1000):
         times.append(one_step(2 + len(times)))
-    workers.told(None)  # it was the last
+    distributed.told(None)  # it was the last
     # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
     kept = sorted(times)[: math.ceil(0.9 * len(times))]
     step_seconds = sum(kept) / len(kept)

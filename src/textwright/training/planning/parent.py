@@ -19,8 +19,8 @@ from textwright.configs import ModelConfig
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.presets import SIZES, model_settings
-from textwright.training.request import SETTING_OF_PARENT, Request, check_names
+from textwright.training.planning.presets import SIZES, model_settings
+from textwright.training.planning.request import SETTING_OF_PARENT, Request, check_names
 
 _FREE = "model.dropout"
 """The one setting of the model that may differ from the parent's."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textwright.configs import Settings
-from textwright.corpora import Corpus, LossOn, TokenFile, open_corpus, prepare_tokens
+from textwright.data import Corpus, LossOn, TokenFile, open_corpus, prepare_tokens
+from textwright.data.tokens import TokenSplits
 from textwright.errors import CorpusError, RequestError
 from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
-from textwright.training.parent import Parent
-from textwright.training.trainer import Data
+from textwright.training.planning.parent import Parent
 
 log = logging.getLogger("textwright")
 
@@ -26,8 +26,8 @@ class Prepared:
     validation: TokenFile
 
     @property
-    def data(self) -> Data:
-        return Data(
+    def data(self) -> TokenSplits:
+        return TokenSplits(
             self.train.array(),
             self.validation.array(),
             self.validation.read_characters,

@@ -24,7 +24,7 @@ from textwright.configs import (
 )
 from textwright.errors import RequestError
 from textwright.runs import Run
-from textwright.training.presets import CONTINUED_RATE, SIZES, preset
+from textwright.training.planning.presets import CONTINUED_RATE, SIZES, preset
 
 RECORDED = ("run", "data", "parent", "plan", "result")
 """Sections of a run.toml that tell what happened; as `--config` they are read over."""

@@ -1,5 +1,5 @@
 // `gpt` and `transformer`: one token at a time over a cache of keys and values.
-// Beside it, `generation/gpt.py` and `generation/transformer.py`.
+// Beside it, `runtimes/gpt.py` and `runtimes/transformer.py`.
 
 import { product, sigmoid } from "./tensors.js";
 

@@ -1,5 +1,5 @@
 // `lstm`, `gru` and `rnn`: the equations and the order of gates of torch.nn.LSTM, GRU and RNN.
-// Beside it, `generation/recurrent.py`.
+// Beside it, `runtimes/recurrent.py`.
 
 import { product, sigmoid } from "./tensors.js";
 

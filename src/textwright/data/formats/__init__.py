@@ -1,0 +1,1 @@
+"""How one file reads: its encoding, and the text or the conversations in it."""

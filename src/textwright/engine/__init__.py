@@ -1,0 +1,32 @@
+"""Writing many texts at once with many models, without torch: what a server stands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textwright.engine.engine import Engine
+    from textwright.engine.job import Job
+    from textwright.engine.model_pool import Library, ModelStatus
+
+_HOMES = {
+    "Engine": "textwright.engine.engine",
+    "Job": "textwright.engine.job",
+    "Library": "textwright.engine.model_pool",
+    "ModelStatus": "textwright.engine.model_pool",
+}
+
+__all__ = [
+    "Engine",
+    "Job",
+    "Library",
+    "ModelStatus",
+]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

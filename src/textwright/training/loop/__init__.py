@@ -1,0 +1,1 @@
+"""Learning what a plan says: trainer, learner, batches, loss, checkpoints, workers."""

@@ -1,0 +1,1 @@
+"""The update of one step: AdamW, Muon, and the learning rate."""

@@ -1,0 +1,115 @@
+"""Text as people have it: encodings, line ends, composed and combining characters."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textwright.data import open_corpus, open_text
+from textwright.data.formats.normalization import normalised
+from textwright.errors import CorpusError
+
+FRENCH = (
+    "Il était une fois, à l'orée d'une forêt, un garçon nommé François. "
+    "« Où êtes-vous ? » demanda-t-il. L’été fut très long…\n"
+) * 3
+GERMAN = "Der Bär läuft über die Straße. Schöne Grüße aus München – „ja, gewiß“, sagte er.\n" * 3
+ENGLISH = "“It’s a fine day,” she said—and so it was. The café was closed.\n" * 3
+SPANISH = "¿Dónde está el niño? Mañana, señor, será otro día. ¡Adiós!\n" * 3
+CHINESE = "滚滚长江东逝水，浪花淘尽英雄。是非成败转头空。\n" * 3
+EMOJI = "A family 👨‍👩‍👧‍👦, a thumb 👍🏽, a flag 🇨🇦, q̃ and n̈ and ｶﾞ.\n" * 3
+
+
+def read(path: Path, data: bytes) -> tuple[str, str]:
+    """(text, encoding) of a file of these bytes."""
+    path.write_bytes(data)
+    return open_text([str(path)]).read(), open_corpus([str(path)]).sources[0].encoding
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "found"),
+    [
+        (FRENCH, "utf-8", "utf-8"),
+        (FRENCH, "utf-8-sig", "utf-8-sig"),
+        (FRENCH, "utf-16", "utf-16"),
+        (FRENCH, "utf-16-le", "utf_16_le"),
+        (FRENCH, "utf-16-be", "utf_16_be"),
+        (CHINESE, "utf-16-le", "utf_16_le"),
+        (FRENCH, "cp1252", "cp1252"),
+        (GERMAN, "cp1252", "cp1252"),
+        (ENGLISH, "cp1252", "cp1252"),
+        (SPANISH, "latin-1", "cp1252"),
+        (CHINESE, "utf-8", "utf-8"),
+        (EMOJI, "utf-8", "utf-8"),
+        (EMOJI, "utf-16", "utf-16"),
+        (EMOJI, "utf-32", "utf-32"),
+    ],
+)
+def test_encoding(tmp_path: Path, text: str, encoding: str, found: str) -> None:
+    data = text.replace("\n", "\r\n").encode(encoding)
+    assert read(tmp_path / "text", data) == (text, found)
+
+
+def test_encoding_shows_late_in_a_long_text(tmp_path: Path) -> None:
+    text = "plain words only\n" * 100_000 + GERMAN
+    assert read(tmp_path / "text", text.encode("cp1252")) == (text, "cp1252")
+
+
+def test_a_few_damaged_bytes_do_not_change_the_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(FRENCH.encode() * 5 + b"\xe2\x80 and on\n")
+    corpus = open_corpus([str(file)])
+    assert corpus.validation.read().endswith("\ufffd and on\n")
+    assert corpus.sources[0].encoding == "utf-8"
+    assert "1 damaged place" in corpus.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty"),
+        (b" \r\n \n", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"text\0text" * 50, "NUL"),
+        (bytes(range(256)) * 40, "binary"),
+        (bytes(byte for byte in range(1, 32)) * 40, "binary"),
+        (b"%PDF-1.7 and so on", "PDF"),
+        (b"{\\rtf1 text}", "RTF"),
+        (b"PK\x03\x04" + b"x" * 100, "ZIP"),
+    ],
+)
+def test_no_text(tmp_path: Path, data: bytes, says: str) -> None:
+    file = tmp_path / "file.txt"
+    file.write_bytes(data)
+    with pytest.raises(CorpusError, match=says) as error:
+        open_corpus([str(file)])
+    assert "file.txt" in str(error.value)
+
+
+def test_every_line_end_becomes_lf(tmp_path: Path) -> None:
+    text, _ = read(tmp_path / "text", b"one\r\ntwo\rthree\nfour\r\r\nfive\n\r" * 9)
+    assert text == "one\ntwo\nthree\nfour\n\nfive\n\n" * 9
+
+
+def test_composed_form(tmp_path: Path) -> None:
+    text = unicodedata.normalize("NFD", FRENCH + "각 Å")
+    assert text != unicodedata.normalize("NFC", text)
+    read_back, _ = read(tmp_path / "text", text.encode())
+    assert read_back == unicodedata.normalize("NFC", text)
+
+
+_HARD = st.text(alphabet="ab \n\r\u0301\u0323\u200d\u1100\u1161\u11a8é👍🏽\ufb01\u09c7\u09be\u212b")
+
+
+@given(st.lists(_HARD, max_size=8))
+def test_pieces_are_normalised_as_the_whole(pieces: list[str]) -> None:
+    text = "".join(pieces).replace("\r\n", "\n").replace("\r", "\n")
+    assert "".join(normalised(pieces)) == unicodedata.normalize("NFC", text)
+
+
+def test_halves_of_surrogate_pairs() -> None:
+    assert "".join(normalised(["a\ud83d", "\ude00 b \ud800 c"])) == "a😀 b \ufffd c"

@@ -1,0 +1,101 @@
+"""The kernels under AddressSanitizer and UndefinedBehaviorSanitizer: no access out of bounds.
+
+They are compiled anew with checks around every access to memory, and read what the other tests
+read: prompts in pieces, texts together, past the context, in every precision.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from textwright import kernels
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from small_models import random_weights, small_config
+from textwright import kernels
+from textwright.runtimes import load_runtime
+
+kernels.FOLDER = Path(sys.argv[2])
+configs = [
+    small_config("lstm", hidden_size=[20, 12]), small_config("gru"), small_config("rnn"),
+    small_config("lstm", vocab_size=1200),
+    small_config("gpt", intermediate_size=72, block_size=70),
+    small_config("transformer", num_layers=1, block_size=70, activation="gelu"),
+    small_config("transformer", num_layers=1, block_size=33, activation="gelu_erf"),
+]
+random = np.random.default_rng(1)
+for config in configs:
+    for precision in ("float32", "float16", "int8"):
+        model = load_runtime(config, random_weights(config), precision)
+        assert type(model).__name__.startswith("Compiled")
+        states = [model.initial_state() for _ in range(34)]
+        for _ in range(4):
+            pieces = [random.integers(0, 40, random.choice((1, 1, 5, 40))) for _ in states]
+            _, states = model.batch(pieces, states)
+        model(random.integers(0, 40, 150), states[0].copy())
+        try:
+            model(np.array([1 << 40]), states[1])
+        except IndexError:
+            continue
+        raise SystemExit("a token that isn't there was read")
+print("read")
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every build that runs here, checks and all."""
+    if sys.platform != "linux" or not shutil.which("gcc"):
+        pytest.skip("needs gcc on Linux, for its sanitizers are loaded before Python")
+    sys.path.insert(0, str(ROOT))
+    try:
+        import hatch_build
+    finally:
+        sys.path.remove(str(ROOT))
+    folder = tmp_path_factory.mktemp("checked")
+    sources = sorted((ROOT / hatch_build.KERNELS).glob("*.c"))
+    for name in kernels.available()[0]:
+        flags = [*hatch_build.builds()[name], "-DSOURCES=0u", "-O1", *CHECKS]
+        problem = hatch_build._compile(["gcc"], flags, sources, folder / f"{name}.so")
+        assert not problem, problem
+    return folder
+
+
+@pytest.mark.parametrize("build", kernels.BUILDS)
+def test_no_access_is_out_of_bounds(build: str, compiled: Path) -> None:
+    if not (compiled / f"{build}.so").exists():
+        pytest.skip(f"this processor, or its kernels as they were compiled, can't run {build}")
+    libraries = [
+        subprocess.run(
+            ["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    checked = {
+        "LD_PRELOAD": " ".join(libraries),
+        "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",  # Python itself keeps what it has
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        kernels.VARIABLE: build,
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(ROOT / "tests"), str(compiled)],
+        env=os.environ | checked, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.strip() == "read", done.stderr[-3000:]

@@ -1,0 +1,71 @@
+"""Muon of many matrices at once, beside torch's own of one after the other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from textwright.training.optim.muon import Muon
+
+SHAPES = [(16, 16), (16, 16), (40, 16), (16, 40), (3, 70), (300, 260), (1, 1), (16, 16)]
+
+
+def trained(torchs: bool, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Matrices and their momenta after so many steps, of ours or of torch's."""
+    draw = torch.Generator().manual_seed(7)
+    matrices = [torch.randn(shape, generator=draw) for shape in SHAPES]
+    ours = Muon(matrices, weight_decay=0.03, momentum=0.9)
+    theirs = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.03, momentum=0.9)
+    for _ in range(steps):
+        for matrix in matrices:
+            matrix.grad = torch.randn(matrix.shape, generator=draw)
+        if torchs:
+            theirs.step()
+        else:
+            ours.step(0.02)
+    states = [theirs.state[matrix] for matrix in matrices] if torchs else ours.state
+    return matrices, [state["momentum_buffer"] for state in states]
+
+
+def test_the_same_numbers_as_torch() -> None:
+    ours, our_momenta = trained(torchs=False, steps=3)
+    theirs, their_momenta = trained(torchs=True, steps=3)
+    for shape, mine, other in zip(SHAPES, ours, theirs, strict=True):
+        # One bfloat16 product may be summed in another order where it is one of several
+        assert torch.allclose(mine, other, atol=2e-3), shape
+    assert all(map(torch.equal, our_momenta, their_momenta))
+
+
+def test_no_matrix_depends_on_which_others_there_are() -> None:
+    draw = torch.Generator().manual_seed(1)
+    alone, beside = torch.randn(16, 40, generator=draw), torch.randn(16, 40, generator=draw)
+    gradients = [torch.randn(16, 40, generator=draw) for _ in range(2)]
+    together = [alone.clone(), beside.clone()]
+    for matrices in ([alone], together):
+        optimizer = Muon(matrices, weight_decay=0.1, momentum=0.95)
+        for matrix, gradient in zip(matrices, gradients, strict=False):
+            matrix.grad = gradient
+        optimizer.step(0.02)
+    assert torch.allclose(alone, together[0], atol=2e-3)
+
+
+def test_a_zero_gradient_moves_nothing_but_the_decay() -> None:
+    matrix = torch.ones(4, 8)
+    optimizer = Muon([matrix], weight_decay=0.1, momentum=0.95)
+    matrix.grad = torch.zeros(4, 8)
+    optimizer.step(0.5)
+    assert torch.equal(matrix, torch.full((4, 8), 0.95))
+
+
+def test_one_call_serves_all_matrices_of_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    product, batches = torch.bmm, []
+
+    def counted(left: Tensor, right: Tensor) -> Tensor:
+        batches.append(len(left))
+        return product(left, right)
+
+    monkeypatch.setattr(torch, "bmm", counted)
+    trained(torchs=False, steps=1)
+    # Three of 16 × 16, and the one that stands beside the one that lies; the others are alone
+    assert sorted(set(batches)) == [2, 3] and len(batches) == 2 * 5

@@ -1,0 +1,124 @@
+"""Options, TOML and `--set` become settings; what makes no sense is named with the nearest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textwright.configs import RecurrentConfig
+from textwright.errors import RequestError
+from textwright.training.planning.presets import SIZES, dropout_for, model_settings
+from textwright.training.planning.request import DEFAULT_MINUTES, request
+
+
+def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[training]\nlearning_rate = 0.5\nseed = 7\nbatch_size = 5\n[model]\nfamily = "gpt"\n'
+        '[run]\nname = "recorded"\n'
+    )
+    asked = request(
+        config=file,
+        size="micro",
+        options={"training.seed": 8, "training.steps": None, "tokenizer.kind": "bpe"},
+        changes=["training.learning_rate=0.25", "model.num_layers = 3", "model.dropout=0.1"],
+    )
+    settings = asked.settings("micro")
+    assert asked.family == "gpt"
+    assert (settings.training.seed, settings.training.learning_rate) == (8, 0.25)
+    assert settings.training.batch_size == 5
+    assert settings.training.minutes == DEFAULT_MINUTES
+    assert settings.tokenizer.kind == "bpe"
+    assert asked.section("model") == {"num_layers": 3, "dropout": 0.1}
+    recipe = SIZES["gpt"]["micro"].training
+    assert settings.training.matrix_learning_rate == recipe["matrix_learning_rate"]
+
+
+def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[training]\nsteps = 500\nminutes = 3.0\n")
+    training = request(config=file).settings(None).training
+    assert (training.steps, training.minutes) == (500, 3.0)
+    training = request(config=file, options={"training.epochs": 2.0}).settings(None).training
+    assert (training.steps, training.minutes, training.epochs) == (None, None, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"family": "gtp"}, r"unknown model 'gtp'; did you mean 'gpt'\?"),
+        ({"size": "mirco"}, r"unknown size 'mirco'; did you mean 'micro'\?"),
+        ({"size": "huge"}, "there are nano, micro, small, medium, large"),
+        ({"changes": ["training.learnin_rate=1"]}, r"did you mean 'training.learning_rate'\?"),
+        (
+            {"family": "gpt", "changes": ["model.hidden_sizes=1"]},
+            "did you mean 'model.hidden_size'",
+        ),
+        ({"family": "lstm", "changes": ["model.num_heads=2"]}, "is a setting of gpt, not of lstm"),
+        ({"changes": ["training.learning_rate"]}, "write name=value"),
+        ({"changes": ["training.learning_rate=-1"]}, "learning_rate.*greater than 0"),
+        ({"changes": ["training.learning_rate=nan"]}, "learning_rate.*finite"),
+        ({"options": {"training.steps": 5, "training.minutes": 1.0}}, "--steps and --minutes"),
+        ({"options": {"training.minutes": 0.0}}, "training.minutes.*greater than 0"),
+        ({"options": {"tokenizer.kind": "chars"}}, "'char', 'word' or 'bpe'"),
+        ({"options": {"corpus.validation_fraction": 1.5}}, "less than 1"),
+        ({"config": Path("nowhere.toml")}, "nowhere.toml: there is no such file"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_remedy(arguments: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
+        request(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(RequestError) as caught:
+        request(changes=["training.momentum=2", "training.batch_size=0"])
+    assert "training.momentum" in str(caught.value)
+    assert "training.batch_size" in str(caught.value)
+
+
+def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("[training\n")
+    with pytest.raises(RequestError, match=r"broken\.toml"):
+        request(config=file)
+
+
+def test_model_settings() -> None:
+    config = model_settings("lstm", "nano", 65, {"hidden_size": [128, 64], "num_layers": 2})
+    assert isinstance(config, RecurrentConfig)
+    assert config.layer_sizes == [128, 64]
+    with pytest.raises(RequestError, match="3 widths for 2 layers"):
+        model_settings("lstm", "nano", 65, {"hidden_size": [128, 64, 3], "num_layers": 2})
+    with pytest.raises(RequestError, match="heads of 32, 64 or 128"):
+        model_settings("gpt", "nano", 65, {"num_heads": 3})
+    with pytest.raises(RequestError, match="vocab_size"):
+        model_settings("gpt", "nano", 1 << 21)
+
+
+def test_a_large_vocabulary_shares_one_table() -> None:
+    for family in ("lstm", "gpt", "transformer"):
+        assert model_settings(family, "nano", 5000).tie_embeddings
+        assert not model_settings(family, "nano", 65).tie_embeddings
+        assert not model_settings(family, "nano", 5000, {"tie_embeddings": False}).tie_embeddings
+    config = model_settings("lstm", "nano", 5000, {"hidden_size": [128, 96]})
+    assert config.tie_embeddings and config.embedding_size == 96
+    assert not model_settings("lstm", "nano", 5000, {"embedding_size": 32}).tie_embeddings
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_every_size_is_larger_than_the_one_before(family: str) -> None:
+    counts = [model_settings(family, size, 65).parameter_count() for size in SIZES[family]]
+    assert list(SIZES[family]) == ["nano", "micro", "small", "medium", "large"]
+    assert counts == sorted(counts)
+    assert 5e4 < counts[0] < 1.2e6 and counts[-1] > 8e6
+
+
+def test_dropout_follows_how_often_and_how_crowded() -> None:
+    lstm, gpt = (model_settings(family, "nano", 66, {}) for family in ("lstm", "gpt"))
+    large, small = 10 * lstm.parameter_count(), lstm.parameter_count() // 10
+    assert [dropout_for(lstm, large, epochs) for epochs in (2, 10, 25, 60)] == [0, 0.1, 0.2, 0.3]
+    assert [dropout_for(lstm, small, epochs) for epochs in (2, 10, 25, 60)] == [0, 0.1, 0.4, 0.4]
+    assert dropout_for(gpt, small, 25) == 0.2

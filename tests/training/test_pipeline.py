@@ -1,0 +1,411 @@
+"""A training from text to run folder, interrupted and resumed, in one process."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+import textwright
+from textwright import runs
+from textwright.errors import CorpusError, RequestError, RunError, TrainingError
+from textwright.evaluation import score
+from textwright.runs import Run
+from textwright.training import (
+    Evaluation,
+    Observer,
+    Plan,
+    Progress,
+    Result,
+    Sample,
+    plan_training,
+)
+from textwright.training.planning.benchmark import Speed
+
+TINY: dict[str, list[str]] = {
+    "lstm": ["model.hidden_size=24", "model.embedding_size=16", "model.block_size=16"],
+    "gpt": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=2"],
+    "transformer": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=1"],
+}
+for changes in TINY.values():
+    changes += ["training.batch_size=4", "model.block_size=16", "training.sample_tokens=40"]
+
+
+def train(*corpus: Any, family: str = "lstm", more: list[str] | None = None, **options: Any) -> Run:
+    changes = [*TINY[family], *(more or [])]
+    options = {"steps": 40, "eval_every": 10, "model": family, "changes": changes, **options}
+    return textwright.train(*corpus, **options)
+
+
+class Recorder(Observer):
+    """Keeps what it is told; at `stop_at` it asks the process to stop, as Ctrl-C would."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.evaluations: list[Evaluation] = []
+        self.result: Result | None = None
+        self.began_at: int | None = None
+        self.stop_at = stop_at
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.began_at = step
+
+    def progressed(self, progress: Progress) -> None:
+        assert 0 < progress.step <= progress.steps and progress.seconds_left >= 0
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        self.evaluations.append(evaluation)
+        if evaluation.step == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    def finished(self, run: Run, result: Result) -> None:
+        self.result = result
+
+
+def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    run = train(text_file, logs=["csv"], observers=[recorder])
+    assert run.path == tmp_path / "runs" / "prose"
+    names = {entry.name for entry in run.path.iterdir()}
+    assert names == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "generation_config.json", "README.md", "run.toml", "metrics.jsonl", "metrics.csv",
+        "samples.jsonl", "report.html", "checkpoints",
+    }  # fmt: skip
+    metrics, samples = run.metrics(), run.samples()
+    assert [record["step"] for record in metrics] == [0, 10, 20, 30, 40]
+    assert [record["step"] for record in samples] == [0, 10, 20, 30, 40]
+    assert set(metrics[0]) >= {
+        "step", "tokens", "seconds", "train_loss", "val_loss", "val_bits_per_char", "lr",
+        "tokens_per_second",
+    }  # fmt: skip
+    last = metrics[-1]
+    assert last["val_loss"] < metrics[0]["val_loss"] - 0.2
+    assert last["val_bits_per_char"] == pytest.approx(last["val_loss"] / math.log(2), rel=1e-3)
+    assert all(len(sample["text"]) == 40 for sample in samples)
+    with safe_open(run.weights_file, "np") as weights:
+        assert weights.metadata() == {"format": "pt"}
+    toml = tomllib.loads(run.settings_file.read_text())
+    assert toml["training"]["steps"] == 40 and toml["plan"]["parameters"] > 1000
+    assert toml["data"]["train_characters"] == 36_000
+    assert toml["data"]["validation_characters"] == 4_000
+    assert len(toml["data"]["sha256"]) == 64
+    assert toml["corpus"]["sources"] == [str(text_file)]
+    assert toml["result"]["status"] == "finished" and toml["result"]["verdict"]
+    assert recorder.result is not None and recorder.result.val_loss == toml["result"]["val_loss"]
+    table = run.metrics_csv_file.read_text().splitlines()
+    assert len(table) == 6 and table[0].startswith("step,epoch,tokens")
+
+
+def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:
+    for family in ("lstm", "gpt"):
+        run = train(text_file, family=family, name=family)
+        best = min(record["val_loss"] for record in run.metrics())
+        result = score(run)
+        assert result.loss == pytest.approx(best, abs=1e-6)
+        # Two Z of the validation text never occur in the training text
+        assert result.unknown_characters == 2
+        assert (result.tokens, result.characters) == (3997, 3998)
+        assert result.perplexity == pytest.approx(math.exp(best), rel=1e-5)
+        assert result.bits_per_byte == pytest.approx(best * 3998 / math.log(2) / result.bytes)
+        assert result.bits_per_char == pytest.approx(best / math.log(2))
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt", "transformer"])
+def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file: Path) -> None:
+    # An average, dropout, accumulation, and a checkpoint that isn't at an evaluation
+    more = ["training.ema_decay=0.9", "model.dropout=0.2", "training.micro_batch_size=3"]
+    whole = train(text_file, family=family, more=more, name="whole", checkpoint_every=7)
+    recorder = Recorder(stop_at=20)
+    parts = train(
+        text_file, family=family, more=more, name="parts", checkpoint_every=7, observers=[recorder]
+    )
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert parts.checkpoints()[0][0] == 20
+    assert parts.settings()["result"]["status"] == "interrupted"
+    again = Recorder()
+    textwright.train(name="parts", resume=True, observers=[again])
+    assert again.began_at == 20
+    for file in ("model.safetensors", "config.json", "tokenizer.json", "samples.jsonl"):
+        assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    timeless = ("step", "train_loss", "val_loss", "lr", "best")
+    assert [[m[k] for k in timeless] for m in parts.metrics()] == [
+        [m[k] for k in timeless] for m in whole.metrics()
+    ]
+
+
+def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
+    train(text_file, observers=[Recorder(stop_at=0)])
+    stopped_at = runs.find("prose").checkpoints()[0][0]
+    assert stopped_at == 0
+    run = textwright.train(name="prose", resume=True)
+    assert [sample["step"] for sample in run.samples()] == [0, 10, 20, 30, 40]
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress is reported after each step, however fast or slow the machine."""
+    monkeypatch.setattr("textwright.training.loop.trainer._TICK", 0.0)
+
+
+class StopsAtProgress(Recorder):
+    """Asks once, after a step, while the next one is about to be taken: that one is the last."""
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.step == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file: Path) -> None:
+    whole = train(text_file, steps=60, eval_every=50, name="whole")
+    recorder = StopsAtProgress(stop_at=29)
+    parts = train(text_file, steps=60, eval_every=50, name="parts", observers=[recorder])
+    assert recorder.result is not None and recorder.result.steps == 30
+    assert [record["step"] for record in parts.metrics()] == [0, 30]
+    assert parts.settings()["result"]["best_step"] == 30
+    assert score(parts).loss == pytest.approx(parts.metrics()[-1]["val_loss"], abs=1e-6)
+    textwright.train(name="parts", resume=True)
+    for file in ("model.safetensors", "samples.jsonl"):
+        assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    timeless = ("step", "train_loss", "val_loss", "lr", "best")
+    assert [[m[k] for k in timeless] for m in parts.metrics()] == [
+        [m[k] for k in timeless] for m in whole.metrics()
+    ]
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_evaluation_at_a_stop_does_not_count_when_resumed(tmp_path: Path) -> None:
+    """It found the best loss of all, but a training that was never stopped hadn't looked there.
+
+    Validated on a text that runs backwards, the loss falls while the model learns which letters
+    there are (12 to 4 equally likely: from 2.5 to 1.4), and rises to 4.4 with their order.
+    """
+    forwards, backwards = tmp_path / "forwards.txt", tmp_path / "backwards.txt"
+    forwards.write_text("efghijkl" + "abcd" * 500)
+    backwards.write_text("dcba" * 100)
+    more = ["training.schedule=constant", "training.learning_rate=0.02", "training.patience=1"]
+    more += ["model.hidden_size=64"]
+    options: dict[str, Any] = {"validation": backwards, "steps": 160, "eval_every": 80}
+    whole = train(forwards, name="whole", more=more, **options)
+    first, last = whole.metrics()
+    assert last["val_loss"] > first["val_loss"] + 1
+    recorder = StopsAtProgress(stop_at=10)
+    parts = train(forwards, name="parts", more=more, observers=[recorder], **options)
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert recorder.result.best_step == recorder.result.steps == 11
+    textwright.train(name="parts", resume=True)
+    assert parts.weights_file.read_bytes() == whole.weights_file.read_bytes()
+    result = parts.settings()["result"]
+    assert (result["best_step"], result["status"]) == (0, "stopped early")
+    assert score(parts).loss == pytest.approx(result["val_loss"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -> None:
+    # Ten thousand steps between checkpoints, so that only the stop can save
+    recorder = StopsAtProgress(stop_at=5)
+    run = train(text_file, steps=10_000, eval_every=10_000, observers=[recorder])
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert run.checkpoints()[0][0] == recorder.result.steps == 6
+
+
+def test_early_stopping_is_the_same_when_resumed(text_file: Path) -> None:
+    more = ["training.patience=3", "training.schedule=constant", "training.learning_rate=0.5"]
+    whole = train(text_file, more=more, steps=400, eval_every=5, name="whole")
+    result = whole.settings()["result"]
+    assert result["status"] == "stopped early"
+    stop = result["best_step"] + 5  # in the middle of its patience
+    train(text_file, more=more, steps=400, eval_every=5, name="parts", observers=[Recorder(stop)])
+    parts = textwright.train(name="parts", resume=True)
+    assert parts.settings()["result"]["steps"] == result["steps"]
+    assert parts.weights_file.read_bytes() == whole.weights_file.read_bytes()
+
+
+def test_resume_with_a_text_means_the_latest_run_on_it(text_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text().upper())
+    run = train(text_file, observers=[Recorder(stop_at=10)])
+    train(other, steps=2)
+    begun = textwright.train(text_file, resume=True)
+    assert begun == run and begun.metrics()[-1]["step"] == 40
+    new = tmp_path / "new.txt"
+    new.write_text(text_file.read_text().lower())
+    assert train(new, steps=2, resume=True).name == "new"
+
+
+def test_a_text_from_elsewhere_is_found_from_any_folder(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "val.txt").write_text(text_file.read_text()[:3000])
+    monkeypatch.chdir(tmp_path)
+    run = train("pro*.txt", validation="val.txt", observers=[Recorder(stop_at=10)])
+    away = tmp_path / "away"
+    away.mkdir()
+    monkeypatch.chdir(away)
+    assert score(run).tokens == 2999
+    resumed = textwright.train(name=run.name, resume=True, runs_folder=run.path.parent)
+    assert resumed.metrics()[-1]["step"] == 40
+
+
+def test_standard_input_cannot_be_read_again(text_file: Path) -> None:
+    run = train(text_file, observers=[Recorder(stop_at=10)])
+    settings = run.settings()
+    settings["corpus"]["sources"] = ["-"]
+    run.write_settings(settings)
+    for again in (lambda: score(run), lambda: textwright.train(name="prose", resume=True)):
+        with pytest.raises(RunError, match="standard input"):
+            again()
+    assert textwright.train(text_file, name="prose", resume=True).metrics()[-1]["step"] == 40
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which a step takes a second, of any size, and an evaluation another."""
+    monkeypatch.setattr(
+        "textwright.training.planning.planner.measure", lambda *_, **__: Speed(1.0, 1.0, 0.0)
+    )
+    monkeypatch.setattr("textwright.training.planning.planner.choose_threads", lambda *_: None)
+
+
+@pytest.mark.usefixtures("measured")
+def test_sizes_that_the_model_settings_do_not_fit_are_passed_over(text_file: Path) -> None:
+    changes = ["model.hidden_size=[32, 16]"]  # two widths; the largest sizes have three layers
+    config, _, planned = plan_training(text_file, model="lstm", minutes=1e6, changes=changes)
+    assert config.num_layers == 2 and planned.size == "small"
+    with pytest.raises(RequestError, match="3 widths for 2 layers"):
+        plan_training(text_file, size="nano", changes=["model.hidden_size=[8, 8, 8]"], steps=1)
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_rhythm_that_costs_time_leaves_fewer_steps(text_file: Path) -> None:
+    def steps(every: int) -> int:
+        _, settings, planned = plan_training(text_file, size="nano", minutes=100, eval_every=every)
+        assert planned.eval_every == settings.training.eval_every == every
+        assert planned.expected_seconds is not None and 5000 < planned.expected_seconds < 6000
+        return planned.steps
+
+    # An evaluation after each step takes half of the time. Planning itself takes a little
+    assert 5000 < steps(1000) < 6000 and 2500 < steps(1) < 3000
+
+
+def test_a_run_whose_checkpoints_are_gone_keeps_its_model(text_file: Path) -> None:
+    run = train(text_file, observers=[Recorder(stop_at=20)])
+    weights = run.weights_file.read_bytes()
+    shutil.rmtree(run.checkpoints_folder)
+    with pytest.raises(RunError, match="the checkpoints of run 'prose' are gone"):
+        textwright.train(name="prose", resume=True)
+    assert run.weights_file.read_bytes() == weights
+
+
+def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:
+    run = train(text_file)
+    weights = run.weights_file.stat().st_mtime_ns
+    recorder = Recorder()
+    assert textwright.train(name="prose", resume=True, observers=[recorder]) == run
+    assert recorder.began_at is None
+    assert recorder.result is not None and recorder.result.status == "finished"
+    assert run.weights_file.stat().st_mtime_ns == weights
+
+
+def test_a_setting_changed_on_resume_is_refused(text_file: Path) -> None:
+    train(text_file, observers=[Recorder(stop_at=10)])
+    with pytest.raises(RequestError, match="training.steps is 40 in run 'prose', not 50"):
+        textwright.train(name="prose", resume=True, steps=50)
+    with pytest.raises(RequestError, match="model.family is 'lstm'"):
+        textwright.train(name="prose", resume=True, model="gpt")
+    text_file.write_text(text_file.read_text() + "And more.\n" * 50)
+    with pytest.raises(RunError, match="has changed since it began"):
+        textwright.train(name="prose", resume=True)
+    assert textwright.train(text_file, steps=3, name="other", resume=True).name == "other"
+
+
+def test_a_name_is_free_and_safe_for_a_folder(text_file: Path) -> None:
+    assert [train(text_file, steps=2).name for _ in range(3)] == ["prose", "prose-2", "prose-3"]
+    with pytest.raises(RunError, match="run 'prose' exists already"):
+        train(text_file, name="prose")
+    for name in ("../x", "a/b", "..", "", "x..y", ".hidden", "con"):
+        with pytest.raises(RunError, match="can't be the name of a run"):
+            train(text_file, name=name)
+
+
+def test_what_fails_leaves_nothing_behind(text_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    with pytest.raises(CorpusError, match="nowhere"):
+        train(tmp_path / "nowhere.txt")
+    short = tmp_path / "short.txt"
+    short.write_text("Too short to learn from.")
+    with pytest.raises(CorpusError, match="tokens, fewer than"):
+        train(short)
+    with pytest.raises(RequestError, match="bfloat17"):
+        train(text_file, more=["training.precision=bfloat17"])
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_it_with_advice(text_file: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite at step .*halve the learning rates"):
+        train(text_file, more=["training.learning_rate=1e30", "training.gradient_clip=0"])
+    run = runs.find("prose")
+    result = run.settings()["result"]
+    assert result["status"] == "diverged" and "diverged" in result["verdict"]
+    assert math.isfinite(score(run).loss)  # what was kept is from before
+
+
+def test_it_stops_early_and_keeps_the_best(text_file: Path) -> None:
+    # A rate so high that later evaluations get worse
+    more = ["training.patience=2", "training.schedule=constant", "training.learning_rate=0.5"]
+    run = train(text_file, more=more, steps=400, eval_every=5)
+    metrics, result = run.metrics(), run.settings()["result"]
+    assert result["status"] == "stopped early"
+    assert metrics[-1]["step"] < 400
+    best = min(metrics, key=lambda record: record["val_loss"])
+    assert best["step"] == result["best_step"] == metrics[-3]["step"]
+    assert score(run).loss == pytest.approx(best["val_loss"], abs=1e-5)
+
+
+def test_epochs_are_exact(text_file: Path) -> None:
+    run = textwright.train(text_file, epochs=0.5, model="lstm", changes=TINY["lstm"])
+    plan = run.settings()["plan"]
+    assert plan["steps"] == math.ceil(0.5 * 36_000 / 64)
+    assert run.metrics()[-1]["epoch"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_run_toml_as_config_gives_the_same_model(text_file: Path) -> None:
+    run = train(text_file, family="gpt", steps=12)
+    again = textwright.train(config=run.settings_file, name="again")
+    assert again.weights_file.read_bytes() == run.weights_file.read_bytes()
+
+
+@pytest.mark.usefixtures("measured")
+def test_minutes_are_planned_and_frozen(text_file: Path) -> None:
+    run = train(text_file, minutes=1, steps=None, eval_every=None, size="nano")
+    toml = run.settings()
+    assert toml["plan"]["minutes"] == 1
+    assert toml["plan"]["size"] == "nano"
+    assert toml["training"]["steps"] == toml["plan"]["steps"] == run.metrics()[-1]["step"]
+    assert toml["plan"]["steps"] < toml["plan"]["expected_seconds"] <= 60
+
+
+def test_a_plan_tells_the_time_and_trains_nothing(text_file: Path, tmp_path: Path) -> None:
+    config, settings, planned = plan_training(
+        text_file, model="gpt", steps=30, changes=TINY["gpt"], size="nano"
+    )
+    assert planned.steps == settings.training.steps == 30
+    assert planned.parameters == config.parameter_count()
+    assert planned.memory_bytes > 4 * planned.parameters
+    assert planned.expected_seconds is not None and planned.tokens_per_second is not None
+    # 30 steps of 64 tokens, and more for the evaluations
+    assert planned.expected_seconds > 30 * 64 / planned.tokens_per_second
+    assert not (tmp_path / "runs").exists()
+
+
+def test_records_are_json_a_line(text_file: Path) -> None:
+    run = train(text_file, steps=10)
+    for line in run.metrics_file.read_text().splitlines():
+        assert math.isfinite(json.loads(line)["val_loss"])
