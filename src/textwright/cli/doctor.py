@@ -100,10 +100,25 @@ def _torch() -> dict[str, Any]:
         ]
     if torch.backends.mps.is_available():
         devices.append("mps")
+    return {"version": str(torch.__version__), "devices": devices, **_training()}
+
+
+def _training() -> dict[str, Any]:
+    """What a training would choose here, and what it looked at."""
+    from textwright.models import device
+
+    chosen = {}
+    for family in ("lstm", "gpt"):
+        there = device.choose_device("auto", family)
+        chosen[family] = {
+            "device": there.type,
+            "precision": device.choose_precision("auto", there, family),
+            "compile": device.choose_compile("auto", there),
+        }
     return {
-        "version": str(torch.__version__),
-        "devices": devices,
-        "threads": torch.get_num_threads(),
+        "core_gflops": {name: round(speed, 1) for name, speed in device.core_gflops().items()},
+        "threads": device.use_threads(0),
+        "chosen": chosen,
     }
 
 
@@ -232,7 +247,7 @@ def _show(found: dict[str, Any]) -> None:
         ("torch", _torch_line(torch)),
     ]
     if torch["version"]:
-        rows += [("devices", ", ".join(torch["devices"])), ("threads", str(torch["threads"]))]
+        rows += [("devices", ", ".join(torch["devices"])), *_training_lines(torch)]
     for extra in found["extras"]:
         missing = ", ".join(extra["missing"])
         state = f"{missing} missing: {extra['install']}" if missing else "installed"
@@ -250,6 +265,19 @@ def _torch_line(torch: dict[str, Any]) -> str:
     if torch["problem"]:
         return f"installed but broken ({torch['problem']}): install it anew, {torch['install']}"
     return f"not installed; generating works without, training needs it: {torch['install']}"
+
+
+def _training_lines(torch: dict[str, Any]) -> list[tuple[str, str]]:
+    speeds = [f"{speed:,.0f} in {name}" for name, speed in torch["core_gflops"].items()]
+    lines = [("one core", f"{', '.join(speeds)} (GFLOP/s, matrix product)")]
+    for family, chosen in torch["chosen"].items():
+        how = [f"{chosen['device']}, {chosen['precision']}"]
+        if chosen["device"] == "cpu":
+            how.append(f"up to {torch['threads']} threads")
+        if chosen["compile"]:
+            how.append("compiled")
+        lines.append((f"{family} trains on", ", ".join(how)))
+    return lines
 
 
 def _folder_line(folder: dict[str, Any]) -> str:

@@ -8,6 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from textwright.configs.section import MAX_VOCAB_SIZE, Section
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""A number format, or the one that is fast on this machine."""
+
 
 class CorpusSettings(Section):
     """Where the text comes from and how it is split."""
@@ -112,7 +115,8 @@ class TrainingSettings(Section):
     """What the sample at each evaluation continues; empty starts at a line start."""
     sample_tokens: int = Field(default=200, ge=1, le=10_000)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
+    """Of matrix products; what `auto` chose on this machine is what a run holds."""
     compile: Literal["auto", "on", "off"] = "auto"
     loss_on: Literal["both", "assistant"] = "both"
     """Of conversations: learn the words of both sides, or of the assistant alone."""

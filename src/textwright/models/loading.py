@@ -18,7 +18,8 @@ def load_model(run: Run, device: str = "auto") -> LanguageModel:
     Raises:
         RunError: a file is missing or damaged, or the weights don't fit.
     """
-    model = build(run.config())
+    config = run.config()
+    model = build(config)
     try:
         weights = load_file(run.weights_file)
     except FileNotFoundError:
@@ -26,4 +27,4 @@ def load_model(run: Run, device: str = "auto") -> LanguageModel:
     except (SafetensorError, OSError) as error:
         raise RunError(f"run {run.name!r}: model.safetensors is damaged ({error})") from error
     model.load_weights({name: tensor.to(torch.float32) for name, tensor in weights.items()})
-    return model.to(choose_device(device))
+    return model.to(choose_device(device, config.family))

@@ -16,7 +16,7 @@ from textwright.configs import ModelConfig, Settings
 from textwright.data import ConversationPart, Corpus
 from textwright.errors import MissingPackageError
 from textwright.generation import write_generation_config
-from textwright.models.device import choose_device, choose_precision
+from textwright.models.device import choose_device
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.training.loop.callbacks import Result
@@ -39,7 +39,7 @@ def write_start(
 ) -> None:
     """All that resuming needs, before the first step."""
     corpus = prepared.corpus
-    device = choose_device(settings.training.device)
+    device = choose_device(settings.training.device, config.family)
     prepared.tokenizer.save(run)
     write_generation_config(run, settings.sampling, prepared.tokenizer)
     run.write_json(run.config_file, config.to_json())
@@ -58,7 +58,7 @@ def write_start(
                 "platform": platform.platform(),
                 "threads": torch.get_num_threads(),
                 "device": device.type,
-                "precision": choose_precision(settings.training.precision, device),
+                "precision": settings.training.precision,
             },
             "data": {
                 "name": corpus.name,

@@ -14,7 +14,7 @@ from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
 from textwright.data.provenance import from_anywhere, reopened
 from textwright.errors import RequestError, RunError
-from textwright.models.device import use_threads
+from textwright.models.device import choose_device, precision_to_resume, use_threads
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop.callbacks import Result
@@ -85,7 +85,7 @@ def check_unchanged(run: Run, given: Mapping[str, Any], folder: Path) -> None:
         old = before.get(name)
         if name == SETTING_OF_PARENT and old is not None and same_parent(value, old, folder):
             continue
-        same = old == value or (
+        same = value in (old, "auto") or (
             isinstance(value, float | int)
             and isinstance(old, float | int)
             and math.isclose(old, value)
@@ -121,5 +121,8 @@ def reload(run: Run, sources: Sequence[str]) -> Interrupted:
     except (KeyError, TypeError, ValidationError) as error:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
     use_threads(settings.training.threads)
+    config = run.config()
+    device = choose_device(settings.training.device, config.family)
+    settings.training.precision = precision_to_resume(settings.training.precision, device)
     prepared = tokenized(reopened(run, sources), Tokenizer.load(run), settings.training.loss_on)
-    return Interrupted(run.config(), settings, plan, prepared)
+    return Interrupted(config, settings, plan, prepared)

@@ -42,7 +42,7 @@ def test_other_schedules() -> None:
 
 def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
     model = build(CONFIG)
-    adamw, muon = Optimizers(model, TrainingSettings()).all
+    adamw, muon = Optimizers(model, TrainingSettings(precision="float32")).all
     assert isinstance(adamw, AdamW) and isinstance(muon, Muon)
     in_muon = {p.data_ptr() for p in muon.parameters}
     in_adamw = {p.data_ptr() for p in adamw.parameters}
@@ -56,7 +56,7 @@ def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:
         )
     }
     assert in_adamw == {p.data_ptr() for p in model.parameters()} - in_muon
-    assert len(Optimizers(model, TrainingSettings(optimizer="adamw")).all) == 1
+    assert len(Optimizers(model, TrainingSettings(optimizer="adamw", precision="float32")).all) == 1
 
 
 def test_adamw_is_that_of_torch() -> None:
@@ -94,7 +94,7 @@ from textwright.models import build
 from textwright.training.optim.optimizer import Optimizers
 model = build(GPTConfig(vocab_size=3, block_size=2, num_layers=1, hidden_size=32, num_heads=1))
 model(torch.zeros(1, 2, dtype=torch.long))[0].sum().backward()
-Optimizers(model, TrainingSettings()).step(1.0)
+Optimizers(model, TrainingSettings(precision="float32")).step(1.0)
 sys.exit("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -109,7 +109,9 @@ def test_each_gate_is_orthogonalised_by_itself() -> None:
     before = weight.detach().clone()
     for parameter in model.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    settings = TrainingSettings(weight_decay=0.0, matrix_learning_rate=1.0)
+    settings = TrainingSettings(
+        weight_decay=0.0, matrix_learning_rate=1.0, precision="float32"
+    )
     Optimizers(model, settings).step(1.0)
     assert weight.grad is None
     for update in (weight.detach() - before).chunk(4):
@@ -130,11 +132,11 @@ def test_the_state_round_trips_through_named_tensors() -> None:
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     model = build(CONFIG)
-    first = Optimizers(model, TrainingSettings())
+    first = Optimizers(model, TrainingSettings(precision="float32"))
     learned(first, model, 3)
     other = build(CONFIG)
     other.load_state_dict(model.state_dict())
-    second = Optimizers(other, TrainingSettings())
+    second = Optimizers(other, TrainingSettings(precision="float32"))
     second.load_tensors({name: tensor.clone() for name, tensor in first.tensors().items()})
     assert torch.equal(learned(first, model, 3), learned(second, other, 3))
 

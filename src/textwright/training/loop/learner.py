@@ -18,7 +18,7 @@ from textwright.configs import ModelConfig, TrainingSettings
 from textwright.data import Tokens
 from textwright.errors import TrainingError
 from textwright.models import LanguageModel, State, build
-from textwright.models.device import choose_device, choose_precision
+from textwright.models.device import choose_device, resolve_auto
 from textwright.models.dropout import dropout_keys
 from textwright.training.loop import distributed
 from textwright.training.loop.allocator import keep_freed_memory
@@ -46,8 +46,9 @@ class Learner:
         self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, steps: int
     ) -> None:
         keep_freed_memory()
+        settings = resolve_auto(settings, config.family)
         self.settings, self.steps = settings, steps
-        self.device = choose_device(settings.device)
+        self.device = choose_device(settings.device, config.family)
         self.batches: Batches = (Streams if config.order == "streams" else Windows)(
             tokens, config.block_size, settings.batch_size, settings.seed
         )
@@ -59,11 +60,11 @@ class Learner:
             update = get_ema_multi_avg_fn(settings.ema_decay)
             self.average = AveragedModel(self.model, multi_avg_fn=update)
         self.state: State | None = None
-        self.precision = getattr(torch, choose_precision(settings.precision, self.device))
-        on_gpu = self.device.type == "cuda"
-        compiled = settings.compile == "on" or (settings.compile == "auto" and on_gpu)
+        self.precision = getattr(torch, settings.precision)
         self._sampled = self._types_to_sample()
-        forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        forward: nn.Module = (
+            torch.compile(self.model) if settings.compile == "on" else self.model  # type: ignore[assignment]
+        )
         self._objective = distributed.with_common_gradients(_Objective(forward, self._sampled))
 
     def step(self, step: int) -> Tensor:

@@ -29,12 +29,21 @@ class Muon:
         matrices: (rows, columns) each.
         weight_decay: by what share of the learning rate they decay.
         momentum: what the mean of the gradients keeps of itself at a step; Nesterov's is taken.
+        precision: which the iterations' products run in. Jordan et al. take bfloat16, and where a
+            processor has no instructions for it, float32 takes a fiftieth of the time.
     """
 
-    def __init__(self, matrices: Sequence[Tensor], weight_decay: float, momentum: float) -> None:
+    def __init__(
+        self,
+        matrices: Sequence[Tensor],
+        weight_decay: float,
+        momentum: float,
+        precision: torch.dtype = torch.bfloat16,
+    ) -> None:
         self.parameters = list(matrices)
         self.state = [{"momentum_buffer": torch.zeros_like(matrix)} for matrix in matrices]
         self._weight_decay, self._momentum = weight_decay, momentum
+        self._precision = precision
         self._places = _together(self.parameters)
 
     @torch.no_grad()
@@ -46,7 +55,7 @@ class Muon:
             momenta = [self.state[place]["momentum_buffer"] for place in places]
             torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
             looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
-            wide = [_wide(matrix).bfloat16() for matrix in looking_ahead]
+            wide = [_wide(matrix).to(self._precision) for matrix in looking_ahead]
             torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
             for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
                 rows, columns = matrix.shape

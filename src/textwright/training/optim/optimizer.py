@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from textwright.configs import TrainingSettings
@@ -17,7 +18,12 @@ from textwright.training.optim.muon import Muon
 
 
 class Optimizers:
-    """The one or two optimisers of a model, stepped together."""
+    """The one or two optimisers of a model, stepped together.
+
+    Args:
+        model: what is trained.
+        settings: of a training; the precision is chosen, not `auto`.
+    """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
         self.settings = settings
@@ -37,7 +43,8 @@ class Optimizers:
             view for matrices in self._matrices for view in matrices.of(matrices.parameter.detach())
         ]
         if self._views:
-            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum))
+            precision = getattr(torch, settings.precision)
+            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum, precision))
         self._heights = [settings.learning_rate, settings.matrix_learning_rate]
 
     def step(self, factor: float) -> None:

@@ -120,7 +120,7 @@ def choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budg
     threads that wait for each other can be many times slower than one.
     """
     threads = torch.get_num_threads()
-    on_cpu = choose_device(candidate.settings.device).type == "cpu"
+    on_cpu = choose_device(candidate.settings.device, candidate.config.family).type == "cpu"
     if threads == 1 or candidate.settings.threads or not on_cpu:
         return
     seconds = {}

@@ -19,7 +19,7 @@ from textwright.configs import ModelConfig, Settings, TrainingSettings
 from textwright.data import Tokens
 from textwright.data.provenance import from_anywhere
 from textwright.errors import RequestError
-from textwright.models.device import choose_device, use_threads
+from textwright.models.device import choose_device, resolve_auto, use_threads
 from textwright.training.loop.loss import protocol
 from textwright.training.loop.plan import Plan
 from textwright.training.planning.benchmark import Candidate, Speed, choose_threads, measure
@@ -98,9 +98,9 @@ def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
         except RequestError as error:  # e.g. widths for two layers, and this size has three
             fault = fault or error
             continue
-        recipe = asked.settings(size).training
+        recipe = resolve_auto(asked.settings(size).training, config.family)
         needed, there = memory(config, recipe), machine.memory()
-        if choose_device(recipe.device).type == "cpu" and there and needed > there:
+        if choose_device(recipe.device, config.family).type == "cpu" and there and needed > there:
             fault = fault or RequestError(
                 f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
                 f"{there / 1e9:.0f}; take a smaller --size, or --set training.micro_batch_size=1"
