@@ -76,7 +76,7 @@ def evaluate(
     beside n-gram models. With --novelty: how much of what the model writes is copied.
     """
     from textwright.cli.tables import show_rows
-    from textwright.cli.train import training_library
+    from textwright.cli.train import check_torch
     from textwright.runs import find
 
     writing = {
@@ -99,7 +99,10 @@ def evaluate(
             as_json=as_json,
         )
         return
-    score = training_library().evaluate_run(
+    check_torch()
+    from textwright.evaluation import evaluate_run
+
+    score = evaluate_run(
         found,
         files or [],
         window=window,

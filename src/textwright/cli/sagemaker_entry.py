@@ -28,9 +28,9 @@ def train() -> None:
 
     textwright sagemaker-entry train
     """
-    from textwright.cli.train import training_library
+    from textwright.cli.train import check_torch
 
-    training_library()
+    check_torch()
     from textwright.cli.progress import Blocks
     from textwright.sagemaker.container import Container
     from textwright.sagemaker.job import run

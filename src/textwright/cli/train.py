@@ -190,7 +190,9 @@ def train(
         _check(options, name, resume=resume)
     else:  # the first one says it all, and the rest is said once
         logging.getLogger("textwright").setLevel(logging.ERROR)
-    training = training_library()
+    check_torch()
+    from textwright import training
+
     if plan:
         planned = training.plan_training(*corpus, **options)
         if first:
@@ -220,19 +222,16 @@ def is_first_worker() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def training_library() -> Any:
-    """The training library, or the error that says how to install what it needs."""
+def check_torch() -> None:
+    """Raise the error that says how to install torch where it is missing."""
     try:
         import torch  # noqa: F401
-
-        from textwright import training
     except ModuleNotFoundError as error:
         from textwright.errors import MissingPackageError
 
         raise MissingPackageError(
             f"training needs {error.name}; pip install 'textwright[train]'"
         ) from error
-    return training
 
 
 def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:

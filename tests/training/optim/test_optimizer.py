@@ -109,9 +109,7 @@ def test_each_gate_is_orthogonalised_by_itself() -> None:
     before = weight.detach().clone()
     for parameter in model.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    settings = TrainingSettings(
-        weight_decay=0.0, matrix_learning_rate=1.0, precision="float32"
-    )
+    settings = TrainingSettings(weight_decay=0.0, matrix_learning_rate=1.0, precision="float32")
     Optimizers(model, settings).step(1.0)
     assert weight.grad is None
     for update in (weight.detach() - before).chunk(4):
