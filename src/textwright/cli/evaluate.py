@@ -100,7 +100,7 @@ def evaluate(
         )
         return
     check_torch()
-    from textwright.evaluation import evaluate_run
+    from textwright.evaluation import ConversationScore, evaluate_run
 
     score = evaluate_run(
         found,
@@ -113,7 +113,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(score.record()))
         return
-    if hasattr(score, "rows"):
+    if isinstance(score, ConversationScore):
         _show_conversations(score)
         return
     rows = {
