@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import signal
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,43 @@ def test_a_stop_between_saving_and_the_next_step_is_saved_too(text_file: Path) -
     run = train(text_file, steps=10_000, eval_every=10_000, observers=[recorder])
     assert recorder.result is not None and recorder.result.status == "interrupted"
     assert run.checkpoints()[0][0] == recorder.result.steps == 6
+
+
+class WritesOnceAtATime(logging.Handler):
+    """A log that can't be entered twice, as a file can't; a stop comes while it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writers: list[int] = []
+        self.entered_twice = False
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        here = threading.get_ident()
+        self.entered_twice |= here in self.writers
+        self.writers.append(here)
+        if record.getMessage() == "step 5":
+            signal.raise_signal(signal.SIGINT)
+        self.lines.append(record.getMessage())
+        self.writers.remove(here)
+
+
+class LogsAtProgress(Recorder):
+    def progressed(self, progress: Progress) -> None:
+        logging.getLogger("textwright").warning("step %d", progress.step)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_a_stop_while_the_log_is_written_does_not_write_into_it(text_file: Path) -> None:
+    handler, recorder = WritesOnceAtATime(), LogsAtProgress()
+    logging.getLogger("textwright").addHandler(handler)
+    try:
+        train(text_file, steps=10_000, eval_every=10_000, observers=[recorder])
+    finally:
+        logging.getLogger("textwright").removeHandler(handler)
+    assert recorder.result is not None and recorder.result.status == "interrupted"
+    assert not handler.entered_twice
+    assert any("stopping: saving a checkpoint first" in line for line in handler.lines)
 
 
 def test_early_stopping_is_the_same_when_resumed(text_file: Path) -> None:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
-from typing import Any
 
 import torch
 from safetensors.torch import save as save_tensors
@@ -47,6 +48,9 @@ log = logging.getLogger("textwright")
 
 _TICK = 0.2
 """Seconds between two reports of progress."""
+_STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    _STOP_SIGNALS.append(signal.SIGBREAK)  # the only one that a process there can send another
 
 
 class Trainer:
@@ -87,7 +91,7 @@ class Trainer:
             if not restored:
                 self._look()  # what it writes before any step is where the story begins
                 self._save()
-            stop = distributed.any_of(asked.is_set())
+            stop = distributed.any_of(asked())
             while not self._is_over() and not stop:
                 self._losses.append(self.learner.step(self.numbers.step))
                 self.numbers.step += 1
@@ -95,7 +99,7 @@ class Trainer:
                 last = self.numbers.step == self.plan.steps
                 if last or self.numbers.step % self.plan.eval_every == 0:
                     self._look()
-                stop = distributed.any_of(asked.is_set())
+                stop = distributed.any_of(asked())
                 due = self.numbers.step % self.plan.checkpoint_every == 0
                 if due or self._is_over() or stop:
                     self._save()
@@ -335,24 +339,40 @@ class _Clock:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second one acts as usual, at once."""
-    asked = threading.Event()
-    before: dict[int, Any] = {}
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C or SIGTERM asked to stop; a second one acts as usual, at once.
+
+    A handler runs in the middle of whatever the main thread does, be it writing to the log, which
+    can't be entered twice: it only notes the signal. Another thread says so, however long a step
+    takes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _STOP_SIGNALS}
+    asked: list[int] = []
+    news: SimpleQueue[bool] = SimpleQueue()  # whose `put` may interrupt itself
 
     def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, before[number])
-        log.warning("stopping: saving a checkpoint first")
+        asked.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+        news.put(True)
 
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, ask)
+    def tell() -> None:
+        if news.get():
+            log.warning("stopping: saving a checkpoint first")
+
+    teller = threading.Thread(target=tell, name="textwright-stop", daemon=True)
+    teller.start()
+    for number in before:
+        signal.signal(number, ask)
     try:
-        yield asked
+        yield lambda: bool(asked)
     finally:
-        for signal_number, handler in before.items():
-            signal.signal(signal_number, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        news.put(False)
+        teller.join()
 
 
 def check_finite(loss: float, step: int) -> None:
