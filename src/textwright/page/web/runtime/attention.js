@@ -184,7 +184,7 @@ export class Transformer extends Attention {
     add(x, product(out.weight, this.mixed, this.added, out.bias));
     this.norm(x, `transformer.h.${number}.ln_2`);
     product(inner.weight, this.normed, this.inner, inner.bias);
-    const activate = this.config.activation === "relu" ? relu : gelu;
+    const activate = ACTIVATIONS[this.config.activation];
     for (let i = 0; i < this.inner.length; i++) this.inner[i] = activate(this.inner[i]);
     add(x, product(outer.weight, this.inner, this.added, outer.bias));
   }
@@ -213,6 +213,21 @@ const relu = (x) => Math.max(x, 0);
 
 /** GPT-2's tanh form (Hendrycks and Gimpel, 2016). */
 const gelu = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+
+/** The exact form, x · Φ(x): erf as in `runtimes/transformer.py`, off by 1.5e-7 at most. */
+function geluErf(x) {
+  const z = Math.abs(x) * Math.SQRT1_2;
+  const t = 1 / (1 + 0.3275911 * z);
+  const series = ERF.reduce((sum, coefficient) => (sum + coefficient) * t, 0);
+  const tail = 0.5 * series * Math.exp(-z * z); // 1 − Φ(|x|)
+  return x * (x < 0 ? tail : 1 - tail);
+}
+
+/** Abramowitz and Stegun (1964), formula 7.1.26: its coefficients, the highest power first. */
+const ERF = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
+
+/** By `model.activation`. */
+const ACTIVATIONS = { relu, gelu, gelu_erf: geluErf };
 
 function add(x, y) {
   for (let i = 0; i < x.length; i++) x[i] += y[i];
