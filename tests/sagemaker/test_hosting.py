@@ -16,7 +16,7 @@ from conformance import INVOKING, PROMPT, Endpoint, models_come_and_go
 from containers import Serving, small_model
 
 import textwright
-from textwright.engine import Library
+from textwright.engine import ModelPool
 from textwright.errors import NoRoomError, RequestError
 from textwright.generation import load
 from textwright.runs import Run
@@ -100,7 +100,7 @@ def _go_through(
 class InProcess:
     """The app of a container, asked without a socket."""
 
-    def __init__(self, models: Library, told: Hosting) -> None:
+    def __init__(self, models: ModelPool, told: Hosting) -> None:
         self._transport = httpx.ASGITransport(hosting.create(models, told))
 
     def get(self, path: str) -> httpx.Response:
@@ -119,7 +119,7 @@ def test_ping_says_why_it_is_not_healthy(tmp_path: Path) -> None:
         return load(run)
 
     small_model(tmp_path / "model")
-    models = Library([Run(tmp_path / "model")], loader=slow)
+    models = ModelPool([Run(tmp_path / "model")], loader=slow)
     app = InProcess(models, Hosting())
     models.watch()
     try:
@@ -141,7 +141,7 @@ def test_a_broken_model_is_told_by_ping(spoiled: str, tmp_path: Path) -> None:
         run.config_file.unlink()
     else:
         run.weights_file.write_bytes(run.weights_file.read_bytes()[:1000])
-    models = Library([run])
+    models = ModelPool([run])
     models.load_all()
     answer = InProcess(models, Hosting()).get("/ping")
     assert answer.status_code == 503
@@ -149,10 +149,10 @@ def test_a_broken_model_is_told_by_ping(spoiled: str, tmp_path: Path) -> None:
 
 
 def test_pages_of_many_models(tmp_path: Path) -> None:
-    models = Library(loader=load)
+    models = ModelPool(loader=load)
     run = small_model(tmp_path / "model")
     for number in range(105):
-        models.hold(f"m{number:03}", run)
+        models.add_loaded(f"m{number:03}", run)
     app = InProcess(models, Hosting(multi_model=True))
     first = app.get("/models").json()
     rest = app.get(f"/models?next_page_token={first['nextPageToken']}").json()
@@ -164,9 +164,9 @@ def test_memory_that_runs_out_while_loading_is_no_room(tmp_path: Path) -> None:
     def fails(run: Run) -> textwright.Generator:
         raise MemoryError
 
-    models = Library(loader=fails)
+    models = ModelPool(loader=fails)
     with pytest.raises(NoRoomError, match="'big' has no room"):
-        models.hold("big", small_model(tmp_path / "model"))
+        models.add_loaded("big", small_model(tmp_path / "model"))
     assert models.statuses == {}
 
 

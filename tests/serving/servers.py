@@ -15,7 +15,7 @@ import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI
 
-from textwright.engine import Engine, Library
+from textwright.engine import Engine, ModelPool
 from textwright.runs import Run
 from textwright.serving import Metrics, ServerSettings, create_app
 from textwright.serving.server import listen
@@ -35,8 +35,8 @@ class Served:
         self.settings = settings or ServerSettings()
         metrics = Metrics()
         self.engine = Engine(observer=metrics, **{"workers": 2, **engine})  # type: ignore[arg-type]
-        self.library = Library(named, folder)
-        self.app = create_app(self.library, self.engine, self.settings, metrics)
+        self.pool = ModelPool(named, folder)
+        self.app = create_app(self.pool, self.engine, self.settings, metrics)
         also(self.app)
         self.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"

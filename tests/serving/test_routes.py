@@ -36,7 +36,7 @@ def events(served: Served, path: str, body: dict[str, Any]) -> list[dict[str, An
 
 
 def test_status_and_health(served: Served) -> None:
-    served.until(lambda: len(served.library.names()) == 2)
+    served.until(lambda: len(served.pool.names()) == 2)
     for path in ("/", "/health"):
         status = served.client.get(path).json()["status"]
         assert set(status) == {"my-gpt", "lstm"}
@@ -143,7 +143,7 @@ def test_completions(served: Served) -> None:
     assert "".join(first["logprobs"]["tokens"]) == first["text"]
     assert len(first["logprobs"]["top_logprobs"][0]) in (2, 3)
     assert first["finish_reason"] == "length"
-    ids = served.library.get("my-gpt").tokenizer.encode("It")
+    ids = served.pool.get("my-gpt").tokenizer.encode("It")
     same = post(served, "/v1/completions", {**body, "prompt": ids, "n": 1})
     assert same["choices"][0]["text"] == first["text"]
     echoed = post(served, "/v1/completions", {**body, "echo": True, "max_tokens": 0})
@@ -251,7 +251,7 @@ def test_openai_errors_name_their_field(served: Served, change: dict[str, Any], 
 
 
 def test_logits_can_be_steered(served: Served) -> None:
-    tokenizer = served.library.get("lstm").tokenizer
+    tokenizer = served.pool.get("lstm").tokenizer
     (token,) = tokenizer.encode("t")
     body = {"model": "lstm", "prompt": "It", "max_tokens": 9}
     forced = {**body, "logit_bias": {str(token): 100}}
@@ -339,7 +339,7 @@ ENDLESS = {"model": "one", "prompt": "It", "max_tokens": 10_000_000}
 
 
 def test_a_full_queue_is_429(guarded: Served) -> None:
-    engine, model = guarded.engine, guarded.library.get("one")
+    engine, model = guarded.engine, guarded.pool.get("one")
     jobs = [engine.stream(model, "It", max_tokens=10_000_000) for _ in range(2)]
     for path, body in (
         ("/v1/completions", ENDLESS),

@@ -293,7 +293,7 @@ def test_the_run_gets_a_name_that_is_free(tmp_path: Path, make_model: Callable[.
 
 def test_a_model_comes_along_as_one_file(here: Served) -> None:
     answer = here.client.post("/api/export", json={"model": "my-gpt", "dtype": "int8"})
-    assert answer.text == offline_page(here.library.run("my-gpt"), dtype="int8")
+    assert answer.text == offline_page(here.pool.run("my-gpt"), dtype="int8")
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["content-security-policy"] == "sandbox"
     post(here, "/api/export", {"model": "../my-gpt"}, 404)

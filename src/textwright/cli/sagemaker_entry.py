@@ -69,7 +69,7 @@ def serve(
 
     told = hosting.Hosting.told()
     settings = told.settings(max_length, log_prompts=log_prompts)
-    models = hosting.library(Container.here(), told, memory=memory_bytes(memory), loader=loader)
+    models = hosting.model_pool(Container.here(), told, memory=memory_bytes(memory), loader=loader)
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=queue, workers=told.workers, observer=metrics)
     app = hosting.create(models, told, engine, settings, metrics)

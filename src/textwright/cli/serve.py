@@ -44,7 +44,7 @@ from textwright.cli.serve_options import (
 from textwright.errors import MissingPackageError, RequestError, RunError
 
 if TYPE_CHECKING:  # `textwright --help` must not wait for them
-    from textwright.engine import Library
+    from textwright.engine import ModelPool
     from textwright.generation import Generator
     from textwright.serving import ServerSettings
 
@@ -116,13 +116,13 @@ def serve(
         )
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
-    library = _library(names or [], models, runs, memory, precision)
-    _serve(library, settings, host, port, slots=slots, waiting=queue, workers=threads,
+    pool = _model_pool(names or [], models, runs, memory, precision)
+    _serve(pool, settings, host, port, slots=slots, waiting=queue, workers=threads,
            runs=models or runs_folder(runs))  # fmt: skip
 
 
 def _serve(
-    library: Library,
+    pool: ModelPool,
     settings: ServerSettings,
     host: str,
     port: int,
@@ -147,11 +147,11 @@ def _serve(
 
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
-    app = create_app(library, engine, settings, metrics)
+    app = create_app(pool, engine, settings, metrics)
     local = is_loopback(host) and not settings.root_path  # where it isn't for a proxy
     studio.mount(app, api=api, runs=runs, local=local)
     at = listen(host, port)
-    url = _greet(library, settings, at.getsockname(), api)
+    url = _greet(pool, settings, at.getsockname(), api)
     if logs:
         write_json_lines()
     else:  # the terminal is for a person, who sees on the page what comes of a request
@@ -185,20 +185,20 @@ def studio(
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
         raise missing(error) from error
-    from textwright.engine import Library
+    from textwright.engine import ModelPool
     from textwright.runs import runs_folder, shipped
 
     if api is not None:
         if names:
             raise RequestError("--api uses the models of another server; leave the RUNs out")
-        library = Library()
+        pool = ModelPool()
     elif names:
-        library = _library(names, None, runs, None, Precision.auto)
+        pool = _model_pool(names, None, runs, None, Precision.auto)
     else:
         folder = runs_folder(runs)
-        library = Library(shipped(), folder if folder.is_dir() else None)
+        pool = ModelPool(shipped(), folder if folder.is_dir() else None)
     settings = ServerSettings(drain=5, allow_training=allow_training, max_upload=max_upload)
-    _serve(library, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
+    _serve(pool, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
            runs=runs_folder(runs), api=api, opens=not no_browser, logs=False)  # fmt: skip
 
 
@@ -209,10 +209,10 @@ def missing(error: ImportError) -> MissingPackageError:
     )
 
 
-def _library(
+def _model_pool(
     names: list[str], models: Path | None, runs: Path | None, memory: str | None, precision: str
-) -> Library:
-    from textwright.engine import Library
+) -> ModelPool:
+    from textwright.engine import ModelPool
     from textwright.generation import load
     from textwright.runs import Run, find, shipped
 
@@ -225,7 +225,7 @@ def _library(
     def loader(run: Run) -> Generator:
         return load(run, precision=precision)
 
-    return Library(named, models, memory=memory_bytes(memory), loader=loader)
+    return ModelPool(named, models, memory=memory_bytes(memory), loader=loader)
 
 
 def memory_bytes(text: str | None) -> int | None:
@@ -255,7 +255,7 @@ def _keys(given: list[str], file: Path | None) -> list[str]:
 
 
 def _greet(
-    library: Library, settings: ServerSettings, address: tuple[str, int], api: str | None
+    pool: ModelPool, settings: ServerSettings, address: tuple[str, int], api: str | None
 ) -> str:
     """Say where it is and how to try it; to standard error, as all that isn't a result.
 
@@ -264,7 +264,7 @@ def _greet(
     host, port = address[:2]
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
-    names = library.names()
+    names = pool.names()
     body = f'{{"model_name": "{names[0] if names else "NAME"}", "start_phrase": "It was"}}'
     key = " -H 'Authorization: Bearer KEY'" if settings.api_keys else ""
     if api:

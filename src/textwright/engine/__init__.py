@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textwright.engine.engine import Engine
     from textwright.engine.job import Job
-    from textwright.engine.model_pool import Library, ModelStatus
+    from textwright.engine.model_pool import ModelPool, ModelStatus
 
 _HOMES = {
     "Engine": "textwright.engine.engine",
     "Job": "textwright.engine.job",
-    "Library": "textwright.engine.model_pool",
+    "ModelPool": "textwright.engine.model_pool",
     "ModelStatus": "textwright.engine.model_pool",
 }
 
 __all__ = [
     "Engine",
     "Job",
-    "Library",
+    "ModelPool",
     "ModelStatus",
 ]
 

@@ -1,7 +1,8 @@
-"""Several models at once, within a memory budget, kept in step with the folders they come from.
+"""Several models at once, within a memory budget, reloaded when their files change.
 
-A name is looked up among the models that are known, never on the disk. Whoever has a model keeps
-it: what is unloaded, replaced or deleted here lives on until its last user is done.
+A name is looked up among the known models, never on the disk, so no request can name a path. A
+`Generator` that was handed out stays valid: unloading, replacing or removing a model only drops
+the pool's own reference to it.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ Status = Literal["Loaded", "Unloaded", "Loading", "Failed"]
 """`Unloaded`: it made room for others, and is loaded again when asked for."""
 
 WATCH_SECONDS = 1.0
+"""Between two looks at the folders."""
 RETRY_SECONDS = 10.0
-"""After which a model that couldn't be loaded is tried again, since the cause may have passed; each
-time twice as long, up to …"""
-RETRY_AT_MOST = 600.0
+"""After a first failure to load a model; doubled after each further one."""
+MAX_RETRY_SECONDS = 600.0
 
-Mark = tuple[tuple[str, int, int, int], ...]
-"""What shows that a model's files have changed: name, inode, size and time of each."""
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, size and modification time of each file; another one means another model."""
 
 logger = logging.getLogger("textwright")
 
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """How a model is."""
+    """Whether a model can be used at once."""
 
     status: Status
     reason: str | None = None
@@ -56,23 +57,24 @@ class ModelStatus:
 class _Entry:
     name: str
     run: Run
-    mark: Mark
-    pinned: bool
+    fingerprint: Fingerprint
     generator: Generator | None = None
     reason: str | None = None
     size: int = 0
-    """Bytes of its weights: of the file, until it was loaded once, then of what is held."""
+    """Bytes of its weights: of the file until it was loaded once, then of the memory they take."""
     failures: int = 0
-    failed: float = 0.0
-    """When it was last tried in vain."""
-    used: float = 0.0
+    """In a row."""
+    failed_at: float = 0.0
+    """Of the last failure, by `time.monotonic`."""
+    last_used: float = 0.0
+    """By `time.monotonic`."""
     considered: bool = False
     """Whether it was loaded once, or there was no room for it."""
     loading: bool = False
-    since: float = field(default_factory=time.time)
+    added_at: float = field(default_factory=time.time)
 
 
-class Library:
+class ModelPool:
     """Known models by name; may be used from any thread."""
 
     def __init__(
@@ -87,7 +89,7 @@ class Library:
         Args:
             named: models that are always part of it; of two of one name, the first.
             folder: a folder whose models come and go, too.
-            memory: bytes of weights to hold at most; a model larger than that is held alone.
+            memory: bytes of weights at most; a model larger than that is loaded alone.
             loader: gives a run's generator.
 
         Raises:
@@ -97,13 +99,13 @@ class Library:
         if self.folder is not None and not self.folder.is_dir():
             raise RunError(f"no folder {folder}; name one that holds runs or model folders")
         self._named = list(named)
-        self._held: dict[str, Run] = {}
+        self._added: dict[str, Run] = {}
         self._memory = memory
         self._loader = loader
         self._entries: dict[str, _Entry] = {}
-        self._seen: dict[str, Mark] | None = None
+        self._last_fingerprints: dict[str, Fingerprint] | None = None
         self._loading = threading.Lock()  # one load at a time: they share the budget
-        self._end = threading.Event()
+        self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
         self.refresh()
 
@@ -117,22 +119,22 @@ class Library:
         return [name for name, entry in list(self._entries.items()) if entry.reason is None]
 
     def add(self, run: Run) -> None:
-        """Let `run` be always part of it, as those that were named; the watch finds it soon."""
+        """Make `run` one of the `named` models; the next `refresh` finds it."""
         place = run.path.resolve()
-        followed = self.folder is not None and place.parent == self.folder.resolve()
-        if not followed and all(place != named.path.resolve() for named in self._named):
+        in_folder = self.folder is not None and place.parent == self.folder.resolve()
+        if not in_folder and all(place != named.path.resolve() for named in self._named):
             self._named.append(run)
 
-    def since(self, name: str) -> int:
-        """Since when a model is known, in seconds since 1970.
+    def added_at(self, name: str) -> int:
+        """When the model became known, in seconds since 1970.
 
         Raises:
             UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
         """
-        return int(self._find(name).since)
+        return int(self._find(name).added_at)
 
     def run(self, name: str) -> Run:
-        """Where the model `name` lies.
+        """The folder of the model `name`.
 
         Raises:
             UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
@@ -140,9 +142,9 @@ class Library:
         return self._find(name).run
 
     def get_loaded(self, name: str) -> Generator | None:
-        """As `get`, but None where that would take a while."""
+        """The model `name` if it is loaded, else None; never waits for a load."""
         entry = self._find(name)
-        entry.used = time.monotonic()
+        entry.last_used = time.monotonic()
         return entry.generator
 
     def get(self, name: str) -> Generator:
@@ -159,8 +161,8 @@ class Library:
             entry = self._find(name)
             return entry.generator or self._load(entry)
 
-    def hold(self, name: str, run: Run) -> Generator:
-        """Load one more model, which stays until `release`; none makes room for it.
+    def add_loaded(self, name: str, run: Run) -> Generator:
+        """Load one more model, which is known until `remove`; no other is unloaded for it.
 
         Raises:
             ModelExistsError: there is one of this name.
@@ -170,9 +172,9 @@ class Library:
         with self._loading:
             if name in self._entries:
                 raise ModelExistsError(f"model {name!r} is loaded already; unload it first")
-            entry = _Entry(name, run, _mark(run), pinned=True)
+            entry = _Entry(name, run, _fingerprint(run))
             full = f"model {name!r} has no room beside those that are loaded; unload one"
-            if not self._room_for(entry):
+            if not self._fits(entry):
                 raise NoRoomError(full)
             try:
                 generator = self._load(entry, evicts=False)
@@ -180,85 +182,87 @@ class Library:
                 if isinstance(error.__cause__, MemoryError):
                     raise NoRoomError(full) from error
                 raise
-            if not self._room_for(entry):  # it takes more than its file does
+            if not self._fits(entry):  # weights may take more memory than their file
                 raise NoRoomError(full)
-            self._held[name], self._entries[name] = run, entry
+            self._added[name], self._entries[name] = run, entry
             return generator
 
-    def release(self, name: str) -> None:
-        """Forget a model that is held; whoever uses it goes on.
+    def remove(self, name: str) -> None:
+        """Forget a model of `add_loaded`; a generator of it that is in use stays valid.
 
         Raises:
-            UnknownModelError: none of this name is held.
+            UnknownModelError: none of this name was added.
         """
         with self._loading:
-            if self._held.pop(name, None) is None:
+            if self._added.pop(name, None) is None:
                 raise UnknownModelError(f"no model {name[:100]!r} is held")
             self._entries.pop(name, None)
 
     def load_all(self) -> None:
-        """Load what is new, as far as there is room; failures show in `statuses`, and are tried
-        again later."""
+        """Load new models while there is memory; failures show in `statuses` and are retried."""
         for entry in list(self._entries.values()):
             with self._loading:
-                if entry.considered and not _due(entry):
+                if entry.considered and not _should_retry(entry):
                     continue
                 entry.considered = True
-                if self._room_for(entry):
-                    before = entry.reason
+                if self._fits(entry):
+                    last_reason = entry.reason
                     try:
                         self._load(entry)
                     except ModelUnavailableError as error:
-                        if entry.reason != before:
+                        if entry.reason != last_reason:
                             logger.warning(str(error))
 
     def refresh(self) -> None:
-        """Look at the folders once: what is new, changed or gone. Files still being written are
-        left alone until they have stayed the same from one look to the next."""
+        """Compare the folders with what is known: models that are new, changed or gone.
+
+        A new or changed one counts once its files were the same in two calls in a row, so one that
+        is still being copied isn't loaded; the first call takes everything.
+        """
         found = {run.name: run for run in reversed(self._runs())}
-        found = {name: run for name, run in found.items() if name not in self._held}
-        marks = {name: _mark(run) for name, run in found.items()}
-        first, seen = self._seen is None, self._seen or {}
-        pinned = {run.name for run in self._named}
-        for name in [name for name in self._entries if name not in {*found, *self._held}]:
+        found = {name: run for name, run in found.items() if name not in self._added}
+        fingerprints = {name: _fingerprint(run) for name, run in found.items()}
+        first, last = self._last_fingerprints is None, self._last_fingerprints or {}
+        named = {run.name for run in self._named}
+        for name in [name for name in self._entries if name not in {*found, *self._added}]:
             logger.info(f"model {name!r} is gone")
             del self._entries[name]
-        for name in sorted(found, key=lambda name: (name not in pinned, name)):
-            entry, mark = self._entries.get(name), marks[name]
-            if entry is None and (first or seen.get(name) == mark):
-                self._entries[name] = _Entry(name, found[name], mark, name in pinned)
-            elif entry is not None and entry.mark != mark and seen.get(name) == mark:
-                self._replace(entry, found[name], mark)
-        self._seen = marks
+        for name in sorted(found, key=lambda name: (name not in named, name)):
+            entry, now = self._entries.get(name), fingerprints[name]
+            if entry is None and (first or last.get(name) == now):
+                self._entries[name] = _Entry(name, found[name], now)
+            elif entry is not None and entry.fingerprint != now and last.get(name) == now:
+                self._replace(entry, found[name], now)
+        self._last_fingerprints = fingerprints
 
     def watch(self, seconds: float = WATCH_SECONDS) -> None:
-        """Load everything and `refresh` every so often, in a thread of its own, until `close`."""
+        """In a thread, until `close`: `load_all`, then every `seconds` `refresh` and `load_all`."""
 
-        def follow() -> None:
+        def poll() -> None:
             self.load_all()
-            while not self._end.wait(seconds):
+            while not self._closing.wait(seconds):
                 try:
                     self.refresh()
                     self.load_all()
-                except Exception:  # e.g. a disk that went away: the next look may work
+                except Exception:  # e.g. a disk that went away; it may come back
                     logger.exception("looking for models failed")
 
-        self._watcher = threading.Thread(target=follow, name="textwright-models", daemon=True)
+        self._watcher = threading.Thread(target=poll, name="textwright-models", daemon=True)
         self._watcher.start()
 
     def close(self) -> None:
         """Stop watching."""
-        self._end.set()
+        self._closing.set()
         if self._watcher is not None:
             self._watcher.join()
 
     def _runs(self) -> list[Run]:
-        """The named ones first; a folder's count where a file of a model is in them."""
+        """The named ones, then those below the folder, by name."""
         folder: list[Run] = []
         if self.folder is not None and self.folder.is_dir():
             try:
                 entries = sorted(entry for entry in self.folder.iterdir() if entry.is_dir())
-            except OSError:  # it was deleted just now
+            except OSError:  # deleted since `is_dir`
                 entries = []
             folder = [run for run in map(Run, entries) if _is_model(run)]
         return [*self._named, *folder]
@@ -267,11 +271,11 @@ class Library:
         entry = self._entries.get(name)
         if entry is None:
             known = dict(self._entries)
-            alike = [other for other in known if runs.same_name(other) == runs.same_name(name)]
-            if not alike:
+            matches = [other for other in known if runs.same_name(other) == runs.same_name(name)]
+            if not matches:
                 hint = nearest(name, list(known)) if known else "; there are none"
                 raise UnknownModelError(f"no model {name[:100]!r}{hint}")
-            entry = known[alike[0]]
+            entry = known[matches[0]]
         if entry.reason is not None:
             raise ModelUnavailableError(f"model {entry.name!r} can't be used: {entry.reason}")
         return entry
@@ -279,10 +283,14 @@ class Library:
     def _load(
         self, entry: _Entry, replaces: _Entry | None = None, *, evicts: bool = True
     ) -> Generator:
-        """Load a model, in place of one that will be gone; the lock is held.
+        """Load a model; the caller holds `_loading`.
 
         Args:
-            evicts: whether others make room for it.
+            replaces: the entry that the caller will drop for this one; its memory counts as free.
+            evicts: whether others may be unloaded for it.
+
+        Raises:
+            ModelUnavailableError: it failed; `entry` has the reason and the time.
         """
         entry.considered = entry.loading = True
         cause: Exception
@@ -302,40 +310,40 @@ class Library:
             entry.size = generator.runtime.held_bytes
             if evicts:
                 self._make_room(entry, replaces)
-            entry.generator, entry.used = generator, time.monotonic()
+            entry.generator, entry.last_used = generator, time.monotonic()
             return generator
         finally:
             entry.loading = False
-        entry.failures, entry.failed = entry.failures + 1, time.monotonic()
+        entry.failures, entry.failed_at = entry.failures + 1, time.monotonic()
         reason = f"model {entry.name!r} can't be used: {entry.reason}"
         raise ModelUnavailableError(reason) from cause
 
-    def _room_for(self, entry: _Entry) -> bool:
-        """Whether a model fits beside those that are loaded."""
+    def _fits(self, entry: _Entry) -> bool:
+        """Whether the budget has memory for a model beside those that are loaded."""
         if self._memory is None:
             return True
-        held = sum(other.size for other in self._loaded())
-        return held == 0 or held + (entry.size or _file_size(entry.run)) <= self._memory
+        used = sum(other.size for other in self._loaded())
+        return used == 0 or used + (entry.size or _file_size(entry.run)) <= self._memory
 
     def _make_room(self, entry: _Entry, replaces: _Entry | None) -> None:
-        """Unload those that were used longest ago."""
+        """Unload the least recently used models until `entry` fits."""
         while self._memory is not None:
             others = [other for other in self._loaded() if other is not replaces]
             if not others:
                 break
             if sum(other.size for other in others) + entry.size <= self._memory:
                 break
-            oldest = min(others, key=lambda other: other.used)
+            oldest = min(others, key=lambda other: other.last_used)
             oldest.generator = None
             logger.info(f"model {oldest.name!r} made room for {entry.name!r}")
 
     def _loaded(self) -> Sequence[_Entry]:
         return [entry for entry in list(self._entries.values()) if entry.generator is not None]
 
-    def _replace(self, entry: _Entry, run: Run, mark: Mark) -> None:
-        """A model's files have changed: load it anew if it was loaded, which serves until then."""
+    def _replace(self, entry: _Entry, run: Run, fingerprint: Fingerprint) -> None:
+        """Exchange the entry of a model whose files changed; the old one serves during the load."""
         logger.info(f"model {entry.name!r} has changed")
-        fresh = _Entry(entry.name, run, mark, entry.pinned, used=entry.used)
+        fresh = _Entry(entry.name, run, fingerprint, last_used=entry.last_used)
         with self._loading:
             if entry.generator is not None or entry.reason is not None:
                 try:
@@ -355,14 +363,14 @@ def _status(entry: _Entry) -> ModelStatus:
     return ModelStatus("Unloaded", "it made room for others; asking for it loads it")
 
 
-def _due(entry: _Entry) -> bool:
-    """Whether a model that couldn't be loaded is to be tried again."""
-    wait = min(RETRY_AT_MOST, RETRY_SECONDS * 2.0 ** (entry.failures - 1))
-    return entry.reason is not None and time.monotonic() - entry.failed >= wait
+def _should_retry(entry: _Entry) -> bool:
+    """Whether the wait after a model's last failure is over."""
+    wait = min(MAX_RETRY_SECONDS, RETRY_SECONDS * 2.0 ** (entry.failures - 1))
+    return entry.reason is not None and time.monotonic() - entry.failed_at >= wait
 
 
 def _file_size(run: Run) -> int:
-    """Bytes of a model's weights on the disk; 0 where there are none, which loading it tells."""
+    """Bytes of a model's weights on the disk; 0 without them: loading then raises the error."""
     try:
         return run.weights_file.stat().st_size
     except OSError:
@@ -370,22 +378,24 @@ def _file_size(run: Run) -> int:
 
 
 def _is_model(run: Run) -> bool:
-    """Whether a folder is meant as a model, be it damaged; a training that has kept no weights yet
-    is none."""
+    """Whether a folder has a file of a model; a damaged model counts, so that its error shows.
+
+    A run that is being trained and has saved no weights yet doesn't.
+    """
     files = (run.config_file, run.weights_file, run.tokenizer_file)
     if run.lock_file.exists() and not run.weights_file.exists():
         return False
     return not run.name.startswith(".") and any(file.is_file() for file in files)
 
 
-def _mark(run: Run) -> Mark:
-    mark = []
+def _fingerprint(run: Run) -> Fingerprint:
+    parts = []
     for file in run.model_files:
-        if file == run.card_file:  # says nothing that matters here
+        if file == run.card_file:  # for readers alone
             continue
         try:
             stat = file.stat()
         except OSError:
             continue
-        mark.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(mark)
+        parts.append((file.name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(parts)

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from textwright.engine import Engine, Library
+from textwright.engine import Engine, ModelPool
 from textwright.runs import Run
 from textwright.sagemaker import hosting
 
@@ -39,12 +39,12 @@ class Hosted:
         Raises:
             ModelUnavailableError: the model in `folder` can't be loaded; the message says why.
         """
-        library = Library()
-        library.hold(hosting.MODEL, Run(folder))
+        pool = ModelPool()
+        pool.add_loaded(hosting.MODEL, Run(folder))
         # Of a multi-model endpoint the toolkit itself takes care; each of its models is alone here
         told = replace(hosting.Hosting.told(), multi_model=False)
         # These toolkits run as many of these processes as there are cores, one request in each
-        self._app = hosting.create(library, told, Engine(workers=1))
+        self._app = hosting.create(pool, told, Engine(workers=1))
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from textwright.engine import Engine, Library
+from textwright.engine import Engine, ModelPool
 from textwright.errors import RequestError
 from textwright.generation import Generator, load
 from textwright.runs import Run
@@ -93,22 +93,22 @@ class Ping(BaseModel):
     reason: str | None = Field(default=None, description="Why it can't.")
 
 
-def library(
+def model_pool(
     container: Container,
     hosting: Hosting,
     *,
     memory: int | None = None,
     loader: Callable[[Run], Generator] = load,
-) -> Library:
+) -> ModelPool:
     """The models of a container: the one that is there, or none yet."""
     if hosting.multi_model:
         most = multimodel.room() if memory is None else memory
-        return Library(memory=most, loader=loader)
-    return Library([Run(container.model)], loader=loader)
+        return ModelPool(memory=most, loader=loader)
+    return ModelPool([Run(container.model)], loader=loader)
 
 
 def create(
-    models: Library,
+    models: ModelPool,
     hosting: Hosting,
     engine: Engine | None = None,
     settings: ServerSettings | None = None,
@@ -131,7 +131,7 @@ def _router(service: Service, hosting: Hosting) -> APIRouter:
         """200 where it can answer; 503 with the reason while the model is loaded, or can't be."""
         if hosting.multi_model:
             return as_json({"status": "Healthy"})
-        state = service.library.statuses[MODEL]
+        state = service.pool.statuses[MODEL]
         if state.status == "Loaded":
             return as_json({"status": "Healthy"})
         reason = state.reason or "the model is being loaded"

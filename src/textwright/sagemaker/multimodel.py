@@ -44,10 +44,10 @@ def room() -> int | None:
 def router(service: Service) -> APIRouter:
     """The routes, for one server."""
     routes = APIRouter(prefix="/models", tags=["SageMaker"], responses=native_errors())
-    library = service.library
+    pool = service.pool
 
     def card(name: str) -> dict[str, Any]:
-        return {"modelName": name, "modelUrl": str(library.run(name).path)}
+        return {"modelName": name, "modelUrl": str(pool.run(name).path)}
 
     @routes.post("")
     async def load(body: LoadModel) -> Response:
@@ -55,13 +55,13 @@ def router(service: Service) -> APIRouter:
         run = Run(Path(body.url))
         if not run.path.is_dir():
             raise HTTPError(400, f"url: no folder {body.url[:200]}", param="url")
-        await asyncio.to_thread(library.hold, body.model_name, run)
+        await asyncio.to_thread(pool.add_loaded, body.model_name, run)
         return as_json(card(body.model_name))
 
     @routes.get("")
     async def models(next_page_token: str = "") -> Response:
         """The loaded models, 100 at a time."""
-        names = sorted(name for name in library.names() if name > next_page_token)
+        names = sorted(name for name in pool.names() if name > next_page_token)
         answer: dict[str, Any] = {"models": [card(name) for name in names[:PAGE]]}
         if len(names) > PAGE:
             answer["nextPageToken"] = names[PAGE - 1]
@@ -75,7 +75,7 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/{name}")
     async def unload(name: str) -> Response:
         """Unload a model; what it is writing is finished."""
-        await asyncio.to_thread(library.release, name)
+        await asyncio.to_thread(pool.remove, name)
         return as_json({"status": f"model {name} unloaded"})
 
     @routes.post("/{name}/invoke")

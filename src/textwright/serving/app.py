@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from textwright.engine import Engine, Library
+from textwright.engine import Engine, ModelPool
 from textwright.errors import TextwrightError
 from textwright.serving import cards, chat, completions, docs, metrics, native
 from textwright.serving.errors import HTTPError, as_http
@@ -27,15 +27,15 @@ from textwright.version import VERSION
 
 
 def create_app(
-    library: Library,
+    pool: ModelPool,
     engine: Engine | None = None,
     settings: ServerSettings | None = None,
     observer: metrics.Metrics | None = None,
 ) -> FastAPI:
-    """An ASGI app that serves the models of `library`.
+    """An ASGI app that serves the models of `pool`.
 
     Args:
-        library: the models; it is watched as long as the app runs.
+        pool: the models; it is watched as long as the app runs.
         engine: writes the texts; one of the usual size where it is None. Closed with the app.
         settings: limits, keys …
         observer: the engine's, where it has one; `/metrics` shows what it counts.
@@ -43,15 +43,15 @@ def create_app(
     settings = settings or ServerSettings()
     counts = observer or metrics.Metrics()
     engine = engine or Engine(observer=counts)
-    service = Service(library, engine, settings)
-    counts.watch(engine, library)
+    service = Service(pool, engine, settings)
+    counts.watch(engine, pool)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        library.watch()
+        pool.watch()
         yield
         await asyncio.to_thread(engine.close, timeout=settings.drain)
-        await asyncio.to_thread(library.close)
+        await asyncio.to_thread(pool.close)
 
     app = FastAPI(
         title="textwright",

@@ -36,14 +36,14 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
 
     def card(name: str) -> dict[str, Any]:
-        since = service.library.since(name)
-        return {"id": name, "object": "model", "created": since, "owned_by": "textwright"}
+        created = service.pool.added_at(name)
+        return {"id": name, "object": "model", "created": created, "owned_by": "textwright"}
 
     @routes.get("/models", response_model=ModelList, responses=openai_errors())
     async def models() -> Response:
         """The models that can be asked."""
         cards = []
-        for name in service.library.names():
+        for name in service.pool.names():
             with contextlib.suppress(TextwrightError):  # it went in the meantime
                 cards.append(card(name))
         return as_json({"object": "list", "data": cards})

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
-from textwright.engine import Engine, Job, Library
+from textwright.engine import Engine, Job, ModelPool
 
 PREFIX = "textwright:"
 FIRST_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -54,16 +54,16 @@ class Metrics:
         if job.submitted is not None and job.ended is not None:
             self._whole.labels(name).observe(job.ended - job.submitted)
 
-    def watch(self, engine: Engine, library: Library) -> None:
+    def watch(self, engine: Engine, pool: ModelPool) -> None:
         """Also tell what these know by themselves."""
-        self.registry.register(_Now(engine, library))
+        self.registry.register(_Now(engine, pool))
 
 
 class _Now(Collector):
     """What is asked for when the page is, and costs nothing until then."""
 
-    def __init__(self, engine: Engine, library: Library) -> None:
-        self._engine, self._library = engine, library
+    def __init__(self, engine: Engine, pool: ModelPool) -> None:
+        self._engine, self._pool = engine, pool
 
     def describe(self) -> Iterator[Metric]:
         yield from ()
@@ -77,7 +77,7 @@ class _Now(Collector):
         loaded = GaugeMetricFamily(
             PREFIX + "model_loaded", "1 where a model is loaded.", labels=["model_name"]
         )
-        for name, state in self._library.statuses.items():
+        for name, state in self._pool.statuses.items():
             loaded.add_metric([name], state.status == "Loaded")
         yield loaded
         for name, help_text, counts in (

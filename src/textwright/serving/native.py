@@ -186,7 +186,7 @@ async def generate_bulk(service: Service, body: AnyBulk, http: Request) -> Respo
 
 def _statuses(service: Service) -> dict[str, Any]:
     found: dict[str, dict[str, str]] = {}
-    for name, state in service.library.statuses.items():
+    for name, state in service.pool.statuses.items():
         found[name] = {"status": state.status}
         if state.reason is not None:
             found[name]["reason"] = state.reason

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request as HTTPRequest
 
-from textwright.engine import Engine, Job, Library
+from textwright.engine import Engine, Job, ModelPool
 from textwright.generation import Generator
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.serving.errors import HTTPError
@@ -25,8 +25,8 @@ Result = TypeVar("Result")
 class Service:
     """A server's models, engine and limits."""
 
-    def __init__(self, library: Library, engine: Engine, settings: ServerSettings) -> None:
-        self.library, self.engine, self.settings = library, engine, settings
+    def __init__(self, pool: ModelPool, engine: Engine, settings: ServerSettings) -> None:
+        self.pool, self.engine, self.settings = pool, engine, settings
         self._bridge: Bridge | None = None
 
     @property
@@ -42,8 +42,8 @@ class Service:
         Raises:
             UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
         """
-        found = self.library.get_loaded(name)
-        return await asyncio.to_thread(self.library.get, name) if found is None else found
+        found = self.pool.get_loaded(name)
+        return await asyncio.to_thread(self.pool.get, name) if found is None else found
 
     async def encode(self, size: int, encode: Callable[[], Result], *, param: str) -> Result:
         """Encode a prompt of `size` characters, within the limit."""
@@ -124,7 +124,7 @@ class Service:
 
     def ready(self) -> tuple[bool, str | None]:
         """Whether there is a model to ask, and if not, why."""
-        statuses = self.library.statuses
+        statuses = self.pool.statuses
         if any(status.status == "Loaded" for status in statuses.values()):
             return True, None
         if not statuses:

@@ -35,11 +35,11 @@ def mount(
     """
     service: Service = app.state.service
     app.include_router(static_files.router(service.settings, api))
-    app.include_router(model_routes.models_router(service.library))
+    app.include_router(model_routes.models_router(service.pool))
     app.include_router(inspect_routes.look_router(service))
-    app.include_router(inspect_routes.copied_router(service.library))
-    app.include_router(model_routes.timeline_router(service.library))
-    app.include_router(export_routes.router(service.library))
+    app.include_router(inspect_routes.copied_router(service.pool))
+    app.include_router(model_routes.timeline_router(service.pool))
+    app.include_router(export_routes.router(service.pool))
     supervisor = None if runs is None else Supervisor(runs, service.settings.max_upload)
     app.include_router(training_routes.router(service, supervisor, local=local))
     if supervisor is not None:

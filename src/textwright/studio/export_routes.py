@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from textwright.engine import Library
+from textwright.engine import ModelPool
 from textwright.page import Dtype, offline_page
 from textwright.serving.fields import Body, ModelName
 
@@ -20,14 +20,14 @@ class Wanted(Body):
     dtype: Dtype = "float16"
 
 
-def router(library: Library) -> APIRouter:
+def router(pool: ModelPool) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
     turn = asyncio.Semaphore(1)  # a large model takes memory several times its size
 
     @routes.post("/export")
     async def export(body: Wanted) -> Response:
-        run = library.run(body.model)
+        run = pool.run(body.model)
         async with turn:
             page = await asyncio.to_thread(offline_page, run, dtype=body.dtype)
         headers = {

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import AfterValidator, Field
 
-from textwright.engine import Library
+from textwright.engine import ModelPool
 from textwright.errors import RunError
 from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty
 from textwright.runs import Run
@@ -44,7 +44,7 @@ def look_router(service: Service) -> APIRouter:
     @routes.post("/look")
     async def read(body: Passage) -> Response:
         model = await service.model(body.model)
-        run = service.library.run(body.model)
+        run = service.pool.run(body.model)
         async with turn:
             return as_json(await asyncio.to_thread(look, run, model, body.text))
 
@@ -57,7 +57,7 @@ class Compared(Passage):
     minimum: Annotated[int, Field(le=MOST_CHARACTERS), AS_WHOLE] = MINIMUM
 
 
-def copied_router(library: Library) -> APIRouter:
+def copied_router(pool: ModelPool) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
     turn = asyncio.Semaphore(1)  # a large text is read whole
@@ -65,7 +65,7 @@ def copied_router(library: Library) -> APIRouter:
     @routes.post("/copied")
     async def compare(body: Compared) -> Response:
         minimum = check_minimum(body.minimum)
-        run = library.run(body.model)
+        run = pool.run(body.model)
         async with turn:
             return as_json(await asyncio.to_thread(_compare, run, body.text, minimum))
 

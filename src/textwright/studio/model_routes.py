@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from textwright.configs import AttentionConfig
-from textwright.engine import Library
+from textwright.engine import ModelPool
 from textwright.errors import TextwrightError
 from textwright.serving.answers import as_json
 from textwright.serving.fields import Body, ModelName
@@ -17,28 +17,28 @@ from textwright.studio.training_process import CURVES
 from textwright.tokenizers import Tokenizer
 
 
-def models_router(library: Library) -> APIRouter:
+def models_router(pool: ModelPool) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
 
     @routes.get("/models")
     def models() -> Response:
         found = {}
-        for name in library.names():
+        for name in pool.names():
             with contextlib.suppress(TextwrightError):  # it went in the meantime
-                found[name] = about(library, name)
+                found[name] = about(pool, name)
         return as_json({"models": found})
 
     return routes
 
 
-def about(library: Library, name: str) -> dict[str, Any]:
+def about(pool: ModelPool, name: str) -> dict[str, Any]:
     """A model in a few facts.
 
     Raises:
         TextwrightError: there is none, or it can't be read.
     """
-    run = library.run(name)
+    run = pool.run(name)
     config, tokenizer = run.config(), Tokenizer.load(run)
     return {
         "family": config.family,
@@ -56,13 +56,13 @@ class Asked(Body):
     model: ModelName
 
 
-def timeline_router(library: Library) -> APIRouter:
+def timeline_router(pool: ModelPool) -> APIRouter:
     """The route, for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
 
     @routes.post("/timeline")
     def timeline(body: Asked) -> Response:
-        run = library.run(body.model)
+        run = pool.run(body.model)
         samples: list[dict[str, Any]] = run.samples()
         metrics = [{name: one.get(name) for name in CURVES} for one in run.metrics()]
         return as_json({"samples": samples, "metrics": metrics})

@@ -77,7 +77,7 @@ def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> A
         local: whether people on this machine may train.
     """
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    settings, library = service.settings, service.library
+    settings, pool = service.settings, service.pool
     gate.OTHER_MEDIA.add(PIECES)
 
     def refusal(http: Request) -> str | None:
@@ -102,7 +102,7 @@ def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> A
             state = supervisor.state(browser)
             run = supervisor.run()
             if run is not None and run.has_model():
-                library.add(run)
+                pool.add(run)
         return as_json(
             {
                 "allowed": why is None,
@@ -139,7 +139,7 @@ def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> A
         if body.family not in FAMILIES:
             raise RequestError(f"no family {body.family!r}; take one of {', '.join(FAMILIES)}")
         text = here.uploads.take(body.upload)
-        taken = list(library.statuses)
+        taken = list(pool.statuses)
         here.start(text, body.family, body.minutes, body.browser, taken=taken)
         return told(http, body.browser)
 
