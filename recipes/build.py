@@ -29,7 +29,7 @@ from safetensors.numpy import load_file, save_file
 from textwright import atomic, evaluation, training
 from textwright.cli.progress import progress
 from textwright.configs import TrainingSettings
-from textwright.data.provenance import reopened
+from textwright.data.provenance import open_training_corpus
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
@@ -120,7 +120,7 @@ def tell_of_rounded(rounded: Run, run: Run) -> None:
         raise RunError(f"{run.name}: float16 changes the loss by {lost:+.4f}, too much to ship")
     told["plan"] |= {"protocol": after.protocol, "eval_tokens": 0}  # all of the text
     told["result"] |= {"val_loss": after.loss, "val_bits_per_char": after.bits_per_char}
-    if reopened(run).test is not None:
+    if open_training_corpus(run).test is not None:
         told["result"]["test_loss"] = evaluation.score(rounded, told["corpus"]["sources"]).loss
     told["corpus"]["sources"] = [without_folder(name) for name in told["corpus"]["sources"]]
     for source in told["data"]["sources"]:

@@ -1,7 +1,4 @@
-"""The text that a run was trained on, opened again: where it came from, and whether it is the same.
-
-It needs no torch.
-"""
+"""The corpus that a run was trained on: `run.toml` records its sources and sha256. No torch."""
 
 from __future__ import annotations
 
@@ -17,19 +14,19 @@ from textwright.runs import Run, resume_command
 STANDARD_INPUT = "-"
 
 
-def from_anywhere(source: str) -> str:
-    """A source as it can be opened from any folder: files and globs by their whole path."""
-    elsewhere = "://" in source or source.startswith("hf:") or source == STANDARD_INPUT
-    if elsewhere or source.split(":", maxsplit=1)[0] in BUILT_INS:  # as the sources are looked up
+def absolute_source(source: str) -> str:
+    """`source` as it resolves from any working directory: files and globs as absolute paths."""
+    is_remote = "://" in source or source.startswith("hf:") or source == STANDARD_INPUT
+    if is_remote or source.split(":", maxsplit=1)[0] in BUILT_INS:  # `resolve` looks here first
         return source
     return str(Path(source).expanduser().absolute())
 
 
-def reopened(run: Run, sources: Sequence[str] = ()) -> Corpus:
-    """The corpus that `run` was trained on, from `sources` or from where it came.
+def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
+    """The corpus that `run` was trained on, from `sources`, or from those that it recorded.
 
     Raises:
-        RunError: the run doesn't say where, it was standard input, or the text has changed.
+        RunError: it recorded none, they were standard input, or the text's sha256 has changed.
     """
     recorded = run.settings()
     settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from textwright.configs import CorpusSettings
 from textwright.data import BUILT_INS, ConversationPart, Corpus, TextPart, open_corpus
-from textwright.data.provenance import reopened
+from textwright.data.provenance import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.copied_spans import Copies, copied
 from textwright.evaluation.substring_search import LEAST
@@ -164,7 +164,7 @@ def text_of(run: Run, sources: Sequence[str] = ()) -> Corpus:
             f"textwright eval {run.name} FILE --novelty"
         )
     try:
-        return reopened(run) if recorded else open_corpus([_of_the_package(run)])
+        return open_training_corpus(run) if recorded else open_corpus([_of_the_package(run)])
     except RunError:
         raise
     except (CorpusError, DownloadError) as error:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
-from textwright.data.provenance import reopened
+from textwright.data.provenance import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.chat_eval import ConversationScore, measure
 from textwright.evaluation.runtime_model import as_generated
@@ -77,7 +77,7 @@ def score(
     """
     model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
-    part = open_text(list(sources)) if sources else reopened(run).validation
+    part = open_text(list(sources)) if sources else open_training_corpus(run).validation
     return _score(run, model, tokenizer, part, window, stride)
 
 
@@ -100,7 +100,7 @@ def evaluate_run(
     """
     model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
-    part = open_text(list(sources)) if sources else reopened(run).validation
+    part = open_text(list(sources)) if sources else open_training_corpus(run).validation
     plain = window is not None or stride is not None or precision not in _IN_TORCH
     if plain or not isinstance(part, ConversationPart):
         return _score(run, model, tokenizer, part, window, stride)
@@ -110,7 +110,7 @@ def evaluate_run(
             "name a file of text"
         )
     try:
-        training = reopened(run).train
+        training = open_training_corpus(run).train
     except (RunError, CorpusError, DownloadError) as error:
         log.warning("no n-gram models to compare with: %s", str(error).split("; ")[0])
         training = None

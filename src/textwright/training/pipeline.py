@@ -17,7 +17,7 @@ import torch
 
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, model_config
-from textwright.data.provenance import STANDARD_INPUT, from_anywhere, reopened
+from textwright.data.provenance import STANDARD_INPUT, absolute_source, open_training_corpus
 from textwright.errors import DivergedError, RequestError
 from textwright.models.loading import load_model
 from textwright.models.resizing import grow
@@ -140,7 +140,7 @@ def _begin(
     learned = load_model(origin.run, "cpu") if origin is not None else None
     prepared = _prepare(asked, sources, origin)
     candidate, plan, settings = plan_for(asked, prepared, begin)
-    settings.corpus.sources = _lasting(sources, prepared)
+    settings.corpus.sources = _absolute_sources(sources, prepared)
     run = runs.create(name, prepared.corpus.name, folder)
     with locked(run), _removed_on_failure(run):
         if origin is not None and learned is not None:
@@ -182,7 +182,7 @@ def _prepare(asked: Request, sources: Sequence[str], origin: Parent | None) -> P
     if distributed.count() > 1 and STANDARD_INPUT in (*sources, settings.corpus.validation):
         raise RequestError("several workers can't share standard input; name a file")
     prepared = prepare(sources, settings, origin)
-    _tell_text(prepared, settings, _lasting(sources, prepared))
+    _tell_text(prepared, settings, _absolute_sources(sources, prepared))
     return prepared
 
 
@@ -192,9 +192,9 @@ def _tell_text(prepared: Prepared, settings: Settings, sources: list[str]) -> No
     distributed.tell_text(corpus, sha256, prepared.tokenizer, loss_on)
 
 
-def _lasting(sources: Sequence[str], prepared: Prepared) -> list[str]:
+def _absolute_sources(sources: Sequence[str], prepared: Prepared) -> list[str]:
     """The sources as they can be opened from any folder; where none were named, what was taken."""
-    return [from_anywhere(source) for source in sources or [prepared.corpus.name]]
+    return [absolute_source(source) for source in sources or [prepared.corpus.name]]
 
 
 def _sources(corpus: Sequence[str | Path], asked: Request) -> list[str]:
@@ -244,7 +244,7 @@ def _resume(
     with locked(run):
         if (done := result_if_done(run)) is not None:
             if sources:
-                reopened(run, sources)  # another text is not this run's
+                open_training_corpus(run, sources)  # another text is not this run's
             log.warning("run %s has been trained to its end already", run.name)
             for observer in observers:
                 observer.finished(run, done)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from textwright import runs
 from textwright.configs import ModelConfig, Settings, one_line
-from textwright.data.provenance import from_anywhere, reopened
+from textwright.data.provenance import absolute_source, open_training_corpus
 from textwright.errors import RequestError, RunError
 from textwright.models.device import choose_device, precision_to_resume, use_threads
 from textwright.runs import Run
@@ -49,7 +49,7 @@ def run_to_resume(name: str | None, folder: Path, sources: Sequence[str]) -> Run
         meant = runs.matching(name, begun)
         begun = [] if meant is None else [meant]
     elif sources:
-        wanted = [from_anywhere(source) for source in sources]
+        wanted = [absolute_source(source) for source in sources]
         begun = [run for run in begun if _sources(run) == wanted]
     if begun:
         return max(begun, key=lambda run: run.settings_file.stat().st_mtime)
@@ -81,7 +81,7 @@ def check_unchanged(run: Run, given: Mapping[str, Any], folder: Path) -> None:
     }
     for name, value in given.items():
         if name == "corpus.validation" and value is not None:
-            value = from_anywhere(value)  # noqa: PLW2901
+            value = absolute_source(value)  # noqa: PLW2901
         old = before.get(name)
         if name == SETTING_OF_PARENT and old is not None and same_parent(value, old, folder):
             continue
@@ -124,5 +124,7 @@ def reload(run: Run, sources: Sequence[str]) -> Interrupted:
     config = run.config()
     device = choose_device(settings.training.device, config.family)
     settings.training.precision = precision_to_resume(settings.training.precision, device)
-    prepared = tokenized(reopened(run, sources), Tokenizer.load(run), settings.training.loss_on)
+    prepared = tokenized(
+        open_training_corpus(run, sources), Tokenizer.load(run), settings.training.loss_on
+    )
     return Interrupted(config, settings, plan, prepared)

@@ -17,7 +17,7 @@ import torch
 from textwright import machine
 from textwright.configs import ModelConfig, Settings, TrainingSettings
 from textwright.data import Tokens
-from textwright.data.provenance import from_anywhere
+from textwright.data.provenance import absolute_source
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
 from textwright.training.loop.loss import protocol
@@ -80,7 +80,7 @@ def plan_for(
         }
     )
     if settings.corpus.validation is not None:
-        settings.corpus.validation = from_anywhere(settings.corpus.validation)
+        settings.corpus.validation = absolute_source(settings.corpus.validation)
     return replace(chosen, settings=settings.training), plan, settings
 
 
