@@ -19,9 +19,9 @@ from textwright.errors import BusyError, CorpusError, RequestError
 from textwright.page import offline_page
 from textwright.runs import Run
 from textwright.serving import ServerSettings
-from textwright.studio.training_process import Asked, Supervisor
+from textwright.studio.training_process import TrainingProcess, TrainingRecord
 from textwright.studio.training_routes import is_loopback
-from textwright.studio.uploads import MOST_AT_ONCE, Uploads, file_name
+from textwright.studio.uploads import MAX_IN_PROGRESS, Uploads, file_name
 
 MARKUP = "<img src=x onerror=alert(1)>.txt"
 OCTETS = {"content-type": "application/octet-stream"}
@@ -98,7 +98,7 @@ def test_size_and_number_are_limited(uploads: Uploads) -> None:
         uploads.begin("big.txt", 1001)
     with pytest.raises(RequestError, match="is empty"):
         uploads.begin("none.txt", 0)
-    for _ in range(MOST_AT_ONCE):
+    for _ in range(MAX_IN_PROGRESS):
         uploads.begin("a.txt", 10)
     with pytest.raises(BusyError):
         uploads.begin("a.txt", 10)
@@ -243,11 +243,11 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
     with subprocess.Popen(command, stdin=-1, stdout=-1) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        asked = Asked(
+        record = TrainingRecord(
             number="n", run="mine", text=MARKUP, file=place / "mine.txt", family="gpt", minutes=2,
             browser="a", began=0, pid=other.pid,
         )  # fmt: skip
-        (place / "training.json").write_text(asked.model_dump_json())
+        (place / "training.json").write_text(record.model_dump_json())
         for browser, yours in (("a", True), ("b", False)):
             told = post(here, "/api/training", {"browser": browser})["training"]
             assert (told["phase"], told["text"], told["yours"]) == ("preparing", MARKUP, yours)
@@ -269,26 +269,26 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
 
 
 def test_a_reason_tells_nothing_of_folders(tmp_path: Path) -> None:
-    supervisor = Supervisor(tmp_path)
-    supervisor.folder.mkdir()
-    file = supervisor.folder / "uploads" / "mine.txt"
-    asked = Asked(
+    process = TrainingProcess(tmp_path)
+    process.folder.mkdir()
+    file = process.folder / "uploads" / "mine.txt"
+    record = TrainingRecord(
         number="n", run="mine", text="Mine.txt", file=file, family="gpt", minutes=2, browser="a",
         began=0,
     )  # fmt: skip
-    (supervisor.folder / "training.json").write_text(asked.model_dump_json())
-    (supervisor.folder / "train.log").write_text(
+    (process.folder / "training.json").write_text(record.model_dump_json())
+    (process.folder / "train.log").write_text(
         f"note: something\nerror: {file} is too short; see {tmp_path}/other or https://a.b/c\n"
     )
-    state = supervisor.state("a")
+    state = process.state("a")
     assert state is not None
     assert state["reason"] == "Mine.txt is too short; see other or https://a.b/c"
 
 
 def test_the_run_gets_a_name_that_is_free(tmp_path: Path, make_model: Callable[..., Run]) -> None:
     make_model(tmp_path / "mine")
-    supervisor = Supervisor(tmp_path)
-    assert supervisor._free_name(Path("mine.txt"), ["mine_2", "other"]) == "mine-3"
+    process = TrainingProcess(tmp_path)
+    assert process._free_name(Path("mine.txt"), ["mine_2", "other"]) == "mine-3"
 
 
 def test_a_model_comes_along_as_one_file(here: Served) -> None:

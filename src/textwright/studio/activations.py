@@ -1,4 +1,4 @@
-"""What a model does inside while it reads a text, on the NumPy runtimes: neurons and heads."""
+"""Hidden units and attention weights of a model over a text, on the NumPy runtimes."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from textwright.runtimes.kv_cache import AttentionState, NumPyAttention
 from textwright.runtimes.recurrent import RecurrentRuntime
 from textwright.runtimes.transformer import TransformerRuntime
 
-MOST_TOKENS = 2000
-"""Tokens of a recurrent model that are shown; of an attention model, one window."""
-MOST_VALUES = 1 << 22
-"""Numbers in an answer."""
+MAX_TOKENS = 2000
+"""Tokens that a recurrent model reads; an attention model reads one window."""
+MAX_VALUES = 1 << 22
+"""Numbers in a response."""
 
 RUNTIMES: dict[type[ModelConfig], Callable[[Any, Mapping[str, Floats]], Any]] = {
     RecurrentConfig: RecurrentRuntime,
     GPTConfig: GPTRuntime,
     TransformerConfig: TransformerRuntime,
 }
-"""The readable runtimes, whose states can be looked into."""
+"""The NumPy runtimes, whose states can be read; compiled ones keep theirs in C."""
 
 
-def look(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, Any]:
-    """What `model`, which lies in `run`, does while it reads `text`, as JSON holds it.
+def inspect_activations(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, Any]:
+    """The activations of `model`, loaded from `run`, over `text`, as JSON holds them.
 
-    Gives `kind` (`units` or `attention`), `tokens` (`text`, `shown`, `logprob`, `top`; None as the
-    `logprob` of those that open a conversation), `layers` (numbers as bytes in base64, scaled by
-    127 or 65535), `warnings`, and `cut` where not all of the text was read. A layer of units is
-    (T, width), between −1 and 1: tanh of the cell of an LSTM, h of others. A layer of attention is
-    (heads, T, T), what each token takes from those before.
+    Returns `kind` (`units` or `attention`), `tokens` (`text`, `shown`, `logprob`, `top`; `logprob`
+    is None for those that open a conversation), `layers` (numbers as bytes in base64, scaled by
+    127 or 65535), `warnings`, and `cut`, true where not all of the text was read. A layer of units
+    is (T, width), between −1 and 1: tanh of an LSTM's cell, h of others. A layer of attention is
+    (heads, T, T): the weights of each token over those up to it.
 
     Raises:
         RequestError: the family has no such runtime.
@@ -51,50 +51,51 @@ def look(run: Run, model: Generator, text: str, *, top: int = 10) -> dict[str, A
         raise RequestError(f"run {run.name!r}: the family {config.family!r} can't be looked into")
     runtime = make(config, read_weights(run.weights_file))
     prompt = model.encode_prompt(text)
-    attends = isinstance(runtime, NumPyAttention)
-    kept = prompt.tokens[: _most(config, attends)]
-    layers = _attention(runtime, kept) if attends else _units(runtime, kept)
-    told = model.explain_tokens(kept, top=top)
-    pieces = model.tokenizer.stream()
-    texts = [pieces.push(token) for token in kept]
-    marks = len(model.encode_prompt("").tokens) if model.tokenizer.chat else 0
+    is_attention = isinstance(runtime, NumPyAttention)
+    tokens = prompt.tokens[: _token_limit(config, is_attention)]
+    layers = _attention(runtime, tokens) if is_attention else _hidden_units(runtime, tokens)
+    explained = model.explain_tokens(tokens, top=top)
+    stream = model.tokenizer.stream()
+    texts = [stream.push(token) for token in tokens]
+    opening = len(model.encode_prompt("").tokens) if model.tokenizer.chat else 0
     return {
-        "kind": "attention" if attends else "units",
-        "count": len(kept),
+        "kind": "attention" if is_attention else "units",
+        "count": len(tokens),
         "layers": [base64.b64encode(layer.tobytes()).decode() for layer in layers],
         "shapes": [list(layer.shape) for layer in layers],
         "tokens": [
             {
                 "text": text,
                 "shown": one.token,
-                "logprob": None if place < marks else _log(one.probability),
+                "logprob": None if position < opening else _log(one.probability),
                 "top": [{"text": other, "logprob": _log(p)} for other, p in one.alternatives],
             }
-            for place, (text, one) in enumerate(zip(texts, told, strict=True))
+            for position, (text, one) in enumerate(zip(texts, explained, strict=True))
         ],
         "warnings": prompt.warnings,
-        "cut": len(kept) < len(prompt.tokens),
+        "cut": len(tokens) < len(prompt.tokens),
     }
 
 
-def _most(config: ModelConfig, attends: bool) -> int:
-    if not attends:
+def _token_limit(config: ModelConfig, is_attention: bool) -> int:
+    """How many tokens are read, so that `layers` holds at most `MAX_VALUES` numbers."""
+    if not is_attention:
         width = sum(config.layer_sizes) if isinstance(config, RecurrentConfig) else 1
-        return min(MOST_TOKENS, max(1, MOST_VALUES // width))
+        return min(MAX_TOKENS, max(1, MAX_VALUES // width))
     assert isinstance(config, GPTConfig | TransformerConfig)
     maps = config.num_layers * config.num_heads
-    return min(config.block_size, max(1, int((MOST_VALUES / maps) ** 0.5)))
+    return min(config.block_size, max(1, int((MAX_VALUES / maps) ** 0.5)))
 
 
-def _units(runtime: RecurrentRuntime, tokens: list[int]) -> list[NDArray[np.int8]]:
+def _hidden_units(runtime: RecurrentRuntime, tokens: list[int]) -> list[NDArray[np.int8]]:
     """Layers of (T, width)."""
     state = runtime.initial_state()
-    seen: list[list[Floats]] = [[] for _ in state.layers]
+    hidden: list[list[Floats]] = [[] for _ in state.layers]
     for token in tokens:
         _, state = runtime(np.array([token]), state, last_only=True)
-        for layer, parts in zip(seen, state.layers, strict=True):
+        for layer, parts in zip(hidden, state.layers, strict=True):
             layer.append(np.tanh(parts[1]) if len(parts) > 1 else parts[0].copy())
-    return [np.rint(np.stack(layer) * 127).astype(np.int8) for layer in seen]
+    return [np.rint(np.stack(layer) * 127).astype(np.int8) for layer in hidden]
 
 
 def _attention(runtime: NumPyAttention, tokens: list[int]) -> list[NDArray[np.uint16]]:

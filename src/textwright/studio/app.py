@@ -1,4 +1,4 @@
-"""Putting the studio onto an app that serves models."""
+"""Adds the studio to an app that serves models."""
 
 from __future__ import annotations
 
@@ -18,43 +18,41 @@ from textwright.studio import (
     static_files,
     training_routes,
 )
-from textwright.studio.training_process import Supervisor
+from textwright.studio.training_process import TrainingProcess
 
 
 def mount(
     app: FastAPI, *, api: str | None = None, runs: Path | None = None, local: bool = False
 ) -> None:
-    """Add the page at `/studio/` and its routes under `/api/`; a browser at `/` is sent there.
+    """Add the page at `/studio/` and its routes under `/api/`; `/` redirects a browser there.
 
     Args:
         app: from `serving.create_app`.
-        api: the address of another server that the page asks instead of this one.
-        runs: the folder that trainings from the page make their runs in; None: there are none.
-        local: the server listens on this machine's own address, so whoever calls it by that may
-            train without `allow_training`.
+        api: the address of another server whose models the page uses instead of this one's.
+        runs: the folder in which trainings from the page make their runs; None: no training.
+        local: the server listens on a loopback address only, so clients that use that address
+            may train without `allow_training`.
     """
     service: Service = app.state.service
     app.include_router(static_files.router(service.settings, api))
-    app.include_router(model_routes.models_router(service.pool))
-    app.include_router(inspect_routes.look_router(service))
-    app.include_router(inspect_routes.copied_router(service.pool))
-    app.include_router(model_routes.timeline_router(service.pool))
+    app.include_router(model_routes.router(service.pool))
+    app.include_router(inspect_routes.router(service))
     app.include_router(export_routes.router(service.pool))
-    supervisor = None if runs is None else Supervisor(runs, service.settings.max_upload)
-    app.include_router(training_routes.router(service, supervisor, local=local))
-    if supervisor is not None:
-        _end_with(app, supervisor, service.settings.drain)
+    training = None if runs is None else TrainingProcess(runs, service.settings.max_upload)
+    app.include_router(training_routes.router(service, training, local=local))
+    if training is not None:
+        _stop_on_shutdown(app, training, service.settings.drain)
     app.state.home = "/studio/"
 
 
-def _end_with(app: FastAPI, supervisor: Supervisor, seconds: float) -> None:
-    """A training ends, with what it learned saved, when the server is told to."""
-    before = app.router.lifespan_context
+def _stop_on_shutdown(app: FastAPI, training: TrainingProcess, seconds: float) -> None:
+    """When the server shuts down, stop its training and wait `seconds` for the last checkpoint."""
+    inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[Any]:
-        async with before(app) as state:
+        async with inner(app) as state:
             yield state
-            await asyncio.to_thread(supervisor.close, seconds)
+            await asyncio.to_thread(training.close, seconds)
 
     app.router.lifespan_context = lifespan

@@ -1,4 +1,4 @@
-"""`/api/export`: a model and the page as one file, to take along."""
+"""`/api/export`: a model and the page as one HTML file."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from textwright.page import Dtype, offline_page
 from textwright.serving.fields import Body, ModelName
 
 
-class Wanted(Body):
-    """What to take along."""
+class ExportRequest(Body):
+    """Which model, and the type of its weights in the file."""
 
     model: ModelName
     dtype: Dtype = "float16"
 
 
 def router(pool: ModelPool) -> APIRouter:
-    """The route, for one server."""
+    """The route for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    turn = asyncio.Semaphore(1)  # a large model takes memory several times its size
+    semaphore = asyncio.Semaphore(1)  # packing takes several times the model's memory
 
     @routes.post("/export")
-    async def export(body: Wanted) -> Response:
+    async def export(body: ExportRequest) -> Response:
         run = pool.run(body.model)
-        async with turn:
+        async with semaphore:
             page = await asyncio.to_thread(offline_page, run, dtype=body.dtype)
         headers = {
             "content-disposition": f"attachment; filename*=UTF-8''{quote(run.name)}.html",
-            "content-security-policy": "sandbox",  # to be kept, not to be opened from here
+            "content-security-policy": "sandbox",  # opened here, it can't act as the studio
             "x-content-type-options": "nosniff",
         }
         return Response(page, headers=headers, media_type="text/html")

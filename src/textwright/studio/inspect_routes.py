@@ -1,5 +1,5 @@
-"""`/api/look` and `/api/copied`: what a model does inside while it reads a passage, and what of a
-passage stands word for word in the text that the model learned from."""
+"""`/api/look`: a model's activations over a passage. `/api/copied`: the spans of a passage that
+occur word for word in the model's training text."""
 
 from __future__ import annotations
 
@@ -11,62 +11,53 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import AfterValidator, Field
 
-from textwright.engine import ModelPool
 from textwright.errors import RunError
 from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty
 from textwright.runs import Run
 from textwright.serving.answers import as_json
 from textwright.serving.fields import AS_WHOLE, Body, ModelName
 from textwright.serving.service import Service
-from textwright.studio.activations import look
+from textwright.studio.activations import inspect_activations
 
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 
 
-def _fits(text: str) -> str:
-    if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"at most {MOST_CHARACTERS:,} characters at once, not {len(text):,}")
+def _check_length(text: str) -> str:
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"at most {MAX_CHARACTERS:,} characters at once, not {len(text):,}")
     return text
 
 
 class Passage(Body):
-    """A text, and the model that is asked about it."""
+    """A text, and the model that reads it."""
 
     model: ModelName
-    text: Annotated[str, AfterValidator(_fits)]
+    text: Annotated[str, AfterValidator(_check_length)]
 
 
-def look_router(service: Service) -> APIRouter:
-    """The route, for one server."""
+class CopiedRequest(Passage):
+    """A passage, and from how many characters on a span counts as copied."""
+
+    minimum: Annotated[int, Field(le=MAX_CHARACTERS), AS_WHOLE] = MINIMUM
+
+
+def router(service: Service) -> APIRouter:
+    """The routes for one server. Each keeps a core busy, so they run one request at a time."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    turn = asyncio.Semaphore(1)  # it takes a processor for a while; texts are written meanwhile
+    inspecting, comparing = asyncio.Semaphore(1), asyncio.Semaphore(1)
 
     @routes.post("/look")
-    async def read(body: Passage) -> Response:
+    async def inspect(body: Passage) -> Response:
         model = await service.model(body.model)
         run = service.pool.run(body.model)
-        async with turn:
-            return as_json(await asyncio.to_thread(look, run, model, body.text))
-
-    return routes
-
-
-class Compared(Passage):
-    """What may have been copied, and from whose training text."""
-
-    minimum: Annotated[int, Field(le=MOST_CHARACTERS), AS_WHOLE] = MINIMUM
-
-
-def copied_router(pool: ModelPool) -> APIRouter:
-    """The route, for one server."""
-    routes = APIRouter(prefix="/api", include_in_schema=False)
-    turn = asyncio.Semaphore(1)  # a large text is read whole
+        async with inspecting:
+            return as_json(await asyncio.to_thread(inspect_activations, run, model, body.text))
 
     @routes.post("/copied")
-    async def compare(body: Compared) -> Response:
+    async def compare(body: CopiedRequest) -> Response:
         minimum = check_minimum(body.minimum)
-        run = pool.run(body.model)
-        async with turn:
+        run = service.pool.run(body.model)
+        async with comparing:
             return as_json(await asyncio.to_thread(_compare, run, body.text, minimum))
 
     return routes
@@ -75,7 +66,7 @@ def copied_router(pool: ModelPool) -> APIRouter:
 def _compare(run: Run, text: str, minimum: int) -> dict[str, Any]:
     try:
         record = novelty(run, [text], minimum=minimum).record()
-    except RunError as error:  # which may name a file: where it lies is nobody's business
+    except RunError as error:  # its paths are not for clients: names alone
         message = str(error)
         for source in run.settings().get("corpus", {}).get("sources", ()):
             message = message.replace(source, Path(source).name)

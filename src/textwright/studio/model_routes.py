@@ -17,26 +17,39 @@ from textwright.studio.training_process import CURVES
 from textwright.tokenizers import Tokenizer
 
 
-def models_router(pool: ModelPool) -> APIRouter:
-    """The route, for one server."""
+class TimelineRequest(Body):
+    """Which model's training."""
+
+    model: ModelName
+
+
+def router(pool: ModelPool) -> APIRouter:
+    """The routes for one server."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
 
     @routes.get("/models")
-    def models() -> Response:
-        found = {}
+    def list_models() -> Response:
+        models = {}
         for name in pool.names():
-            with contextlib.suppress(TextwrightError):  # it went in the meantime
-                found[name] = about(pool, name)
-        return as_json({"models": found})
+            with contextlib.suppress(TextwrightError):  # removed in the meantime
+                models[name] = describe(pool, name)
+        return as_json({"models": models})
+
+    @routes.post("/timeline")
+    def timeline(body: TimelineRequest) -> Response:
+        run = pool.run(body.model)
+        samples: list[dict[str, Any]] = run.samples()
+        metrics = [{name: row.get(name) for name in CURVES} for row in run.metrics()]
+        return as_json({"samples": samples, "metrics": metrics})
 
     return routes
 
 
-def about(pool: ModelPool, name: str) -> dict[str, Any]:
-    """A model in a few facts.
+def describe(pool: ModelPool, name: str) -> dict[str, Any]:
+    """What the page shows of the model `name`, as JSON holds it.
 
     Raises:
-        TextwrightError: there is none, or it can't be read.
+        TextwrightError: no such model, or it can't be read.
     """
     run = pool.run(name)
     config, tokenizer = run.config(), Tokenizer.load(run)
@@ -48,23 +61,3 @@ def about(pool: ModelPool, name: str) -> dict[str, Any]:
         "tokenizer": tokenizer.kind,
         "talks": bool(tokenizer.chat),
     }
-
-
-class Asked(Body):
-    """Whose story."""
-
-    model: ModelName
-
-
-def timeline_router(pool: ModelPool) -> APIRouter:
-    """The route, for one server."""
-    routes = APIRouter(prefix="/api", include_in_schema=False)
-
-    @routes.post("/timeline")
-    def timeline(body: Asked) -> Response:
-        run = pool.run(body.model)
-        samples: list[dict[str, Any]] = run.samples()
-        metrics = [{name: one.get(name) for name in CURVES} for one in run.metrics()]
-        return as_json({"samples": samples, "metrics": metrics})
-
-    return routes

@@ -1,4 +1,4 @@
-"""The page's files, as they stand, under a strict policy."""
+"""The page's files, unchanged, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MEDIA = {
 
 
 def router(settings: ServerSettings, api: str | None) -> APIRouter:
-    """Routes for each file there is, so that no path from outside ever meets the disk.
+    """A route for each file, read once: no path from a request ever reaches the file system.
 
     Raises:
-        RequestError: `api` is no address of a server.
+        RequestError: `api` is not a server's address.
     """
     routes = APIRouter(prefix="/studio", include_in_schema=False)
     headers = {
@@ -44,7 +44,7 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
             content = file.read_bytes()
             path = file.relative_to(WEB).as_posix()
             if path == "index.html":
-                path, content = "", _told(content.decode(), api).encode()
+                path, content = "", _with_api(content.decode(), api).encode()
             add(f"/{path}", content, MEDIA[file.suffix])
 
     @routes.get("")
@@ -54,8 +54,8 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
     return routes
 
 
-def _told(page: str, api: str | None) -> str:
-    """The page, knowing which server to ask."""
+def _with_api(page: str, api: str | None) -> str:
+    """The page, with the address of the server that it sends requests to."""
     if api is None:
         return page
     meta = f'<meta name="api" content="{html.escape(api)}">'
@@ -63,14 +63,17 @@ def _told(page: str, api: str | None) -> str:
 
 
 def _policy(api: str | None) -> str:
+    """The Content-Security-Policy: own files only, requests to this server or to `api`."""
     connect = "'self'"
     if api is not None:
         try:
             parts = urlsplit(api)
-            fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            is_valid = (
+                parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            )
         except ValueError:
-            fits = False
-        if not fits or set(api) & set(" ;,'\""):
+            is_valid = False
+        if not is_valid or set(api) & set(" ;,'\""):
             raise RequestError(f"--api {api}: write a server's address, e.g. http://host:8000")
         connect = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return (

@@ -1,8 +1,8 @@
-"""The one training that the page may have under way: a `textwright train` of its own.
+"""The one training that the page may run at a time: a process of its own, `textwright train`.
 
-What is told of it is read from what it writes anyway, its run folder, so a server that was gone
-finds it as it is. A lock that the process holds tells whether it lives: it
-ends with it, in whatever way, and another server on the same folder sees it too.
+Its state is read from its run folder, so that a server that was restarted finds it again. Whether
+it is alive is seen by a lock that the process holds: that ends with it, however it ends, and other
+servers on the same folder see it too.
 """
 
 from __future__ import annotations
@@ -29,138 +29,142 @@ from textwright.reporting import RunSummary, all_runs
 from textwright.runs import Run, check_free, is_held, is_training, name_from, same_name
 from textwright.runs.locking import PATIENCE, PAUSE
 from textwright.serving.errors import HTTPError
-from textwright.studio.uploads import Uploaded, Uploads, shown
+from textwright.studio.uploads import Upload, Uploads, display_name
 
-if sys.platform == "win32":  # no lock is inherited there: a server that is gone loses its training
+if sys.platform == "win32":  # no lock is inherited: a restarted server loses sight of its training
     fcntl = None
 else:
     import fcntl
 
 NICE = 5
-"""How much a training gives way to the server, so that texts are written meanwhile."""
+"""Added to the training's niceness, so that the server generates meanwhile."""
 CURVES = ("step", "seconds", "train_loss", "val_loss", "val_bits_per_char")
-"""What is told of each evaluation."""
+"""What the page gets of each evaluation."""
 SAMPLES = 8
-"""Of the latest evaluations, that are told."""
+"""How many of the latest samples the page gets."""
 _PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
 
 Phase = Literal["preparing", "training", "stopping", "finished", "stopped", "failed"]
 
 
-class Asked(BaseModel):
-    """A training as it was asked for; outlives the server."""
+class TrainingRecord(BaseModel):
+    """The latest training as `training.json` holds it; outlives the server."""
 
     number: str
     run: str
-    """The name of the run, which was free."""
+    """Name of the run."""
     text: str
-    """The name of the text, as the person calls it."""
+    """Name of the text, the client's."""
     file: Path
     family: str
     minutes: float
     browser: str
-    """Who began it."""
+    """Who started or resumed it."""
     began: float
     """Seconds since 1970."""
     pid: int = 0
     stopped: Literal["", "asked", "at once", "closed"] = ""
-    """Who stopped it: a person, or the server that ended."""
+    """How it was stopped: by a client, or by the server's shutdown ("closed")."""
     ended: Literal["", "finished", "stopped", "failed"] = ""
     reason: str | None = None
-    """Why it ended otherwise than planned, as it was seen then; its run may be removed later."""
+    """Why it failed or stopped, kept since its run may be removed later."""
 
 
-class Supervisor:
-    """Starts a training, watches it, stops it, goes on; may be used from any thread."""
+class TrainingProcess:
+    """Starts, observes, stops and resumes the training; thread-safe."""
 
-    def __init__(self, runs: Path, most: int = 64_000_000) -> None:
+    def __init__(self, runs: Path, max_bytes: int = 64_000_000) -> None:
         """
         Args:
-            runs: the folder that runs are made in; a hidden one there has what the studio keeps.
-            most: bytes of a text.
+            runs: the folder of runs; its hidden `.studio` holds uploads, lock, log and record.
+            max_bytes: of an uploaded text.
         """
         self.runs = runs
         self.folder = runs / ".studio"
-        self.uploads = Uploads(self.folder / "uploads", most)
+        self.uploads = Uploads(self.folder / "uploads", max_bytes)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(
         self,
-        text: Uploaded,
+        text: Upload,
         family: str,
         minutes: float,
         browser: str,
         *,
         taken: Collection[str] = (),
     ) -> None:
-        """Begin a training.
+        """Start a training.
 
         Args:
-            text: what to learn from.
+            text: the corpus.
             family: of the model.
-            minutes: how long.
-            browser: who asks.
-            taken: names that its run can't have, beside those in the folder of runs.
+            minutes: how long to train.
+            browser: who may stop it.
+            taken: names that its run can't have, besides those in the folder of runs.
 
         Raises:
-            HTTPError: one is under way.
-            TextwrightError: the disk doesn't take it.
+            HTTPError: a training is running.
+            TextwrightError: the folder can't be written, e.g. a full disk.
         """
-        with self._lock, self._alone() as held:
-            asked = Asked(
+        with self._lock, self._exclusive() as lock:
+            record = TrainingRecord(
                 number=secrets.token_hex(8), run=self._free_name(text.file, taken),
                 text=text.name, file=text.file.resolve(), family=family, minutes=minutes,
                 browser=browser, began=time.time(),
             )  # fmt: skip
             self._launch(
-                asked, held, str(asked.file), "--model", family, "--minutes", f"{minutes:g}"
+                record, lock, str(record.file), "--model", family, "--minutes", f"{minutes:g}"
             )
 
     def resume(self, number: str, browser: str) -> None:
-        """Have a training that was stopped, or that failed, go on from its last checkpoint.
+        """Resume a training that was stopped, or failed, from its last checkpoint.
 
         Args:
             number: of the training; another may have taken its place.
-            browser: who asks, and may stop it from now on.
+            browser: who may stop it from now on.
 
         Raises:
-            HTTPError: one is under way, or that one can't go on.
-            TextwrightError: the disk doesn't take it.
+            HTTPError: a training is running, or this one can't be resumed.
+            TextwrightError: the folder can't be written, e.g. a full disk.
         """
-        with self._lock, self._alone() as held:
-            asked = self._asked()
+        with self._lock, self._exclusive() as lock:
+            record = self._read_record()
             run = self.run()
-            if asked is None or asked.number != number:
+            if record is None or record.number != number:
                 raise HTTPError(409, "another training has taken its place")
             summary = None if run is None else RunSummary.read(run)
             if summary is None:
                 raise HTTPError(409, "nothing of that training is left: train the text anew")
-            if self._phase(asked, False, summary)[0] == "finished":
+            if self._phase(record, False, summary)[0] == "finished":
                 raise HTTPError(409, "that training has finished")
-            learned = max((one.get("seconds") or 0.0 for one in summary.metrics), default=0.0)
-            again = {"browser": browser, "began": time.time() - learned}
-            ended = {"stopped": "", "ended": "", "reason": None}
-            self._launch(asked.model_copy(update={**again, **ended}), held, "--resume")
+            trained = max((row.get("seconds") or 0.0 for row in summary.metrics), default=0.0)
+            owner = {"browser": browser, "began": time.time() - trained}
+            reset = {"stopped": "", "ended": "", "reason": None}
+            self._launch(record.model_copy(update={**owner, **reset}), lock, "--resume")
 
     @contextmanager
-    def _alone(self) -> Iterator[int]:
-        """The lock that a training holds, until a process has it; refuses a second one."""
-        self._refuse_second()
+    def _exclusive(self) -> Iterator[int]:
+        """The training's lock, as a descriptor that the process started meanwhile inherits.
+
+        Raises:
+            HTTPError: a training is running.
+        """
+        self._check_idle()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            held = _hold(self.folder / "lock")
-            if held is None:
-                raise _under_way(self._asked())
+            lock = _try_lock(self.folder / "lock")
+            if lock is None:
+                raise _already_training(self._read_record())
             try:
-                yield held
+                yield lock
             finally:
-                os.close(held)
+                os.close(lock)
         except OSError as error:
             raise atomic.disk_error(error, self.folder) from error
 
     def _free_name(self, file: Path, taken: Collection[str]) -> str:
-        """After the text: `my-novel`, else `my-novel-2` …"""
+        """A run's name from its text's: `my-novel`, or `my-novel-2` where that is taken, …"""
         stem = name_from(file.name.partition(".")[0])
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
@@ -171,92 +175,95 @@ class Supervisor:
                 return name
         raise AssertionError
 
-    def _launch(self, asked: Asked, held: int, *more: str) -> None:
-        words = [
-            sys.executable, "-P", "-m", "textwright", "train", *more, "--name", asked.run,
+    def _launch(self, record: TrainingRecord, lock: int, *arguments: str) -> None:
+        command = [
+            sys.executable, "-P", "-m", "textwright", "train", *arguments, "--name", record.run,
             "--runs", str(self.runs.resolve()), "--json",
         ]  # fmt: skip
-        with self._said.open("wb") as said:
+        with self._log_file.open("wb") as log:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
-                start_new_session=True,  # Ctrl-C in a terminal is the server's: it tells this one
-                pass_fds=(held,) if fcntl else (),
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                start_new_session=True,  # Ctrl-C in a terminal is the server's, which stops this
+                pass_fds=(lock,) if fcntl else (),
             )  # fmt: skip
         if hasattr(os, "setpriority"):
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         self._process = process
-        self._write(asked.model_copy(update={"pid": process.pid}))
+        self._write_record(record.model_copy(update={"pid": process.pid}))
 
-    def _refuse_second(self) -> None:
+    def _check_idle(self) -> None:
         if self._alive():
-            raise _under_way(self._asked())
+            raise _already_training(self._read_record())
 
-    def refuse_second(self) -> None:
-        """Raise `HTTPError` where a training is under way."""
+    def check_idle(self) -> None:
+        """Raise `HTTPError` where a training is running."""
         with self._lock:
-            self._refuse_second()
+            self._check_idle()
 
     def stop(self, number: str, browser: str, *, at_once: bool = False) -> None:
-        """Have the training end, with what it learned saved; `at_once` loses the last steps.
+        """Stop the training, with a checkpoint; `at_once` loses the steps since the last one.
 
         Raises:
-            HTTPError: another training is under way, or somebody else's.
+            HTTPError: it is another training, or another browser's.
         """
         with self._lock:
-            asked = self._asked()
-            if asked is None or asked.number != number:
+            record = self._read_record()
+            if record is None or record.number != number:
                 raise HTTPError(409, "that training is over; another may be under way")
-            if asked.browser != browser:
+            if record.browser != browser:
                 raise HTTPError(409, "this training was started in another browser: stop it there")
             if self._alive():
-                self._write(asked.model_copy(update={"stopped": "at once" if at_once else "asked"}))
-                self._send(asked, at_once=at_once)
+                stopped = "at once" if at_once else "asked"
+                self._write_record(record.model_copy(update={"stopped": stopped}))
+                self._send_signal(record, at_once=at_once)
 
     def close(self, seconds: float) -> None:
-        """Stop a training of this server's, and wait so long for what it saves."""
+        """Stop this server's training, and wait at most `seconds` for its checkpoint."""
         with self._lock:
-            process, asked = self._process, self._asked()
-            if process is None or process.poll() is not None or asked is None:
+            process, record = self._process, self._read_record()
+            if process is None or process.poll() is not None or record is None:
                 return
-            if not asked.stopped:
-                self._write(asked.model_copy(update={"stopped": "closed"}))
-                self._send(asked)
+            if not record.stopped:
+                self._write_record(record.model_copy(update={"stopped": "closed"}))
+                self._send_signal(record)
         with suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
 
     def texts(self) -> set[Path]:
-        """The files that the latest training and the runs of the folder have learned from."""
-        asked = self._asked()
-        files = set() if asked is None else {asked.file}
+        """The corpus files of the latest training and of all runs in the folder."""
+        record = self._read_record()
+        files = set() if record is None else {record.file}
         for run in all_runs(self.runs):
             with suppress(TextwrightError, KeyError, TypeError):
                 files |= {Path(text) for text in run.settings().get("corpus", {})["sources"]}
         return files
 
     def run(self) -> Run | None:
-        """The run that the latest training makes; None where it has none, or not yet."""
-        asked = self._asked()
-        run = None if asked is None else Run(self.runs / asked.run)
+        """The run of the latest training; None where there is none, or not yet."""
+        record = self._read_record()
+        run = None if record is None else Run(self.runs / record.run)
         return run if run is not None and run.settings_file.is_file() else None
 
     def state(self, browser: str) -> dict[str, Any] | None:
         """The latest training as the page shows it; None where there was none."""
         with self._lock:
-            asked = self._asked()
-            if asked is None:
+            record = self._read_record()
+            if record is None:
                 return None
-            alive = not asked.ended and self._alive()  # first: what a process wrote last counts
+            alive = (
+                not record.ended and self._alive()
+            )  # before the run is read: if dead, it's final
             run = self.run()
             summary = None if run is None else RunSummary.read(run)
-            phase, reason = self._phase(asked, alive, summary)
-        told: dict[str, Any] = {
-            "number": asked.number,
-            "text": asked.text,
-            "family": asked.family,
-            "minutes": asked.minutes,
-            "yours": asked.browser == browser,
-            "elapsed": max(0.0, time.time() - asked.began),
+            phase, reason = self._phase(record, alive, summary)
+        state: dict[str, Any] = {
+            "number": record.number,
+            "text": record.text,
+            "family": record.family,
+            "minutes": record.minutes,
+            "yours": record.browser == browser,
+            "elapsed": max(0.0, time.time() - record.began),
             "run": None,
             "ready": False,
             "reason": None,
@@ -265,41 +272,42 @@ class Supervisor:
             "samples": [],
         }
         if summary is not None:
-            told |= _learned(summary)
-        return {**told, "phase": phase, "reason": reason}
+            state |= _progress(summary)
+        return {**state, "phase": phase, "reason": reason}
 
     def _phase(
-        self, asked: Asked, alive: bool, summary: RunSummary | None
+        self, record: TrainingRecord, alive: bool, summary: RunSummary | None
     ) -> tuple[Phase, str | None]:
-        """How a training stands, and why where it ended otherwise than planned."""
-        if asked.ended:
-            return asked.ended, asked.reason
+        """The phase of a training, and why it stopped or failed; records the end once seen."""
+        if record.ended:
+            return record.ended, record.reason
         if alive:
-            if asked.stopped:
+            if record.stopped:
                 return "stopping", None
             return ("training" if summary is not None else "preparing"), None
-        phase, reason = self._end(asked, summary)
-        with suppress(TextwrightError):  # on a full disk it is found out again
-            self._write(asked.model_copy(update={"ended": phase, "reason": reason}))
+        phase, reason = self._outcome(record, summary)
+        with suppress(TextwrightError):  # on a full disk the next call finds it again
+            self._write_record(record.model_copy(update={"ended": phase, "reason": reason}))
         return phase, reason
 
-    def _end(
-        self, asked: Asked, summary: RunSummary | None
+    def _outcome(
+        self, record: TrainingRecord, summary: RunSummary | None
     ) -> tuple[Literal["finished", "stopped", "failed"], str | None]:
         status = None if summary is None else summary.section("result").get("status")
         if status in ("finished", "stopped early"):
             return "finished", None
-        if asked.stopped:
-            return "stopped", "it ended with the server" if asked.stopped == "closed" else None
+        if record.stopped:
+            return "stopped", "it ended with the server" if record.stopped == "closed" else None
         if status == "interrupted" and not self._errors():
             return "stopped", "its process was told to stop, not from this page"
-        ours = self._process if self._is_ours(asked) else None
-        return "failed", self._why(asked, None if ours is None else ours.returncode)
+        ours = self._process if self._is_ours(record) else None
+        return "failed", self._failure_reason(record, None if ours is None else ours.returncode)
 
-    def _why(self, asked: Asked, code: int | None) -> str:
-        """Why the process ended, in one line that tells nothing of this machine's folders."""
+    def _failure_reason(self, record: TrainingRecord, code: int | None) -> str:
+        """Why the process ended, in one line without paths of this machine."""
         if errors := self._errors():
-            line = errors[-1].removeprefix("error: ").replace(str(asked.file), shown(asked.text))
+            line = errors[-1].removeprefix("error: ")
+            line = line.replace(str(record.file), display_name(record.text))
             return _PATH.sub("", line)[:500]
         if code is not None and code < 0:
             name = signal.Signals(-code).name
@@ -311,28 +319,28 @@ class Supervisor:
 
     def _errors(self) -> list[str]:
         try:
-            with self._said.open("rb") as said:
-                said.seek(max(0, self._said.stat().st_size - 10_000))
-                lines = said.read().decode("utf-8", "replace").splitlines()
+            with self._log_file.open("rb") as log:
+                log.seek(max(0, self._log_file.stat().st_size - 10_000))
+                lines = log.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return []
         return [line for line in lines if line.startswith("error: ")]
 
     @property
-    def _said(self) -> Path:
+    def _log_file(self) -> Path:
         return self.folder / "train.log"
 
-    def _asked(self) -> Asked | None:
+    def _read_record(self) -> TrainingRecord | None:
         try:
-            return Asked.model_validate_json((self.folder / "training.json").read_bytes())
+            return TrainingRecord.model_validate_json((self.folder / "training.json").read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def _write(self, asked: Asked) -> None:
-        atomic.write_text(self.folder / "training.json", asked.model_dump_json(indent=2) + "\n")
+    def _write_record(self, record: TrainingRecord) -> None:
+        atomic.write_text(self.folder / "training.json", record.model_dump_json(indent=2) + "\n")
 
     def _alive(self) -> bool:
-        """Whether a training is under way; one of a server before this one holds the lock too."""
+        """Whether a training is running, also one that another server started."""
         if self._process is not None and self._process.poll() is None:
             return True
         if fcntl is None:
@@ -340,24 +348,24 @@ class Supervisor:
             return run is not None and is_training(run)
         return is_held(self.folder / "lock")
 
-    def _is_ours(self, asked: Asked) -> bool:
-        return self._process is not None and self._process.pid == asked.pid
+    def _is_ours(self, record: TrainingRecord) -> bool:
+        return self._process is not None and self._process.pid == record.pid
 
-    def _send(self, asked: Asked, *, at_once: bool = False) -> None:
-        """Only while it is alive: the number of a process that ended may be another's."""
+    def _send_signal(self, record: TrainingRecord, *, at_once: bool = False) -> None:
+        """Only while it is alive: the id of a process that ended may be another's."""
         if sys.platform == "win32":
             number = signal.SIGTERM
         else:
             number = signal.SIGKILL if at_once else signal.SIGINT
         with suppress(ProcessLookupError):
-            if self._process is not None and self._is_ours(asked):
+            if self._process is not None and self._is_ours(record):
                 self._process.send_signal(number)
-            elif asked.pid:
-                os.kill(asked.pid, number)
+            elif record.pid:
+                os.kill(record.pid, number)
 
 
-def _learned(summary: RunSummary) -> dict[str, Any]:
-    """What a run tells so far."""
+def _progress(summary: RunSummary) -> dict[str, Any]:
+    """What the page shows of a run so far, as JSON holds it."""
     run, verdict = summary.run, summary.verdict
     return {
         "run": run.name,
@@ -365,27 +373,27 @@ def _learned(summary: RunSummary) -> dict[str, Any]:
         "verdict": {"text": verdict.text, "grounds": verdict.grounds, "advice": verdict.advice},
         "steps": summary.section("plan").get("steps"),
         "parameters": summary.parameters,
-        "metrics": [{name: one.get(name) for name in CURVES} for one in summary.metrics],
+        "metrics": [{name: row.get(name) for name in CURVES} for row in summary.metrics],
         "samples": summary.samples[-SAMPLES:],
     }
 
 
-def _under_way(asked: Asked | None) -> HTTPError:
-    what = "" if asked is None else f": {shown(asked.text)}, {asked.minutes:g} min"
+def _already_training(record: TrainingRecord | None) -> HTTPError:
+    what = "" if record is None else f": {display_name(record.text)}, {record.minutes:g} min"
     return HTTPError(409, f"a training is under way{what}; wait for its end", code="under_way")
 
 
-def _hold(file: Path) -> int | None:
-    """Take the lock `file` and give its descriptor, with which a process can inherit it; None
-    where another holds it, and not only asks whether one does."""
+def _try_lock(file: Path) -> int | None:
+    """Lock `file`; returns the descriptor, by which a child process inherits the lock, or None
+    where another process holds it. One that only tests the lock is waited for."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    until = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except OSError:
-            if is_held(file) or time.monotonic() > until:
+            if is_held(file) or time.monotonic() > deadline:
                 os.close(descriptor)
                 return None
         time.sleep(PAUSE)

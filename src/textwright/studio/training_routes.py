@@ -1,7 +1,7 @@
 """`/api/training`, `/api/uploads`: training from the page.
 
-Whoever trains here uses this machine's processor and disk, so that is for people on it, or for
-those whom `allow_training` lets in.
+A training takes this machine's processor and disk, so only clients on this machine may start one,
+unless the setting `allow_training` lets all who may generate.
 """
 
 from __future__ import annotations
@@ -24,83 +24,83 @@ from textwright.serving.answers import as_json
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import Body, Number
 from textwright.serving.service import Service
-from textwright.studio.training_process import Supervisor
+from textwright.studio.training_process import TrainingProcess
 
 PIECES = "/api/uploads/piece"
-MOST_MINUTES = 24 * 60.0
+MAX_MINUTES = 24 * 60.0
 PIECE = 2 << 20
-"""Bytes of a text that are sent at once, where the server takes bodies of that size."""
+"""Bytes of an upload per request, where `max_body` allows that many."""
 FAMILIES = [family for config in CONFIG_CLASSES for family in config.families]
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 Name = Annotated[str, Field(max_length=100)]
 
 
-class Browser(Body):
-    """Who asks: a name that a browser makes up, so that one's stop is not another's."""
+class BrowserRequest(Body):
+    """The client: a random name that each browser chooses; only it may stop its training."""
 
     browser: Name = ""
 
 
-class Announced(Body):
-    """A text that will come."""
+class UploadRequest(Body):
+    """A text that will be uploaded, its size in bytes."""
 
     name: str = Field(max_length=1000)
     size: int = Field(ge=0)
 
 
-class Wanted(Browser):
-    """A training."""
+class StartRequest(BrowserRequest):
+    """A training to start."""
 
     upload: Name
     family: Name
-    minutes: Annotated[Number, Field(gt=0, le=MOST_MINUTES)]
+    minutes: Annotated[Number, Field(gt=0, le=MAX_MINUTES)]
 
 
-class Numbered(Browser):
-    """A training that there is."""
+class JobRequest(BrowserRequest):
+    """A training that was started, by the `number` in its status."""
 
     number: Name
 
 
-class Stopped(Numbered):
-    """A training that shall end."""
+class StopRequest(JobRequest):
+    """A training to stop; `at_once` loses the steps since its last checkpoint."""
 
     at_once: bool = False
 
 
-def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> APIRouter:
-    """The routes, for one server.
+def router(service: Service, process: TrainingProcess | None, *, local: bool) -> APIRouter:
+    """The routes for one server.
 
     Args:
-        supervisor: of the training; None where there is none.
-        local: whether people on this machine may train.
+        process: the server's one training; None where it doesn't train.
+        local: whether clients on this machine may train without `allow_training`.
     """
     routes = APIRouter(prefix="/api", include_in_schema=False)
     settings, pool = service.settings, service.pool
     gate.OTHER_MEDIA.add(PIECES)
 
-    def refusal(http: Request) -> str | None:
-        if supervisor is None:
+    def forbidden_reason(http: Request) -> str | None:
+        if process is None:
             return "this server doesn't train"
         if importlib.util.find_spec("torch") is None:
             return "training needs torch where the server runs: pip install 'textwright[train]'"
-        if settings.allow_training or (local and _from_here(http)):
+        if settings.allow_training or (local and _is_local_request(http)):
             return None
         return "training is off for other machines; its owner can start it with --allow-training"
 
-    def allowed(http: Request) -> Supervisor:
-        if (why := refusal(http)) is not None:
+    def authorized(http: Request) -> TrainingProcess:
+        if (why := forbidden_reason(http)) is not None:
             raise HTTPError(403, why, code="training_not_allowed")
-        assert supervisor is not None
-        return supervisor
+        assert process is not None
+        return process
 
-    def told(http: Request, browser: str) -> Response:
-        why = refusal(http)
+    def status(http: Request, browser: str) -> Response:
+        why = forbidden_reason(http)
         state = None
-        if supervisor is not None and why is None:
-            state = supervisor.state(browser)
-            run = supervisor.run()
+        if process is not None and why is None:
+            state = process.state(browser)
+            run = process.run()
             if run is not None and run.has_model():
                 pool.add(run)
         return as_json(
@@ -108,68 +108,68 @@ def router(service: Service, supervisor: Supervisor | None, *, local: bool) -> A
                 "allowed": why is None,
                 "why": why,
                 "families": FAMILIES,
-                "most_minutes": MOST_MINUTES,
+                "most_minutes": MAX_MINUTES,
                 "most_bytes": settings.max_upload,
                 "training": state,
             }
         )
 
     @routes.post("/training")
-    def training(body: Browser, http: Request) -> Response:
-        return told(http, body.browser)
+    def training(body: BrowserRequest, http: Request) -> Response:
+        return status(http, body.browser)
 
     @routes.post("/uploads")
-    def announce(body: Announced, http: Request) -> Response:
-        here = allowed(http)
-        here.refuse_second()
-        number = here.uploads.begin(body.name, body.size, used=here.texts())
+    def announce(body: UploadRequest, http: Request) -> Response:
+        process = authorized(http)
+        process.check_idle()
+        number = process.uploads.begin(body.name, body.size, used=process.texts())
         return as_json({"upload": number, "piece": min(PIECE, settings.max_body)})
 
     @routes.post("/uploads/piece")
     async def piece(http: Request, upload: Name, at: int) -> Response:
-        here = allowed(http)
-        if http.headers.get("content-type") != "application/octet-stream":  # a form's is another
+        process = authorized(http)
+        if http.headers.get("content-type") != "application/octet-stream":  # no HTML form sends it
             raise HTTPError(415, "send the header 'Content-Type: application/octet-stream'")
-        received = await asyncio.to_thread(here.uploads.add, upload, at, await http.body())
+        received = await asyncio.to_thread(process.uploads.add, upload, at, await http.body())
         return as_json({"received": received})
 
     @routes.post("/training/start")
-    def start(body: Wanted, http: Request) -> Response:
-        here = allowed(http)
+    def start(body: StartRequest, http: Request) -> Response:
+        process = authorized(http)
         if body.family not in FAMILIES:
             raise RequestError(f"no family {body.family!r}; take one of {', '.join(FAMILIES)}")
-        text = here.uploads.take(body.upload)
+        text = process.uploads.take(body.upload)
         taken = list(pool.statuses)
-        here.start(text, body.family, body.minutes, body.browser, taken=taken)
-        return told(http, body.browser)
+        process.start(text, body.family, body.minutes, body.browser, taken=taken)
+        return status(http, body.browser)
 
     @routes.post("/training/stop")
-    def stop(body: Stopped, http: Request) -> Response:
-        allowed(http).stop(body.number, body.browser, at_once=body.at_once)
-        return told(http, body.browser)
+    def stop(body: StopRequest, http: Request) -> Response:
+        authorized(http).stop(body.number, body.browser, at_once=body.at_once)
+        return status(http, body.browser)
 
     @routes.post("/training/resume")
-    def resume(body: Numbered, http: Request) -> Response:
-        allowed(http).resume(body.number, body.browser)
-        return told(http, body.browser)
+    def resume(body: JobRequest, http: Request) -> Response:
+        authorized(http).resume(body.number, body.browser)
+        return status(http, body.browser)
 
     return routes
 
 
-def _from_here(http: Request) -> bool:
-    """Whether a person on this machine asks: not by way of a proxy, nor from the page of a site
-    whose name was made to mean this machine."""
+def _is_local_request(http: Request) -> bool:
+    """Whether a request comes from this machine: not through a proxy, and not from a web site's
+    page whose host name resolves to a loopback address (DNS rebinding)."""
     if any(header in http.headers for header in _FORWARDED):
         return False
-    asked = [f"//{http.headers.get('host', '')}", http.headers.get("origin")]
+    urls = [f"//{http.headers.get('host', '')}", http.headers.get("origin")]
     try:
-        return all(is_loopback(urlsplit(one).hostname or "") for one in asked if one is not None)
+        return all(is_loopback(urlsplit(url).hostname or "") for url in urls if url is not None)
     except ValueError:
         return False
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name, is this machine's own, that no other reaches."""
+    """Whether `host`, an address or a name, is a loopback address, reached from here alone."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

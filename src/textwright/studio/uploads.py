@@ -1,7 +1,7 @@
-"""Texts that people drop onto the page: they come in pieces, and stay in one folder.
+"""Texts uploaded from the page, piece by piece, into one folder.
 
-A name from outside never becomes a path: the folder of a text is called by its content, the file in
-it by letters and digits, with an ending that tells the reader of corpora what it is.
+A client's file name never becomes a path: a text's folder is named by the hash of its content, the
+file in it by letters and digits, with the suffix that the data readers go by.
 """
 
 from __future__ import annotations
@@ -24,75 +24,76 @@ from textwright.data.formats.files import from_path, look_at
 from textwright.errors import BusyError, RequestError, TextwrightError
 from textwright.runs import name_from
 
-MOST_AT_ONCE = 4
-"""Texts that may be on their way."""
-PATIENCE = 120.0
-"""Seconds without a piece after which a text isn't expected any more."""
-MOST_UNUSED = 8
-"""Texts that are here and nobody trains on; of more, the oldest are forgotten."""
+MAX_IN_PROGRESS = 4
+"""Uploads that may be in progress at once."""
+TIMEOUT = 120.0
+"""Seconds without a piece after which an upload is dropped."""
+MAX_UNUSED = 8
+"""Complete uploads that wait for a training; beyond that the oldest are dropped."""
 _TEMPORARY = ".arriving"
 
-_ENDING = re.compile(r"\.[a-z][a-z0-9]{0,9}")
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}")
 
 
 @dataclass
-class _Arriving:
-    """A text on its way."""
+class _PartialUpload:
+    """An upload in progress."""
 
     name: str
     size: int
     file: Path
     received: int = 0
-    heard: float = field(default_factory=time.monotonic)
+    last_piece_at: float = field(default_factory=time.monotonic)
     digest: Any = field(default_factory=hashlib.sha256)
 
 
 @dataclass(frozen=True)
-class Uploaded:
-    """A text that is here, whole, and can be read."""
+class Upload:
+    """A complete text that the data readers accept."""
 
     name: str
-    """As the person calls it: any characters, so it is shown and never used."""
+    """The client's, any characters: for messages (`display_name`), never for paths."""
     file: Path
 
 
 class Uploads:
-    """The folder of texts that came over HTTP; may be used from any thread."""
+    """The folder of uploaded texts; thread-safe."""
 
-    def __init__(self, folder: Path, most: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         """
         Args:
-            folder: where they lie; made when the first one comes.
-            most: bytes of a text.
+            folder: made with the first upload.
+            max_bytes: of one text.
         """
-        self.folder, self.most = folder, most
-        self._arriving: dict[str, _Arriving] = {}
-        self._here: dict[str, Uploaded] = {}
+        self.folder, self.max_bytes = folder, max_bytes
+        self._partial: dict[str, _PartialUpload] = {}
+        self._complete: dict[str, Upload] = {}
         self._lock = threading.Lock()
 
     def begin(self, name: str, size: int, *, used: Collection[Path] = ()) -> str:
-        """Expect a text of `size` bytes; gives what its pieces are sent under.
+        """Begin an upload of `size` bytes; returns its number, which the pieces are sent with.
 
         Args:
-            name: as the person calls it.
+            name: the client's.
             size: in bytes.
-            used: texts that are needed still; all others of the folder are deleted.
+            used: texts that are still needed; all others in the folder are deleted.
 
         Raises:
             RequestError: it is empty or too long.
-            BusyError: several are on their way.
-            TextwrightError: the disk doesn't take it.
+            BusyError: too many uploads are in progress.
+            TextwrightError: the folder can't be written, e.g. a full disk.
         """
-        if size > self.most:
+        if size > self.max_bytes:
+            limit = _format_size(self.max_bytes)
             raise RequestError(
-                f"{shown(name)} is {_measured(size)} long; texts of up to {_measured(self.most)} "
+                f"{display_name(name)} is {_format_size(size)} long; texts of up to {limit} "
                 "are taken here: use a part of it, or textwright train on the command line"
             )
         if size < 1:
-            raise RequestError(f"{shown(name)} is empty; choose a file with text in it")
+            raise RequestError(f"{display_name(name)} is empty; choose a file with text in it")
         with self._lock:
-            self._tidy(used)
-            if len(self._arriving) >= MOST_AT_ONCE:
+            self._evict(used)
+            if len(self._partial) >= MAX_IN_PROGRESS:
                 raise BusyError("several texts are being sent already; try again soon", 5.0)
             number = secrets.token_hex(8)
             file = self.folder / f"{number}{_TEMPORARY}"
@@ -102,19 +103,19 @@ class Uploads:
                 file.touch()
             except OSError as error:
                 raise atomic.disk_error(error, self.folder) from error
-            self._arriving[number] = _Arriving(name, size, file)
+            self._partial[number] = _PartialUpload(name, size, file)
         return number
 
     def add(self, number: str, at: int, piece: bytes) -> int:
-        """Take a piece that begins at byte `at`; gives how many bytes are here.
+        """Append a piece that begins at byte `at`; returns how many bytes have been received.
 
         Raises:
-            RequestError: no such text is expected, or not this piece of it.
-            CorpusError: all of it is here, and it holds no usable text.
-            TextwrightError: the disk doesn't take it.
+            RequestError: no such upload, or it expects another piece.
+            CorpusError: the upload is complete and holds no usable text.
+            TextwrightError: the folder can't be written, e.g. a full disk.
         """
         with self._lock:
-            text = self._arriving.get(number)
+            text = self._partial.get(number)
             if text is None:
                 raise RequestError("no such text is expected here; send it from its beginning")
             if at != text.received or not piece or at + len(piece) > text.size:
@@ -130,58 +131,58 @@ class Uploads:
                 raise atomic.disk_error(error, self.folder) from error
             text.digest.update(piece)
             text.received += len(piece)
-            text.heard = time.monotonic()
+            text.last_piece_at = time.monotonic()
             if text.received == text.size:
                 try:
-                    self._here[number] = self._settle(text)
-                    for oldest in list(self._here)[:-MOST_UNUSED]:
-                        del self._here[oldest]
+                    self._complete[number] = self._finish(text)
+                    for oldest in list(self._complete)[:-MAX_UNUSED]:
+                        del self._complete[oldest]
                 finally:
                     self._drop(number)
             return text.received
 
-    def take(self, number: str) -> Uploaded:
-        """The text, once it is here; it can be taken once.
+    def take(self, number: str) -> Upload:
+        """Return a complete upload, once: the caller is in charge of it from then on.
 
         Raises:
-            RequestError: it isn't here.
+            RequestError: no such upload, or it isn't complete.
         """
         with self._lock:
-            text = self._here.pop(number, None)
+            text = self._complete.pop(number, None)
         if text is None:
             raise RequestError("no such text is here; send it again")
         return text
 
-    def _settle(self, text: _Arriving) -> Uploaded:
-        """Put a whole text where it stays, if the reader of corpora takes it."""
-        place = self.folder / text.digest.hexdigest()[:16] / file_name(text.name)
-        there = place.exists()
+    def _finish(self, text: _PartialUpload) -> Upload:
+        """Move a complete upload to the folder of its content, if the data readers accept it."""
+        file = self.folder / text.digest.hexdigest()[:16] / file_name(text.name)
+        existed = file.exists()
         try:
-            place.parent.mkdir(exist_ok=True)
-            os.replace(text.file, place)
+            file.parent.mkdir(exist_ok=True)
+            os.replace(text.file, file)
         except OSError as error:
-            raise atomic.disk_error(error, place) from error
+            raise atomic.disk_error(error, file) from error
         try:
-            look_at(from_path(place, shown(text.name)))
+            look_at(from_path(file, display_name(text.name)))
         except TextwrightError:
-            if not there:
-                shutil.rmtree(place.parent, ignore_errors=True)
+            if not existed:
+                shutil.rmtree(file.parent, ignore_errors=True)
             raise
-        return Uploaded(text.name, place)
+        return Upload(text.name, file)
 
     def _drop(self, number: str) -> None:
         with suppress(OSError):
-            self._arriving.pop(number).file.unlink(missing_ok=True)
+            self._partial.pop(number).file.unlink(missing_ok=True)
 
-    def _tidy(self, used: Collection[Path]) -> None:
-        """Forget who is silent, and delete what nobody needs: nobody would ever see it again."""
+    def _evict(self, used: Collection[Path]) -> None:
+        """Drop uploads that timed out, and delete the files that nothing refers to any more."""
         now = time.monotonic()
-        silent = [n for n, text in self._arriving.items() if now - text.heard > PATIENCE]
-        for number in silent:
+        expired = [n for n, text in self._partial.items() if now - text.last_piece_at > TIMEOUT]
+        for number in expired:
             self._drop(number)
         keep = {file.resolve().parent for file in used}
-        keep.update(text.file.resolve().parent for text in self._here.values())
-        keep.update(text.file.resolve() for text in self._arriving.values())
+        keep.update(text.file.resolve().parent for text in self._complete.values())
+        keep.update(text.file.resolve() for text in self._partial.values())
         if self.folder.is_dir():
             for entry in self.folder.resolve().iterdir():
                 if entry in keep:
@@ -193,24 +194,24 @@ class Uploads:
 
 
 def file_name(name: str) -> str:
-    """What a text is called on the disk: `../My Novel!.TXT` → `my-novel.txt`."""
-    last = re.split(r"[/\\]", name)[-1].lower()
-    endings = ""
+    """The name of an upload's file: `../My Novel!.TXT` → `my-novel.txt`."""
+    stem = re.split(r"[/\\]", name)[-1].lower()
+    suffixes = ""
     for _ in range(2):  # book.txt.gz
-        stem, dot, ending = last.rpartition(".")
-        if not stem or not _ENDING.fullmatch(dot + ending):
+        rest, dot, suffix = stem.rpartition(".")
+        if not rest or not _SUFFIX.fullmatch(dot + suffix):
             break
-        last, endings = stem, f".{ending}{endings}"
-        if ending != "gz":
+        stem, suffixes = rest, f".{suffix}{suffixes}"
+        if suffix != "gz":
             break
-    return f"{name_from(last or 'text').replace('.', '-')}{endings}"
+    return f"{name_from(stem or 'text').replace('.', '-')}{suffixes}"
 
 
-def shown(name: str) -> str:
-    """A name from outside as a message shows it: one line, not too long."""
+def display_name(name: str) -> str:
+    """A client's file name for a message: one line, at most 80 characters."""
     line = "".join(c if c.isprintable() else "·" for c in name).strip() or "the text"
     return line if len(line) <= 80 else f"{line[:79]}…"
 
 
-def _measured(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"
