@@ -52,6 +52,14 @@ def test_json_is_one_object_a_line(text_file: Path) -> None:
     assert all("sample" in line for line in lines[1:-1])
 
 
+def test_a_rank_alone_silences_nothing(text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launchers and clusters set it; torchrun sets WORLD_SIZE too."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    done = textwright("train", text_file, *SMALL, "--json")
+    assert done.stdout.count('"evaluation"') == 4
+
+
 def test_a_terminal_shows_progress_and_the_latest_sample(text_file: Path) -> None:
     words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
     words[words.index("30")] = "300"

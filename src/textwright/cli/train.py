@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -182,10 +181,12 @@ def train(
         "changes": set_ or [],
         "runs_folder": runs,
     }
+    from textwright import torchrun
+
     corpus = corpus or []
     if as_json and then is not None:
         raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
-    first = is_first_worker()
+    first = torchrun.is_first()
     if first:
         _check(options, name, resume=resume)
     else:  # the first one says it all, and the rest is said once
@@ -215,11 +216,6 @@ def train(
     if status == "interrupted":
         raise typer.Exit(130)
     go_on(run, then)
-
-
-def is_first_worker() -> bool:
-    """Whether this process is the one that talks, where `torchrun` started several."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def check_torch() -> None:

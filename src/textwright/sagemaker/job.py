@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from textwright import atomic
+from textwright import atomic, torchrun
 from textwright.configs import CONFIG_CLASSES, Settings, nearest
 from textwright.errors import RequestError, TextwrightError
 from textwright.runs import Run
@@ -52,7 +52,7 @@ def run(container: Container, observers: Sequence[Observer]) -> int:
     """
     try:
         workers = _command_for_workers(container)
-        if workers is not None and "RANK" not in os.environ:
+        if workers is not None and torchrun.world_size() == 1:
             return _start_workers(container, *workers)
         return _train(container, observers)
     except TextwrightError as error:
@@ -120,7 +120,7 @@ def _train(container: Container, observers: Sequence[Observer]) -> int:
     name = options.pop("name", "run")
     sources = _corpus(container, options)
     _check_done(container, name, options)
-    first = os.environ.get("RANK", "0") == "0"
+    first = torchrun.is_first()
     made = training.train(
         *sources,
         name=name,
@@ -239,9 +239,17 @@ def _start_workers(container: Container, words: list[str], between: dict[str, st
 
 
 def _fail(container: Container, reason: str) -> None:
-    if os.environ.get("RANK", "0") != "0" and container.failure.is_file():
+    if _is_follower() and container.failure.is_file():
         return  # the first worker's reason is the one that counts
     try:
         container.fail(reason)
     except TextwrightError as error:
         log.warning("%s", error)
+
+
+def _is_follower() -> bool:
+    """Whether this is any worker but the first; nonsense tells of none."""
+    try:
+        return not torchrun.is_first()
+    except RequestError:
+        return False

@@ -28,6 +28,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from textwright import torchrun
 from textwright.configs import CorpusSettings, ModelConfig, TrainingSettings
 from textwright.errors import RequestError, TrainingError
 from textwright.runs import Run
@@ -66,7 +67,7 @@ def is_first() -> bool:
 
 def are_meant() -> bool:
     """Whether `torchrun` started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return torchrun.world_size() > 1
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def joined(device: str) -> Iterator[None]:
         if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
             raise
         raise TrainingError(
-            f"worker {os.environ['RANK']} lost the others: one ended, which says why, or the "
+            f"worker {torchrun.rank()} lost the others: one ended, which says why, or the "
             f"network did ({_line(error)}); what was saved before is whole: go on with --resume"
         ) from error
     finally:

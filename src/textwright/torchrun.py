@@ -1,0 +1,54 @@
+"""What torchrun tells a process: how many workers it started, and which one this is.
+
+It does so in environment variables, which other programs set too, not always all of them. What
+doesn't tell of several workers is a process by itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+from textwright.errors import RequestError
+
+
+def world_size() -> int:
+    """How many workers there are, over all machines; 1 for a process by itself.
+
+    Raises:
+        RequestError: the variables contradict each other, or one is no number.
+    """
+    if "RANK" not in os.environ or (count := _number("WORLD_SIZE", 1)) <= 1:
+        return 1
+    if not 0 <= _number("RANK", 0) < count:
+        raise RequestError(
+            f"RANK is {os.environ['RANK']} and WORLD_SIZE {count}, but ranks go from 0 to "
+            f"{count - 1}; {_REMEDY}"
+        )
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if name not in os.environ:
+            raise RequestError(
+                f"RANK and WORLD_SIZE are set as for one of several workers, but {name}, where "
+                f"they meet, is not; {_REMEDY}"
+            )
+    return count
+
+
+def rank() -> int:
+    """Which worker this is, from 0; 0 for a process by itself. Raises as `world_size` does."""
+    return _number("RANK", 0) if world_size() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that decides, writes and tells. Raises as `world_size` does."""
+    return rank() == 0
+
+
+_REMEDY = "start several workers with torchrun, or unset RANK and WORLD_SIZE"
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise RequestError(f"{name} is {text!r}, which is no number; {_REMEDY}") from None
