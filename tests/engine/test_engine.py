@@ -13,7 +13,7 @@ import pytest
 
 from small_models import random_weights, small_config
 from textwright.engine import Engine, Job
-from textwright.engine.scheduler import Schedule
+from textwright.engine.scheduler import Scheduler
 from textwright.errors import BusyError, ClosedError, RequestError, TextwrightError
 from textwright.generation import Generator, load
 from textwright.generation.cursor import CHUNK
@@ -260,13 +260,13 @@ def test_workers_of_an_idle_engine_sleep(
 ) -> None:
     """None looks for work until there is some."""
     looks: list[None] = []
-    whose_turn = Schedule.next
+    next_batch = Scheduler.next_batch
 
-    def counted(schedule: Schedule) -> Any:
+    def counted(scheduler: Scheduler) -> Any:
         looks.append(None)
-        return whose_turn(schedule)
+        return next_batch(scheduler)
 
-    monkeypatch.setattr(Schedule, "next", counted)
+    monkeypatch.setattr(Scheduler, "next_batch", counted)
     with Engine(workers=2) as engine:
         engine.generate(watched, "It", max_tokens=3)
         until(lambda: engine._idle_workers == 2)

@@ -1,4 +1,9 @@
-"""Writing many texts at once with many models, without torch: what a server stands on."""
+"""Many texts at once with many models, without torch: continuous batching for a server.
+
+`Engine` runs jobs on worker threads, `ModelPool` has models loaded within a memory budget. Begin
+with `engine.py`; `scheduler.py` decides which jobs run next, `step.py` runs them, `job.py` is one
+text. Nothing here knows HTTP; how a text is sampled and where it ends is `generation`'s matter.
+"""
 
 from __future__ import annotations
 

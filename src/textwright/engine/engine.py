@@ -1,10 +1,10 @@
-"""Many texts at once: jobs join and leave a running batch at any token.
+"""Continuous batching: jobs join and leave a running batch at any token.
 
-One lock guards the schedule; each worker thread takes the jobs whose turn it is, brings them one
-token or one chunk of a prompt further, and puts them back. The arithmetic happens outside the lock
-and, in a compiled runtime, outside Python's own, so workers fill as many cores. A row of a batch is
-bit for bit what its text would give alone, each job has its own random stream, and prompts are cut
-the same way by everybody: so a job's text does not depend on who else is there.
+One lock guards the scheduler; each worker thread takes a batch, brings its jobs one token or one
+chunk of a prompt further, and requeues them. The arithmetic happens outside the lock and, in a
+compiled runtime, outside the GIL, so N workers use N cores. A row of a batch is bit for bit what
+its text would give alone, each job has its own random stream, and a prompt is always cut into the
+same chunks: so a job's text does not depend on the other jobs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Unpack
 
 from textwright import machine
 from textwright.engine.job import Job, Listener
-from textwright.engine.scheduler import Schedule, Turn
-from textwright.engine.step import Observer, Steps
+from textwright.engine.scheduler import ScheduledBatch, Scheduler
+from textwright.engine.step import Observer, StepRunner
 from textwright.errors import BusyError, ClosedError, RequestError
 from textwright.generation.generator import Generator
 from textwright.generation.options import Options, check
@@ -26,18 +26,18 @@ from textwright.generation.results import Generation
 from textwright.generation.sampling import check_seed
 
 SLOTS = 64
-"""Jobs that are written at once, where nothing else is said."""
+"""Jobs that run at once, by default."""
 WAITING = 64
-"""Jobs that may wait for a slot, where nothing else is said."""
-SWEEP = 0.05
-"""Seconds between looks at whether somebody waits in vain."""
+"""Jobs that may wait for a slot, by default."""
+EXPIRY_INTERVAL = 0.05
+"""Seconds between searches for waiting jobs that expired."""
 
 
 class Engine:
     """Writes many texts at once, on several threads; may be used from any thread.
 
     Attributes:
-        prompt_tokens, generated_tokens: by model name, since it was made.
+        prompt_tokens, generated_tokens: counts by model name, since it was made.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Engine:
             slots: texts that are written at once, at most.
             waiting: texts that may wait for a slot.
             workers: threads; one a core where it is None.
-            observer: is told of each job's first token and end.
+            observer: called at each job's first token and end.
 
         Raises:
             RequestError: a number is out of range.
@@ -61,19 +61,17 @@ class Engine:
         workers = machine.cores() if workers is None else workers
         if slots < 1 or waiting < 0 or workers < 1:
             raise RequestError("an engine needs a slot and a worker at least, and no less than 0")
-        self.slots, self.places = slots, slots + waiting
+        self.slots, self.capacity = slots, slots + waiting
         self.prompt_tokens: Counter[str] = Counter()
         self.generated_tokens: Counter[str] = Counter()
-        self._schedule = Schedule(slots, workers)
-        self._steps = Steps(observer)
+        self._scheduler = Scheduler(slots, workers)
+        self._runner = StepRunner(observer)
         self._lock = threading.Lock()
-        self._news = threading.Condition(self._lock)  # there is work, or the end has come
+        self._wakeup = threading.Condition(self._lock)  # notified of work, and of `close`
         self._idle_workers = 0
         self._closed = False
-        self._swept = 0.0
+        self._last_expiry = 0.0
         self._threads: list[threading.Thread] = []
-
-    # What is asked of it
 
     def stream(
         self,
@@ -88,12 +86,12 @@ class Engine:
         Args:
             generator: the model; several may be written with at once.
             prompt: text.
-            seconds: after so many the text ends with what there is.
+            seconds: after so many the text ends as it is then.
             options: as for `Generator.stream`.
 
         Raises:
             RequestError: a setting is out of range.
-            BusyError: as many wait already as may.
+            BusyError: all places to wait are taken.
             ClosedError: the engine was closed.
         """
         return self.streams(generator, prompt, 1, seconds=seconds, **options)[0]
@@ -128,68 +126,68 @@ class Engine:
         seconds: float | None = None,
         **options: Unpack[Options],
     ) -> Generation:
-        """As `stream`, and wait for the whole."""
+        """As `stream`, and wait for its end."""
         return self.stream(generator, prompt, seconds=seconds, **options).result()
 
     def submit(self, jobs: Sequence[Job], listener: Listener | None = None) -> None:
-        """Take on all of `jobs`, or none. Neighbours of one `Prompt` object are read once.
+        """Queue all of `jobs`, or none. Neighbours with one `Prompt` object read it once for all.
 
         Args:
             jobs: new ones.
-            listener: is told of their news, in place of who waits for each.
+            listener: called after each step, in place of the one that `Job.wait` waits for.
 
         Raises:
-            RequestError: they are more than could ever be taken on at once.
-            BusyError: there aren't that many places now; nothing has changed.
+            RequestError: they are more than the engine has places.
+            BusyError: there aren't that many places now; nothing was queued.
             ClosedError: the engine was closed.
         """
-        if len(jobs) > self.places:
+        if len(jobs) > self.capacity:
             raise RequestError(
-                f"{len(jobs)} texts at once are too many; {self.places} can be taken on at most"
+                f"{len(jobs)} texts at once are too many; {self.capacity} can be taken on at most"
             )
         now = time.monotonic()
         with self._lock:
             if self._closed:
                 raise ClosedError("shutting down; no more texts are taken on")
-            self._drop_waiting(now)
-            taken = len(self._schedule.jobs)
-            if taken + len(jobs) > self.places:
+            self._drop_expired(now)
+            count = len(self._scheduler.jobs)
+            if count + len(jobs) > self.capacity:
                 raise BusyError(
-                    f"busy with {taken} texts; try again in a moment", self._retry_after()
+                    f"busy with {count} texts; try again in a moment", self._retry_after()
                 )
             self._start_workers()
             for job in jobs:
                 job.submitted = now
                 if listener is not None:
                     job.listener = listener
-            self._schedule.add(jobs)
-            self._news.notify()
+            self._scheduler.add(jobs)
+            self._wakeup.notify()
 
     @property
     def running(self) -> int:
         """Jobs that have a slot."""
-        return self._schedule.running
+        return self._scheduler.running
 
     @property
     def waiting(self) -> int:
         """Jobs that wait for one."""
-        return self._schedule.waiting
+        return self._scheduler.waiting
 
     def close(self, *, cancel: bool = False, timeout: float | None = None) -> bool:
-        """Take on no more, and finish what there is.
+        """Refuse new jobs and wait until those there are have finished.
 
         Args:
-            cancel: cancel it instead.
-            timeout: seconds to wait; after them what is left is cancelled.
+            cancel: cancel them instead.
+            timeout: seconds to wait; after them the rest is cancelled.
 
         Returns:
-            Whether everything was finished.
+            Whether every job was finished.
         """
         with self._lock:
             self._closed = True
             if cancel:
                 self._cancel_all()
-            self._news.notify_all()
+            self._wakeup.notify_all()
         finished = not cancel
         if not self._join(timeout):
             finished = False
@@ -204,11 +202,9 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close(cancel=True)
 
-    # The work
-
     def _start_workers(self) -> None:
-        """Once there is something to do: an engine that nobody uses has no threads."""
-        while len(self._threads) < self._schedule.workers:
+        """At the first job, so that an unused engine has no threads."""
+        while len(self._threads) < self._scheduler.workers:
             thread = threading.Thread(
                 target=self._work, name=f"textwright-{len(self._threads)}", daemon=True
             )
@@ -218,69 +214,70 @@ class Engine:
     def _work(self) -> None:
         while True:
             with self._lock:
-                while (turn := self._schedule.next()) is None:
-                    if self._closed and not self._schedule.jobs:
-                        self._news.notify_all()
+                while (batch := self._scheduler.next_batch()) is None:
+                    if self._closed and not self._scheduler.jobs:
+                        self._wakeup.notify_all()
                         return
                     self._idle_workers += 1
-                    self._news.wait()
+                    self._wakeup.wait()
                     self._idle_workers -= 1
-                if self._idle_workers and not self._schedule.idle:
-                    self._news.notify()
-            self._take_turn(turn)
+                if self._idle_workers and not self._scheduler.idle:
+                    self._wakeup.notify()
+            self._run_batch(batch)
 
-    def _take_turn(self, turn: Turn) -> None:
-        """Bring jobs of one model one step further, and tell who listens."""
-        step = self._steps.take(turn.jobs)
-        name = turn.jobs[0].generator.name
+    def _run_batch(self, batch: ScheduledBatch) -> None:
+        """Bring a batch one step further, requeue its jobs and notify their listeners."""
+        result = self._runner.run(batch.jobs)
+        name = batch.jobs[0].generator.name
         with self._lock:
-            for job in turn.jobs:
-                self._move_on(job, turn.wrote)
-            for job in step.joined:
-                self._move_on(job, False)
-            self.prompt_tokens[name] += step.read
-            self.generated_tokens[name] += step.drawn
-            self._schedule.admit()
-            self._drop_waiting(time.monotonic())
-        self._tell([*turn.jobs, *step.joined])
+            for job in batch.jobs:
+                self._requeue_or_release(job, batch.decoding)
+            for job in result.siblings:
+                self._requeue_or_release(job, False)
+            self.prompt_tokens[name] += result.prompt_tokens
+            self.generated_tokens[name] += result.generated_tokens
+            self._scheduler.admit()
+            self._drop_expired(time.monotonic())
+        self._notify([*batch.jobs, *result.siblings])
 
-    def _move_on(self, job: Job, wrote: bool) -> None:
+    def _requeue_or_release(self, job: Job, decoding: bool) -> None:
         if job.done:
-            self._schedule.leave(job, wrote=wrote)
+            self._scheduler.release(job, decoding=decoding)
         else:
-            self._schedule.put_back(job, wrote=wrote)
+            self._scheduler.requeue(job, decoding=decoding)
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
-        """Each listener once, of all its jobs."""
+    def _notify(self, jobs: Sequence[Job]) -> None:
+        """Call each listener once, with all its jobs."""
         by_listener: dict[int, list[Job]] = {}
         for job in jobs:
             by_listener.setdefault(id(job.listener), []).append(job)
-        for news in by_listener.values():
-            news[0].listener.changed(news)
+        for changed in by_listener.values():
+            changed[0].listener.changed(changed)
 
-    def _drop_waiting(self, now: float) -> None:
-        """End those who wait in vain; the lock is held."""
-        if now - self._swept < SWEEP or not self._schedule.waiting:
+    def _drop_expired(self, now: float) -> None:
+        """End waiting jobs that expired, if it is time to look; the caller holds the lock."""
+        if now - self._last_expiry < EXPIRY_INTERVAL or not self._scheduler.waiting:
             return
-        self._swept = now
+        self._last_expiry = now
         self._end_waiting(now)
 
     def _end_waiting(self, now: float) -> None:
-        dropped = self._schedule.drop_waiting(now)
-        self._steps.end_waiting(dropped)
-        self._tell(dropped)
+        dropped = self._scheduler.drop_expired(now)
+        self._runner.end_waiting(dropped)
+        self._notify(dropped)
 
     def _cancel_all(self) -> None:
-        for job in self._schedule.jobs:
+        for job in self._scheduler.jobs:
             job.cancel()
         self._end_waiting(time.monotonic())
 
     def _retry_after(self) -> float:
-        """Seconds until a place may be free, by how long a text takes of late."""
-        return min(30.0, max(1.0, self._steps.seconds * self._schedule.waiting / self.slots))
+        """Seconds until the waiting jobs should have run, by how long recent ones took; 1 to 30."""
+        seconds = self._runner.mean_job_seconds * self._scheduler.waiting / self.slots
+        return min(30.0, max(1.0, seconds))
 
     def _join(self, timeout: float | None) -> bool:
-        until = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)

@@ -1,4 +1,4 @@
-"""One text that an engine writes: what was asked for, how far it is, and how to wait for it."""
+"""One text that an engine generates: its request, its progress, and how to wait for it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ Outcome = Literal["stop", "length", "cancelled", "error"]
 
 
 class Listener(Protocol):
-    """Who is told of news; of many jobs at once, for telling costs time too."""
+    """Is called when jobs have new text or ended; once for many jobs, since a call costs time."""
 
     def changed(self, jobs: Sequence[Job]) -> None:
-        """Called in a thread of the engine, once a step, with the jobs that have news. Must be
+        """Called in a thread of the engine, once a step, with the jobs of that step. Must be
         quick and must not raise."""
         ...
 
 
 class Job:
-    """A text on its way. Its settings never change; what is read here may be read by any thread.
+    """A text being generated. Its settings never change; any thread may read its attributes.
 
-    Iterating gives the text in pieces as it is written, `result` waits for the whole of it, `take`
-    never waits. Several jobs that share one `Prompt` object are read once for all.
+    Iterating gives the text in pieces as they come, `result` waits for its end, `take` never waits.
+    Jobs with the same `Prompt` object that are submitted together read it once for all.
 
     Attributes:
-        generator: the model; a job keeps the weights it began with.
-        tokens: ids drawn so far.
-        logprobs: one a token, where asked for; both lists only ever grow at the end.
+        generator: the model, also after another was loaded under its name.
+        tokens: ids sampled so far.
+        logprobs: one a token, where requested; both lists only ever grow at the end.
         error: why it failed; None where it didn't.
-        submitted, first_token, ended: when, by `time.monotonic`; None before.
+        submitted, first_token, ended: times by `time.monotonic`; None before.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Job:
             prompt: from `generator.encode_prompt`.
             request: settings, checked.
             seed: in place of the request's own.
-            seconds: after so many from its submission it ends with what it has.
+            seconds: so many after its submission it ends with the text it has.
         """
         self.generator, self.prompt, self.request = generator, prompt, request
         self.seconds = seconds
@@ -63,19 +63,19 @@ class Job:
         self.submitted: float | None = None
         self.first_token: float | None = None
         self.ended: float | None = None
-        self.listener: Listener = _Bell()
+        self.listener: Listener = _EventListener()
         self.continuation = generator.begin(prompt, request, request.seed if seed is None else seed)
         self.tokens = self.continuation.tokens
         self.logprobs = self.continuation.logprobs
         self.cursor: Cursor | None = None
-        """Where it reads, while it has a slot."""
+        """Its place in the text and the model's state; None without a slot."""
         self.siblings: list[Job] = []
-        """Jobs that wait for this one to have read the prompt they share."""
+        """Jobs with the same prompt, which start when this one has read it."""
         self._texts: deque[str] = deque()
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Have it end as soon as can be; its slot is free within two tokens."""
+        """End it; its slot is free within two tokens."""
         self._cancelled = True
 
     @property
@@ -84,7 +84,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether it has ended; its text, tokens and error are final then."""
         return self.ended is not None
 
     @property
@@ -98,34 +98,36 @@ class Job:
 
     @property
     def generation(self) -> Generation:
-        """The text so far; once it is done, the whole."""
+        """The text so far; all of it once the job is done."""
         return self.continuation.generation
 
     def take(self) -> str:
-        """The text that has come since this was last called; by one thread only."""
+        """The text that came since the last call; call it from one thread only."""
         texts = []
         while self._texts:
             texts.append(self._texts.popleft())
         return "".join(texts)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there is news; False where there was none for `timeout` seconds.
+        """Wait for new text or the end; False where neither came within `timeout` seconds.
 
-        Only where no listener of one's own was given to the engine.
+        Only for jobs that were submitted without a listener.
         """
-        assert isinstance(self.listener, _Bell), "its listener is told, nobody waits here"
+        assert isinstance(self.listener, _EventListener), (
+            "a job with a listener of its own can't be waited for"
+        )
         return self.done or self.listener.wait(timeout)
 
     def result(self, timeout: float | None = None) -> Generation:
-        """The whole text, once it is done.
+        """Wait for the end; the whole text.
 
         Raises:
             TextwrightError: it failed.
-            TimeoutError: it takes longer than `timeout` seconds; it goes on.
+            TimeoutError: it isn't done after `timeout` seconds; it goes on.
         """
-        until = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not self.done:
-            left = None if until is None else until - time.monotonic()
+            left = None if deadline is None else deadline - time.monotonic()
             if (left is not None and left <= 0) or not self.wait(left):
                 raise TimeoutError(f"not written within {timeout} seconds; it goes on")
         if self.error is not None:
@@ -133,14 +135,14 @@ class Job:
         return self.generation
 
     def __iter__(self) -> Iterator[str]:
-        """The text in pieces, as it is written; leaving it early cancels it.
+        """The text in pieces as they come; leaving the loop early cancels the job.
 
         Raises:
             TextwrightError: it failed.
         """
         try:
             while True:
-                done = self.done  # before taking: nothing comes after it
+                done = self.done  # read before `take`: no text comes after it
                 if text := self.take():
                     yield text
                 if done:
@@ -151,31 +153,29 @@ class Job:
         finally:
             self.cancel()
 
-    # For the engine
-
     def push_ready(self) -> None:
-        """Hand on the text that has become certain."""
+        """For the engine: make new text available to `take`."""
         if text := self.continuation.take():
             self._texts.append(text)
 
     def finish(self, now: float, error: TextwrightError | None = None) -> None:
-        """Nothing more comes."""
+        """For the engine: mark the job as done at the time `now`, with `error` where it failed."""
         self.push_ready()
         self.error = error
         self.cursor = None
-        self.ended = now  # last: who sees this sees all of it
+        self.ended = now  # last: a thread that sees it finds the rest complete
 
 
-class _Bell:
-    """The listener of a job that a thread waits for."""
+class _EventListener:
+    """Lets `Job.wait` wait for a call of `changed`."""
 
     def __init__(self) -> None:
-        self._rung = threading.Event()
+        self._event = threading.Event()
 
     def changed(self, jobs: Sequence[Job]) -> None:
-        self._rung.set()
+        self._event.set()
 
     def wait(self, timeout: float | None) -> bool:
-        rung = self._rung.wait(timeout)
-        self._rung.clear()
-        return rung
+        changed = self._event.wait(timeout)
+        self._event.clear()
+        return changed

@@ -1,9 +1,10 @@
-"""Whose turn it is: what waits for a slot, what reads its prompt, what writes. No threads here.
+"""Which jobs run next: queued for a slot, in prefill, or in decode. No threads here.
 
-Reading and writing take turns, so a long prompt costs those who write one chunk a token, and many
-who write never keep a prompt from being read. Within each, everyone gets as much: who had a turn
-goes to the end of the line. A turn takes jobs of one model, whose weights are then read once for
-all of them.
+Prefill and decode alternate, so a long prompt delays decoding by one chunk a token, and many
+decoding jobs never starve a prompt. Each queue is round robin: a job that ran goes to its end. A
+batch has jobs of one model, whose weights are then read once for all of them; jobs of another
+model that stand before them keep their place in the queue. With N workers a batch takes 1/N of the
+decoding jobs, so that all workers decode at once.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from textwright.engine.job import Job
 from textwright.generation.cursor import CHUNK, Cursor
 
 
-class Turn(NamedTuple):
-    """Who may go one step further."""
+class ScheduledBatch(NamedTuple):
+    """Jobs of one model that a worker brings one step further."""
 
     jobs: list[Job]
-    wrote: bool
-    """Whether they come out of the line of those who write."""
+    decoding: bool
+    """Whether they come from the decode queue; else from the prefill queue."""
 
 
-class Schedule:
-    """Jobs by what they are doing.
+class Scheduler:
+    """The queues. Not thread-safe: the engine calls it with its lock held.
 
     Attributes:
-        slots: jobs that read or write at once, at most.
-        workers: among how many threads those who write are shared out.
+        slots: jobs in prefill or decode at once, at most.
+        workers: threads that share the decoding jobs.
         jobs: all that aren't done.
         running: how many of them have a slot.
     """
@@ -39,10 +40,10 @@ class Schedule:
         self.jobs: set[Job] = set()
         self.running = 0
         self._waiting: deque[list[Job]] = deque()  # jobs of one prompt get their slots together
-        self._reading: deque[Job] = deque()
-        self._writing: deque[Job] = deque()
-        self._writers = 0  # those whose turn it is included
-        self._read_next = True
+        self._prefill: deque[Job] = deque()
+        self._decode: deque[Job] = deque()
+        self._decode_count = 0  # jobs in a decode batch included
+        self._prefill_next = True
 
     @property
     def waiting(self) -> int:
@@ -51,14 +52,14 @@ class Schedule:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nobody whose turn it could be."""
-        return not (self._reading or self._writing)
+        """Whether `next_batch` would return None."""
+        return not (self._prefill or self._decode)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Let jobs wait for slots; neighbours of one prompt together, as far as there are slots."""
+        """Queue jobs for slots; neighbours of one prompt as one group of at most `slots` jobs."""
         group: list[Job] = []
         for job in jobs:
-            if group and not (_together(group[0], job) and len(group) < self.slots):
+            if group and not (_share_prompt(group[0], job) and len(group) < self.slots):
                 self._waiting.append(group)
                 group = []
             group.append(job)
@@ -68,45 +69,46 @@ class Schedule:
         self.admit()
 
     def admit(self) -> None:
-        """Give the free slots to those who have waited longest."""
+        """Give free slots to the groups that have waited longest."""
         while self._waiting and len(self._waiting[0]) <= self.slots - self.running:
             first, *first.siblings = self._waiting.popleft()
             self.running += 1 + len(first.siblings)
             first.cursor = Cursor(first.generator.runtime)
             first.cursor.read(first.prompt.tokens)
-            self._reading.append(first)
+            self._prefill.append(first)
 
-    def next(self) -> Turn | None:
-        """Those whose turn it is, of one model; put each back, or let it leave, after it."""
-        if self._reading and (self._read_next or not self._writing):
-            self._read_next = False
-            return Turn(_take(self._reading, self._readers()), wrote=False)
-        self._read_next = True
-        if not self._writing:
+    def next_batch(self) -> ScheduledBatch | None:
+        """Take the next jobs out of their queue; `requeue` or `release` each afterwards."""
+        if self._prefill and (self._prefill_next or not self._decode):
+            self._prefill_next = False
+            return ScheduledBatch(_pop(self._prefill, self._prefill_count()), decoding=False)
+        self._prefill_next = True
+        if not self._decode:
             return None
-        return Turn(_take(self._writing, -(-self._writers // self.workers)), wrote=True)
+        count = -(-self._decode_count // self.workers)
+        return ScheduledBatch(_pop(self._decode, count), decoding=True)
 
-    def put_back(self, job: Job, *, wrote: bool) -> None:
-        """A job goes on: at the end of the line of those who write, or of those who read.
+    def requeue(self, job: Job, *, decoding: bool) -> None:
+        """Put a job that goes on at the end of the queue it belongs to now.
 
         Args:
             job: has a slot.
-            wrote: whether it comes out of the line of those who write.
+            decoding: whether it comes from the decode queue.
         """
         assert job.cursor is not None
-        writes = job.cursor.unread == 1
-        self._writers += writes - wrote
-        (self._writing if writes else self._reading).append(job)
+        decodes = job.cursor.unread == 1
+        self._decode_count += decodes - decoding
+        (self._decode if decodes else self._prefill).append(job)
 
-    def leave(self, job: Job, *, wrote: bool) -> None:
-        """A job is done: its slot is free."""
+    def release(self, job: Job, *, decoding: bool) -> None:
+        """Free the slot of a job that is done."""
         self.jobs.remove(job)
         self.running -= 1
-        self._writers -= wrote
+        self._decode_count -= decoding
 
-    def drop_waiting(self, now: float) -> list[Job]:
-        """Take out those who wait in vain: cancelled, or out of time."""
-        dropped = [job for group in self._waiting for job in group if over(job, now)]
+    def drop_expired(self, now: float) -> list[Job]:
+        """Take jobs out of the waiting queue that were cancelled or are out of time."""
+        dropped = [job for group in self._waiting for job in group if is_expired(job, now)]
         if dropped:
             self.jobs.difference_update(dropped)
             groups = ([job for job in group if job in self.jobs] for group in self._waiting)
@@ -114,36 +116,36 @@ class Schedule:
             self.admit()
         return dropped
 
-    def _readers(self) -> int:
-        """How many of those who read, from the first on, have a chunk between them."""
-        count = left = 0
-        for job in self._reading:
+    def _prefill_count(self) -> int:
+        """How many jobs at the head of the prefill queue read `CHUNK` tokens or fewer in all."""
+        count = tokens = 0
+        for job in self._prefill:
             assert job.cursor is not None
-            left += min(CHUNK, job.cursor.unread)
-            if count and left > CHUNK:
+            tokens += min(CHUNK, job.cursor.unread)
+            if count and tokens > CHUNK:
                 break
             count += 1
         return count
 
 
-def over(job: Job, now: float) -> bool:
-    """Whether a job ends here, whatever the model would write."""
+def is_expired(job: Job, now: float) -> bool:
+    """Whether a job ends now whatever the model would write: cancelled, or out of time."""
     if job.cancelled or job.seconds is None or job.submitted is None:
         return job.cancelled
     return now - job.submitted >= job.seconds
 
 
-def _together(job: Job, other: Job) -> bool:
+def _share_prompt(job: Job, other: Job) -> bool:
     return job.prompt is other.prompt and job.generator is other.generator
 
 
-def _take(line: deque[Job], count: int) -> list[Job]:
-    """The first `count` of a line that have the model of the first one."""
-    runtime = line[0].generator.runtime
-    taken: list[Job] = []
-    passed: list[Job] = []
-    while line and len(taken) < count:
-        job = line.popleft()
-        (taken if job.generator.runtime is runtime else passed).append(job)
-    line.extendleft(reversed(passed))
-    return taken
+def _pop(queue: deque[Job], count: int) -> list[Job]:
+    """Take out the first `count` jobs that have the model of the first; others stay in place."""
+    runtime = queue[0].generator.runtime
+    popped: list[Job] = []
+    skipped: list[Job] = []
+    while queue and len(popped) < count:
+        job = queue.popleft()
+        (popped if job.generator.runtime is runtime else skipped).append(job)
+    queue.extendleft(reversed(skipped))
+    return popped

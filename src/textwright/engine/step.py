@@ -1,7 +1,7 @@
-"""One step of some jobs: read a chunk of a prompt or a token of each, draw what comes next.
+"""One step of a batch of jobs: run the model on a chunk of a prompt or on a token of each, sample.
 
-No lock and no queue here: who calls this has taken the jobs out of the schedule, so nobody else
-touches them until they are put back.
+No lock and no queue here: a job in a batch is in no queue of the scheduler, so no other thread
+touches it until it is requeued.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Protocol
 
 from textwright.arrays import Floats
 from textwright.engine.job import Job
-from textwright.engine.scheduler import over
+from textwright.engine.scheduler import is_expired
 from textwright.errors import TextwrightError
 
 logger = logging.getLogger("textwright")
 
 
 class Observer(Protocol):
-    """Who keeps count; called in threads of the engine, must be quick and must not raise."""
+    """Collects metrics; called in threads of the engine, must be quick and must not raise."""
 
     def first_token(self, job: Job) -> None: ...
 
@@ -29,36 +29,35 @@ class Observer(Protocol):
 
 
 @dataclass
-class Step:
-    """What a step came to."""
+class StepResult:
+    """What one step did."""
 
-    read: int = 0
-    """Tokens of prompts."""
-    drawn: int = 0
-    """Tokens of continuations."""
-    joined: list[Job] = field(default_factory=list)
-    """Jobs that got on or ended, because the one that read for them did."""
+    prompt_tokens: int = 0
+    """Read in prefill."""
+    generated_tokens: int = 0
+    siblings: list[Job] = field(default_factory=list)
+    """Jobs outside the batch that started or ended because the one that read for them did."""
 
 
-class Steps:
-    """Brings jobs forward; may be used by several threads, each with jobs of its own."""
+class StepRunner:
+    """Runs steps; may be used by several threads, each with jobs of its own."""
 
     def __init__(self, observer: Observer | None = None) -> None:
         self._observer = observer
-        self.seconds = 1.0
-        """That a job takes, of late."""
+        self.mean_job_seconds = 1.0
+        """From submission to end, an exponential moving average with weight 0.1 for the latest."""
 
-    def take(self, jobs: Sequence[Job]) -> Step:
-        """Bring jobs of one model one step further, or end those that end here anyhow."""
-        now, step, going = time.monotonic(), Step(), []
+    def run(self, jobs: Sequence[Job]) -> StepResult:
+        """Bring jobs of one model one step further; expired ones end instead."""
+        now, result, active = time.monotonic(), StepResult(), []
         for job in jobs:
-            if over(job, now):
-                step.joined += self._end_early(job)
+            if is_expired(job, now):
+                result.siblings += self._end_expired(job)
             else:
-                going.append(job)
-        if going:
-            self._advance(going, step)
-        return step
+                active.append(job)
+        if active:
+            self._advance(active, result)
+        return result
 
     def end_waiting(self, jobs: Sequence[Job]) -> None:
         """End jobs that never got a slot."""
@@ -67,8 +66,8 @@ class Steps:
                 job.continuation.end("length")
             self._finish(job)
 
-    def _advance(self, jobs: list[Job], step: Step) -> None:
-        """Read a chunk or a token of each, and draw where all is read."""
+    def _advance(self, jobs: list[Job], result: StepResult) -> None:
+        """Read a chunk or a token of each, and sample where nothing is left to read."""
         cursors = [job.cursor for job in jobs if job.cursor is not None]
         pieces = [cursor.chunk() for cursor in cursors]
         try:
@@ -77,35 +76,35 @@ class Steps:
             )
         except Exception as error:
             for job in jobs:
-                step.joined += self._fail(job, error)
+                result.siblings += self._fail(job, error)
             return
         for job, cursor, piece, row, state in zip(
             jobs, cursors, pieces, logits, states, strict=True
         ):
             if not job.tokens:
-                step.read += len(piece)
+                result.prompt_tokens += len(piece)
             try:
                 cursor.advance(row, state)
                 if not cursor.unread:
-                    self._begin_siblings(job, row, step)
-                    step.drawn += self._draw(job, row)
+                    self._start_siblings(job, row, result)
+                    result.generated_tokens += self._sample(job, row)
             except Exception as error:
-                step.joined += self._fail(job, error)
+                result.siblings += self._fail(job, error)
 
-    def _begin_siblings(self, job: Job, logits: Floats, step: Step) -> None:
-        """The prompt is read: who waited for that begins at its end."""
+    def _start_siblings(self, job: Job, logits: Floats, result: StepResult) -> None:
+        """Copy the cursor of a read prompt to the jobs that share it, and sample their first."""
         assert job.cursor is not None
         while job.siblings:
             job.siblings[-1].cursor = job.cursor.copy()
             sibling = job.siblings.pop()
-            step.joined.append(sibling)
+            result.siblings.append(sibling)
             try:
-                step.drawn += self._draw(sibling, logits)
+                result.generated_tokens += self._sample(sibling, logits)
             except Exception as error:
                 self._fail(sibling, error)
 
-    def _draw(self, job: Job, logits: Floats) -> bool:
-        """Draw a job's next token; whether there was one."""
+    def _sample(self, job: Job, logits: Floats) -> bool:
+        """Sample a job's next token; False where the model ended the text instead."""
         first = job.first_token is None
         drawn = job.continuation.push(logits)
         if first:
@@ -120,19 +119,19 @@ class Steps:
             job.push_ready()
         return drawn is not None
 
-    def _end_early(self, job: Job) -> list[Job]:
-        """End a job that was cancelled or is out of time; who reads on for its siblings."""
-        heirs = job.siblings[:1]
-        for heir in heirs:
-            heir.siblings, heir.cursor = job.siblings[1:], job.cursor
+    def _end_expired(self, job: Job) -> list[Job]:
+        """End an expired job; returns the sibling, if any, that takes over reading the prompt."""
+        successors = job.siblings[:1]
+        for successor in successors:
+            successor.siblings, successor.cursor = job.siblings[1:], job.cursor
         job.siblings = []
         if not job.cancelled:
             job.continuation.end("length")
         self._finish(job)
-        return heirs
+        return successors
 
     def _fail(self, job: Job, error: Exception) -> list[Job]:
-        """A job can't go on; its siblings, which it returns, can't begin."""
+        """End a job with an error, and its siblings, which it returns: nobody reads for them."""
         if not isinstance(error, TextwrightError):
             logger.error("the engine failed on a text", exc_info=error)
             error = TextwrightError(f"generating failed ({type(error).__name__})")
@@ -144,6 +143,7 @@ class Steps:
     def _finish(self, job: Job, error: TextwrightError | None = None) -> None:
         now = time.monotonic()
         job.finish(now, error)
-        self.seconds += 0.1 * (now - (job.submitted or now) - self.seconds)
+        seconds = 0.0 if job.submitted is None else now - job.submitted
+        self.mean_job_seconds += 0.1 * (seconds - self.mean_job_seconds)
         if self._observer is not None:
             self._observer.ended(job)
