@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from pathlib import Path
@@ -13,15 +12,11 @@ import pytest
 import textwright
 from textwright import runs
 from textwright.cli.app import main
-from textwright.configs import GPTConfig
 from textwright.errors import RequestError
 from textwright.publishing import export
-from textwright.publishing.silencing import silence
 from textwright.runs import Run
-from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 BLOCK = 224
 pytestmark = [
     pytest.mark.slow,
@@ -138,27 +133,6 @@ def test_the_hubs_mixin(family: str, trained: dict[str, Run], tmp_path: Path) ->
     assert torch.equal(again(torch.tensor([tokens]))[0], model(torch.tensor([tokens]))[0])
 
 
-@pytest.mark.parametrize("folder", sorted(p.name for p in GOLDEN.iterdir() if p.is_dir()))
-def test_onnx_computes_the_golden_vectors(folder: str, tmp_path: Path) -> None:
-    from onnx_runtime import OnnxRuntime
-
-    vectors = json.loads((GOLDEN / folder / "vectors.json").read_text(encoding="utf-8"))
-    out = export(Run(GOLDEN / folder), "onnx", tmp_path / "out")
-    runtime = OnnxRuntime(out / "model.onnx")
-    count = vectors["block_size"] or len(vectors["tokens"])
-    assert runtime.block_size == vectors["block_size"]
-    tokens, expected = vectors["tokens"][:count], np.array(vectors["logits"])[:count]
-    pieces = ([tokens], [tokens[:3], *([one] for one in tokens[3:])], [tokens[:1], tokens[1:]])
-    for piecewise in pieces:
-        state, rows = runtime.initial_state(), []
-        for piece in piecewise:
-            logits, state = runtime(piece, state)
-            rows.append(logits)
-        difference = np.abs(np.concatenate(rows) - expected).max()
-        print(f"{folder}: largest difference {difference:.1e}")
-        assert difference <= 1e-4
-
-
 @pytest.mark.parametrize("family", ["gpt", "lstm"])
 def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
     from onnx_runtime import OnnxRuntime
@@ -171,22 +145,6 @@ def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Pa
     for settings in ({"temperature": 0.0}, {"temperature": 0.8, "seed": 4}):
         expected = own.generate("The ", max_tokens=150, **settings)
         assert other.generate("The ", max_tokens=150, **settings).text == expected.text
-
-
-def test_gguf_holds_the_model(trained: dict[str, Run], tmp_path: Path) -> None:
-    gguf = pytest.importorskip("gguf", reason="needs the package gguf")
-    reader = gguf.GGUFReader(export(trained["gpt"], "gguf", tmp_path / "model.gguf"))
-    config = trained["gpt"].config()
-    assert reader.fields["general.architecture"].contents() == "qwen3"
-    assert reader.fields["qwen3.block_count"].contents() == config.num_layers
-    assert reader.fields["qwen3.context_length"].contents() == config.block_size
-    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
-    weights = read_weights(trained["gpt"].weights_file)
-    down = tensors["blk.0.ffn_down.weight"]
-    own = weights["model.layers.0.mlp.down_proj.weight"]  # channels may have been added
-    np.testing.assert_array_equal(down[: len(own)], own)
-    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    assert len(tokens) == len(tensors["token_embd.weight"]) > config.vocab_size
 
 
 def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -216,23 +174,6 @@ def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixt
     print(f"the end token's logit {logits[:, size:].max():.0f} at most")
     np.testing.assert_allclose(logits[:, :size], expected, atol=1e-3)
     assert logits.shape[1] == size + 1 and logits[:, size:].max() < -1000
-
-
-def test_silent_tokens_leave_the_others_as_they_were() -> None:
-    import torch
-
-    from small_models import random_weights, small_config
-    from textwright import models
-
-    config = small_config("gpt", tie_embeddings=True)
-    assert isinstance(config, GPTConfig)
-    weights = random_weights(config)
-    wide, epsilon = silence(config, weights, 42, {3, 40, 41})
-    assert epsilon < config.rms_norm_eps and wide["lm_head.weight"].shape == (42, 96)
-    model = models.build(config).eval()
-    model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
-    final = wide["lm_head.weight"][[3, 40, 41]]
-    assert (final[:, :64] == 0).all() and (final[:, 64] == -100).all()
 
 
 @pytest.mark.parametrize(

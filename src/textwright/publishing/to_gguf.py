@@ -7,6 +7,7 @@ in parts (NFD), and capitals for a lower-casing tokenizer, are read otherwise th
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,7 @@ def export(run: Run, out: Path) -> Path:
         never.add(len(tokens))
         tokens = [*tokens, END]
     weights, epsilon = silence(config, read_weights(run.weights_file), len(tokens), never)
-    with atomic.replacing(file) as partial:
-        writer = gguf.GGUFWriter(partial, "qwen3")
+    with atomic.replacing(file) as partial, closing(gguf.GGUFWriter(partial, "qwen3")) as writer:
         _add_settings(writer, run, config, weights, epsilon)
         _add_tokenizer(writer, gguf, run, tokenizer, tokens, merges)
         for name, tensor in _named(config, weights):
@@ -79,7 +79,6 @@ def export(run: Run, out: Path) -> Path:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
     return file
 
 
