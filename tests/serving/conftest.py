@@ -49,6 +49,6 @@ def folder(tmp_path: Path, make_model: Callable[..., Run]) -> Path:
 
 @pytest.fixture
 def process(folder: Path) -> Iterator[Process]:
-    served = Process("--models", str(folder), "--slots", "4", "--queue", "2", "--deadline", "20")
+    served = Process("--models", str(folder), "--slots", "4", "--queue", "2", "--deadline", "200")
     yield served
     served.stop()

@@ -20,6 +20,9 @@ from textwright.runs import Run
 from textwright.serving import Metrics, ServerSettings, create_app
 from textwright.serving.server import listen
 
+SECONDS = 200
+"""To wait for what comes at once: a test that hangs ends."""
+
 
 class Served:
     """A running server."""
@@ -44,11 +47,11 @@ class Served:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
         self._thread.start()
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
         self.until(lambda: self.client.get("/health").status_code == 200)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + SECONDS
         while not condition():
             assert time.monotonic() < end, "it never came to that"
             time.sleep(0.01)
@@ -56,7 +59,7 @@ class Served:
     def close(self) -> None:
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(SECONDS)
         self.socket.close()
         assert not self._thread.is_alive()
 
@@ -87,15 +90,16 @@ class Process:
             return 0
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + SECONDS
         while not condition():
+            assert self.process.poll() is None, self.lines
             assert time.monotonic() < end, "it never came to that"
             time.sleep(0.05)
 
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
+        code = self.process.wait(SECONDS)
         self._reader.join()
         if self.process.stderr is not None:
             self.process.stderr.close()

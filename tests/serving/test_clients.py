@@ -9,14 +9,13 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
-from servers import Process
+from servers import SECONDS, Process
 
 from textwright.generation import load
 from textwright.runs import Run
@@ -72,10 +71,10 @@ def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None
     openai = pytest.importorskip("openai", reason="openai is not installed")
     body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 4000}
     filler = threading.Thread(
-        target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=60)
+        target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=SECONDS)
     )
     filler.start()
-    time.sleep(0.1)
+    process.until(lambda: "num_requests_waiting 2.0" in httpx.get(f"{process.url}/metrics").text)
     client = openai.OpenAI(base_url=f"{process.url}/v1", api_key="none", max_retries=10)
     assert client.completions.create(model="one", prompt="It", max_tokens=3).choices
     filler.join()
@@ -123,7 +122,7 @@ def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
     askers = [
         threading.Thread(
             target=lambda: answers.append(
-                httpx.post(f"{process.url}/v1/completions", json=body, timeout=60)
+                httpx.post(f"{process.url}/v1/completions", json=body, timeout=SECONDS)
             )
         )
         for _ in range(4)

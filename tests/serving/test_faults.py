@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from servers import Process
+from servers import SECONDS, Process
 
 from textwright.generation import load
 from textwright.runs import Run
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def completion(url: str, **body: Any) -> httpx.Response:
     asked = {"model": "one", "prompt": "It was", "ignore_eos": True, **body}
-    return httpx.post(f"{url}/v1/completions", json=asked, timeout=120)
+    return httpx.post(f"{url}/v1/completions", json=asked, timeout=SECONDS)
 
 
 def test_a_text_ends_on_the_weights_it_began_with(
@@ -114,7 +113,7 @@ def test_models_make_room_for_each_other(folder: Path, make_model: Callable[...,
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_precision(folder: Path, precision: str) -> None:
+def test_served_in_any_precision_texts_are_those_of_it(folder: Path, precision: str) -> None:
     served = Process("--models", str(folder), "--precision", precision)
     try:
         for name in ("one", "two"):
@@ -133,7 +132,7 @@ def test_sigterm_with_64_streams(folder: Path) -> None:
 
     def ask(seed: int) -> str:
         asked = {**body, "seed": seed}
-        return httpx.post(f"{served.url}/v1/completions", json=asked, timeout=120).text
+        return httpx.post(f"{served.url}/v1/completions", json=asked, timeout=SECONDS).text
 
     with ThreadPoolExecutor(64) as pool:
         answers = [pool.submit(ask, seed) for seed in range(64)]
@@ -146,16 +145,14 @@ def test_sigterm_with_64_streams(folder: Path) -> None:
 
 
 def test_who_is_not_finished_in_time_is_told(folder: Path) -> None:
-    served = Process("--models", str(folder), "--drain", "0", "--max-length", "10000000")
+    served = Process("--models", str(folder), "--drain", "0", "--max-length", "1000000000")
     with ThreadPoolExecutor(2) as pool:
         whole, streamed = (
-            pool.submit(completion, served.url, max_tokens=10_000_000, stream=stream)
+            pool.submit(completion, served.url, max_tokens=1_000_000_000, stream=stream)
             for stream in (False, True)
         )
         served.until(lambda: "num_requests_running 2.0" in metrics(served))
-        began = time.monotonic()
         assert served.stop() == 0
-        assert time.monotonic() - began < 10
         assert whole.result().status_code == 503
         assert whole.result().headers["retry-after"]
         *_, error, done = streamed.result().text.strip().split("\n\n")

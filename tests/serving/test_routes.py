@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
-from servers import Served
+from servers import SECONDS, Served
 
 from small_models import TEXT, random_weights, small_config, write_run
 from textwright.runs import Run
@@ -59,7 +59,7 @@ def test_gen_text_has_exactly_its_shape(served: Served) -> None:
     assert len(defaults["res_text"]) > 20
 
 
-def test_bulk(served: Served) -> None:
+def test_bulk_answers_in_order_and_errors_in_their_places(served: Served) -> None:
     good = {"model_name": "my-gpt", "start_phrase": "It", "generation_length": 3}
     bad = [
         {"model_name": "none"},
@@ -124,15 +124,16 @@ def test_bodies_that_are_no_json(served: Served) -> None:
             "content-length: 2",
         ]
         slow.sendall("\r\n".join([*head, "", ""]).encode())
-        slow.settimeout(0.2)
-        with pytest.raises(TimeoutError):  # a closed connection would be reset by what is sent now
-            slow.recv(1)
-        slow.settimeout(20)
+        for _ in range(20):  # others are answered meanwhile
+            assert served.client.get("/health").status_code == 200
+        there, _, _ = select.select([slow], [], [], 0)
+        assert not there  # a connection closed by now would be reset by what is sent now
+        slow.settimeout(SECONDS)
         slow.sendall(b"{}")
         assert slow.recv(100).startswith(b"HTTP/1.1 415")
 
 
-def test_completions(served: Served) -> None:
+def test_completions_count_share_seeds_and_echo(served: Served) -> None:
     body = {"model": "my-gpt", "prompt": ["It", "was"], "n": 2, "max_tokens": 6, "seed": 5,
             "logprobs": 2, "user": None}  # fmt: skip
     answer = post(served, "/v1/completions", body)
@@ -172,7 +173,7 @@ def test_a_stream_is_the_same_text(served: Served) -> None:
     assert chunks[-1]["usage"]["completion_tokens"] == 120
 
 
-def test_chat(served: Served) -> None:
+def test_chat_streams_the_same_message_warns_and_refuses(served: Served) -> None:
     body = {
         "model": "my-gpt",
         "messages": [
@@ -290,7 +291,7 @@ def test_metrics_and_request_ids(served: Served) -> None:
     assert len(made.headers["x-request-id"]) == 32
 
 
-def test_models(served: Served) -> None:
+def test_models_are_listed_and_found(served: Served) -> None:
     listed = served.client.get("/v1/models").json()
     assert {card["id"] for card in listed["data"]} == {"my-gpt", "lstm"}
     assert served.client.get("/v1/models/my-gpt").json()["object"] == "model"
@@ -305,8 +306,7 @@ def guarded(tmp_path: Path, make_model: Callable[..., Run]) -> Iterator[Served]:
         api_keys=keys,
         root_path="/tw",
         cors_origins=("https://a.example",),
-        body_timeout=0.3,
-        max_length=10_000_000,
+        max_length=1_000_000_000,
     )
     server = Served([make_model(tmp_path / "one")], settings=settings, slots=1, waiting=1)
     yield server
@@ -335,12 +335,12 @@ def test_every_route_but_the_open_ones_needs_a_key(guarded: Served) -> None:
 
 
 KEY = {"authorization": "Bearer sesame"}
-ENDLESS = {"model": "one", "prompt": "It", "max_tokens": 10_000_000}
+ENDLESS = {"model": "one", "prompt": "It", "max_tokens": 1_000_000_000}
 
 
 def test_a_full_queue_is_429(guarded: Served) -> None:
     engine, model = guarded.engine, guarded.pool.get("one")
-    jobs = [engine.stream(model, "It", max_tokens=10_000_000) for _ in range(2)]
+    jobs = [engine.stream(model, "It", max_tokens=1_000_000_000) for _ in range(2)]
     for path, body in (
         ("/v1/completions", ENDLESS),
         ("/v1/completions", {**ENDLESS, "stream": True}),
@@ -356,27 +356,30 @@ def test_a_full_queue_is_429(guarded: Served) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_hangs_up_is_not_written_for(guarded: Served, stream: bool) -> None:
-    body = {**ENDLESS, "stream": stream}
-    with httpx.Client(base_url=guarded.url, headers=KEY, timeout=0.5) as client:
+    body = json.dumps({**ENDLESS, "stream": stream})
+    with socket.create_connection(guarded.socket.getsockname()) as raw:
+        head = ["POST /v1/completions HTTP/1.1", "Host: x", "Authorization: Bearer sesame",
+                "Content-Type: application/json", f"Content-Length: {len(body)}"]  # fmt: skip
+        raw.sendall("\r\n".join([*head, "", body]).encode())
+        guarded.until(lambda: guarded.engine.running == 1)
         if stream:
-            with client.stream("POST", "/v1/completions", json=body) as answer:
-                next(answer.iter_lines())
-        else:
-            with pytest.raises(httpx.TimeoutException):
-                client.post("/v1/completions", json=body)
+            raw.settimeout(SECONDS)
+            assert raw.recv(12) == b"HTTP/1.1 200"
     guarded.until(lambda: guarded.engine.running == 0)
     page = guarded.client.get("/metrics", headers=KEY).text
     assert 'request_success_total{finished_reason="cancelled",model_name="one"} 1.0' in page
 
 
-def test_a_body_that_never_ends(guarded: Served) -> None:
-    with socket.create_connection(("127.0.0.1", int(guarded.url.rpartition(":")[2]))) as raw:
+def test_a_body_that_never_ends_is_given_up(tmp_path: Path, make_model: Callable[..., Run]) -> None:
+    impatient = Served([make_model(tmp_path / "one")], settings=ServerSettings(body_timeout=0.1))
+    with socket.create_connection(impatient.socket.getsockname()) as raw:
         raw.sendall(
-            b"POST /gen_text HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sesame\r\n"
+            b"POST /gen_text HTTP/1.1\r\nHost: x\r\n"
             b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
         )
-        raw.settimeout(10)
+        raw.settimeout(SECONDS)
         assert raw.recv(1000).startswith(b"HTTP/1.1 408")
+    impatient.close()
 
 
 def test_numbers_that_no_float_holds(served: Served) -> None:
