@@ -332,7 +332,7 @@ def tried(lever: Lever, seed: int) -> tuple[int, int, float, float]:
         learner.step(step)
     seconds = time.process_time() - begin
     parameters = sum(parameter.numel() for parameter in learner.model.parameters())
-    return parameters, steps, evaluate(learner.judged, held_out).loss, seconds
+    return parameters, steps, evaluate(learner.evaluated_model, held_out).loss, seconds
 
 
 def main() -> None:

@@ -105,10 +105,10 @@ def profile(options: str, minutes: float, text: str, threads: int) -> dict[str, 
         stats: Any = pstats.Stats(str(folder / "profile"))
 
     def seconds(file: str, function: str, caller: str | None = None) -> float:
-        """In a function of `textwright/training/` and what it calls, where `caller` calls it."""
+        """In a function of `training/loop/` and what it calls, where `caller` calls it."""
         total = 0.0
         for (path, _, called), (_, _, _, inside, callers) in stats.stats.items():
-            if called == function and Path(path).parts[-2:] == ("training", file):
+            if called == function and Path(path).parts[-2:] == ("loop", file):
                 total += (
                     inside
                     if caller is None
@@ -118,9 +118,9 @@ def profile(options: str, minutes: float, text: str, threads: int) -> dict[str, 
 
     loop = seconds("trainer.py", "train")
     steps = seconds("learner.py", "step", "train")
-    looks, saves = seconds("trainer.py", "_look"), seconds("trainer.py", "_save")
-    evaluations = seconds("evaluation.py", "evaluate", "_look")
-    samples = seconds("samples.py", "write_sample", "_look")
+    looks, saves = seconds("trainer.py", "_evaluate"), seconds("trainer.py", "_save")
+    evaluations = seconds("loss.py", "evaluate", "_evaluate")
+    samples = seconds("samples.py", "write_sample", "_evaluate")
     if not (loop and steps and evaluations):
         raise SystemExit("the profile lacks the training loop: have its functions been renamed?")
     data = seconds("batches.py", "batch") / seconds("learner.py", "step") * steps

@@ -28,7 +28,7 @@ from textwright.cli.app import app
 from textwright.data import BUILT_INS
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run
-from textwright.training.planning.request import request
+from textwright.training.planning.request import make_request
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:40_000]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -172,12 +172,12 @@ def test_the_table_tells_what_the_cards_say(workshop: Workshop, shipped: Run) ->
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_every_recipe_is_of_a_text_anyone_can_have(recipe: Path) -> None:
-    asked = request(config=recipe)
-    (source,) = asked.values["corpus.sources"]
+    request = make_request(config=recipe)
+    (source,) = request.values["corpus.sources"]
     assert source in BUILT_INS
-    assert asked.values["training.sample_prompt"]
+    assert request.values["training.sample_prompt"]
     # the same on every machine, which minutes are not
-    assert "training.steps" in asked.values or "training.epochs" in asked.values
+    assert "training.steps" in request.values or "training.epochs" in request.values
     assert f"--config recipes/{recipe.name} --name {recipe.stem}\n" in recipe.read_text()
 
 
@@ -321,7 +321,7 @@ def test_each_is_whole_and_says_how_it_was_made(run: Run) -> None:
     told: Any = card.data
     assert {one.metric_type for one in told.eval_results} >= {"loss", "bits_per_char"}
     assert told.license or told.license_name
-    (source,) = request(config=ROOT / "recipes" / f"{run.name}.toml").values["corpus.sources"]
+    (source,) = make_request(config=ROOT / "recipes" / f"{run.name}.toml").values["corpus.sources"]
     assert f"| licence | {BUILT_INS[source].licence} |" in card.text
     assert f"textwright train --config recipes/{run.name}.toml --name {run.name}\n" in card.text
     talks = textwright.load(run).tokenizer.chat is not None

@@ -11,7 +11,7 @@ from made_runs import MakeRun
 from textwright.configs import RecurrentConfig
 from textwright.reporting import RunSummary
 from textwright.reporting.reproduce import commands, exact_command, typed_command
-from textwright.training.planning.request import request
+from textwright.training.planning.request import make_request
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_the_exact_command_asks_for_what_was_in_force(make_run: MakeRun) -> None
     options = dict(zip(words[3::2], words[4::2], strict=True))
     assert options["--steps"] == "3000"
     changes = [after for before, after in itertools.pairwise(words) if before == "--set"]
-    asked = request(
-        family=options["--model"],
-        options={"training.steps": int(options["--steps"]),
-                 "training.seed": int(options["--seed"]),
-                 "training.eval_every": int(options["--eval-every"])},
+    request = make_request(
+        model=options["--model"],
+        steps=int(options["--steps"]),
+        seed=int(options["--seed"]),
+        eval_every=int(options["--eval-every"]),
         changes=changes,
-    )  # fmt: skip
-    assert asked.values["training.sample_prompt"] == odd["sample_prompt"]
-    training = asked.settings(asked.size).training.model_dump()
+    )
+    assert request.values["training.sample_prompt"] == odd["sample_prompt"]
+    training = request.settings().training.model_dump()
     recorded = {name.removeprefix("training."): value for name, value in summary.settings().items()
                 if name.startswith("training.")}  # fmt: skip
     for name, value in recorded.items():
         if name != "minutes":  # the steps stand for them
             assert training[name] == value, name
     assert training["minutes"] is None
-    model = asked.section("model")
+    model = request.section("model")
     assert model == config.model_dump(exclude={"family", "vocab_size"})
 
 

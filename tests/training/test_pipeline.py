@@ -29,7 +29,7 @@ from textwright.training import (
     Sample,
     plan_training,
 )
-from textwright.training.planning.benchmark import Speed
+from textwright.training.planning.benchmark import Timing
 
 TINY: dict[str, list[str]] = {
     "lstm": ["model.hidden_size=24", "model.embedding_size=16", "model.block_size=16"],
@@ -308,9 +308,8 @@ def test_standard_input_cannot_be_read_again(text_file: Path) -> None:
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which a step takes a second, of any size, and an evaluation another."""
     monkeypatch.setattr(
-        "textwright.training.planning.planner.measure", lambda *_, **__: Speed(1.0, 1.0, 0.0)
+        "textwright.training.planning.planner.measure", lambda *_, **__: Timing(1.0, 1.0, 0.0)
     )
-    monkeypatch.setattr("textwright.training.planning.planner.choose_threads", lambda *_: None)
 
 
 @pytest.mark.usefixtures("measured")

@@ -232,15 +232,14 @@ def check_torch() -> None:
 
 def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:
     """Find plain mistakes at once: importing torch takes seconds."""
-    from textwright.runs import check_name, runs_folder
-    from textwright.training.planning.parent import with_parent
-    from textwright.training.planning.request import request_from
+    from textwright.runs import check_name
+    from textwright.training.planning.request import apply_parent, make_request
 
     if name is not None:
         check_name(name)
-    asked = request_from(options)
+    request = make_request(**options)
     if not resume:  # what goes on with its training may have outlived its parent
-        with_parent(asked, runs_folder(options["runs_folder"]))
+        apply_parent(request)
 
 
 def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textwright.data.sources.builtin import BUILT_INS, BuiltIn
     from textwright.data.sources.cache import cache_folder
     from textwright.data.text import TextPart
-    from textwright.data.tokens import LossOn, TokenFile, Tokens, TokenSplits, prepare_tokens
+    from textwright.data.tokens import LossOn, TokenFile, Tokens, prepare_tokens
 
 _HOMES = {
     "BUILT_INS": "textwright.data.sources.builtin",
@@ -27,7 +27,6 @@ _HOMES = {
     "Source": "textwright.data.corpus",
     "TextPart": "textwright.data.text",
     "TokenFile": "textwright.data.tokens",
-    "TokenSplits": "textwright.data.tokens",
     "Tokens": "textwright.data.tokens",
     "cache_folder": "textwright.data.sources.cache",
     "open_corpus": "textwright.data.corpus",
@@ -45,7 +44,6 @@ __all__ = [
     "Source",
     "TextPart",
     "TokenFile",
-    "TokenSplits",
     "Tokens",
     "cache_folder",
     "open_corpus",

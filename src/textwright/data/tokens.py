@@ -203,15 +203,3 @@ def _gathered(conversations: Iterable[Conversation]) -> Iterator[list[Conversati
             held, length = [], 0
     if held:
         yield held
-
-
-@dataclass(frozen=True)
-class TokenSplits:
-    """The text, as tokens."""
-
-    train: Tokens
-    validation: Tokens
-    validation_characters: int
-    """That the tokens stand for which count in the loss."""
-    validation_counted: int
-    """Those tokens."""

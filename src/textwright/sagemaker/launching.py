@@ -176,9 +176,9 @@ def _files(source: str) -> dict[str, Path]:
 
 def _check_hyperparameters(told: dict[str, Any]) -> None:
     """Find at once what the job would find after minutes that cost money."""
-    from textwright.training.planning.request import request_from
+    from textwright.training.planning.request import make_request
 
     options = arguments(told)
     for name in ("corpus", "name"):
         options.pop(name, None)
-    request_from(options)
+    make_request(**options)

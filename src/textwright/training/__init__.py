@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result, Sample
-    from textwright.training.loop.plan import Plan
+    from textwright.training.loop.recipe import Plan
     from textwright.training.pipeline import plan_training, train
 
 _HOMES = {
     "Evaluation": "textwright.training.loop.callbacks",
     "Observer": "textwright.training.loop.callbacks",
-    "Plan": "textwright.training.loop.plan",
+    "Plan": "textwright.training.loop.recipe",
     "Progress": "textwright.training.loop.callbacks",
     "Result": "textwright.training.loop.callbacks",
     "Sample": "textwright.training.loop.callbacks",

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 
-from textwright.configs import ModelConfig, Settings
 from textwright.data import ConversationPart, Corpus
 from textwright.errors import MissingPackageError
 from textwright.generation import write_generation_config
@@ -20,28 +19,23 @@ from textwright.models.device import choose_device
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.training.loop.callbacks import Result
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.recipe import Recipe
 from textwright.training.planning.parent import Parent
-from textwright.training.planning.prepare import Prepared
 from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
 
 def write_start(
-    run: Run,
-    config: ModelConfig,
-    settings: Settings,
-    plan: Plan,
-    prepared: Prepared,
-    origin: Parent | None,
-    command: str | None,
+    run: Run, recipe: Recipe, dataset: Dataset, parent: Parent | None, command: str | None
 ) -> None:
     """All that resuming needs, before the first step."""
-    corpus = prepared.corpus
+    corpus = dataset.corpus
+    config, settings = recipe.model, recipe.settings
     device = choose_device(settings.training.device, config.family)
-    prepared.tokenizer.save(run)
-    write_generation_config(run, settings.sampling, prepared.tokenizer)
+    dataset.tokenizer.save(run)
+    write_generation_config(run, settings.sampling, dataset.tokenizer)
     run.write_json(run.config_file, config.to_json())
     run.write_settings(  # last: where it stands, the run can go on
         {
@@ -64,17 +58,17 @@ def write_start(
                 "name": corpus.name,
                 "sha256": corpus.sha256,
                 "licence": corpus.licence,
-                "train_tokens": prepared.train.tokens,
-                "validation_tokens": prepared.validation.tokens,
+                "train_tokens": dataset.train.tokens,
+                "validation_tokens": dataset.validation.tokens,
                 "train_characters": corpus.train.characters,
                 "validation_characters": corpus.validation.characters,
                 **_conversations(corpus),
-                "vocab_size": prepared.tokenizer.vocab_size,
+                "vocab_size": dataset.tokenizer.vocab_size,
                 "sources": [asdict(source) for source in corpus.sources],
                 "warnings": list(corpus.warnings),
             },
-            "parent": None if origin is None else origin.record(),
-            "plan": plan.record(),
+            "parent": None if parent is None else parent.record(),
+            "plan": recipe.plan.record(),
             "result": {"status": "running"},
         }
     )

@@ -1,7 +1,7 @@
-"""What every worker but the first does: as it is told, until it is over.
+"""What every rank but 0 does: it follows the messages of rank 0 until there is a result.
 
-The first worker reads the request, prepares, plans and writes, as a process by itself does, and
-gives the others their `orders`. See `workers` for who they are.
+Rank 0 reads the request, prepares, plans and writes, as a process by itself does; see
+`loop.distributed` for the messages.
 """
 
 from __future__ import annotations
@@ -13,68 +13,67 @@ from typing import Any
 
 import torch
 
-from textwright.configs import CorpusSettings, ModelConfig, TrainingSettings, model_config
+from textwright.configs import CorpusSettings, TrainingSettings, model_config
 from textwright.data import open_corpus
 from textwright.errors import CorpusError
+from textwright.models.device import use_threads
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop import distributed
+from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.trainer import Trainer
-from textwright.training.planning.prepare import Prepared, tokenized
+from textwright.training.planning.prepare import tokenize_corpus
 
 
-def follow(sources: Sequence[str]) -> Any:
-    """Do as the first worker says.
+def run_follower(sources: Sequence[str]) -> Any:
+    """Take part in what rank 0 does.
 
     Args:
-        sources: the text as it was named to this worker; else the first one's.
+        sources: the text as it was named to this worker; else that of rank 0.
 
     Returns:
-        What `orders.tell_over` was given.
+        What `distributed.broadcast_result` was given.
     """
-    text: Prepared | None = None
-    while "over" not in (order := distributed.told()):
-        if "text" in order:
-            text = _open(order["text"], sources)
+    dataset: Dataset | None = None
+    while "over" not in (message := distributed.broadcast()):
+        if "text" in message:
+            dataset = _open_dataset(message["text"], sources)
             continue
-        assert text is not None, "the text is told first"
-        if "measure" in order:
-            _measure(order["measure"], text)
+        assert dataset is not None, "the text is broadcast first"
+        if "measure" in message:
+            _take_part_in_benchmark(message["measure"], dataset)
         else:
-            _train(order["train"], text)
-    return order["over"]
+            _train(message["train"], dataset)
+    return message["over"]
 
 
-def _told_recipe(told: dict[str, Any]) -> tuple[ModelConfig, TrainingSettings]:
-    torch.set_num_threads(told["threads"])
-    return model_config(told["model"]), TrainingSettings(**told["settings"])
-
-
-def _open(told: dict[str, Any], sources: Sequence[str]) -> Prepared:
-    split = CorpusSettings(**told["corpus"])
+def _open_dataset(message: dict[str, Any], sources: Sequence[str]) -> Dataset:
+    split = CorpusSettings(**message["corpus"])
     corpus = open_corpus(
         list(sources) or split.sources,
         validation=split.validation,
         validation_fraction=split.validation_fraction,
         form=split.form,
     )
-    if corpus.sha256 != told["sha256"]:
+    if corpus.sha256 != message["sha256"]:
         raise CorpusError(
             f"worker {distributed.rank()} ({platform.node()}) has another text than the first one: "
             "copy the same files to every machine"
         )
-    return tokenized(corpus, Tokenizer(told["tokenizer"]), told["loss_on"])
+    return tokenize_corpus(corpus, Tokenizer(message["tokenizer"]), message["loss_on"])
 
 
-def _measure(told: dict[str, Any], text: Prepared) -> None:
-    learner = Learner(*_told_recipe(told), text.train.array(), steps=10_000)
-    while (number := distributed.told()) is not None:
+def _take_part_in_benchmark(message: dict[str, Any], dataset: Dataset) -> None:
+    torch.set_num_threads(message["threads"])
+    settings = TrainingSettings(**message["settings"])
+    learner = Learner(model_config(message["model"]), settings, dataset.train.array(), steps=10_000)
+    while (number := distributed.broadcast()) is not None:
         learner.step(number)
 
 
-def _train(told: dict[str, Any], text: Prepared) -> None:
-    config, settings = _told_recipe(told)
-    run, plan = Run(Path(told["run"])), Plan.from_record(told["plan"])
-    Trainer(run, config, settings, plan, text.data, text.tokenizer).train()
+def _train(message: dict[str, Any], dataset: Dataset) -> None:
+    recipe = Recipe.from_record(message["recipe"])
+    use_threads(recipe.training.threads)
+    Trainer(Run(Path(message["run"])), recipe, dataset).train()

@@ -16,28 +16,30 @@ from typing import Any
 import torch
 
 from textwright import runs
-from textwright.configs import ModelConfig, Settings, model_config
-from textwright.data.provenance import STANDARD_INPUT, absolute_source, open_training_corpus
+from textwright.configs import CorpusSettings, ModelConfig, Settings
+from textwright.data.provenance import STANDARD_INPUT, open_training_corpus
 from textwright.errors import DivergedError, RequestError
+from textwright.models import LanguageModel
 from textwright.models.loading import load_model
 from textwright.models.resizing import grow
 from textwright.runs import Run, locked
 from textwright.tokenizers import read_before
 from textwright.training.artifacts import write_result, write_start
-from textwright.training.follower import follow
+from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
 from textwright.training.loop.callbacks import Observer
+from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.loggers import log_observers
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.trainer import Trainer, write_weights
-from textwright.training.planning.parent import Parent, with_parent
-from textwright.training.planning.planner import check_machine, plan_for
-from textwright.training.planning.prepare import Prepared, prepare
-from textwright.training.planning.request import Request, request_from
+from textwright.training.planning.parent import Parent
+from textwright.training.planning.planner import absolute_sources, check_machine, plan_recipe
+from textwright.training.planning.prepare import prepare
+from textwright.training.planning.request import Request, apply_parent, make_request
 from textwright.training.resume import (
-    Interrupted,
     check_unchanged,
-    reload,
+    load_recipe,
+    open_dataset,
     result_if_done,
     run_to_resume,
 )
@@ -106,49 +108,108 @@ def train(
     and observers count, and the folder of the run lies on its machine.
     """
     begin = time.monotonic()
-    asked = request_from(locals())
-    folder = runs.runs_folder(runs_folder)
-    sources = _sources(corpus, asked)
+    request = make_request(
+        *corpus,
+        name=name,
+        runs_folder=runs_folder,
+        model=model,
+        size=size,
+        tokenizer=tokenizer,
+        vocab_size=vocab_size,
+        lowercase=lowercase,
+        parent=parent,
+        minutes=minutes,
+        steps=steps,
+        epochs=epochs,
+        validation=validation,
+        validation_fraction=validation_fraction,
+        eval_every=eval_every,
+        checkpoint_every=checkpoint_every,
+        seed=seed,
+        device=device,
+        loss_on=loss_on,
+        config=config,
+        changes=changes,
+    )
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
-    with distributed.joined(asked.settings(None).training.device), _threads_restored():
-        if not distributed.is_first():
-            return Run(Path(follow(sources)))
-        if resume and (found := run_to_resume(name, folder, sources)) is not None:
-            check_unchanged(found, asked.given, folder)
-            run = _resume(found, sources, observers, logs)
+    with distributed.process_group(request.settings().training.device), _threads_restored():
+        if not distributed.is_rank_zero():
+            return Run(Path(run_follower(request.sources)))
+        if resume and (found := run_to_resume(request)) is not None:
+            run = _resume(found, request, observers, logs)
         else:
-            run = _begin(asked, name, folder, sources, begin, observers, logs, command)
-        distributed.tell_over(str(run.path))
+            run = _train_new(request, begin, observers, logs, command)
+        distributed.broadcast_result(str(run.path))
         return run
 
 
-def _begin(
-    asked: Request,
-    name: str | None,
-    folder: Path,
-    sources: Sequence[str],
+def _train_new(
+    request: Request,
     begin: float,
     observers: Sequence[Observer],
     logs: Sequence[str],
     command: str | None,
 ) -> Run:
-    """Train a new run, from text and plan to the end."""
-    if name is not None:
-        runs.check_free(name, folder)
-    check_machine(asked)
-    asked, origin = with_parent(asked, folder)
-    learned = load_model(origin.run, "cpu") if origin is not None else None
-    prepared = _prepare(asked, sources, origin)
-    candidate, plan, settings = plan_for(asked, prepared, begin)
-    settings.corpus.sources = _absolute_sources(sources, prepared)
-    run = runs.create(name, prepared.corpus.name, folder)
+    """Train a new run: request, dataset, recipe, run, trainer."""
+    request = _checked(request)
+    dataset = _prepare(request)
+    recipe = plan_recipe(request, dataset, begin)
+    run = runs.create(request.name, dataset.corpus.name, request.folder)
     with locked(run), _removed_on_failure(run):
-        if origin is not None and learned is not None:
-            alike = read_before(origin.tokenizer, prepared.tokenizer)
-            write_weights(run.start_file, grow(learned, alike, settings.training.seed))
-        write_start(run, candidate.config, settings, plan, prepared, origin, command)
-        begun = Interrupted(candidate.config, settings, plan, prepared)
-        return _carry_out(run, begun, observers, logs)
+        if request.parent is not None:
+            write_weights(run.start_file, _continued_model(request.parent, dataset, recipe))
+        write_start(run, recipe, dataset, request.parent, command)
+        return _train(run, recipe, dataset, observers, logs)
+
+
+def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Sequence[str]) -> Run:
+    """Go on with a run: as `_train_new`, with recipe and dataset opened in place of made."""
+    check_unchanged(run, request)
+    with locked(run):
+        if (done := result_if_done(run)) is not None:
+            if request.sources:
+                open_training_corpus(run, request.sources)  # another text is not this run's
+            log.warning("run %s has been trained to its end already", run.name)
+            for observer in observers:
+                observer.finished(run, done)
+            return run
+        recipe = load_recipe(run)
+        dataset = open_dataset(run, recipe, request.sources)
+        split = recipe.settings.corpus
+        sources = list(request.sources) or split.sources
+        _broadcast_dataset(dataset, split, sources, recipe.training.loss_on)
+        return _train(run, recipe, dataset, observers, logs)
+
+
+def _train(
+    run: Run,
+    recipe: Recipe,
+    dataset: Dataset,
+    observers: Sequence[Observer],
+    logs: Sequence[str],
+) -> Run:
+    """Train from the latest checkpoint to the end, and write how it ended."""
+    observers = [*observers, *log_observers(logs, run)]
+    distributed.broadcast_training(run, recipe)
+    trainer = Trainer(run, recipe, dataset, observers)
+    if recipe.training.parent is not None:
+        # What it began with lies in the run itself; a checkpoint has all that is trained since
+        if run.start_file.is_file():
+            run.start_file.replace(run.weights_file)
+        trainer.learner.load_weights(load_model(run, "cpu").weights())
+    try:
+        try:
+            result = trainer.result(trainer.train())
+        except DivergedError:
+            write_result(run, trainer.result("diverged"))
+            raise
+        write_result(run, result)
+        for observer in observers:
+            observer.finished(run, result)
+    finally:
+        for observer in observers:
+            observer.closed()
+    return run
 
 
 def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Settings, Plan]:
@@ -158,100 +219,48 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
         RequestError: as `train`.
     """
     begin = time.monotonic()
-    asked = request_from(options)
-    sources = _sources(corpus, asked)
-    with distributed.joined(asked.settings(None).training.device), _threads_restored():
-        if not distributed.is_first():
-            planned = follow(sources)
-            settings = Settings.model_validate(planned["settings"])
-            return model_config(planned["model"]), settings, Plan.from_record(planned["plan"])
-        check_machine(asked)
-        asked, origin = with_parent(asked, runs.runs_folder(options.get("runs_folder")))
-        prepared = _prepare(asked, sources, origin)
-        candidate, plan, settings = plan_for(asked, prepared, begin, measured=True)
-        config = candidate.config
-        distributed.tell_over(
-            {"model": config.to_json(), "settings": settings.model_dump(), "plan": plan.record()}
-        )
-    return config, settings, plan
+    request = make_request(*corpus, **options)
+    with distributed.process_group(request.settings().training.device), _threads_restored():
+        if distributed.is_rank_zero():
+            request = _checked(request)
+            recipe = plan_recipe(request, _prepare(request), begin, measured=True)
+            distributed.broadcast_result(recipe.record())
+        else:
+            recipe = Recipe.from_record(run_follower(request.sources))
+    return recipe.model, recipe.settings, recipe.plan
 
 
-def _prepare(asked: Request, sources: Sequence[str], origin: Parent | None) -> Prepared:
+def _checked(request: Request) -> Request:
+    """The request with its parent; what can't work is named before a large text is read."""
+    if request.name is not None:
+        runs.check_free(request.name, request.folder)
+    check_machine(request)
+    return apply_parent(request)
+
+
+def _prepare(request: Request) -> Dataset:
     """The text as tokens, at every worker."""
-    settings = asked.settings(None)
-    if distributed.count() > 1 and STANDARD_INPUT in (*sources, settings.corpus.validation):
+    settings = request.settings()
+    split = settings.corpus
+    if distributed.world_size() > 1 and STANDARD_INPUT in (*request.sources, split.validation):
         raise RequestError("several workers can't share standard input; name a file")
-    prepared = prepare(sources, settings, origin)
-    _tell_text(prepared, settings, _absolute_sources(sources, prepared))
-    return prepared
+    dataset = prepare(request)
+    sources = absolute_sources(request.sources, dataset.corpus)
+    _broadcast_dataset(dataset, split, sources, settings.training.loss_on)
+    return dataset
 
 
-def _tell_text(prepared: Prepared, settings: Settings, sources: list[str]) -> None:
-    corpus = settings.corpus.model_copy(update={"sources": sources})
-    sha256, loss_on = prepared.corpus.sha256, settings.training.loss_on
-    distributed.tell_text(corpus, sha256, prepared.tokenizer, loss_on)
+def _broadcast_dataset(
+    dataset: Dataset, split: CorpusSettings, sources: list[str], loss_on: str
+) -> None:
+    corpus = split.model_copy(update={"sources": sources})
+    distributed.broadcast_corpus(dataset, corpus, loss_on)
 
 
-def _absolute_sources(sources: Sequence[str], prepared: Prepared) -> list[str]:
-    """The sources as they can be opened from any folder; where none were named, what was taken."""
-    return [absolute_source(source) for source in sources or [prepared.corpus.name]]
-
-
-def _sources(corpus: Sequence[str | Path], asked: Request) -> list[str]:
-    """The text that was named, or that a `--config` names; empty for the default."""
-    if not corpus and "corpus.sources" in asked.values:
-        return asked.settings(None).corpus.sources
-    return [str(source) for source in corpus]
-
-
-def _carry_out(
-    run: Run, begun: Interrupted, observers: Sequence[Observer], logs: Sequence[str]
-) -> Run:
-    """Train to the end, and say how it ended."""
-    everyone = [*observers, *log_observers(logs, run)]
-    prepared = begun.prepared
-    distributed.tell_training(run, begun.config, begun.settings.training, begun.plan.record())
-    trainer = Trainer(
-        run, begun.config, begun.settings.training, begun.plan, prepared.data,
-        prepared.tokenizer, everyone,
-    )  # fmt: skip
-    if begun.settings.training.parent is not None:
-        # What it began with lies in the run itself; a checkpoint has all that is trained since
-        if run.start_file.is_file():
-            run.start_file.replace(run.weights_file)
-        trainer.learner.take_over(load_model(run, "cpu").weights())
-    try:
-        try:
-            result = trainer.result(trainer.train())
-        except DivergedError:
-            write_result(run, trainer.result("diverged"))
-            raise
-        write_result(run, result)
-        for observer in everyone:
-            observer.finished(run, result)
-    finally:
-        for observer in everyone:
-            observer.closed()
-    return run
-
-
-def _resume(
-    run: Run,
-    sources: Sequence[str],
-    observers: Sequence[Observer],
-    logs: Sequence[str],
-) -> Run:
-    with locked(run):
-        if (done := result_if_done(run)) is not None:
-            if sources:
-                open_training_corpus(run, sources)  # another text is not this run's
-            log.warning("run %s has been trained to its end already", run.name)
-            for observer in observers:
-                observer.finished(run, done)
-            return run
-        begun = reload(run, sources)
-        _tell_text(begun.prepared, begun.settings, list(sources) or begun.settings.corpus.sources)
-        return _carry_out(run, begun, observers, logs)
+def _continued_model(parent: Parent, dataset: Dataset, recipe: Recipe) -> LanguageModel:
+    """The model of the parent, with rows for the tokens that the text brought."""
+    alike = read_before(parent.tokenizer, dataset.tokenizer)
+    return grow(load_model(parent.run, "cpu"), alike, recipe.training.seed)
 
 
 @contextmanager

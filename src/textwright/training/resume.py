@@ -3,57 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from textwright import runs
-from textwright.configs import ModelConfig, Settings, one_line
+from textwright.configs import Settings, one_line
 from textwright.data.provenance import absolute_source, open_training_corpus
 from textwright.errors import RequestError, RunError
 from textwright.models.device import choose_device, precision_to_resume, use_threads
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop.callbacks import Result
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import same_parent
-from textwright.training.planning.prepare import Prepared, tokenized
-from textwright.training.planning.request import SETTING_OF_PARENT
+from textwright.training.planning.prepare import tokenize_corpus
+from textwright.training.planning.request import SETTING_OF_PARENT, Request
 
 
-@dataclass(frozen=True)
-class Interrupted:
-    """All that a run needs to go on."""
-
-    config: ModelConfig
-    settings: Settings
-    plan: Plan
-    prepared: Prepared
-
-
-def run_to_resume(name: str | None, folder: Path, sources: Sequence[str]) -> Run | None:
+def run_to_resume(request: Request) -> Run | None:
     """The run that `--resume` means; None where it is to be begun.
 
-    That is run `name`; without one the latest run on `sources`, or without those the latest.
+    That is the run that is named; without a name the latest run on the sources, or without those
+    the latest.
 
     Raises:
         RunError: there is none, and no text to begin with.
     """
+    name, folder = request.name, request.folder
     if name is not None:
         runs.check_name(name)
-    begun = [run for run in runs.listed(folder) if run.settings_file.is_file()]
+    known = [run for run in runs.listed(folder) if run.settings_file.is_file()]
     if name is not None:
-        meant = runs.matching(name, begun)
-        begun = [] if meant is None else [meant]
-    elif sources:
-        wanted = [absolute_source(source) for source in sources]
-        begun = [run for run in begun if _sources(run) == wanted]
-    if begun:
-        return max(begun, key=lambda run: run.settings_file.stat().st_mtime)
-    if sources:
+        named = runs.matching(name, known)
+        known = [] if named is None else [named]
+    elif request.sources:
+        sources = [absolute_source(source) for source in request.sources]
+        known = [run for run in known if _sources(run) == sources]
+    if known:
+        return max(known, key=lambda run: run.settings_file.stat().st_mtime)
+    if request.sources:
         return None
     which = f"no run {name!r}" if name is not None else "no run"
     raise RunError(f"{which} in {folder} to go on with; name the text, and it will be begun")
@@ -66,24 +57,23 @@ def _sources(run: Run) -> Any:
         return None  # a damaged run is not the one meant
 
 
-def check_unchanged(run: Run, given: Mapping[str, Any], folder: Path) -> None:
-    """Raise `RequestError` where something asked for differs from what the run began with.
-
-    Args:
-        given: what the user set, by dotted name.
-        folder: where runs live.
-    """
+def check_unchanged(run: Run, request: Request) -> None:
+    """Raise `RequestError` where something asked for differs from what the run began with."""
     before = {
         f"{section}.{name}": value
         for section, content in run.settings().items()
         if isinstance(content, dict)
         for name, value in content.items()
     }
-    for name, value in given.items():
+    for name, value in request.given.items():
         if name == "corpus.validation" and value is not None:
             value = absolute_source(value)  # noqa: PLW2901
         old = before.get(name)
-        if name == SETTING_OF_PARENT and old is not None and same_parent(value, old, folder):
+        if (
+            name == SETTING_OF_PARENT
+            and old is not None
+            and same_parent(value, old, request.folder)
+        ):
             continue
         same = value in (old, "auto") or (
             isinstance(value, float | int)
@@ -108,11 +98,11 @@ def result_if_done(run: Run) -> Result | None:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
 
 
-def reload(run: Run, sources: Sequence[str]) -> Interrupted:
-    """What the run began with; its thread count is in force then.
+def load_recipe(run: Run) -> Recipe:
+    """The recipe that a run began with; its thread count is in force then.
 
     Raises:
-        RunError: the run is damaged, or its text has changed.
+        RunError: the run is damaged.
     """
     recorded = run.settings()
     try:
@@ -120,11 +110,19 @@ def reload(run: Run, sources: Sequence[str]) -> Interrupted:
         plan = Plan.from_record(recorded["plan"])
     except (KeyError, TypeError, ValidationError) as error:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
-    use_threads(settings.training.threads)
-    config = run.config()
-    device = choose_device(settings.training.device, config.family)
-    settings.training.precision = precision_to_resume(settings.training.precision, device)
-    prepared = tokenized(
-        open_training_corpus(run, sources), Tokenizer.load(run), settings.training.loss_on
-    )
-    return Interrupted(config, settings, plan, prepared)
+    model = run.config()
+    training = settings.training
+    use_threads(training.threads)
+    device = choose_device(training.device, model.family)
+    training.precision = precision_to_resume(training.precision, device)
+    return Recipe(model, settings, plan)
+
+
+def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:
+    """The text that a run was trained on, as tokens; from `sources`, or from where it came.
+
+    Raises:
+        RunError: the text has changed, or it was standard input.
+    """
+    corpus = open_training_corpus(run, sources)
+    return tokenize_corpus(corpus, Tokenizer.load(run), recipe.training.loss_on)

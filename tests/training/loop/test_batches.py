@@ -48,7 +48,7 @@ def test_windows_read_every_block_once_an_epoch_in_another_order_each() -> None:
 def test_streams_go_on_where_they_stopped() -> None:
     batches = Streams(TOKENS, block_size=10, batch_size=4, seed=0)
     assert batches.steps_per_epoch == 25
-    assert [step for step in range(60) if batches.starts_anew(step)] == [0, 25, 50]
+    assert [step for step in range(60) if batches.resets_state(step)] == [0, 25, 50]
     for step in range(24):
         now, then = batches.batch(step, 0, 4), batches.batch(step + 1, 0, 4)
         assert np.array_equal(now[:, -1], then[:, 0])
@@ -85,9 +85,9 @@ def test_what_begins_fresh_learns_as_from_nothing_and_the_rest_as_carried() -> N
     seen = []
 
     class Watched(Learner):
-        def _accumulate(self, *arguments: Any) -> Any:
+        def _backward(self, *arguments: Any) -> Any:
             seen.append(arguments[3])
-            return super()._accumulate(*arguments)
+            return super()._backward(*arguments)
 
     learner = Watched(config, settings, TOKENS % 8, steps=4)
     learner.step(0)

@@ -12,12 +12,12 @@ from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.runs import Run
 from textwright.training.loop import checkpoints
-from textwright.training.loop.checkpoints import Checkpoint, Numbers
+from textwright.training.loop.checkpoints import Checkpoint, TrainerState
 
 
 def _checkpoint(step: int) -> Checkpoint:
     tensors = {"model/w": torch.full((3, 4), float(step)), "state/h.0": torch.ones(2)}
-    return Checkpoint(Numbers(step=step, loss_sum=0.1 + 0.2, best_loss=1 / 3), tensors)
+    return Checkpoint(TrainerState(step=step, loss_sum=0.1 + 0.2, best_loss=1 / 3), tensors)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_what_is_saved_comes_back_exactly(run: Run) -> None:
     checkpoints.save(run, _checkpoint(20))
     loaded = checkpoints.load_latest(run)
     assert loaded is not None
-    assert loaded.numbers == _checkpoint(20).numbers
+    assert loaded.trainer_state == _checkpoint(20).trainer_state
     assert torch.equal(loaded.tensors["model/w"], torch.full((3, 4), 20.0))
     assert loaded.tensors.keys() == _checkpoint(20).tensors.keys()
 
@@ -59,7 +59,7 @@ def test_a_damaged_one_gives_way_to_the_one_before(
         tensors.write_bytes(old.read_bytes())
     caplog.set_level(logging.WARNING, "textwright")
     loaded = checkpoints.load_latest(run)
-    assert loaded is not None and loaded.numbers.step == 10
+    assert loaded is not None and loaded.trainer_state.step == 10
     assert "step-20 of mine is damaged" in caplog.text
 
 

@@ -190,10 +190,10 @@ import os
 import torch
 from textwright.training.loop import distributed
 
-with distributed.joined("cpu"):
-    kept = distributed.with_common_gradients(torch.nn.Linear(2, 2))
+with distributed.process_group("cpu"):
+    kept = distributed.data_parallel(torch.nn.Linear(2, 2))
     kept(torch.ones(1, 2)).sum().backward()
-    print(distributed.told("a word"))
+    print(distributed.broadcast("a word"))
 for thread in os.listdir("/proc/self/task"):
     print(open(f"/proc/self/task/{thread}/comm").read().strip())
 """

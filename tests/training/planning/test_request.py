@@ -9,7 +9,7 @@ import pytest
 from textwright.configs import RecurrentConfig
 from textwright.errors import RequestError
 from textwright.training.planning.presets import SIZES, dropout_for, model_settings
-from textwright.training.planning.request import DEFAULT_MINUTES, request
+from textwright.training.planning.request import DEFAULT_MINUTES, make_request
 
 
 def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
@@ -18,19 +18,20 @@ def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
         '[training]\nlearning_rate = 0.5\nseed = 7\nbatch_size = 5\n[model]\nfamily = "gpt"\n'
         '[run]\nname = "recorded"\n'
     )
-    asked = request(
+    request = make_request(
         config=file,
         size="micro",
-        options={"training.seed": 8, "training.steps": None, "tokenizer.kind": "bpe"},
+        seed=8,
+        tokenizer="bpe",
         changes=["training.learning_rate=0.25", "model.num_layers = 3", "model.dropout=0.1"],
     )
-    settings = asked.settings("micro")
-    assert asked.family == "gpt"
+    settings = request.settings("micro")
+    assert request.family == "gpt"
     assert (settings.training.seed, settings.training.learning_rate) == (8, 0.25)
     assert settings.training.batch_size == 5
     assert settings.training.minutes == DEFAULT_MINUTES
     assert settings.tokenizer.kind == "bpe"
-    assert asked.section("model") == {"num_layers": 3, "dropout": 0.1}
+    assert request.section("model") == {"num_layers": 3, "dropout": 0.1}
     recipe = SIZES["gpt"]["micro"].training
     assert settings.training.matrix_learning_rate == recipe["matrix_learning_rate"]
 
@@ -38,43 +39,43 @@ def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
 def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("[training]\nsteps = 500\nminutes = 3.0\n")
-    training = request(config=file).settings(None).training
+    training = make_request(config=file).settings().training
     assert (training.steps, training.minutes) == (500, 3.0)
-    training = request(config=file, options={"training.epochs": 2.0}).settings(None).training
+    training = make_request(config=file, epochs=2.0).settings().training
     assert (training.steps, training.minutes, training.epochs) == (None, None, 2.0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"family": "gtp"}, r"unknown model 'gtp'; did you mean 'gpt'\?"),
+        ({"model": "gtp"}, r"unknown model 'gtp'; did you mean 'gpt'\?"),
         ({"size": "mirco"}, r"unknown size 'mirco'; did you mean 'micro'\?"),
         ({"size": "huge"}, "there are nano, micro, small, medium, large"),
         ({"changes": ["training.learnin_rate=1"]}, r"did you mean 'training.learning_rate'\?"),
         (
-            {"family": "gpt", "changes": ["model.hidden_sizes=1"]},
+            {"model": "gpt", "changes": ["model.hidden_sizes=1"]},
             "did you mean 'model.hidden_size'",
         ),
-        ({"family": "lstm", "changes": ["model.num_heads=2"]}, "is a setting of gpt, not of lstm"),
+        ({"model": "lstm", "changes": ["model.num_heads=2"]}, "is a setting of gpt, not of lstm"),
         ({"changes": ["training.learning_rate"]}, "write name=value"),
         ({"changes": ["training.learning_rate=-1"]}, "learning_rate.*greater than 0"),
         ({"changes": ["training.learning_rate=nan"]}, "learning_rate.*finite"),
-        ({"options": {"training.steps": 5, "training.minutes": 1.0}}, "--steps and --minutes"),
-        ({"options": {"training.minutes": 0.0}}, "training.minutes.*greater than 0"),
-        ({"options": {"tokenizer.kind": "chars"}}, "'char', 'word' or 'bpe'"),
-        ({"options": {"corpus.validation_fraction": 1.5}}, "less than 1"),
+        ({"steps": 5, "minutes": 1.0}, "--steps and --minutes"),
+        ({"minutes": 0.0}, "training.minutes.*greater than 0"),
+        ({"tokenizer": "chars"}, "'char', 'word' or 'bpe'"),
+        ({"validation_fraction": 1.5}, "less than 1"),
         ({"config": Path("nowhere.toml")}, "nowhere.toml: there is no such file"),
     ],
 )
 def test_mistakes_are_one_line_with_the_remedy(arguments: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
-        request(**arguments)
+        make_request(**arguments)
     assert "\n" not in str(caught.value)
 
 
 def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(RequestError) as caught:
-        request(changes=["training.momentum=2", "training.batch_size=0"])
+        make_request(changes=["training.momentum=2", "training.batch_size=0"])
     assert "training.momentum" in str(caught.value)
     assert "training.batch_size" in str(caught.value)
 
@@ -83,7 +84,7 @@ def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "broken.toml"
     file.write_text("[training\n")
     with pytest.raises(RequestError, match=r"broken\.toml"):
-        request(config=file)
+        make_request(config=file)
 
 
 def test_model_settings() -> None:

@@ -35,7 +35,7 @@ class Batches(Protocol):
     steps_per_epoch: float
     """Steps that read as many tokens as the text has."""
 
-    def starts_anew(self, step: int) -> bool:
+    def resets_state(self, step: int) -> bool:
         """Whether the state is reset before this step; always where no state is carried."""
         ...
 
@@ -76,7 +76,7 @@ class Windows:
         self.blocks = (len(tokens) - block_size) // block_size
         self.steps_per_epoch = len(tokens) / (batch_size * block_size)
 
-    def starts_anew(self, step: int) -> bool:
+    def resets_state(self, step: int) -> bool:
         return True
 
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:
@@ -110,7 +110,7 @@ class Streams:
         self.seed = seed
         self.steps_per_epoch = len(tokens) / (batch_size * block_size)
 
-    def starts_anew(self, step: int) -> bool:
+    def resets_state(self, step: int) -> bool:
         return step % self.steps == 0
 
     def batch(self, step: int, first: int, count: int) -> NDArray[np.int64]:

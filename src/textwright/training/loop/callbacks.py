@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textwright.runs import Run
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.recipe import Plan
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ _NUMBERS = "checkpoint.json"
 
 
 @dataclass
-class Numbers:
-    """What a checkpoint holds beside tensors."""
+class TrainerState:
+    """What a checkpoint holds beside tensors; not the state that a model carries."""
 
     step: int = 0
     """Optimiser steps done."""
@@ -52,7 +52,7 @@ class Numbers:
 class Checkpoint:
     """The state of a training after some step; `tensors` are named `part/name`."""
 
-    numbers: Numbers
+    trainer_state: TrainerState
     tensors: dict[str, Tensor]
 
 
@@ -63,9 +63,9 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 def save(run: Run, checkpoint: Checkpoint) -> None:
     """Write a checkpoint into the run folder; a kill at any moment leaves no half of one."""
     data = save_tensors({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
-    numbers = asdict(checkpoint.numbers)
+    numbers = asdict(checkpoint.trainer_state)
     record = {"sha256": _digest(data, numbers), **numbers}
-    with atomic.replacing(run.checkpoint_folder(checkpoint.numbers.step)) as folder:
+    with atomic.replacing(run.checkpoint_folder(checkpoint.trainer_state.step)) as folder:
         folder.mkdir()
         (folder / _TENSORS).write_bytes(data)
         (folder / _NUMBERS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -113,7 +113,7 @@ def _read(folder: Path) -> Checkpoint:
     data = (folder / _TENSORS).read_bytes()
     if _digest(data, record) != expected:
         raise ValueError("its sha256 differs")
-    return Checkpoint(Numbers(**record), load_tensors(data))
+    return Checkpoint(TrainerState(**record), load_tensors(data))
 
 
 def _digest(tensors: bytes, numbers: dict[str, Any]) -> str:

@@ -1,12 +1,15 @@
-"""Several processes that train one model: who they are, and all that they say to each other.
+"""Data-parallel training: the process group, its collectives, and the messages of rank 0.
 
-`torchrun` starts them, on one machine or many, and torch's process group joins them: gloo between
-processors, NCCL between GPUs. They all walk the same loop. The first one decides and writes; each
-learns its share of every batch. Batch and dropout are functions of (seed, step, sample index), so
-the shares add up to the batch that one process would have learned.
+`torchrun` starts the workers, on one machine or many, and torch's process group joins them: gloo
+between processors, NCCL between GPUs. They all walk the same loop. Rank 0 decides and writes; each
+rank learns its slice of every batch. Batch and dropout are functions of (seed, step, sample index),
+so the slices add up to the batch that one process would have learned.
 
-The process group is torch's own and, as torch has it, one a process. In a process by itself
-everything here answers at once: it is the first of one.
+The process group is torch's own and, as torch has it, one a process. A process by itself is rank 0
+of a world of one, and every function here returns at once.
+
+Rank 0 broadcasts four messages: the corpus, a benchmark, a training, the result; `follower` says
+what the other ranks do with each.
 """
 
 from __future__ import annotations
@@ -32,10 +35,11 @@ from textwright import torchrun
 from textwright.configs import CorpusSettings, ModelConfig, TrainingSettings
 from textwright.errors import RequestError, TrainingError
 from textwright.runs import Run
-from textwright.tokenizers import Tokenizer
+from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.recipe import Recipe
 
-_PATIENCE = timedelta(minutes=30)
-"""How long a worker waits for another, e.g. for the first one to read a large text."""
+_TIMEOUT = timedelta(minutes=30)
+"""How long a worker waits for another, e.g. for rank 0 to read a large text."""
 
 _BUFFERS = (
     "forward_sync_buffers"
@@ -46,33 +50,33 @@ _BUFFERS = (
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
 """How torch says that another worker is gone; with gloo it has no class for it."""
 
-_learning: WeakSet[DistributedDataParallel] = WeakSet()
-"""What holds the group for the sake of its gradients."""
+_data_parallel: WeakSet[DistributedDataParallel] = WeakSet()
+"""The modules that hold on to the process group."""
 
 
-def count() -> int:
+def world_size() -> int:
     """How many workers there are."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which one this is, from 0."""
-    return dist.get_rank() if count() > 1 else 0
+    """This worker's number, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
 
 
-def is_first() -> bool:
-    """Whether this is the one that decides, writes and tells."""
+def is_rank_zero() -> bool:
+    """Whether this worker decides, writes and reports."""
     return rank() == 0
 
 
-def are_meant() -> bool:
+def is_distributed() -> bool:
     """Whether `torchrun` started this process as one of several."""
     return torchrun.world_size() > 1
 
 
 @contextmanager
-def joined(device: str) -> Iterator[None]:
-    """Meet the other workers, where there are any, and part from them at the end.
+def process_group(device: str) -> Iterator[None]:
+    """Join the process group where `torchrun` started several workers; inside, it is in force.
 
     Args:
         device: as `choose_device` takes it; each worker of a machine takes a GPU of its own.
@@ -80,7 +84,7 @@ def joined(device: str) -> Iterator[None]:
     Raises:
         TrainingError: another worker ended, or can't be reached.
     """
-    if not are_meant() or dist.is_initialized():
+    if not is_distributed() or dist.is_initialized():
         yield
         return
     on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
@@ -95,7 +99,7 @@ def joined(device: str) -> Iterator[None]:
     # It keeps for good the group there is when it is imported, which the first step would do
     importlib.import_module("torch.distributed.nn.functional")
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=_TIMEOUT)
         yield
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
@@ -106,29 +110,29 @@ def joined(device: str) -> Iterator[None]:
         ) from error
     finally:
         if dist.is_initialized():
-            _let_go_of_the_group()
+            _release_process_group()
             dist.destroy_process_group()
 
 
-def _let_go_of_the_group() -> None:
+def _release_process_group() -> None:
     """Leave the group to `destroy_process_group` alone, which lets go of the interpreter's lock.
 
     Whatever held it longer, such as a traceback, would take it down under that lock, or as the
     interpreter ends; gloo's threads are joined then, may want the lock, and wait for ever.
     """
-    for module in _learning:
+    for module in _data_parallel:
         for name in ("reducer", "logger", "process_group"):
             vars(module).pop(name, None)
-    _learning.clear()
+    _data_parallel.clear()
 
 
-def share(samples: int) -> range:
+def rank_slice(samples: int) -> range:
     """The samples of a batch that this worker learns: consecutive, and as many as the others'.
 
     Raises:
         RequestError: there are fewer samples than workers.
     """
-    workers = count()
+    workers = world_size()
     if samples < workers:
         raise RequestError(
             f"training.batch_size {samples} is less than one sample for each of {workers} workers; "
@@ -137,70 +141,70 @@ def share(samples: int) -> range:
     return range(samples * rank() // workers, samples * (rank() + 1) // workers)
 
 
-def told(message: Any = None) -> Any:
-    """What the first worker says, anything JSON holds; the others hear it."""
-    if count() == 1:
+def broadcast(message: Any = None) -> Any:
+    """What rank 0 passes, at every rank; anything JSON holds. What others pass is not read."""
+    if world_size() == 1:
         return message
-    return json.loads(_broadcast(json.dumps(message).encode() if is_first() else b""))
+    return json.loads(_broadcast(json.dumps(message).encode() if is_rank_zero() else b""))
 
 
-def told_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The first worker's tensors, on the CPU; what the others give is not read."""
-    if count() == 1:
+def broadcast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of rank 0, at every rank, on the CPU; what the others pass is not read."""
+    if world_size() == 1:
         return dict(tensors)
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return load(_broadcast(save(whole) if is_first() else b""))
+    return load(_broadcast(save(whole) if is_rank_zero() else b""))
 
 
-def with_common_gradients(module: nn.Module) -> nn.Module:
+def data_parallel(module: nn.Module) -> nn.Module:
     """`module`, whose gradients after a backward pass are the means of those of all workers."""
-    if count() == 1:
+    if world_size() == 1:
         return module
     # Nothing but parameters is learned: what else a model holds is the same everywhere
     buffers: dict[str, Any] = {_BUFFERS: False}
     common = DistributedDataParallel(module, **buffers)
-    _learning.add(common)
+    _data_parallel.add(common)
     return common
 
 
-def not_yet(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
-    """Where `wait` holds, passes inside add to this worker's gradients and tell no one."""
+def no_sync(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
+    """Inside, where `wait` holds, gradients add up at this worker and are not all-reduced."""
     if wait and isinstance(module, DistributedDataParallel):
         return module.no_sync()
     return nullcontext()
 
 
-def any_of(here: bool) -> bool:
-    """Whether it is so at any worker."""
-    if count() == 1:
+def all_reduce_any(here: bool) -> bool:
+    """Whether `here` is true at any worker; the same answer at each of them."""
+    if world_size() == 1:
         return here
     flag = torch.tensor(float(here))
     dist.all_reduce(flag, dist.ReduceOp.MAX)
     return bool(flag)
 
 
-def total(part: Tensor) -> Tensor:
-    """The sum over the workers, at each of them; `part` is overwritten."""
-    if count() > 1:
+def all_reduce_sum(part: Tensor) -> Tensor:
+    """The sum of `part` over the workers, at each of them; `part` is overwritten."""
+    if world_size() > 1:
         dist.all_reduce(part)
     return part
 
 
-def gathered(rows: Mapping[str, Tensor], samples: int) -> dict[str, Tensor]:
+def all_gather_rows(rows: Mapping[str, Tensor], samples: int) -> dict[str, Tensor]:
     """The rows of all workers, in order of the samples of the batch, on the CPU; at each of them.
 
     Args:
-        rows: for each of this worker's samples a row; (share, ...).
+        rows: for each of this worker's samples a row; (slice, ...).
         samples: of the batch.
     """
     whole = {}
     for name, own in rows.items():
         part = own.detach().cpu()
-        if count() > 1:
+        if world_size() > 1:
             batch = part.new_zeros(samples, *part.shape[1:])
-            mine = share(samples)
+            mine = rank_slice(samples)
             batch[mine.start : mine.stop] = part
-            part = total(batch)
+            part = all_reduce_sum(batch)
         whole[name] = part
     return whole
 
@@ -209,7 +213,7 @@ def _broadcast(data: bytes) -> bytes:
     size = torch.tensor(len(data))
     dist.broadcast(size, 0)
     buffer = torch.empty(int(size), dtype=torch.uint8)
-    if is_first() and data:
+    if is_rank_zero() and data:
         buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     dist.broadcast(buffer, 0)
     return buffer.numpy().tobytes()
@@ -220,46 +224,34 @@ def _line(error: Exception) -> str:
     return first if len(first) <= 160 else first[:159] + "…"
 
 
-def tell_text(corpus: CorpusSettings, sha256: str, tokenizer: Tokenizer, loss_on: str) -> None:
-    """Have the others open the text that the first worker has prepared.
+def broadcast_corpus(dataset: Dataset, corpus: CorpusSettings, loss_on: str) -> None:
+    """Have the others open the text that rank 0 has prepared, and tokenize it alike.
 
     Args:
         corpus: where it comes from (a worker that was given sources itself takes its own), and
             how it is split.
-        sha256: what the text must be.
-        tokenizer: that of the first worker.
         loss_on: as in `TrainingSettings`.
     """
     text = {
         "corpus": corpus.model_dump(),
-        "sha256": sha256,
-        "tokenizer": tokenizer.file,
+        "sha256": dataset.corpus.sha256,
+        "tokenizer": dataset.tokenizer.file,
         "loss_on": loss_on,
     }
-    told({"text": text})
+    broadcast({"text": text})
 
 
-def tell_training(
-    run: Run, config: ModelConfig, settings: TrainingSettings, plan: Mapping[str, Any]
-) -> None:
-    """Have the others train with the first worker; `plan` is `Plan.record`'s."""
-    recipe = _recipe(config, settings)
-    told({"train": {"run": str(run.path), **recipe, "plan": dict(plan)}})
+def broadcast_benchmark(config: ModelConfig, settings: TrainingSettings) -> None:
+    """Have the others take part in measuring; the number of each step is broadcast before it."""
+    measured = {"model": config.to_json(), "settings": settings.model_dump()}
+    broadcast({"measure": {**measured, "threads": torch.get_num_threads()}})
 
 
-def tell_measuring(config: ModelConfig, settings: TrainingSettings) -> None:
-    """Have the others take part in measuring; each step is told before it is taken."""
-    told({"measure": _recipe(config, settings)})
+def broadcast_training(run: Run, recipe: Recipe) -> None:
+    """Have the others train with rank 0."""
+    broadcast({"train": {"run": str(run.path), "recipe": recipe.record()}})
 
 
-def tell_over(outcome: Any) -> None:
-    """Let the others go, with what came of it; anything JSON holds."""
-    told({"over": outcome})
-
-
-def _recipe(config: ModelConfig, settings: TrainingSettings) -> dict[str, Any]:
-    return {
-        "model": config.to_json(),
-        "settings": settings.model_dump(),
-        "threads": torch.get_num_threads(),
-    }
+def broadcast_result(result: Any) -> None:
+    """End the others' work, with what came of it; anything JSON holds."""
+    broadcast({"over": result})

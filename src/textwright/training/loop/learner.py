@@ -18,10 +18,9 @@ from textwright.configs import ModelConfig, TrainingSettings
 from textwright.data import Tokens
 from textwright.errors import TrainingError
 from textwright.models import LanguageModel, State, build
-from textwright.models.device import choose_device, resolve_auto
+from textwright.models.device import choose_device, resolve_auto, tune_malloc
 from textwright.models.dropout import dropout_keys
 from textwright.training.loop import distributed
-from textwright.training.loop.allocator import keep_freed_memory
 from textwright.training.loop.batches import (
     NOT_COUNTED,
     Batches,
@@ -45,7 +44,7 @@ class Learner:
     def __init__(
         self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, steps: int
     ) -> None:
-        keep_freed_memory()
+        tune_malloc()
         settings = resolve_auto(settings, config.family)
         self.settings, self.steps = settings, steps
         self.device = choose_device(settings.device, config.family)
@@ -61,17 +60,17 @@ class Learner:
             self.average = AveragedModel(self.model, multi_avg_fn=update)
         self.state: State | None = None
         self.precision = getattr(torch, settings.precision)
-        self._sampled = self._types_to_sample()
+        self._sampled = self._sampled_classes()
         forward: nn.Module = (
             torch.compile(self.model) if settings.compile == "on" else self.model  # type: ignore[assignment]
         )
-        self._objective = distributed.with_common_gradients(_Objective(forward, self._sampled))
+        self._loss = distributed.data_parallel(_LossModule(forward, self._sampled))
 
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
-        mine = distributed.share(self.settings.batch_size)
-        at_once = self.settings.micro_batch_size or self._samples_at_once()
-        before = None if self.batches.starts_anew(step) else self._carried(step, mine)
+        mine = distributed.rank_slice(self.settings.batch_size)
+        at_once = self.settings.micro_batch_size or self._auto_micro_batch()
+        before = None if self.batches.resets_state(step) else self._carried_state(step, mine)
         rows = torch.from_numpy(self.batches.batch(step, 0, self.settings.batch_size))
         inputs, targets, counted = inputs_and_targets(rows)
         inputs, targets = inputs.to(self.device), targets.to(self.device)
@@ -84,8 +83,8 @@ class Learner:
             state = before and {name: part[row : row + count] for name, part in before.items()}
             some = slice(first, first + count)
             self._set_dropout(step, first, count)
-            with distributed.not_yet(self._objective, first + count < mine.stop):
-                loss, after = self._accumulate(
+            with distributed.no_sync(self._loss, first + count < mine.stop):
+                loss, after = self._backward(
                     inputs[some], targets[some], share, state, (step, first)
                 )
             total += loss
@@ -97,9 +96,9 @@ class Learner:
         self.optimizers.step(lr_multiplier(step, self.settings, self.steps))
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return distributed.total(total)
+        return distributed.all_reduce_sum(total)
 
-    def _carried(self, step: int, mine: range) -> State | None:
+    def _carried_state(self, step: int, mine: range) -> State | None:
         """The state from the step before, but for the samples that begin from nothing."""
         batch, share = self.settings.batch_size, self.settings.fresh_starts
         if not self.state or not share:
@@ -112,7 +111,7 @@ class Learner:
             for name, part in self.state.items()
         }
 
-    def _types_to_sample(self) -> int:
+    def _sampled_classes(self) -> int:
         """How many types to estimate the softmax with, beside the targets; 0 computes them all."""
         wanted, vocabulary = self.settings.sampled_softmax, self.model.config.vocab_size
         if wanted is None:
@@ -120,7 +119,7 @@ class Learner:
             wanted = _SAMPLED_TYPES if large else 0
         return 0 if self.model.output_layer() is None else wanted
 
-    def _samples_at_once(self) -> int:
+    def _auto_micro_batch(self) -> int:
         """The batch, or so few that the logits of a large vocabulary don't fill the memory."""
         config = self.model.config
         types = config.vocab_size
@@ -135,7 +134,7 @@ class Learner:
             keys = dropout_keys(self.settings.seed, step, first, count)
             self.model.set_dropout_keys(keys.to(self.device))
 
-    def _accumulate(
+    def _backward(
         self,
         inputs: Tensor,
         targets: Tensor,
@@ -155,33 +154,34 @@ class Learner:
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
             key = (self.settings.seed, *place)
-            loss, after = self._objective(inputs, targets.flatten(), share is None, state, key)
+            loss, after = self._loss(inputs, targets.flatten(), share is None, state, key)
         loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
-        (loss * distributed.count()).backward()  # for the gradients of the workers are averaged
+        # Gradients are averaged over the workers, and these are shares of one loss
+        (loss * distributed.world_size()).backward()
         if self.model.config.order == "windows":
             return loss.detach(), {}
         return loss.detach(), {name: part.detach().float() for name, part in after.items()}
 
     @property
-    def judged(self) -> LanguageModel:
+    def evaluated_model(self) -> LanguageModel:
         """The model that is evaluated and kept: the average where there is one."""
         return self.model if self.average is None else cast(LanguageModel, self.average.module)
 
-    def take_over(self, weights: Mapping[str, Tensor]) -> None:
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Go on from the weights of another training, which `LanguageModel.weights` gave.
 
         Raises:
             RunError: they don't fit this model.
         """
         self.model.load_weights(weights)
-        self.judged.load_weights(weights)
+        self.evaluated_model.load_weights(weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that must survive, of all workers, named `part/name`, on the CPU."""
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": dict(self.model.named_parameters()),
             "optimizer": self.optimizers.tensors(),
-            "state": distributed.gathered(self.state or {}, self.settings.batch_size),
+            "state": distributed.all_gather_rows(self.state or {}, self.settings.batch_size),
         }
         if self.average is not None:
             parts["average"] = {
@@ -214,7 +214,7 @@ class Learner:
                 f"the checkpoint doesn't fit this model ({type(error).__name__}: {error}); "
                 "was config.json or run.toml changed by hand?"
             ) from error
-        mine = distributed.share(self.settings.batch_size)
+        mine = distributed.rank_slice(self.settings.batch_size)
         rows = _part(tensors, "state").items()
         self.state = {
             name: row[mine.start : mine.stop].to(self.device) for name, row in rows
@@ -231,7 +231,7 @@ def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     }
 
 
-class _Objective(nn.Module):
+class _LossModule(nn.Module):
     """A model and its loss, which is what gradients are taken of.
 
     Args:

@@ -12,7 +12,7 @@ from textwright.configs import nearest
 from textwright.errors import MissingPackageError, RequestError
 from textwright.runs import Run
 from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Sample
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.recipe import Plan
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

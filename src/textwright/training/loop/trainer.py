@@ -28,19 +28,17 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from textwright import atomic
-from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data import TokenSplits
 from textwright.errors import DivergedError, RunError, TextwrightError, TrainingError
 from textwright.models import LanguageModel
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
-from textwright.tokenizers import Tokenizer
 from textwright.training.loop import checkpoints, distributed
 from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result
-from textwright.training.loop.checkpoints import Checkpoint, Numbers
+from textwright.training.loop.checkpoints import Checkpoint, TrainerState
+from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.learner import Learner
 from textwright.training.loop.loss import evaluate
-from textwright.training.loop.plan import Plan
+from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.samples import write_sample
 from textwright.training.optim.lr_schedule import lr_multiplier
 
@@ -59,17 +57,16 @@ class Trainer:
     def __init__(
         self,
         run: Run,
-        config: ModelConfig,
-        settings: TrainingSettings,
-        plan: Plan,
-        data: TokenSplits,
-        tokenizer: Tokenizer,
+        recipe: Recipe,
+        dataset: Dataset,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.run, self.settings, self.plan, self.data = run, settings, plan, data
-        self.tokenizer, self.observers = tokenizer, observers
-        self.learner = Learner(config, settings, data.train, plan.steps)
-        self.numbers = Numbers()
+        self.run, self.dataset, self.observers = run, dataset, observers
+        self.settings, self.plan = recipe.training, recipe.plan
+        self.learner = Learner(
+            recipe.model, recipe.training, dataset.train.array(), recipe.plan.steps
+        )
+        self.trainer_state = TrainerState()
         self._saved_step: int | None = None
         self._losses: list[Tensor] = []  # of steps not yet added up, still on the device
         self._clock = _Clock()
@@ -86,68 +83,68 @@ class Trainer:
         """
         restored = self._restore()
         for observer in self.observers:
-            observer.started(self.run, self.plan, self.numbers.step)
-        with _stop_signals() as asked:
+            observer.started(self.run, self.plan, self.trainer_state.step)
+        with _stop_signals() as stop_requested:
             if not restored:
-                self._look()  # what it writes before any step is where the story begins
+                self._evaluate()  # what it writes before any step is where the story begins
                 self._save()
-            stop = distributed.any_of(asked())
-            while not self._is_over() and not stop:
-                self._losses.append(self.learner.step(self.numbers.step))
-                self.numbers.step += 1
+            stop = distributed.all_reduce_any(stop_requested())
+            while not self._is_done() and not stop:
+                self._losses.append(self.learner.step(self.trainer_state.step))
+                self.trainer_state.step += 1
                 self._clock.count_step()
-                last = self.numbers.step == self.plan.steps
-                if last or self.numbers.step % self.plan.eval_every == 0:
-                    self._look()
-                stop = distributed.any_of(asked())
-                due = self.numbers.step % self.plan.checkpoint_every == 0
-                if due or self._is_over() or stop:
+                last = self.trainer_state.step == self.plan.steps
+                if last or self.trainer_state.step % self.plan.eval_every == 0:
+                    self._evaluate()
+                stop = distributed.all_reduce_any(stop_requested())
+                due = self.trainer_state.step % self.plan.checkpoint_every == 0
+                if due or self._is_done() or stop:
                     self._save()
                 self._report_progress()
-            over = self._is_over()
-            if stop and not over and self._last_planned_look() == 0 < self.numbers.step:
+            done = self._is_done()
+            if stop and not done and self._last_planned_evaluation() == 0 < self.trainer_state.step:
                 log.warning("evaluating once, for what is kept; the checkpoint is saved")
-                self._look()  # after the checkpoint, which doesn't know of it: resuming is exact
-        if not over:
+                self._evaluate()  # after the checkpoint, which leaves it out: resuming is exact
+        if not done:
             return "interrupted"
-        return "finished" if self.numbers.step >= self.plan.steps else "stopped early"
+        return "finished" if self.trainer_state.step >= self.plan.steps else "stopped early"
 
-    def _is_over(self) -> bool:
-        return self.numbers.step >= self.plan.steps or self._out_of_patience()
+    def _is_done(self) -> bool:
+        return self.trainer_state.step >= self.plan.steps or self._early_stop()
 
-    def _out_of_patience(self) -> bool:
+    def _early_stop(self) -> bool:
         patience = self.settings.patience
-        return 0 < patience <= self.numbers.evaluations_since_best
+        return 0 < patience <= self.trainer_state.evaluations_since_best
 
-    def _last_planned_look(self) -> int:
+    def _last_planned_evaluation(self) -> int:
         """The step of it, at the step that training is at."""
-        step, every = self.numbers.step, self.plan.eval_every
+        step, every = self.trainer_state.step, self.plan.eval_every
         return step if step >= self.plan.steps else step - step % every
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
-        found = self._restore_alone() if distributed.is_first() else None
-        restored = distributed.told(found is not None)
-        if distributed.count() > 1:
+        found = self._restore_on_rank_zero() if distributed.is_rank_zero() else None
+        restored = distributed.broadcast(found is not None)
+        if distributed.world_size() > 1:
             # Of a beginning too: the first worker's weights may be those of a parent
             begun = found.tensors if found is not None else self.learner.tensors()
-            self.learner.load(distributed.told_tensors(begun))
-            self._adopt_numbers()
-        self._saved_step = self.numbers.step if restored else None
-        self._clock.start(self.numbers.seconds)
+            self.learner.load(distributed.broadcast_tensors(begun))
+            self._broadcast_state()
+        self._saved_step = self.trainer_state.step if restored else None
+        self._clock.start(self.trainer_state.seconds)
         return bool(restored)
 
-    def _adopt_numbers(self) -> None:
+    def _broadcast_state(self) -> None:
         """Those of the first worker, where there are others."""
-        self.numbers = Numbers(**distributed.told(asdict(self.numbers)))
+        self.trainer_state = TrainerState(**distributed.broadcast(asdict(self.trainer_state)))
 
-    def _restore_alone(self) -> Checkpoint | None:
+    def _restore_on_rank_zero(self) -> Checkpoint | None:
         atomic.remove_partials(self.run.path)
         atomic.remove_partials(self.run.checkpoints_folder)
         checkpoint = checkpoints.load_latest(self.run)
         if checkpoint is not None:
             self.learner.load(checkpoint.tensors)
-            self.numbers = checkpoint.numbers
+            self.trainer_state = checkpoint.trainer_state
         elif any(record["step"] > 0 for record in self.run.metrics()):
             raise RunError(
                 f"the checkpoints of run {self.run.name!r} are gone, so it can't go on; its "
@@ -156,60 +153,61 @@ class Trainer:
         if checkpoint is None:
             self.run.forget_after(-1)
             return None
-        looked = self._last_planned_look()
+        looked = self._last_planned_evaluation()
         if looked == 0 and any(record["step"] > 0 for record in self.run.metrics()):
-            self._undo_look_at_stop(checkpoint)
+            self._undo_evaluation_at_stop(checkpoint)
         self.run.forget_after(looked)
         return checkpoint
 
-    def _undo_look_at_stop(self, latest: Checkpoint) -> None:
+    def _undo_evaluation_at_stop(self, latest: Checkpoint) -> None:
         """Keep the weights before the first step again, as if training had never stopped."""
         first = checkpoints.load_step(self.run, 0)
         if first is not None:
             self.learner.load(first.tensors)
-            write_weights(self.run.weights_file, self.learner.judged)
+            write_weights(self.run.weights_file, self.learner.evaluated_model)
             self.learner.load(latest.tensors)
 
-    def _look(self) -> None:
+    def _evaluate(self) -> None:
         """Evaluate, keep the weights where they are the best so far, write a sample."""
-        self._add_up()
-        if distributed.is_first():
-            self._look_alone()
-        self._adopt_numbers()
+        self._sync_losses()
+        if distributed.is_rank_zero():
+            self._evaluate_on_rank_zero()
+        self._broadcast_state()
 
-    def _look_alone(self) -> None:
-        numbers, plan = self.numbers, self.plan
+    def _evaluate_on_rank_zero(self) -> None:
+        state, plan = self.trainer_state, self.plan
         tokens_per_second = self._clock.tokens_per_second(plan.tokens_per_step)
-        with self._clock.looking():
-            model = self.learner.judged
-            result = evaluate(model, self.data.validation, limit=plan.eval_tokens)
-            check_finite(result.loss, numbers.step)
-            best = numbers.best_loss is None or result.loss < numbers.best_loss
+        with self._clock.paused():
+            model = self.learner.evaluated_model
+            result = evaluate(model, self.dataset.validation.array(), limit=plan.eval_tokens)
+            check_finite(result.loss, state.step)
+            best = state.best_loss is None or result.loss < state.best_loss
             if best:
                 try:
                     write_weights(self.run.weights_file, model)
                 except TextwrightError as error:
-                    raise self._cant_save(error) from error
-                numbers.best_step, numbers.best_loss = numbers.step, result.loss
-                numbers.evaluations_since_best = 0
+                    raise self._save_error(error) from error
+                state.best_step, state.best_loss = state.step, result.loss
+                state.evaluations_since_best = 0
             else:
-                numbers.evaluations_since_best += 1
-            sample = write_sample(model, self.tokenizer, self.settings, numbers.step)
-        factor = lr_multiplier(max(0, numbers.step - 1), self.settings, plan.steps)
-        characters_a_token = self.data.validation_characters / self.data.validation_counted
+                state.evaluations_since_best += 1
+            sample = write_sample(model, self.dataset.tokenizer, self.settings, state.step)
+        factor = lr_multiplier(max(0, state.step - 1), self.settings, plan.steps)
+        validation = self.dataset.validation
+        characters_a_token = validation.read_characters / validation.counted
         evaluation = Evaluation(
-            step=numbers.step,
-            epoch=numbers.step / self.learner.batches.steps_per_epoch,
-            tokens=numbers.step * plan.tokens_per_step,
+            step=state.step,
+            epoch=state.step / self.learner.batches.steps_per_epoch,
+            tokens=state.step * plan.tokens_per_step,
             seconds=self._clock.seconds(),
-            train_loss=numbers.loss_sum / numbers.loss_count if numbers.loss_count else None,
+            train_loss=state.loss_sum / state.loss_count if state.loss_count else None,
             val_loss=result.loss,
             val_bits_per_char=result.bits_per(characters_a_token),
             lr=self.settings.learning_rate * factor,
             tokens_per_second=tokens_per_second,
             best=best,
         )
-        numbers.loss_sum, numbers.loss_count = 0.0, 0
+        state.loss_sum, state.loss_count = 0.0, 0
         self.run.append(self.run.metrics_file, evaluation.record())
         self.run.append(self.run.samples_file, sample.record())
         for observer in self.observers:
@@ -217,50 +215,50 @@ class Trainer:
 
     def _save(self) -> None:
         """Write a checkpoint of what all workers hold, where that isn't written already."""
-        if self.numbers.step == self._saved_step:
+        if self.trainer_state.step == self._saved_step:
             return
-        self._add_up()
-        self.numbers.seconds = self._clock.seconds()
-        self._saved_step = self.numbers.step
-        with self._clock.looking():
+        self._sync_losses()
+        self.trainer_state.seconds = self._clock.seconds()
+        self._saved_step = self.trainer_state.step
+        with self._clock.paused():
             tensors = self.learner.tensors()
-            if not distributed.is_first():
+            if not distributed.is_rank_zero():
                 return
             try:
-                checkpoints.save(self.run, Checkpoint(self.numbers, tensors))
+                checkpoints.save(self.run, Checkpoint(self.trainer_state, tensors))
             except TextwrightError as error:
-                raise self._cant_save(error) from error
+                raise self._save_error(error) from error
             keep = self.settings.keep_checkpoints
-            checkpoints.remove_old(self.run, keep, self.numbers.best_step)
+            checkpoints.remove_old(self.run, keep, self.trainer_state.best_step)
 
-    def _cant_save(self, error: TextwrightError) -> TrainingError:
+    def _save_error(self, error: TextwrightError) -> TrainingError:
         if not self.run.checkpoints():
             return TrainingError(str(error))
         return TrainingError(
             f"{error}; what was saved before is whole: go on with {resume_command(self.run)}"
         )
 
-    def _add_up(self) -> None:
+    def _sync_losses(self) -> None:
         """Fetch the losses of the last steps from the device; a loss that isn't finite ends it."""
-        if self._losses and distributed.is_first():
-            first = self.numbers.step - len(self._losses) + 1
+        if self._losses and distributed.is_rank_zero():
+            first = self.trainer_state.step - len(self._losses) + 1
             for offset, loss in enumerate(torch.stack(self._losses).tolist()):
                 check_finite(loss, first + offset)
-                self.numbers.loss_sum += loss
-                self.numbers.loss_count += 1
+                self.trainer_state.loss_sum += loss
+                self.trainer_state.loss_count += 1
         self._losses.clear()
 
     def _report_progress(self) -> None:
         if not self._clock.tick():
             return
-        self._add_up()
-        numbers, plan = self.numbers, self.plan
-        done = numbers.step / plan.steps
+        self._sync_losses()
+        state, plan = self.trainer_state, self.plan
+        done = state.step / plan.steps
         seconds = self._clock.seconds()
         progress = Progress(
-            step=numbers.step,
+            step=state.step,
             steps=plan.steps,
-            train_loss=numbers.loss_sum / max(1, numbers.loss_count),
+            train_loss=state.loss_sum / max(1, state.loss_count),
             tokens_per_second=self._clock.tokens_per_second(plan.tokens_per_step),
             seconds=seconds,
             seconds_left=seconds / done - seconds,
@@ -270,15 +268,15 @@ class Trainer:
 
     def result(self, status: str) -> Result:
         """Where training stands, as the end of it."""
-        numbers = self.numbers
+        state = self.trainer_state
         metrics = self.run.metrics()
-        best = next((m for m in metrics if m["step"] == numbers.best_step), {})
+        best = next((m for m in metrics if m["step"] == state.best_step), {})
         return Result(
             status=status,
-            steps=numbers.step,
-            seconds=numbers.seconds,
-            best_step=numbers.best_step,
-            val_loss=numbers.best_loss,
+            steps=state.step,
+            seconds=state.seconds,
+            best_step=state.best_step,
+            val_loss=state.best_loss,
             val_bits_per_char=best.get("val_bits_per_char"),
             verdict=str(
                 verdict(
@@ -299,12 +297,12 @@ def write_weights(file: Path, model: LanguageModel) -> None:
 
 
 class _Clock:
-    """Time spent training, over all the times a run was resumed, with and without looking."""
+    """Time spent training, over all the times a run was resumed, with and without paused."""
 
     def __init__(self) -> None:
         self._before = 0.0
         self._begin = self._last_tick = time.monotonic()
-        self._looked = 0.0
+        self._paused = 0.0
         self._steps = 0
 
     def start(self, seconds_before: float) -> None:
@@ -326,53 +324,53 @@ class _Clock:
         return True
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Time inside doesn't count as learning."""
         begin = time.monotonic()
         yield
-        self._looked += time.monotonic() - begin
+        self._paused += time.monotonic() - begin
 
     def tokens_per_second(self, tokens_per_step: int) -> float:
         """Learning speed since training began here."""
-        learning = time.monotonic() - self._begin - self._looked
+        learning = time.monotonic() - self._begin - self._paused
         return self._steps * tokens_per_step / learning if learning > 0 else 0.0
 
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C or SIGTERM asked to stop; a second one acts as usual, at once.
+    """Gives whether Ctrl-C or SIGTERM asked to stop; a second one acts as usual, at once.
 
     A handler runs in the middle of whatever the main thread does, be it writing to the log, which
-    can't be entered twice: it only notes the signal. Another thread says so, however long a step
+    can't be entered twice: it only notes the signal. Another thread logs it, however long a step
     takes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _STOP_SIGNALS}
-    asked: list[int] = []
-    news: SimpleQueue[bool] = SimpleQueue()  # whose `put` may interrupt itself
+    received: list[int] = []
+    events: SimpleQueue[bool] = SimpleQueue()  # whose `put` may interrupt itself
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         signal.signal(number, before[signal.Signals(number)])
-        news.put(True)
+        events.put(True)
 
-    def tell() -> None:
-        if news.get():
+    def log_stop() -> None:
+        if events.get():
             log.warning("stopping: saving a checkpoint first")
 
-    teller = threading.Thread(target=tell, name="textwright-stop", daemon=True)
-    teller.start()
+    logger = threading.Thread(target=log_stop, name="textwright-stop", daemon=True)
+    logger.start()
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        news.put(False)
-        teller.join()
+        events.put(False)
+        logger.join()
 
 
 def check_finite(loss: float, step: int) -> None:

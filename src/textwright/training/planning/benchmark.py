@@ -1,17 +1,18 @@
 """What could be trained, and how fast this machine trains it.
 
-The plan asks here before it decides; nothing that is measured teaches a model that is kept.
+The planner asks here before it decides; nothing that is measured teaches a model that is kept.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from textwright.configs import ModelConfig, TrainingSettings
+from textwright.configs import ModelConfig, Settings, TrainingSettings
 from textwright.data import Tokens
 from textwright.models.device import choose_device
 from textwright.training.loop import distributed
@@ -22,36 +23,44 @@ from textwright.training.planning.presets import dropout_for
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
 _WORTH_MORE_THREADS = 1.15
-"""How many times faster all threads must be than one."""
+"""How many times faster all threads must be than one. Small products gain little from a second
+thread, and on a machine that does other work too, threads that wait for each other can be many
+times slower than one."""
+_ROUNDS = 2
+"""In which thread counts are timed in turn, so that a neighbour slows down all of them."""
 _CHECKPOINT_SECONDS = 3e-8
 """A parameter: 16 bytes to write and flush."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A size that could be trained: its config and its recipe."""
+class SizeOption:
+    """A size that could be trained, with the settings that go with it."""
 
     size: str | None
-    config: ModelConfig
-    settings: TrainingSettings
+    model: ModelConfig
+    settings: Settings
     chooses_dropout: bool = False
-    """Whether the plan sets the dropout, by how often it reads the text."""
+    """Whether the planner sets the dropout, by how often it reads the text."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        return self.settings.training
 
     @property
     def tokens_per_step(self) -> int:
-        return self.settings.batch_size * self.config.block_size
+        return self.training.batch_size * self.model.block_size
 
-    def with_dropout_for(self, tokens: int, epochs: float) -> Candidate:
-        """Itself with the dropout for a text read so often, where that is its to choose."""
+    def with_dropout_for(self, tokens: int, epochs: float) -> SizeOption:
+        """Itself with the dropout for a text read so often, where the planner sets it."""
         if not self.chooses_dropout:
             return self
-        dropout = dropout_for(self.config, tokens, epochs)
-        return replace(self, config=self.config.model_copy(update={"dropout": dropout}))
+        dropout = dropout_for(self.model, tokens, epochs)
+        return replace(self, model=self.model.model_copy(update={"dropout": dropout}))
 
 
 @dataclass(frozen=True)
-class Speed:
-    """What was measured on this machine."""
+class Timing:
+    """What was measured on this machine, in seconds."""
 
     step_seconds: float
     evaluation_seconds: float
@@ -59,75 +68,82 @@ class Speed:
     fixed_seconds: float
     """The part of it that doesn't shrink with the validation text."""
 
-    def look_seconds(self, eval_tokens: int, tokens: int) -> float:
+    def seconds_for(self, eval_tokens: int, tokens: int) -> float:
         """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
         share = min(1.0, eval_tokens / tokens) if eval_tokens else 1.0
         return self.fixed_seconds + share * (self.evaluation_seconds - self.fixed_seconds)
 
 
-def measure(
-    candidate: Candidate, train: Tokens, validation: Tokens, seconds: float, *, looks: bool = True
-) -> Speed:
-    """Time some steps for about `seconds`, and with `looks` an evaluation; learns nothing.
-
-    Several workers take the steps together; the first one's clock counts.
-    """
-    distributed.tell_measuring(candidate.config, candidate.settings)
-    learner = Learner(candidate.config, candidate.settings, train, steps=10_000)
-    synchronise = torch.cuda.synchronize if learner.device.type == "cuda" else _nothing
-
-    def one_step(number: int) -> float:
-        begin = time.perf_counter()
-        distributed.told(number)
-        learner.step(number).item()
-        synchronise()
-        return time.perf_counter() - begin
-
-    one_step(0)  # the first allocates, chooses kernels, compiles
-    one_step(1)
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while not times or (time.perf_counter() < end and len(times) < 1000):
-        times.append(one_step(2 + len(times)))
-    distributed.told(None)  # it was the last
-    # The mean without the slowest few: a stall elsewhere says nothing about the steps to come.
-    kept = sorted(times)[: math.ceil(0.9 * len(times))]
-    step_seconds = sum(kept) / len(kept)
-    if not looks:
-        return Speed(step_seconds, 0.0, 0.0)
-    part = validation[: max(_MEASURED_TOKENS, candidate.config.block_size) + 1]
-    begin = time.perf_counter()
-    evaluate(learner.model, part)
-    each = (time.perf_counter() - begin) / max(1, len(part) - 1)
-    fixed = _sample_seconds(candidate) + _CHECKPOINT_SECONDS * candidate.config.parameter_count()
-    return Speed(step_seconds, fixed + each * len(validation), fixed)
-
-
-def _sample_seconds(candidate: Candidate) -> float:
-    """Of writing one sample, by the speed of the runtime on one thread of a server of 2024."""
-    a_token = 5e-5 + 2.5e-10 * candidate.config.parameter_count()
-    return 0.05 + candidate.settings.sample_tokens * a_token
-
-
-def _nothing() -> None:
-    """The CPU has nothing to wait for."""
-
-
-def choose_threads(candidate: Candidate, train: Tokens, validation: Tokens, budget: float) -> None:
-    """Take one processor thread where all of them are hardly faster.
-
-    Small products gain little from a second thread, and on a machine that does other work too,
-    threads that wait for each other can be many times slower than one.
-    """
+def thread_counts(option: SizeOption) -> tuple[int, ...]:
+    """The numbers of threads worth timing: all, and one; none where there is nothing to choose."""
     threads = torch.get_num_threads()
-    on_cpu = choose_device(candidate.settings.device, candidate.config.family).type == "cpu"
-    if threads == 1 or candidate.settings.threads or not on_cpu:
-        return
-    seconds = {}
-    for count in (threads, 1):
-        torch.set_num_threads(count)
-        seconds_each = min(3.0, 0.005 * budget)
-        speed = measure(candidate, train, validation, seconds_each, looks=False)
-        seconds[count] = speed.step_seconds
-    if seconds[threads] * _WORTH_MORE_THREADS < seconds[1]:
-        torch.set_num_threads(threads)
+    on_cpu = choose_device(option.training.device, option.model.family).type == "cpu"
+    return (threads, 1) if on_cpu and threads > 1 and not option.training.threads else ()
+
+
+def measure(
+    option: SizeOption,
+    train: Tokens,
+    validation: Tokens,
+    seconds: float,
+    *,
+    threads: Sequence[int] = (),
+    with_evaluation: bool = True,
+) -> Timing:
+    """Time some steps for about `seconds`, and an evaluation; nothing is learned.
+
+    Several workers take the steps together; the clock of rank 0 counts.
+
+    Args:
+        threads: numbers to choose from, the largest first; the one that pays is in force then.
+    """
+    distributed.broadcast_benchmark(option.model, option.training)
+    learner = Learner(option.model, option.training, train, steps=10_000)
+    counts = threads or (torch.get_num_threads(),)
+    times: dict[int, list[float]] = {count: [] for count in counts}
+    step = 0
+    for part in range(_ROUNDS):
+        for count in counts:
+            torch.set_num_threads(count)
+            if part == 0:  # the first allocates, chooses kernels, compiles
+                _time_step(learner, step)
+                step += 1
+            end = time.perf_counter() + seconds / _ROUNDS / len(counts)
+            while not times[count] or time.perf_counter() < end:
+                times[count].append(_time_step(learner, step))
+                step += 1
+    distributed.broadcast(None)  # it was the last
+    means = {count: _trimmed_mean(taken) for count, taken in times.items()}
+    most, least = counts[0], counts[-1]
+    chosen = most if means[most] * _WORTH_MORE_THREADS < means[least] else least
+    torch.set_num_threads(chosen)
+    if not with_evaluation:
+        return Timing(means[chosen], 0.0, 0.0)
+    part_read = validation[: max(_MEASURED_TOKENS, option.model.block_size) + 1]
+    begin = time.perf_counter()
+    evaluate(learner.model, part_read)
+    each = (time.perf_counter() - begin) / max(1, len(part_read) - 1)
+    fixed = _sample_seconds(option) + _CHECKPOINT_SECONDS * option.model.parameter_count()
+    return Timing(means[chosen], fixed + each * len(validation), fixed)
+
+
+def _time_step(learner: Learner, number: int) -> float:
+    """Seconds of one optimiser step, together with all workers."""
+    begin = time.perf_counter()
+    distributed.broadcast(number)
+    learner.step(number).item()
+    if learner.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def _trimmed_mean(times: Sequence[float]) -> float:
+    """The mean without the slowest tenth: a stall elsewhere tells nothing of the steps to come."""
+    counted = sorted(times)[: math.ceil(0.9 * len(times))]
+    return sum(counted) / len(counted)
+
+
+def _sample_seconds(option: SizeOption) -> float:
+    """Of writing one sample, by the speed of the runtime on one thread of a server of 2024."""
+    a_token = 5e-5 + 2.5e-10 * option.model.parameter_count()
+    return 0.05 + option.training.sample_tokens * a_token

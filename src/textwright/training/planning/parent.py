@@ -10,20 +10,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textwright import runs
 from textwright.configs import ModelConfig
-from textwright.errors import RequestError, RunError
+from textwright.errors import RunError
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.planning.presets import SIZES, model_settings
-from textwright.training.planning.request import SETTING_OF_PARENT, Request, check_names
-
-_FREE = "model.dropout"
-"""The one setting of the model that may differ from the parent's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,16 @@ class Parent:
     def name(self) -> str:
         return self.reference[3:] if self.reference.startswith("hf:") else self.run.name
 
+    def settings(self) -> dict[str, Any]:
+        """What it decides of a training, by dotted name."""
+        return {
+            "model.family": self.config.family,
+            **{f"model.{name}": value for name, value in self.config.model_dump().items()},
+            "tokenizer.kind": self.tokenizer.kind,
+            "tokenizer.vocab_size": self.tokenizer.vocab_size,
+            "tokenizer.lowercase": self.tokenizer.lowercase,
+        }
+
     def record(self) -> dict[str, Any]:
         """What `run.toml` says of it: name, sha256 of its weights, the texts that they have read.
 
@@ -54,24 +60,13 @@ class Parent:
         return {"name": self.name, "sha256": sha256, "texts": _texts(self.run)}
 
 
-def with_parent(asked: Request, folder: Path) -> tuple[Request, Parent | None]:
-    """The parent that was asked for, and the request with all that it decides.
-
-    Without one the request is as it was, and a model is trained from scratch.
+def find_parent(reference: str, folder: Path) -> Parent:
+    """The run that `reference` names, as `runs.find` takes it.
 
     Raises:
-        RequestError: something was asked for that the parent decides otherwise.
-        RunError: there is no such run, or it is damaged.
+        RunError: there is no such run, it is damaged, or it isn't trained yet.
         DownloadError: it is on the Hub, which can't be reached.
     """
-    reference = asked.values.get(SETTING_OF_PARENT)
-    if reference is None:
-        return asked, None
-    parent = _find(str(reference), folder)
-    return _continued(asked, parent), parent
-
-
-def _find(reference: str, folder: Path) -> Parent:
     run = runs.find(reference, folder)
     config, tokenizer = run.config(), Tokenizer.load(run)
     if not run.weights_file.is_file():
@@ -81,10 +76,10 @@ def _find(reference: str, folder: Path) -> Parent:
             f"run {run.name!r}: tokenizer.json has {tokenizer.vocab_size:,} tokens and the model "
             f"{config.vocab_size:,}; copy both from one training"
         )
-    return Parent(run, _from_anywhere(reference, run), config, tokenizer)
+    return Parent(run, _absolute_reference(reference, run), config, tokenizer)
 
 
-def _from_anywhere(reference: str, run: Run) -> str:
+def _absolute_reference(reference: str, run: Run) -> str:
     """A reference to `run` that means it from any folder: its path, where it has one of its own."""
     if reference.startswith("hf:"):
         return reference
@@ -96,37 +91,12 @@ def _from_anywhere(reference: str, run: Run) -> str:
 def same_parent(reference: str, recorded: str, folder: Path) -> bool:
     """Whether `reference` means the parent that `run.toml` records, which may be gone by now."""
     try:
-        return _from_anywhere(reference, runs.find(reference, folder)) == recorded
+        return _absolute_reference(reference, runs.find(reference, folder)) == recorded
     except RunError:
         return runs.same_name(Path(reference).name) == runs.same_name(Path(recorded).name)
 
 
-def _continued(asked: Request, parent: Parent) -> Request:
-    family = parent.config.family
-    decided = {
-        "model.family": family,
-        **{f"model.{name}": value for name, value in parent.config.model_dump().items()},
-        "tokenizer.kind": parent.tokenizer.kind,
-        "tokenizer.vocab_size": parent.tokenizer.vocab_size,
-        "tokenizer.lowercase": parent.tokenizer.lowercase,
-    }
-    check_names(family, asked.values)
-    for name, value in asked.given.items():
-        if name in decided and name != _FREE and value != decided[name]:
-            raise RequestError(
-                f"{name} is {decided[name]!r} in {parent.name!r}, not {value!r}; --from keeps "
-                "model and tokenizer as they are: leave it out, or train without --from"
-            )
-    for name in ("model.family", "model.vocab_size", _FREE):
-        del decided[name]
-    decided["tokenizer.vocab_size"] = None  # it grows by what the text needs
-    values = {**asked.values, **decided, SETTING_OF_PARENT: parent.reference}
-    made = replace(asked, family=family, size=_recipe(parent), values=values)
-    made.settings(made.size)  # names what is out of range before anything is read
-    return made
-
-
-def _recipe(parent: Parent) -> str | None:
+def recipe_size(parent: Parent) -> str | None:
     """The size whose recipe goes with the parent: its own, else the one nearest in parameters."""
     sizes = SIZES.get(parent.config.family)
     if sizes is None:

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from textwright import machine
-from textwright.configs import ModelConfig, Settings, TrainingSettings
-from textwright.data import Tokens
+from textwright.configs import ModelConfig, TrainingSettings
+from textwright.data import Corpus, Tokens
 from textwright.data.provenance import absolute_source
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
+from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.loss import protocol
-from textwright.training.loop.plan import Plan
-from textwright.training.planning.benchmark import Candidate, Speed, choose_threads, measure
-from textwright.training.planning.prepare import Prepared
+from textwright.training.loop.recipe import Plan, Recipe
+from textwright.training.planning.benchmark import SizeOption, Timing, measure, thread_counts
 from textwright.training.planning.presets import SIZES, model_settings
 from textwright.training.planning.request import Request
 
-_LOOKING_SHARE = 0.04
+_EVALUATION_SHARE = 0.04
 """Share of the time that evaluations, samples and checkpoints may take, at most."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
 _MEASURED_SHARE, _MEASURED_AT_MOST = 0.02, 10.0
@@ -46,31 +47,40 @@ _MEASURING_SECONDS = 2.0
 """Spent on telling how long counted steps will take, where that is asked."""
 
 
-def check_machine(asked: Request) -> None:
-    """Name a device that isn't there before a large text is prepared; take the threads asked."""
-    training = asked.settings(None).training
+def check_machine(request: Request) -> None:
+    """Set the threads asked for; a device that isn't there is named before a text is prepared.
+
+    Raises:
+        RequestError: there is no such device.
+    """
+    training = request.settings().training
     choose_device(training.device)
     use_threads(training.threads)
 
 
-def plan_for(
-    asked: Request, prepared: Prepared, begin: float, *, measured: bool = False
-) -> tuple[Candidate, Plan, Settings]:
-    """Choose what isn't chosen; the settings are complete then."""
-    train, validation = prepared.train.array(), prepared.validation.array()
-    training = asked.settings(asked.size).training
-    timed = training.steps is None and training.epochs is None
-    candidates = _candidates(asked, prepared.tokenizer.vocab_size)
-    if not timed:
-        candidates = candidates[:1]  # nothing says how long it may take: the one soon done
-    if timed:
+def plan_recipe(
+    request: Request, dataset: Dataset, begin: float, *, measured: bool = False
+) -> Recipe:
+    """The recipe of a training: what the request leaves open is chosen, and frozen.
+
+    Args:
+        begin: when the time of `--minutes` began, on the clock of `time.monotonic`.
+        measured: also tell how long counted steps will take.
+
+    Raises:
+        RequestError: no size fits the settings, or the memory of this machine.
+    """
+    options = _size_options(request, dataset.tokenizer.vocab_size)
+    train, validation = dataset.train.array(), dataset.validation.array()
+    training = options[0].training
+    if training.steps is None and training.epochs is None:
         assert training.minutes is not None
-        chosen, plan = timed_plan(candidates, train, validation, begin + 60 * training.minutes)
-    else:
+        option, plan = timed_plan(options, train, validation, begin + 60 * training.minutes)
+    else:  # nothing says how long it may take: the size that is soon done
         seconds = _MEASURING_SECONDS if measured else 0.0
-        chosen, plan = counted_plan(candidates[0], train, validation, measured_for=seconds)
-    settings = asked.settings(chosen.size)
-    settings.training = chosen.settings.model_copy(
+        option, plan = counted_plan(options[0], train, validation, measured_for=seconds)
+    settings = option.settings
+    settings.training = settings.training.model_copy(
         update={
             "steps": plan.steps,
             "eval_every": plan.eval_every,
@@ -79,146 +89,180 @@ def plan_for(
             "threads": torch.get_num_threads(),
         }
     )
+    settings.corpus.sources = absolute_sources(request.sources, dataset.corpus)
     if settings.corpus.validation is not None:
         settings.corpus.validation = absolute_source(settings.corpus.validation)
-    return replace(chosen, settings=settings.training), plan, settings
+    return Recipe(option.model, settings, plan)
 
 
-def _candidates(asked: Request, vocab_size: int) -> list[Candidate]:
+def absolute_sources(sources: Sequence[str], corpus: Corpus) -> list[str]:
+    """The sources as they can be opened from any folder; where none were named, what was taken."""
+    return [absolute_source(source) for source in sources or [corpus.name]]
+
+
+def _size_options(request: Request, vocab_size: int) -> list[SizeOption]:
     """The sizes to choose from, the smallest first.
 
     Raises:
-        RequestError: the model settings fit none of them.
+        RequestError: the settings fit none of them, or this machine has too little memory.
     """
-    candidates = []
+    options = []
     fault: RequestError | None = None
-    for size in [asked.size] if asked.size else [*SIZES.get(asked.family, [None])]:
+    for size in [request.size] if request.size else [*SIZES.get(request.family, [None])]:
         try:
-            config = model_settings(asked.family, size, vocab_size, asked.section("model"))
+            model = model_settings(request.family, size, vocab_size, request.section("model"))
         except RequestError as error:  # e.g. widths for two layers, and this size has three
             fault = fault or error
             continue
-        recipe = resolve_auto(asked.settings(size).training, config.family)
-        needed, there = memory(config, recipe), machine.memory()
-        if choose_device(recipe.device, config.family).type == "cpu" and there and needed > there:
+        settings = request.settings(size)
+        settings.training = resolve_auto(settings.training, model.family)
+        needed, available = memory(model, settings.training), machine.memory()
+        on_cpu = choose_device(settings.training.device, model.family).type == "cpu"
+        if on_cpu and available and needed > available:
             fault = fault or RequestError(
                 f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
-                f"{there / 1e9:.0f}; take a smaller --size, or --set training.micro_batch_size=1"
+                f"{available / 1e9:.0f}; take a smaller --size, or "
+                "--set training.micro_batch_size=1"
             )
             continue
-        free = "model.dropout" not in asked.values
-        candidates.append(Candidate(size, config, recipe, chooses_dropout=free))
-    if not candidates and fault is not None:
+        free = "model.dropout" not in request.values
+        options.append(SizeOption(size, model, settings, chooses_dropout=free))
+    if not options and fault is not None:
         raise fault
-    return candidates
+    return options
 
 
 def counted_plan(
-    candidate: Candidate, train: Tokens, validation: Tokens, *, measured_for: float = 0.0
-) -> tuple[Candidate, Plan]:
-    """The plan for `settings.steps`, or else `settings.epochs`; exact.
+    option: SizeOption, train: Tokens, validation: Tokens, *, measured_for: float = 0.0
+) -> tuple[SizeOption, Plan]:
+    """The plan for `training.steps`, or else `training.epochs`; exact.
 
     With `measured_for` seconds to measure in, it also tells the time that training will take.
     """
-    settings = candidate.settings
-    per_step = candidate.tokens_per_step
-    if settings.steps is not None:
-        steps = settings.steps
+    training, per_step = option.training, option.tokens_per_step
+    if training.steps is not None:
+        steps = training.steps
     else:
-        assert settings.epochs is not None, "a plan needs steps, epochs or minutes"
-        steps = max(1, math.ceil(settings.epochs * len(train) / per_step))
+        assert training.epochs is not None, "a plan needs steps, epochs or minutes"
+        steps = max(1, math.ceil(training.epochs * len(train) / per_step))
     evaluations = _MOST_EVALUATIONS // 2
-    if settings.epochs is not None and _FEWEST_EVALUATIONS < settings.epochs <= _MOST_EVALUATIONS:
-        evaluations = math.ceil(settings.epochs)  # one an epoch, as people expect
+    if training.epochs is not None and _FEWEST_EVALUATIONS < training.epochs <= _MOST_EVALUATIONS:
+        evaluations = math.ceil(training.epochs)  # one an epoch, as people expect
     every = max(1, math.ceil(steps / evaluations))
-    candidate = candidate.with_dropout_for(len(train), steps * per_step / len(train))
-    plan = _complete(candidate, train, validation, steps, every, 0)
+    option = option.with_dropout_for(len(train), steps * per_step / len(train))
+    plan = _complete(option, train, validation, steps, every, 0)
     if not measured_for:
-        return candidate, plan
-    speed = measure(candidate, train, validation, measured_for)
-    looks = 1 + math.ceil(plan.steps / plan.eval_every)
-    seconds = plan.steps * speed.step_seconds
-    seconds += looks * speed.look_seconds(plan.eval_tokens, len(validation))
-    rate = per_step / speed.step_seconds
-    return candidate, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
+        return option, plan
+    timing = measure(option, train, validation, measured_for)
+    evaluations = 1 + math.ceil(plan.steps / plan.eval_every)
+    seconds = plan.steps * timing.step_seconds
+    seconds += evaluations * timing.seconds_for(plan.eval_tokens, len(validation))
+    rate = per_step / timing.step_seconds
+    return option, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
 
 
 def timed_plan(
-    candidates: list[Candidate], train: Tokens, validation: Tokens, deadline: float
-) -> tuple[Candidate, Plan]:
-    """The plan for `settings.minutes`, measured on this machine.
+    options: list[SizeOption], train: Tokens, validation: Tokens, deadline: float
+) -> tuple[SizeOption, Plan]:
+    """The plan for `training.minutes`, measured on this machine.
+
+    Steps of the smallest size tell which size the time suffices for, how often it will read the
+    text, and so its dropout; steps of that size, with that dropout, tell how many there will be.
 
     Args:
-        candidates: sizes to choose from, the smallest first; one where the user chose.
+        options: sizes to choose from, the smallest first; one where the user chose.
         deadline: when training is to be over, on the clock of `time.monotonic`.
     """
     budget = max(1.0, deadline - time.monotonic())
     measuring = min(_MEASURED_AT_MOST, _MEASURED_SHARE * budget)
-    chosen = candidates[0]
-    if len(candidates) > 1:
-        chosen = _choose_size(candidates, train, validation, budget)
-    choose_threads(chosen, train, validation, budget)
-    speed = measure(chosen, train, validation, measuring)
-    epochs = budget / speed.step_seconds * chosen.tokens_per_step / len(train)
+    first = measure(
+        options[0], train, validation, min(2.0, measuring),
+        threads=thread_counts(options[0]), with_evaluation=False,
+    )  # fmt: skip
+    chosen, step_seconds = _choose_size(options, first.step_seconds, len(train), budget)
+    epochs = budget / step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(len(train), epochs)
-    if chosen.config.dropout and chosen.chooses_dropout:  # drawing the masks takes time too
-        speed = measure(chosen, train, validation, measuring)
+    counts = () if chosen.size == options[0].size else thread_counts(chosen)
+    timing = measure(chosen, train, validation, measuring, threads=counts)
     left = max(1.0, deadline - time.monotonic()) * _AIM
-    looks, eval_tokens = _choose_looks(chosen, validation, speed, left)
-    look_seconds = speed.look_seconds(eval_tokens, len(validation))
-    # One more look comes before the first step.
-    if chosen.settings.eval_every is None:
-        steps = (left - (looks + 1) * look_seconds) / speed.step_seconds
-    else:  # how many looks there are depends on the steps
-        a_step = speed.step_seconds + look_seconds / chosen.settings.eval_every
-        steps = (left - look_seconds) / a_step
+    evaluations, eval_tokens = _choose_evaluations(chosen, validation, timing, left)
+    evaluation_seconds = timing.seconds_for(eval_tokens, len(validation))
+    # One more evaluation comes before the first step.
+    if chosen.training.eval_every is None:
+        steps = (left - (evaluations + 1) * evaluation_seconds) / timing.step_seconds
+    else:  # how many evaluations there are depends on the steps
+        a_step = timing.step_seconds + evaluation_seconds / chosen.training.eval_every
+        steps = (left - evaluation_seconds) / a_step
     steps = max(1, int(steps))
-    every = max(1, math.ceil(steps / looks))
+    every = max(1, math.ceil(steps / evaluations))
     plan = _complete(chosen, train, validation, steps, every, eval_tokens)
-    looks = 1 + math.ceil(steps / plan.eval_every)
+    evaluations = 1 + math.ceil(steps / plan.eval_every)
     return chosen, replace(
         plan,
-        minutes=chosen.settings.minutes,
-        expected_seconds=steps * speed.step_seconds + looks * look_seconds,
-        tokens_per_second=chosen.tokens_per_step / speed.step_seconds,
+        minutes=chosen.training.minutes,
+        expected_seconds=steps * timing.step_seconds + evaluations * evaluation_seconds,
+        tokens_per_second=chosen.tokens_per_step / timing.step_seconds,
     )
 
 
-def _choose_looks(
-    candidate: Candidate, validation: Tokens, speed: Speed, seconds: float
+def _choose_size(
+    options: list[SizeOption], step_seconds: float, tokens: int, budget: float
+) -> tuple[SizeOption, float]:
+    """The largest size that time and text suffice for, and about how many seconds its step takes.
+
+    Args:
+        step_seconds: of the smallest size.
+        tokens: of the training text.
+        budget: seconds.
+    """
+    smallest = options[0]
+    operations = smallest.model.parameter_count() * smallest.tokens_per_step / step_seconds
+    chosen = smallest
+    for option in options[1:]:
+        parameters = option.model.parameter_count()
+        enough_time = budget * operations / parameters >= _TOKENS_A_PARAMETER * parameters
+        enough_text = parameters <= _PARAMETERS_A_TOKEN * tokens
+        fits = tokens >= 4 * option.tokens_per_step
+        if enough_time and enough_text and fits:
+            chosen = option
+    return chosen, chosen.model.parameter_count() * chosen.tokens_per_step / operations
+
+
+def _choose_evaluations(
+    option: SizeOption, validation: Tokens, timing: Timing, seconds: float
 ) -> tuple[int, int]:
     """How many evaluations fit into their share of the time, and the tokens each reads (0: all).
 
     Beside them there is the one before the first step. A validation text too large even for the
     fewest is read in part.
     """
-    looks = int(_LOOKING_SHARE * seconds / speed.evaluation_seconds) - 1
-    looks = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, looks))
-    if candidate.settings.eval_tokens is not None:
-        return looks, candidate.settings.eval_tokens
-    most = _LOOKING_SHARE * seconds / (looks + 1)
-    if speed.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
-        return looks, 0
-    reading = max(speed.evaluation_seconds - speed.fixed_seconds, 1e-9)
-    share = max(0.0, most - speed.fixed_seconds) / reading
-    return looks, max(_FEWEST_TOKENS, int(share * len(validation)))
+    evaluations = int(_EVALUATION_SHARE * seconds / timing.evaluation_seconds) - 1
+    evaluations = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, evaluations))
+    if option.training.eval_tokens is not None:
+        return evaluations, option.training.eval_tokens
+    most = _EVALUATION_SHARE * seconds / (evaluations + 1)
+    if timing.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
+        return evaluations, 0
+    reading = max(timing.evaluation_seconds - timing.fixed_seconds, 1e-9)
+    share = max(0.0, most - timing.fixed_seconds) / reading
+    return evaluations, max(_FEWEST_TOKENS, int(share * len(validation)))
 
 
 def _complete(
-    candidate: Candidate,
+    option: SizeOption,
     train: Tokens,
     validation: Tokens,
     steps: int,
     eval_every: int,
     eval_tokens: int,
 ) -> Plan:
-    settings, config = candidate.settings, candidate.config
-    per_step = candidate.tokens_per_step
+    settings, config = option.training, option.model
+    per_step = option.tokens_per_step
     eval_every = settings.eval_every or eval_every
     if settings.eval_tokens is not None:
         eval_tokens = settings.eval_tokens
     return Plan(
-        size=candidate.size,
+        size=option.size,
         parameters=config.parameter_count(),
         steps=steps,
         tokens_per_step=per_step,
@@ -240,23 +284,3 @@ def memory(config: ModelConfig, settings: TrainingSettings) -> int:
     a_layer = math.sqrt(config.parameter_count() / config.num_layers)
     activations = tokens * (12 * config.num_layers * a_layer + 3 * config.vocab_size)
     return int(4 * (copies * config.parameter_count() + activations))
-
-
-def _choose_size(
-    candidates: list[Candidate], train: Tokens, validation: Tokens, budget: float
-) -> Candidate:
-    """The largest size that the time and the text suffice for, by the speed of the smallest."""
-    smallest = candidates[0]
-    speed = measure(smallest, train, validation, min(2.0, _MEASURED_SHARE * budget), looks=False)
-    parameters = smallest.config.parameter_count()
-    operations = parameters * smallest.tokens_per_step / speed.step_seconds
-    chosen = smallest
-    for candidate in candidates[1:]:
-        parameters = candidate.config.parameter_count()
-        tokens = budget * operations / parameters
-        enough_time = tokens >= _TOKENS_A_PARAMETER * parameters
-        enough_text = parameters <= _PARAMETERS_A_TOKEN * len(train)
-        fits = len(train) >= 4 * candidate.tokens_per_step
-        if enough_time and enough_text and fits:
-            chosen = candidate
-    return chosen

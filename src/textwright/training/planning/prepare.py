@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from textwright.configs import Settings
-from textwright.data import Corpus, LossOn, TokenFile, open_corpus, prepare_tokens
-from textwright.data.tokens import TokenSplits
+from textwright.data import Corpus, LossOn, open_corpus, prepare_tokens
 from textwright.errors import CorpusError, RequestError
 from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
-from textwright.training.planning.parent import Parent
+from textwright.training.loop.dataset import Dataset
+from textwright.training.planning.request import Request
 
 log = logging.getLogger("textwright")
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The text as tokens, with where it came from."""
-
-    corpus: Corpus
-    tokenizer: Tokenizer
-    train: TokenFile
-    validation: TokenFile
-
-    @property
-    def data(self) -> TokenSplits:
-        return TokenSplits(
-            self.train.array(),
-            self.validation.array(),
-            self.validation.read_characters,
-            self.validation.counted,
-        )
-
-
-def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = None) -> Prepared:
+def prepare(request: Request) -> Dataset:
     """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
 
     With a parent its tokenizer, grown by what the text needs, takes the place of a new one.
     """
+    settings, parent = request.settings(), request.parent
     corpus = open_corpus(
-        list(sources) or None,
+        list(request.sources) or None,
         validation=settings.corpus.validation,
         validation_fraction=settings.corpus.validation_fraction,
         form=settings.corpus.form,
@@ -56,7 +35,7 @@ def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = 
         grown = grow_tokenizer(
             parent.tokenizer, corpus.train.chunks, conversations=corpus.conversations
         )
-        return tokenized(corpus, grown, loss_on)
+        return tokenize_corpus(corpus, grown, loss_on)
     tokenizer = train_tokenizer(
         settings.tokenizer.kind,
         corpus.train.chunks,
@@ -65,10 +44,10 @@ def prepare(sources: Sequence[str], settings: Settings, parent: Parent | None = 
         word_form=corpus.word_form,
         conversations=corpus.conversations,
     )
-    return tokenized(corpus, tokenizer, loss_on)
+    return tokenize_corpus(corpus, tokenizer, loss_on)
 
 
-def tokenized(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Prepared:
+def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:
     """The tokens of a corpus; says so where characters of the validation text are left out."""
     validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on)
     train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
@@ -82,4 +61,4 @@ def tokenized(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Prepared
             "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
             "training text and are left out of the loss", count, len(validation.unknown), shown,
         )  # fmt: skip
-    return Prepared(corpus, tokenizer, train, validation)
+    return Dataset(corpus, tokenizer, train, validation)

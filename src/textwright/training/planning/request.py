@@ -1,19 +1,20 @@
-"""What a user asked for, made into settings: presets, a TOML file, options, `--set`; later wins.
+"""What a user asked for, made into one request: a TOML file, options, `--set`; later wins.
 
 Every setting has one dotted name, the same in `run.toml`, `--config` and `--set`. Unknown names
-are errors that offer the nearest one.
+are errors that offer the nearest one. Presets fill what is left open once a size is chosen.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from textwright import runs
 from textwright.configs import (
     CONFIG_CLASSES,
     Settings,
@@ -24,29 +25,40 @@ from textwright.configs import (
 )
 from textwright.errors import RequestError
 from textwright.runs import Run
+from textwright.training.planning.parent import Parent, find_parent, recipe_size
 from textwright.training.planning.presets import CONTINUED_RATE, SIZES, preset
 
 RECORDED = ("run", "data", "parent", "plan", "result")
 """Sections of a run.toml that tell what happened; as `--config` they are read over."""
 
 SETTING_OF_PARENT = "training.parent"
-
 DEFAULT_MINUTES = 5.0
+DEFAULT_FAMILY = "lstm"
+_BUDGETS = ("training.steps", "training.epochs", "training.minutes")
+_RATES = ("learning_rate", "matrix_learning_rate")
+_FREE = "model.dropout"
+"""The one setting of the model that may differ from the parent's."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A training as it was asked for.
+    """A training as it was asked for, all its layers merged."""
 
-    `values` holds what the user set, by dotted name; what is not there is left to presets and
-    plan. `size` None lets the plan choose.
-    """
-
+    sources: tuple[str, ...]
+    """The text that was named; empty for the default."""
+    name: str | None
+    """Of the run; None derives it from the text."""
+    folder: Path
+    """Where runs live."""
     family: str
     size: str | None
-    values: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)
+    """None lets the plan choose."""
+    values: Mapping[str, Any]
+    """Settings by dotted name; what is not there is left to presets and plan."""
+    given: Mapping[str, Any]
     """`values` without defaults, with `model.family` and `plan.size` where they were given."""
+    parent: Parent | None = None
+    """The model to begin with, once `apply_parent` has found it."""
 
     def section(self, name: str) -> dict[str, Any]:
         """The values of a section, by their names inside it."""
@@ -57,20 +69,22 @@ class Request:
             if key.startswith(prefix)
         }
 
-    def settings(self, size: str | None) -> Settings:
-        """All settings but the model's, with the recipe of `size`, gentler with a parent.
+    def settings(self, size: str | None = None) -> Settings:
+        """All settings but the model's, over the recipe of a size (None: that of the request).
+
+        With a parent the learning rates are lower. Corpus, tokenizer and device don't depend on
+        the size.
 
         Raises:
             RequestError: a value is out of range; every fault is named.
         """
+        size = size or self.size
         recipe = dict(preset(self.family, size).training) if size else {}
         if self.values.get(SETTING_OF_PARENT) is not None:
             for name in _RATES:
                 usual = TrainingSettings.model_fields[name].default
                 recipe[name] = CONTINUED_RATE * recipe.get(name, usual)
-        sections: dict[str, dict[str, Any]] = {
-            name: self.section(name) for name in Settings.model_fields
-        }
+        sections = {name: self.section(name) for name in Settings.model_fields}
         sections["training"] = {**recipe, **sections["training"]}
         try:
             return Settings.model_validate(sections)
@@ -78,106 +92,139 @@ class Request:
             raise RequestError(one_line(error)) from error
 
 
-def request(
-    *,
-    family: str | None = None,
+def make_request(
+    *corpus: str | Path,
+    name: str | None = None,
+    runs_folder: str | Path | None = None,
+    model: str | None = None,
     size: str | None = None,
-    config: Path | None = None,
-    options: Mapping[str, Any] | None = None,
+    tokenizer: str | None = None,
+    vocab_size: int | None = None,
+    lowercase: bool | None = None,
+    parent: str | Path | Run | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    validation: str | Path | None = None,
+    validation_fraction: float | None = None,
+    eval_every: int | None = None,
+    checkpoint_every: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    loss_on: str | None = None,
+    config: str | Path | None = None,
     changes: Sequence[str] = (),
 ) -> Request:
-    """Put together what was asked for.
+    """Merge what was asked for; the arguments are those of `textwright.train`.
 
-    Args:
-        family: `--model`; None takes what `config` says, else `lstm`.
-        size: `--size`.
-        config: a TOML file with sections as in `run.toml`.
-        options: other options by dotted name; None values were not given.
-        changes: `name=value`, as after `--set`.
+    With a parent, family and size are not known yet: `apply_parent` goes on.
 
     Raises:
         RequestError: a name is unknown, a value makes no sense, or two budgets are asked for.
-
-    With a parent, family and size are not known yet: `training.parent.with_parent` goes on.
     """
+    if isinstance(parent, Run):
+        parent = parent.path
+    options = {
+        "tokenizer.kind": tokenizer,
+        "tokenizer.vocab_size": vocab_size,
+        "tokenizer.lowercase": lowercase,
+        SETTING_OF_PARENT: None if parent is None else str(parent),
+        "training.minutes": minutes,
+        "training.steps": steps,
+        "training.epochs": epochs,
+        "corpus.validation": None if validation is None else str(validation),
+        "corpus.validation_fraction": validation_fraction,
+        "training.eval_every": eval_every,
+        "training.checkpoint_every": checkpoint_every,
+        "training.seed": seed,
+        "training.device": device,
+        "training.loss_on": loss_on,
+    }
+    values = _merge(Path(config) if config else None, options, changes)
+    given = dict(values)
+    if model is not None:
+        given["model.family"] = model
+    if size is not None:
+        given["plan.size"] = size
+    family = str(given.get("model.family", DEFAULT_FAMILY))
+    values.pop("model.family", None)
+    size = _check(family, size, values)
+    if not any(budget in values for budget in _BUDGETS):
+        values["training.minutes"] = DEFAULT_MINUTES
+    sources = tuple(str(source) for source in corpus) or tuple(values.get("corpus.sources", ()))
+    request = Request(sources, name, runs.runs_folder(runs_folder), family, size, values, given)
+    request.settings()  # names what is out of range before anything is read
+    return request
+
+
+def apply_parent(request: Request) -> Request:
+    """The request with its parent, and with all that the parent decides; as it was without one.
+
+    Raises:
+        RequestError: something was asked for that the parent decides otherwise.
+        RunError: there is no such run, or it is damaged.
+        DownloadError: it is on the Hub, which can't be reached.
+    """
+    reference = request.values.get(SETTING_OF_PARENT)
+    if reference is None:
+        return request
+    parent = find_parent(str(reference), request.folder)
+    decided = parent.settings()
+    check_names(parent.config.family, request.values)
+    for name, value in request.given.items():
+        if name in decided and name != _FREE and value != decided[name]:
+            raise RequestError(
+                f"{name} is {decided[name]!r} in {parent.name!r}, not {value!r}; --from keeps "
+                "model and tokenizer as they are: leave it out, or train without --from"
+            )
+    for name in ("model.family", "model.vocab_size", _FREE):
+        del decided[name]
+    decided["tokenizer.vocab_size"] = None  # it grows by what the text needs
+    applied = replace(
+        request,
+        family=parent.config.family,
+        size=recipe_size(parent),
+        values={**request.values, **decided, SETTING_OF_PARENT: parent.reference},
+        parent=parent,
+    )
+    applied.settings()  # names what is out of range before anything is read
+    return applied
+
+
+def _merge(
+    config: Path | None, options: Mapping[str, Any], changes: Sequence[str]
+) -> dict[str, Any]:
+    """The settings of a TOML file, those of options that aren't None, and those after `--set`."""
     values = _flat(_read(config)) if config else {}
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    set_by_hand = dict(_change(change) for change in changes)
+    given = {name: value for name, value in options.items() if value is not None}
+    by_hand = dict(_change(change) for change in changes)
     flags = {name: "--" + name.removeprefix("training.") for name in _BUDGETS if name in given}
-    by_hand = {name: f"--set {name}" for name in _BUDGETS if name in set_by_hand}
-    budgets = {**by_hand, **flags}
+    budgets = {**{name: f"--set {name}" for name in _BUDGETS if name in by_hand}, **flags}
     if len(budgets) > 1:
         raise RequestError(f"{' and '.join(budgets.values())}: take one of them")
-    for layer in (given, set_by_hand):
+    for layer in (given, by_hand):
         if any(name in layer for name in _BUDGETS):  # a new budget replaces the file's
             values = {name: value for name, value in values.items() if name not in _BUDGETS}
         values.update(layer)
     values.pop("model.vocab_size", None)  # the tokenizer decides
-    explicit = dict(values)
-    if family is not None:
-        explicit["model.family"] = family
-    if size is not None:
-        explicit["plan.size"] = size
-    family = str(explicit.get("model.family", DEFAULT_FAMILY))
-    values.pop("model.family", None)
+    return values
+
+
+def _check(family: str, size: str | None, values: Mapping[str, Any]) -> str | None:
+    """Check names of family, size and settings; the size, also where the values describe one."""
     config_class(family)  # names an unknown family
-    if values.get(SETTING_OF_PARENT) is not None:
+    if values.get(SETTING_OF_PARENT) is None:
+        check_names(family, values)
+    else:
         if size is not None:
             raise RequestError("--from and --size: take one of them; a run that exists has a size")
         # Whose settings those of the model are is the parent's to say
         check_names(family, {n: v for n, v in values.items() if not n.startswith("model.")})
-    else:
-        check_names(family, values)
     if size is not None:
         preset(family, size)
     elif family in SIZES and _describes_model(family, values):
         size = next(iter(SIZES[family]))  # the recipe; every width is set already
-    if not any(name in values for name in _BUDGETS):
-        values["training.minutes"] = DEFAULT_MINUTES
-    made = Request(family, size, values, explicit)
-    made.settings(size)  # names what is out of range before anything is read
-    return made
-
-
-def request_from(arguments: Mapping[str, Any]) -> Request:
-    """The request in the arguments of `textwright.train`; other arguments are read over."""
-    config, validation = arguments.get("config"), arguments.get("validation")
-    parent = arguments.get("parent")
-    options = {long: arguments.get(short) for short, long in _ARGUMENTS.items()}
-    options["corpus.validation"] = None if validation is None else str(validation)
-    options[SETTING_OF_PARENT] = None if parent is None else _reference(parent)
-    return request(
-        family=arguments.get("model"),
-        size=arguments.get("size"),
-        config=None if config is None else Path(config),
-        options=options,
-        changes=arguments.get("changes") or (),
-    )
-
-
-def _reference(parent: Any) -> str:
-    """A run, or what `runs.find` takes, as a setting holds it."""
-    return str(parent.path if isinstance(parent, Run) else parent)
-
-
-_ARGUMENTS = {
-    "tokenizer": "tokenizer.kind",
-    "vocab_size": "tokenizer.vocab_size",
-    "lowercase": "tokenizer.lowercase",
-    "minutes": "training.minutes",
-    "steps": "training.steps",
-    "epochs": "training.epochs",
-    "validation_fraction": "corpus.validation_fraction",
-    "eval_every": "training.eval_every",
-    "checkpoint_every": "training.checkpoint_every",
-    "seed": "training.seed",
-    "device": "training.device",
-    "loss_on": "training.loss_on",
-}
-
-DEFAULT_FAMILY = "lstm"
-_BUDGETS = ("training.steps", "training.epochs", "training.minutes")
-_RATES = ("learning_rate", "matrix_learning_rate")
+    return size
 
 
 def _describes_model(family: str, values: Mapping[str, Any]) -> bool:
