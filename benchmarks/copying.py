@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from textwright.data import TextPart, open_corpus
-from textwright.evaluation import copied
-from textwright.evaluation.memorization import pieces_of
+from textwright.evaluation import find_copied_spans
+from textwright.evaluation.memorization import sample_passages
 
 CORPORA = ["shakespeare", "frankenstein", "pride-and-prejudice", "sherlock-holmes", "wikitext-2",
            "self-dialogue", "python-docs"]  # fmt: skip
@@ -24,10 +24,10 @@ CORPORA = ["shakespeare", "frankenstein", "pride-and-prejudice", "sherlock-holme
 
 def row(name: str, minimums: list[int]) -> str:
     corpus = open_corpus([name])
-    pieces = pieces_of(corpus.validation, 1000)
+    pieces = sample_passages(corpus.validation, 1000)
     cells, longest = [], 0
     for minimum in minimums:
-        found, _ = copied(pieces, corpus.train, minimum=minimum, origins=corpus.origins)
+        found, _ = find_copied_spans(pieces, corpus.train, minimum=minimum, origins=corpus.origins)
         share = sum(one.copied for one in found) / sum(one.characters for one in found)
         cells.append(f"{share:.1%}")
         lengths = [stretch.length for one in found for stretch in one.stretches]
@@ -48,7 +48,7 @@ def timed(megabytes: int) -> str:
         size = file.stat().st_size
         passage = block[1000:6000] + " ".join(rng.choices(words, k=1200))[:5000]
         begun, cpu = time.perf_counter(), time.process_time()
-        (found,), _ = copied([passage], TextPart(file, 0, size, size), minimum=40)
+        (found,), _ = find_copied_spans([passage], TextPart(file, 0, size, size), minimum=40)
         took, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return f"{size / 1e6:,.0f} MB: {took:.2f} s, {cpu:.2f} s of CPU; copied {found.share:.1%}"
 

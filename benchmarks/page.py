@@ -82,7 +82,7 @@ def losses(name: str) -> str:
     import torch
 
     from textwright.data import prepare_tokens
-    from textwright.evaluation.memorization import text_of
+    from textwright.evaluation.memorization import find_training_corpus
     from textwright.models.loading import load_model
     from textwright.tokenizers import Tokenizer
     from textwright.training.loop.loss import evaluate
@@ -90,7 +90,7 @@ def losses(name: str) -> str:
     run = find(name)
     model = load_model(run, "cpu")
     weights = {name: tensor.clone() for name, tensor in model.weights().items()}
-    tokens = prepare_tokens(text_of(run).validation, Tokenizer.load(run)).array()
+    tokens = prepare_tokens(find_training_corpus(run).validation, Tokenizer.load(run)).array()
     found = {"as they are": evaluate(model, tokens).loss}
     for dtype in DTYPES:
         model.load_weights(

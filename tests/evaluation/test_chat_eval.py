@@ -20,7 +20,7 @@ from textwright.cli.app import app
 from textwright.data import ConversationPart, open_text
 from textwright.errors import RequestError
 from textwright.evaluation import evaluate_run
-from textwright.evaluation.chat_eval import _choices, _variety, _wins
+from textwright.evaluation.chat_eval import _ranking_items, _variety, _win_rate
 from textwright.generation import load
 from textwright.runs import Run
 
@@ -85,7 +85,7 @@ def test_learning_one_side_and_all_that_is_measured(talks: Path) -> None:
 
 def test_only_a_true_reply_above_all_others_counts() -> None:
     scores = np.array([[2.0, 1, 0], [1, 1, 0], [0, 1, 2], [3, -1, 2]])
-    assert _wins(scores) == 0.5
+    assert _win_rate(scores) == 0.5
     assert _variety(["a b a b a b", "c", ""]) == {
         "distinct_1": 3 / 7, "distinct_2": 2 / 5, "repetition": pytest.approx(0.5 / 3),
         "reply_words": pytest.approx(7 / 3),
@@ -97,8 +97,8 @@ def test_a_long_reply_is_looked_at_from_its_beginning() -> None:
     tokenizer = generator.tokenizer
     replies = [f"I like film {n} " + "very " * 100 + "much." for n in range(6)]
     talks = [[("user", "Hi"), ("assistant", one), ("user", one)] for one in replies]
-    for choice in _choices(tokenizer, talks, 12, generator):
-        for reply in choice.replies:
+    for item in _ranking_items(tokenizer, talks, 12, generator):
+        for reply in item.replies:
             assert len(reply) == 64
             assert tokenizer.decode(reply).startswith(" I like film ")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from textwright.data import TextPart, open_corpus
-from textwright.evaluation import copied, copied_spans
+from textwright.evaluation import copied_spans, find_copied_spans
 
 
 class InPieces(TextPart):
@@ -51,11 +51,11 @@ def test_it_finds_what_the_slowest_way_finds(
         text = ("a" * 50 + "\n") * (trial % 3) + letters(2000) + "b"
         passages = ["".join(piece(text) for _ in range(rng.randrange(5))) for _ in range(3)]
         minimum = rng.choice([16, 17, 31, 32, 40, 63, 70])
-        monkeypatch.setattr(copied_spans, "_SLAB", rng.choice([64, 1000, 1 << 22]))
+        monkeypatch.setattr(copied_spans, "_CHUNK_BYTES", rng.choice([64, 1000, 1 << 22]))
         file = tmp_path / "text"
         file.write_text(text, encoding="utf-8", newline="")
         part = InPieces(file, 0, file.stat().st_size, len(text))
-        found, complete = copied(passages, part, minimum=minimum)
+        found, complete = find_copied_spans(passages, part, minimum=minimum)
         assert complete
         for passage, copies in zip(passages, found, strict=True):
             wanted = outermost(passage, text, minimum)
@@ -78,7 +78,7 @@ def test_where_is_told_of_the_file_it_stands_in(tmp_path: Path) -> None:
     corpus = open_corpus([str(one), str(two)], cache=tmp_path / "cache")
     again = open_corpus([str(one), str(two)], cache=tmp_path / "cache")
     for opened in (corpus, again):
-        (copies,), _ = copied(
+        (copies,), _ = find_copied_spans(
             [f"He said: {sentence}"], opened.train, minimum=30, origins=opened.origins
         )
         (stretch,) = copies.stretches
@@ -92,7 +92,7 @@ def test_capital_letters_may_not_matter(tmp_path: Path) -> None:
     part = TextPart(file, 0, file.stat().st_size, 52)
     passage = "it was THE BEST of times"
     for lower, share in ((False, 0.0), (True, 1.0)):
-        (copies,), _ = copied([passage], part, minimum=16, lower=lower)
+        (copies,), _ = find_copied_spans([passage], part, minimum=16, lower=lower)
         assert copies.share == share
 
 
@@ -100,6 +100,6 @@ def test_endless_repetition_is_told_and_does_not_take_for_ever(tmp_path: Path) -
     file = tmp_path / "text"
     file.write_text(" " * 400_000, encoding="utf-8")
     part = TextPart(file, 0, 400_000, 400_000)
-    (copies,), complete = copied([" " * 5000], part, minimum=40)
+    (copies,), complete = find_copied_spans([" " * 5000], part, minimum=40)
     assert not complete
     assert copies.share > 0

@@ -16,7 +16,7 @@ from textwright import evaluation
 from textwright.cli.app import app
 from textwright.data import BUILT_INS, open_corpus
 from textwright.errors import RunError
-from textwright.evaluation.memorization import text_of
+from textwright.evaluation.memorization import find_training_corpus
 from textwright.runs import Run, shipped
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -111,7 +111,7 @@ def test_of_conversations_the_words_are_compared(tmp_path: Path) -> None:
     file = tmp_path / "talks.jsonl"
     file.write_text("\n".join(lines), encoding="utf-8")
     run = trained_on(file, tmp_path / "run")
-    talks = list(text_of(run).train.conversations())
+    talks = list(find_training_corpus(run).train.conversations())
     words = talks[3][0][1]
     found = evaluation.novelty(run, [words])
     assert found.unit == "conversation"
@@ -132,9 +132,9 @@ def test_it_needs_no_torch() -> None:
 
 
 def test_what_comes_with_the_package_names_its_text() -> None:
-    from textwright.evaluation.memorization import _of_the_package
+    from textwright.evaluation.memorization import _builtin_of_card
 
-    assert {_of_the_package(run) for run in shipped()} <= set(BUILT_INS)
+    assert {_builtin_of_card(run) for run in shipped()} <= set(BUILT_INS)
 
 
 @pytest.mark.slow

@@ -81,18 +81,18 @@ def show_novelty(
     as_json: bool,
 ) -> None:
     """Write with `run`, measure, print."""
-    from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty, text_of
+    from textwright.evaluation import memorization
     from textwright.generation import load
 
-    minimum = check_minimum(MINIMUM if minimum is None else minimum)
-    corpus = text_of(run, sources)  # what is gone is told before anything is written
+    minimum = memorization.check_min_length(memorization.MINIMUM if minimum is None else minimum)
+    corpus = memorization.find_training_corpus(run, sources)  # fails before generation
     if count is None:  # of conversations a text is one turn
         count = 200 if corpus.conversations else 10
     settings: dict[str, Any] = {"max_tokens": 1000 if max_tokens is None else max_tokens}
     settings |= {"temperature": temperature, "top_k": top_k, "seed": 1 if seed is None else seed}
     texts = load(run, precision=precision).generate_many("", count, **settings)
     passages = [text.text for text in texts]
-    found = novelty(run, passages, minimum=minimum, corpus=corpus)
+    found = memorization.novelty(run, passages, minimum=minimum, corpus=corpus)
     if as_json:
         record = found.record()
         for one, text, number in zip(record["passages"], texts, range(len(texts)), strict=True):

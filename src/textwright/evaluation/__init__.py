@@ -1,6 +1,9 @@
-"""What a finished model is worth: how well it predicts, how new what it writes is, how it talks.
+"""Evaluation of finished models: loss on any text, memorization, and conversations.
 
-Names are imported when first used.
+Begin with `scoring`, behind `textwright eval`; `memorization` compares what a model wrote with its
+training text by `copied_spans`; `chat_eval` ranks replies beside the baseline of `ngram`. Nothing
+here trains or writes a file. `memorization` and what it imports do without torch, so that a server
+can use it; hence names are imported when first used.
 """
 
 from __future__ import annotations
@@ -9,38 +12,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textwright.evaluation.chat_eval import ConversationScore
-    from textwright.evaluation.copied_spans import Copies, Stretch, copied
+    from textwright.evaluation.copied_spans import CopiedSpan, PassageOverlap, find_copied_spans
     from textwright.evaluation.memorization import Novelty, novelty
     from textwright.evaluation.scoring import Score, evaluate_run, score
-    from textwright.evaluation.substring_search import LEAST
+    from textwright.evaluation.substring_search import MIN_SPAN
     from textwright.training.loop.loss import Loss, evaluate
 
 _HOMES = {
     "ConversationScore": "textwright.evaluation.chat_eval",
-    "Copies": "textwright.evaluation.copied_spans",
-    "LEAST": "textwright.evaluation.substring_search",
+    "CopiedSpan": "textwright.evaluation.copied_spans",
     "Loss": "textwright.training.loop.loss",
+    "MIN_SPAN": "textwright.evaluation.substring_search",
     "Novelty": "textwright.evaluation.memorization",
+    "PassageOverlap": "textwright.evaluation.copied_spans",
     "Score": "textwright.evaluation.scoring",
-    "Stretch": "textwright.evaluation.copied_spans",
-    "copied": "textwright.evaluation.copied_spans",
     "evaluate": "textwright.training.loop.loss",
     "evaluate_run": "textwright.evaluation.scoring",
+    "find_copied_spans": "textwright.evaluation.copied_spans",
     "novelty": "textwright.evaluation.memorization",
     "score": "textwright.evaluation.scoring",
 }
 
 __all__ = [
-    "LEAST",
+    "MIN_SPAN",
     "ConversationScore",
-    "Copies",
+    "CopiedSpan",
     "Loss",
     "Novelty",
+    "PassageOverlap",
     "Score",
-    "Stretch",
-    "copied",
     "evaluate",
     "evaluate_run",
+    "find_copied_spans",
     "novelty",
     "score",
 ]

@@ -1,10 +1,10 @@
-"""How good a model of conversations is: what `textwright eval RUN conversations.jsonl` tells.
+"""Evaluation of chat models: what `textwright eval RUN conversations.jsonl` prints.
 
-Perplexity and bits are over the tokens of the turns' words and of their ends, each given what was
-said before as far as the context reaches; whose turn it is is not counted. Relevance asks of a
-thousand places whether the model prefers what was really said there to nine replies from elsewhere,
-by their mean log-likelihood a token; and again by how much the context raises it, which doesn't
-reward replies that are likely anywhere. Only a true reply above all nine counts: ties lose.
+Perplexity and bits are over the tokens of the words and of the ends of turns, given as much of the
+conversation as the context holds; role tokens don't count. Relevance is reply ranking: at a
+thousand turns, how often the true reply has a higher mean log-likelihood a token than nine replies
+of other conversations; `relevance_gain` ranks by how much the context raises it instead, which
+doesn't reward replies that are likely anywhere. Ties count as losses.
 """
 
 from __future__ import annotations
@@ -26,53 +26,56 @@ from textwright.generation import Generator, Message
 from textwright.models import LanguageModel
 from textwright.tokenizers import Tokenizer, check_role
 
-CHOICES = 10
+CANDIDATES = 10
+"""Replies that are ranked at each turn, the true one included."""
 PLACES = 1000
 REPLIES = 200
 _SEED = 1
-_LONGEST_REPLY = 64
-"""Tokens of a reply that relevance looks at, the first ones."""
+_MAX_REPLY = 64
+"""Tokens of a reply that are scored, from its beginning."""
 
 
 @dataclass(frozen=True)
-class Measures:
-    """One row of the table; None where a measure doesn't apply."""
+class Metrics:
+    """One row of the table; None where a metric doesn't apply."""
 
     perplexity: float | None = None
     bits_per_char: float | None = None
     relevance: float | None = None
-    """Share of places where the true reply wins by mean log-likelihood."""
+    """Share of turns whose true reply has the highest mean log-likelihood."""
     relevance_gain: float | None = None
-    """The same by how much the context raises it."""
+    """The same by log-likelihood with context less that without."""
     distinct_1: float | None = None
-    """Different words, over all words of the replies."""
+    """Distinct words over all words of the replies."""
     distinct_2: float | None = None
-    """The same of pairs of words."""
+    """Distinct word bigrams over all bigrams."""
     repetition: float | None = None
-    """Share of a reply's triples of words that it had before, mean over the replies."""
+    """Share of a reply's word trigrams that occur earlier in it, mean over the replies."""
     reply_words: float | None = None
-    """Mean words of a reply."""
+    """Mean number of words of a reply."""
 
 
 @dataclass(frozen=True)
 class ConversationScore:
-    """A model of conversations, what it is compared with, and what all was measured on."""
+    """The metrics of a chat model and of its baselines, and the size of what they are over."""
 
     model_name: str
     conversations: int
     tokens: int
-    """Predictions: words of the turns and their ends."""
+    """Predictions: the words of the turns and their `<eos>`."""
     characters: int
     bytes: int
     unknown: float
     """Share of the tokens that are `<unk>`."""
     places: int
+    """Turns at which replies were ranked."""
     replies: int
-    rows: dict[str, Measures] = field(default_factory=dict)
+    """Replies that were generated."""
+    rows: dict[str, Metrics] = field(default_factory=dict)
     """`model`, `5-gram`, `unigram`, `people`."""
 
     def record(self) -> dict[str, Any]:
-        """As `eval --json` prints it: the model's own measures at the top, with those of text."""
+        """As `eval --json` prints it: the model's own metrics at the top, beside its loss."""
         data = asdict(self)
         rows = data.pop("rows")
         bits = self.rows["model"].bits_per_char
@@ -88,17 +91,17 @@ class ConversationScore:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A place, as tokens: what was said before, and replies, the true one first."""
+class RankingItem:
+    """One turn as token ids: its context, and the candidate replies, the true one first."""
 
-    before: list[int]
-    """With the token of whose turn it is."""
-    opening: list[int]
-    """The same without anything said."""
+    context: list[int]
+    """The turns before, and the role token."""
+    empty_context: list[int]
+    """`<bos>` and the role token alone."""
     replies: list[list[int]]
 
 
-def measure(
+def evaluate_chat(
     generator: Generator,
     model: LanguageModel,
     part: ConversationPart,
@@ -107,212 +110,211 @@ def measure(
     places: int = PLACES,
     replies: int = REPLIES,
 ) -> ConversationScore:
-    """All measures of `model` on `part`; the n-gram models' too, where there is `training` text.
+    """All metrics of `model` on `part`, and of n-gram models of `training` if there is any.
 
     Raises:
-        CorpusError: there are too few conversations to choose replies from.
+        CorpusError: there are too few conversations to draw other replies from.
     """
     tokenizer = generator.tokenizer
-    talks = list(part.conversations())
-    held_out = _Framed(tokenizer, talks)
-    choices = _choices(tokenizer, talks, places, generator)
+    conversations = list(part.conversations())
+    held_out = _TokenizedConversations(tokenizer, conversations)
+    items = _ranking_items(tokenizer, conversations, places, generator)
     counted = held_out.counted
-    logs = np.concatenate([_model_logs(model, one) for one in held_out.texts()])
+    log_probs = np.concatenate([_log_probs(model, one) for one in held_out.split()])
     rows = {
-        "model": Measures(
-            **_loss(logs[counted], part.characters),
-            **_relevance(choices, *_model_choices(model, choices)),
-            **_model_replies(generator, talks, replies),
+        "model": Metrics(
+            **_loss(log_probs[counted], part.characters),
+            **_relevance(*_model_scores(model, items)),
+            **_reply_variety(generator, conversations, replies),
         )
     }
     if training is not None:
-        learned = _Framed(tokenizer, training.conversations())
-        grams = NGramModel(learned.tokens, learned.starts, tokenizer.vocab_size)
-        rows["5-gram"] = Measures(
-            **_loss(grams.log_probabilities(held_out.tokens, held_out.starts)[counted],
-                    part.characters),
-            **_relevance(choices, *_gram_choices(grams, choices)),
-        )  # fmt: skip
-        table = unigram_log_probabilities(learned.tokens, tokenizer.vocab_size)
-        alone = np.array([[table[one].mean() for one in c.replies] for c in choices])
-        rows["unigram"] = Measures(
-            **_loss(table[held_out.tokens][counted], part.characters),
-            **_relevance(choices, alone, alone),
+        learned = _TokenizedConversations(tokenizer, training.conversations())
+        ngrams = NGramModel(learned.tokens, learned.starts, tokenizer.vocab_size)
+        log_probs = ngrams.log_probabilities(held_out.tokens, held_out.starts)
+        rows["5-gram"] = Metrics(
+            **_loss(log_probs[counted], part.characters),
+            **_relevance(*_ngram_scores(ngrams, items)),
         )
-    people = [talks[index][turn][1] for index, turn in _some_places(talks, replies)]
-    rows["people"] = Measures(**_variety(people))
+        unigrams = unigram_log_probabilities(learned.tokens, tokenizer.vocab_size)
+        scores = np.array([[unigrams[one].mean() for one in item.replies] for item in items])
+        rows["unigram"] = Metrics(
+            **_loss(unigrams[held_out.tokens][counted], part.characters),
+            **_relevance(scores, scores),
+        )
+    people = [conversations[i][turn][1] for i, turn in _sample_turns(conversations, replies)]
+    rows["people"] = Metrics(**_variety(people))
     unknown = held_out.tokens[counted] == (-1 if tokenizer.unk_id is None else tokenizer.unk_id)
     return ConversationScore(
-        generator.name, len(talks), int(counted.sum()), part.characters, part.text_bytes,
-        float(unknown.mean()), len(choices), min(replies, len(people)), rows,
+        generator.name, len(conversations), int(counted.sum()), part.characters, part.text_bytes,
+        float(unknown.mean()), len(items), min(replies, len(people)), rows,
     )  # fmt: skip
 
 
-class _Framed:
-    """Conversations as tokens, one after another."""
+class _TokenizedConversations:
+    """Conversations as token ids, concatenated."""
 
-    def __init__(self, tokenizer: Tokenizer, talks: Iterable[Conversation]) -> None:
+    def __init__(self, tokenizer: Tokenizer, conversations: Iterable[Conversation]) -> None:
         chat = tokenizer.chat
         assert chat is not None
-        self.tokens = tokenizer.encode_conversations(list(talks))
+        self.tokens = tokenizer.encode_conversations(list(conversations))
         self.starts = np.flatnonzero(self.tokens == chat.bos_id)
-        frame = (chat.bos_id, *chat.role_ids.values())
-        self.counted: NDArray[np.bool_] = ~np.isin(self.tokens, frame)
-        """Which tokens are words, or end a turn."""
+        not_counted = (chat.bos_id, *chat.role_ids.values())
+        self.counted: NDArray[np.bool_] = ~np.isin(self.tokens, not_counted)
+        """Tokens that are words or end a turn, (tokens,)."""
 
-    def texts(self) -> list[NDArray[np.int64]]:
-        """Each conversation by itself."""
+    def split(self) -> list[NDArray[np.int64]]:
+        """The tokens of each conversation."""
         return np.split(self.tokens, self.starts[1:])
 
 
-def _loss(logs: NDArray[np.float64], characters: int) -> dict[str, float]:
+def _loss(log_probs: NDArray[np.float64], characters: int) -> dict[str, float]:
     return {
-        "perplexity": math.exp(min(700.0, -logs.mean())),
-        "bits_per_char": float(-logs.sum() / math.log(2) / characters),
+        "perplexity": math.exp(min(700.0, -log_probs.mean())),
+        "bits_per_char": float(-log_probs.sum() / math.log(2) / characters),
     }
 
 
 @torch.inference_mode()
-def _model_logs(model: LanguageModel, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log-probability of each token given those before; 0 for the first, which begins all."""
+def _log_probs(model: LanguageModel, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """log p of each token given those before, (tokens,); 0 for the first, `<bos>`."""
     device = next(model.parameters()).device
     row = torch.from_numpy(tokens).to(device)[None]
-    found = [np.zeros(1)]
+    log_probs = [np.zeros(1)]
     state = None
-    piece = min(256, model.config.block_size)
-    for first in range(0, len(tokens) - 1, piece):
-        part = row[:, first : first + piece + 1]
-        logits, state = model(part[:, :-1], state)
-        found.append(_picked(logits, part[:, 1:])[0].cpu().double().numpy())
-    return np.concatenate(found)
+    size = min(256, model.config.block_size)
+    for start in range(0, len(tokens) - 1, size):
+        chunk = row[:, start : start + size + 1]
+        logits, state = model(chunk[:, :-1], state)
+        log_probs.append(_log_probs_of(logits, chunk[:, 1:])[0].cpu().double().numpy())
+    return np.concatenate(log_probs)
 
 
-def _picked(logits: Tensor, targets: Tensor) -> Tensor:
-    logs = logits.float().log_softmax(dim=-1)
-    return logs.gather(-1, targets[..., None])[..., 0]
+def _log_probs_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """log p of `targets` (B, T) under `logits` (B, T, V)."""
+    log_probs = logits.float().log_softmax(dim=-1)
+    return log_probs.gather(-1, targets[..., None])[..., 0]
 
 
-def _some_places(talks: Sequence[Conversation], count: int) -> list[tuple[int, int]]:
-    """(conversation, turn) of replies, never a first turn; the same each time."""
-    there = [
+def _sample_turns(conversations: Sequence[Conversation], count: int) -> list[tuple[int, int]]:
+    """(conversation, turn) of up to `count` replies, in a fixed random order; no first turns."""
+    turns = [
         (index, turn)
-        for index, talk in enumerate(talks)
-        for turn in range(1, len(talk))
-        if talk[turn][0] != "system" and talk[turn - 1][0] != "system"
+        for index, conversation in enumerate(conversations)
+        for turn in range(1, len(conversation))
+        if "system" not in (conversation[turn][0], conversation[turn - 1][0])
     ]
-    order = np.random.Generator(np.random.Philox(_SEED)).permutation(len(there))
-    return [there[index] for index in order[:count]]
+    order = np.random.Generator(np.random.Philox(_SEED)).permutation(len(turns))
+    return [turns[index] for index in order[:count]]
 
 
-def _choices(
+def _ranking_items(
     tokenizer: Tokenizer,
-    talks: Sequence[Conversation],
+    conversations: Sequence[Conversation],
     count: int,
     generator: Generator,
-) -> list[Choice]:
+) -> list[RankingItem]:
     chat, block_size = tokenizer.chat, generator.runtime.block_size
     assert chat is not None
-    chosen = _some_places(talks, count)
-    pool = _some_places(talks, sum(map(len, talks)))
-    if len({index for index, _ in pool}) < 2 or len(pool) < CHOICES:
+    pool = _sample_turns(conversations, sum(map(len, conversations)))
+    if len({index for index, _ in pool}) < 2 or len(pool) < CANDIDATES:
         raise CorpusError(
-            f"relevance needs replies from at least two conversations and {CHOICES} in all; give "
-            "more conversations to evaluate on"
+            f"relevance needs replies from at least two conversations and {CANDIDATES} in all; "
+            "give more conversations to evaluate on"
         )
-    draw = np.random.Generator(np.random.Philox(_SEED + 1))
+    rng = np.random.Generator(np.random.Philox(_SEED + 1))
 
-    def encoded(place: tuple[int, int]) -> list[int]:
-        words = talks[place[0]][place[1]][1]
-        return [*tokenizer.encode_turns([words])[0], chat.eos_id][:_LONGEST_REPLY]
+    def encode(index: int, turn: int) -> list[int]:
+        words = conversations[index][turn][1]
+        return [*tokenizer.encode_turns([words])[0], chat.eos_id][:_MAX_REPLY]
 
-    choices = []
-    for index, turn in chosen:
-        others: list[tuple[int, int]] = []
-        while len(others) < CHOICES - 1:
-            other = pool[int(draw.integers(len(pool)))]
+    items = []
+    for index, turn in _sample_turns(conversations, count):
+        candidates = [(index, turn)]
+        while len(candidates) < CANDIDATES:
+            other = pool[int(rng.integers(len(pool)))]
             if other[0] != index:
-                others.append(other)
-        role = check_role(talks[index][turn][0])
-        said = [Message(check_role(who), words) for who, words in talks[index][:turn]]
-        before = generator.encode_messages(said, reply=role).tokens
-        replies = [encoded(place) for place in ((index, turn), *others)]
-        if block_size is not None:  # a recurrent model reads all of it
-            before = before[-max(2, block_size - max(map(len, replies))) :]
-        choices.append(Choice(before, [chat.bos_id, chat.role_ids[role]], replies))
-    return choices
+                candidates.append(other)
+        replies = [encode(*candidate) for candidate in candidates]
+        role = check_role(conversations[index][turn][0])
+        context = generator.encode_messages(_history(conversations[index], turn), reply=role).tokens
+        if block_size is not None:  # recurrent models read the whole context
+            context = context[-max(2, block_size - max(map(len, replies))) :]
+        items.append(RankingItem(context, [chat.bos_id, chat.role_ids[role]], replies))
+    return items
+
+
+def _history(conversation: Conversation, turn: int) -> list[Message]:
+    return [Message(check_role(role), words) for role, words in conversation[:turn]]
 
 
 @torch.inference_mode()
-def _model_choices(
-    model: LanguageModel, choices: Sequence[Choice]
+def _model_scores(
+    model: LanguageModel, items: Sequence[RankingItem]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean log-likelihood of each reply with and without its context, (places, choices) each."""
-    given = np.array([_read_after(model, one.before, one.replies) for one in choices])
-    alone = np.array([_read_after(model, one.opening, one.replies) for one in choices])
+    """Mean log-likelihood of each reply with and without its context, (items, candidates) each."""
+    given = np.array([_mean_log_probs(model, one.context, one.replies) for one in items])
+    alone = np.array([_mean_log_probs(model, one.empty_context, one.replies) for one in items])
     return given, alone
 
 
-def _read_after(
-    model: LanguageModel, before: Sequence[int], replies: Sequence[Sequence[int]]
+def _mean_log_probs(
+    model: LanguageModel, context: Sequence[int], replies: Sequence[Sequence[int]]
 ) -> list[float]:
+    """Mean log p a token of each reply; the context is read once for all."""
     device = next(model.parameters()).device
-    context = torch.tensor([before], device=device)
-    _, state = (model if model.output_layer() is None else model.features)(context[:, :-1])
+    prefix = torch.tensor([context[:-1]], device=device)
+    _, state = (model if model.output_layer() is None else model.features)(prefix)
     state = {name: part.expand(len(replies), *part.shape[1:]) for name, part in state.items()}
     length = max(map(len, replies))
     rows = torch.zeros(len(replies), length + 1, dtype=torch.long, device=device)
     for row, reply in enumerate(replies):
-        rows[row, 0] = before[-1]
+        rows[row, 0] = context[-1]
         rows[row, 1 : len(reply) + 1] = torch.tensor(reply)
-    logs = _picked(model(rows[:, :-1], state)[0], rows[:, 1:]).double().cpu().numpy()
-    return [float(logs[row, : len(reply)].mean()) for row, reply in enumerate(replies)]
+    log_probs = _log_probs_of(model(rows[:, :-1], state)[0], rows[:, 1:]).double().cpu().numpy()
+    return [float(log_probs[row, : len(reply)].mean()) for row, reply in enumerate(replies)]
 
 
-def _gram_choices(
-    grams: NGramModel, choices: Sequence[Choice]
+def _ngram_scores(
+    ngrams: NGramModel, items: Sequence[RankingItem]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return (
-        _gram_means(
-            grams, [(one.before[-grams.order :], r) for one in choices for r in one.replies]
-        ),
-        _gram_means(grams, [(one.opening, r) for one in choices for r in one.replies]),
-    )
+    """As `_model_scores`."""
+    given = [(one.context[-ngrams.order :], r) for one in items for r in one.replies]
+    alone = [(one.empty_context, r) for one in items for r in one.replies]
+    return _ngram_means(ngrams, given), _ngram_means(ngrams, alone)
 
 
-def _gram_means(
-    grams: NGramModel, texts: Sequence[tuple[Sequence[int], Sequence[int]]]
+def _ngram_means(
+    ngrams: NGramModel, texts: Sequence[tuple[Sequence[int], Sequence[int]]]
 ) -> NDArray[np.float64]:
-    lengths = np.array([len(before) + len(reply) for before, reply in texts])
+    lengths = np.array([len(context) + len(reply) for context, reply in texts])
     starts = np.concatenate(([0], lengths.cumsum()[:-1]))
-    tokens = np.array([token for before, reply in texts for token in (*before, *reply)], np.int64)
-    logs = grams.log_probabilities(tokens, starts)
-    ends = starts + lengths
+    tokens = np.array([token for context, reply in texts for token in (*context, *reply)], np.int64)
+    log_probs = ngrams.log_probabilities(tokens, starts)
     means = [
-        logs[end - len(reply) : end].mean() for end, (_, reply) in zip(ends, texts, strict=True)
+        log_probs[end - len(reply) : end].mean()
+        for end, (_, reply) in zip(starts + lengths, texts, strict=True)
     ]
-    return np.array(means).reshape(-1, CHOICES)
+    return np.array(means).reshape(-1, CANDIDATES)
 
 
-def _relevance(
-    choices: Sequence[Choice], given: NDArray[np.float64], alone: NDArray[np.float64]
-) -> dict[str, float]:
-    assert given.shape == (len(choices), CHOICES)
-    return {"relevance": _wins(given), "relevance_gain": _wins(given - alone)}
+def _relevance(given: NDArray[np.float64], alone: NDArray[np.float64]) -> dict[str, float]:
+    """From mean log-likelihoods with and without context, (items, candidates) each."""
+    return {"relevance": _win_rate(given), "relevance_gain": _win_rate(given - alone)}
 
 
-def _wins(scores: NDArray[np.float64]) -> float:
+def _win_rate(scores: NDArray[np.float64]) -> float:
     return float((scores[:, 0] > scores[:, 1:].max(axis=1)).mean())
 
 
-def _model_replies(
-    generator: Generator, talks: Sequence[Conversation], count: int
+def _reply_variety(
+    generator: Generator, conversations: Sequence[Conversation], count: int
 ) -> dict[str, float]:
-    """Variety of the model's replies, by the run's own settings, with the seeds 0, 1 …"""
+    """Variety of replies generated with the run's sampling settings and the seeds 0, 1 …"""
     texts = []
-    for seed, (index, turn) in enumerate(_some_places(talks, count)):
-        said = [Message(check_role(who), words) for who, words in talks[index][:turn]]
-        reply = check_role(talks[index][turn][0])
-        prompt = generator.encode_messages(said, reply=reply)
+    for seed, (index, turn) in enumerate(_sample_turns(conversations, count)):
+        role = check_role(conversations[index][turn][0])
+        prompt = generator.encode_messages(_history(conversations[index], turn), reply=role)
         texts.append(generator.reply_to(prompt, seed=seed).text)
     return _variety(texts)
 
@@ -321,8 +323,8 @@ def _variety(texts: Sequence[str]) -> dict[str, float]:
     replies = [text.casefold().split() for text in texts]
     repeated = []
     for words in replies:
-        triples = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
-        repeated.append(1 - len(set(triples)) / len(triples) if triples else 0.0)
+        trigrams = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
+        repeated.append(1 - len(set(trigrams)) / len(trigrams) if trigrams else 0.0)
     return {
         "distinct_1": _distinct(replies, 1),
         "distinct_2": _distinct(replies, 2),
@@ -331,7 +333,7 @@ def _variety(texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _distinct(replies: Sequence[Sequence[str]], size: int) -> float:
+def _distinct(replies: Sequence[Sequence[str]], n: int) -> float:
     """Li et al., "A Diversity-Promoting Objective Function" (2016), section 4.3."""
-    pieces = [tuple(one[i : i + size]) for one in replies for i in range(len(one) - size + 1)]
-    return len(set(pieces)) / len(pieces) if pieces else 0.0
+    ngrams = [tuple(one[i : i + n]) for one in replies for i in range(len(one) - n + 1)]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0

@@ -1,8 +1,8 @@
-"""What of a passage stands word for word in a text, and where: exact, for texts of any size.
+"""Verbatim overlap of passages with a text, and where in the text: exact, for texts of any size.
 
-A stretch counts from a least length on, for `of the ` stands in every text. The text is read once,
-a gigabyte in seconds, and nothing is kept of it. (A suffix array of the text would answer many
-passages faster, after minutes, in five times the memory.)
+Only spans of a minimum length count, since `of the ` is in every text. The text is streamed once, a
+gigabyte in seconds, without an index of it. (A suffix array of the text would answer many passages
+faster, after minutes of building, in five times the memory.)
 """
 
 from __future__ import annotations
@@ -14,165 +14,166 @@ import numpy as np
 
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.text import Origin, TextPart
-from textwright.evaluation.substring_search import Numbers, Passages, outermost
+from textwright.evaluation.substring_search import Ints, SubstringIndex, maximal_spans
 
-_SLAB = 4 << 20  # bytes that are looked at together
+_CHUNK_BYTES = 4 << 20  # searched at once
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A part of a passage, and the first place where it stands in the text."""
+class CopiedSpan:
+    """A span of a passage, and its first occurrence in the text."""
 
     start: int
-    """Characters of the passage before it."""
+    """Offset in the passage, in characters."""
     length: int
     """Characters."""
     text: str
     source: str
-    """The file or address that the place is in; empty where nobody knows."""
+    """File or address of the occurrence; empty if unknown."""
     line: int
-    """Which line of that source it begins in, from 1; of conversations, which one it stands in."""
+    """Line of that source where it begins, from 1; for conversations, which conversation."""
     offset: int
-    """Characters of that source before it."""
+    """Offset in that source, in characters."""
 
 
 @dataclass(frozen=True)
-class Copies:
-    """What of a passage stands in a text."""
+class PassageOverlap:
+    """The overlap of one passage with a text."""
 
-    stretches: tuple[Stretch, ...]
-    """As they come in the passage; none lies within another, though two may overlap."""
+    stretches: tuple[CopiedSpan, ...]
+    """In order of `start`; none is contained in another, though two may overlap."""
     characters: int
-    """Of the passage."""
+    """Length of the passage."""
     copied: int
-    """How many of them lie in a stretch."""
+    """Characters covered by spans."""
 
     @property
     def share(self) -> float:
-        """The part of the passage that lies in stretches, 0 to 1."""
+        """The fraction of the passage that spans cover, 0 to 1."""
         return self.copied / max(1, self.characters)
 
 
-def copied(
+def find_copied_spans(
     passages: Sequence[str],
     part: TextPart,
     *,
     minimum: int,
     origins: Sequence[Origin] = (),
     lower: bool = False,
-) -> tuple[list[Copies], bool]:
-    """What of each passage stands in `part`; and whether every place was compared: where passages
-    and text repeat themselves without end only so many are, and there may be more.
+) -> tuple[list[PassageOverlap], bool]:
+    """The overlap of each passage with `part`, and whether the search was complete: where passages
+    and text are so repetitive that candidate pairs explode, only some are compared.
 
     Args:
         passages: some 100,000 characters in all at most.
         part: the text.
-        minimum: characters of a stretch that counts, at least `LEAST`.
-        origins: what `part` is made of, in order.
-        lower: take capital letters for small ones.
+        minimum: shortest span that counts, in characters, at least `MIN_SPAN`.
+        origins: the sources that `part` is made of, in order.
+        lower: lower-case both sides first.
 
     Raises:
         TextwrightError: the text can't be read, or has changed.
     """
     texts = [passage.lower() if lower else passage for passage in passages]
-    needle = Passages([text.encode("utf-8", "replace") for text in texts], minimum)
-    best = np.zeros((0, 4), np.int64)  # first byte, end byte, characters and lines before it
-    whole = True
-    for slab in _slabs(part, needle.longest, lower):
-        found, all_of_it = needle.find(slab.data)
-        whole &= all_of_it
-        best = _better(best, found, slab)
-    at = np.searchsorted(needle.starts, best[:, 0], side="right") - 1
+    index = SubstringIndex([text.encode("utf-8", "replace") for text in texts], minimum)
+    spans = np.zeros((0, 4), np.int64)  # start, end (bytes of the passages); characters, lines
+    complete = True  # of the text before the occurrence
+    for chunk in _chunks(part, index.longest, lower):
+        found, found_all = index.find(chunk.data)
+        complete &= found_all
+        spans = _merge(spans, found, chunk)
+    passage_of = np.searchsorted(index.starts, spans[:, 0], side="right") - 1
     return [
-        _told(passage, needle, number, best[at == number], origins)
+        _overlap(passage, index, number, spans[passage_of == number], origins)
         for number, passage in enumerate(texts)
-    ], whole
+    ], complete
 
 
 @dataclass
-class _Slab:
-    """A piece of the text with what stands before it, counted."""
+class _Chunk:
+    """Bytes of the text, and how many characters and lines precede them."""
 
     data: bytes
     characters: int
     lines: int
     line_end: bytes
 
-    def counted(self, upto: int) -> None:
-        """Go on behind `upto` bytes."""
-        passed, self.data = self.data[:upto], self.data[upto:]
-        self.characters += _characters(passed)
-        self.lines += passed.count(self.line_end)
+    def drop(self, size: int) -> None:
+        """Remove `size` bytes from the front, adding to the counts."""
+        dropped, self.data = self.data[:size], self.data[size:]
+        self.characters += _count_characters(dropped)
+        self.lines += dropped.count(self.line_end)
 
 
-def _slabs(part: TextPart, overlap: int, lower: bool) -> Iterator[_Slab]:
-    """The text in pieces that share so many bytes that each stretch lies whole in one."""
-    talks = isinstance(part, ConversationPart)
-    slab = _Slab(b"", 0, 0, b"\0" if talks else b"\n")
-    held: list[bytes] = []
+def _chunks(part: TextPart, overlap: int, lower: bool) -> Iterator[_Chunk]:
+    """The text in chunks that overlap by `overlap` bytes, so that each span is whole in one."""
+    pieces = _conversations(part) if isinstance(part, ConversationPart) else part.chunks()
+    chunk = _Chunk(b"", 0, 0, b"\0" if isinstance(part, ConversationPart) else b"\n")
+    pending: list[bytes] = []
     size = 0
-    for piece in _conversations(part) if isinstance(part, ConversationPart) else part.chunks():
-        held.append((piece.lower() if lower else piece).encode())
-        size += len(held[-1])
-        if size >= _SLAB + overlap:
-            slab.data += b"".join(held)
-            held, size = [], 0
-            yield _Slab(slab.data, slab.characters, slab.lines, slab.line_end)
-            slab.counted(len(slab.data) - overlap)
-    slab.data += b"".join(held)
-    yield slab
+    for piece in pieces:
+        pending.append((piece.lower() if lower else piece).encode())
+        size += len(pending[-1])
+        if size >= _CHUNK_BYTES + overlap:
+            chunk.data += b"".join(pending)
+            pending, size = [], 0
+            yield _Chunk(chunk.data, chunk.characters, chunk.lines, chunk.line_end)
+            chunk.drop(len(chunk.data) - overlap)
+    chunk.data += b"".join(pending)
+    yield chunk
 
 
 def _conversations(part: ConversationPart) -> Iterator[str]:
-    """The words of each conversation, a turn a line, and what marks its end."""
+    """Each conversation as text: a turn a line, terminated by NUL."""
     for conversation in part.conversations():
         yield "\n".join(words for _, words in conversation) + "\0"
 
 
-def _better(best: Numbers, found: Numbers, slab: _Slab) -> Numbers:
-    """`best` with what was found in `slab` that goes beyond it."""
+def _merge(spans: Ints, found: Ints, chunk: _Chunk) -> Ints:
+    """`spans` and those of `found` that none of them contains, located in the whole text."""
     if not len(found):
-        return best
-    unplaced = np.concatenate([found, np.full((len(found), 1), -1, np.int64)], axis=1)
-    rows = outermost(np.concatenate([best, unplaced]))
+        return spans
+    unlocated = np.concatenate([found, np.full((len(found), 1), -1, np.int64)], axis=1)
+    rows = maximal_spans(np.concatenate([spans, unlocated]))
     new = np.flatnonzero(rows[:, 3] < 0)
-    characters, lines, passed = slab.characters, slab.lines, 0
-    for index in new[np.argsort(rows[new, 2])]:
-        place = int(rows[index, 2])
-        between = slab.data[passed:place]
-        characters += _characters(between)
-        lines += between.count(slab.line_end)
-        rows[index, 2:], passed = (characters, lines), place
+    characters, lines, counted = chunk.characters, chunk.lines, 0
+    for row in new[np.argsort(rows[new, 2])]:
+        offset = int(rows[row, 2])
+        between = chunk.data[counted:offset]
+        characters += _count_characters(between)
+        lines += between.count(chunk.line_end)
+        rows[row, 2:], counted = (characters, lines), offset
     return rows
 
 
-def _characters(data: bytes) -> int:
-    """How many there are; of one that is cut in two, the first part counts."""
+def _count_characters(data: bytes) -> int:
+    """Characters that begin in UTF-8 `data`: one cut in two counts with its first part."""
     if data.isascii():
         return len(data)
     return int(np.count_nonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80))
 
 
-def _told(
-    passage: str, needle: Passages, number: int, rows: Numbers, origins: Sequence[Origin]
-) -> Copies:
-    begin = int(needle.characters[needle.starts[number]])
-    stretches = []
-    reached = copied = 0
-    for first, end, characters, lines in rows.tolist():
-        start = int(needle.characters[first]) - begin
-        stop = int(needle.characters[end]) - begin
+def _overlap(
+    passage: str, index: SubstringIndex, number: int, rows: Ints, origins: Sequence[Origin]
+) -> PassageOverlap:
+    """The rows (start, end, characters, lines) of passage `number`, in its own characters."""
+    base = int(index.characters[index.starts[number]])
+    spans = []
+    covered_to = copied = 0
+    for first, last, characters, lines in rows.tolist():
+        start = int(index.characters[first]) - base
+        end = int(index.characters[last]) - base
         origin = next((one for one in reversed(origins) if one.characters <= characters), Origin())
-        stretches.append(
-            Stretch(
+        spans.append(
+            CopiedSpan(
                 start,
-                stop - start,
-                passage[start:stop],
+                end - start,
+                passage[start:end],
                 origin.address,
                 lines - origin.lines + 1,
                 characters - origin.characters,
             )
         )
-        copied += stop - max(start, reached)
-        reached = stop
-    return Copies(tuple(stretches), len(passage), copied)
+        copied += end - max(start, covered_to)
+        covered_to = end
+    return PassageOverlap(tuple(spans), len(passage), copied)

@@ -1,8 +1,8 @@
-"""Copied or invented: what of a model's text stands word for word in the text it learned from.
+"""Memorization: how much of a model's text is verbatim in its training text. No torch.
 
-Text that the model never saw has common phrases too, and in some sources whole pages twice. So the
-share that is copied stands beside that of held-out text from the same source, cut into pieces of
-the same length: what goes beyond that, the model knows by heart. It needs no torch.
+Text that the model never saw also shares phrases with the training text, and some sources repeat
+whole pages. So the copied share is reported beside that of held-out text from the same source, cut
+into passages of the same length: only what exceeds that baseline is memorized.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from textwright.configs import CorpusSettings
 from textwright.data import BUILT_INS, ConversationPart, Corpus, TextPart, open_corpus
 from textwright.data.provenance import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
-from textwright.evaluation.copied_spans import Copies, copied
-from textwright.evaluation.substring_search import LEAST
+from textwright.evaluation.copied_spans import PassageOverlap, find_copied_spans
+from textwright.evaluation.substring_search import MIN_SPAN
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 
 MINIMUM = 40
-"""Characters of a stretch that counts; of prose kept apart, about 1 % lies in such stretches."""
+"""Characters of the shortest span that counts; of held-out prose they cover about 1 %."""
 
 HELD_OUT = 40_000
-"""Characters of held-out text that are looked at, at most."""
+"""Characters of held-out text that are searched, at most."""
 
-_FEWEST = 200  # characters of a piece of held-out text; shorter ones have little room for copies
+_MIN_PASSAGE = 200  # characters of a held-out passage; shorter ones have little room for spans
 
 log = logging.getLogger("textwright")
 
 
 @dataclass(frozen=True)
 class Share:
-    """What of some text stands in the training text."""
+    """The overlap of several passages with the training text, summed."""
 
     share: float
-    """Of its characters, 0 to 1."""
+    """The fraction of characters that spans cover, 0 to 1."""
     longest: int
-    """Characters of the longest stretch; 0 where there is none."""
+    """Characters of the longest span; 0 if there is none."""
     copied: int
-    """Characters in stretches."""
+    """Characters covered by spans."""
     characters: int
-    """In all."""
+    """All characters."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """What of a model's text, or of any other, is copied."""
+    """How much of some passages is copied from the training text of a model."""
 
     model_name: str
     corpus: str
     """The name of the training text."""
     unit: Literal["line", "conversation"]
-    """What the places in it are counted in."""
+    """What `CopiedSpan.line` counts."""
     minimum: int
-    """Characters of a stretch that counts."""
-    passages: tuple[Copies, ...]
+    """Characters of the shortest span that counts."""
+    passages: tuple[PassageOverlap, ...]
     whole: Share
     """All passages together."""
     held_out: Share
-    """What the same measure gives for text of the same source that was kept apart."""
+    """The baseline: the same for held-out text of the same source."""
     complete: bool
-    """Whether every place was compared; else there may be more."""
+    """Whether the search was complete; else there may be more spans."""
 
     def record(self) -> dict[str, Any]:
-        """As JSON holds it; a source that is a file by its name alone."""
+        """As JSON; a source that is a file is named without its folder."""
         return {
             "model_name": self.model_name,
             "corpus": self.corpus,
@@ -98,23 +98,23 @@ def novelty(
     minimum: int = MINIMUM,
     corpus: Corpus | None = None,
 ) -> Novelty:
-    """What of `passages` stands in the text that `run` was trained on.
+    """The overlap of `passages` with the text that `run` was trained on.
 
     Args:
         run: the model; nothing is generated here.
-        passages: each is looked at by itself.
-        minimum: characters of a stretch that counts, at least 16.
-        corpus: the training text, from `text_of`; None opens that of the run.
+        passages: each is searched for by itself.
+        minimum: characters of the shortest span that counts, at least 16.
+        corpus: the training text, from `find_training_corpus`; None opens that of the run.
 
     Raises:
         RunError: the run doesn't say what it was trained on, or that has changed.
         CorpusError, DownloadError: the text is gone, or can't be read.
         RequestError: `minimum` is too small.
     """
-    corpus = text_of(run) if corpus is None else corpus
+    corpus = find_training_corpus(run) if corpus is None else corpus
     lengths = [len(passage) for passage in passages]
-    held_out = pieces_of(corpus.validation, max([_FEWEST, *lengths]))
-    found, complete = copied(
+    held_out = sample_passages(corpus.validation, max([_MIN_PASSAGE, *lengths]))
+    overlaps, complete = find_copied_spans(
         [*passages, *held_out],
         corpus.train,
         minimum=minimum,
@@ -126,37 +126,39 @@ def novelty(
         corpus.name,
         "conversation" if corpus.conversations else "line",
         minimum,
-        tuple(found[: len(passages)]),
-        _share(found[: len(passages)]),
-        _share(found[len(passages) :]),
+        tuple(overlaps[: len(passages)]),
+        _share(overlaps[: len(passages)]),
+        _share(overlaps[len(passages) :]),
         complete,
     )
 
 
-def check_minimum(minimum: int) -> int:
-    """`minimum`, which is enough characters for a stretch that counts.
+def check_min_length(minimum: int) -> int:
+    """`minimum` itself.
 
     Raises:
-        RequestError: it is not.
+        RequestError: spans that short can't be found.
     """
-    if minimum < LEAST:
-        raise RequestError(f"a stretch that counts has at least {LEAST} characters, not {minimum}")
+    if minimum < MIN_SPAN:
+        raise RequestError(
+            f"a stretch that counts has at least {MIN_SPAN} characters, not {minimum}"
+        )
     return minimum
 
 
-def text_of(run: Run, sources: Sequence[str] = ()) -> Corpus:
-    """What `run` was trained on; of a model that comes with the package, the text of its recipe.
+def find_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
+    """The corpus that `run` was trained on; for a shipped model, the built-in of its recipe.
 
     Args:
         run: the model.
-        sources: the text, where the run doesn't say it, or it lies elsewhere now.
+        sources: the text, where the run doesn't record it, or the file was moved.
 
     Raises:
-        RunError: the run doesn't say, or the text has changed or is gone.
+        RunError: the run doesn't record it, or the text has changed or is gone.
         DownloadError: it can't be downloaded.
     """
     if sources:
-        return _named(run, sources)
+        return _open_sources(run, sources)
     recorded = run.settings()
     if not recorded.get("corpus") and not run.is_shipped:
         raise RunError(
@@ -164,7 +166,7 @@ def text_of(run: Run, sources: Sequence[str] = ()) -> Corpus:
             f"textwright eval {run.name} FILE --novelty"
         )
     try:
-        return open_training_corpus(run) if recorded else open_corpus([_of_the_package(run)])
+        return open_training_corpus(run) if recorded else open_corpus([_builtin_of_card(run)])
     except RunError:
         raise
     except (CorpusError, DownloadError) as error:
@@ -174,8 +176,8 @@ def text_of(run: Run, sources: Sequence[str] = ()) -> Corpus:
         raise RunError(f"{what} is gone: {error}") from error
 
 
-def _of_the_package(run: Run) -> str:
-    """The built-in text that the card of a model in the package names."""
+def _builtin_of_card(run: Run) -> str:
+    """The built-in corpus that the card of a shipped model names."""
     from huggingface_hub import ModelCard
 
     results = ModelCard.load(run.card_file).data.eval_results or []
@@ -185,52 +187,54 @@ def _of_the_package(run: Run) -> str:
     return name
 
 
-def _named(run: Run, sources: Sequence[str]) -> Corpus:
-    """A text that is named, split as that of the run was; says so where it is another."""
+def _open_sources(run: Run, sources: Sequence[str]) -> Corpus:
+    """`sources`, split as the run's corpus was; logs a warning if the sha256 differs."""
     settings = CorpusSettings.model_validate(run.settings().get("corpus", {"sources": []}))
     corpus = open_corpus(
         list(sources),
         validation_fraction=settings.validation_fraction,
         form=settings.form,
     )
-    known = run.settings().get("data", {}).get("sha256")
-    if known is not None and settings.validation is None and corpus.sha256 != known:
+    recorded = run.settings().get("data", {}).get("sha256")
+    if recorded is not None and settings.validation is None and corpus.sha256 != recorded:
         log.warning("%s is not the text that %r was trained on", " ".join(sources), run.name)
     return corpus
 
 
-def pieces_of(part: TextPart, length: int) -> list[str]:
-    """Pieces of held-out text, spread evenly."""
+def sample_passages(part: TextPart, length: int) -> list[str]:
+    """Passages of `length` characters, at even distances, `HELD_OUT` characters in all."""
     if isinstance(part, ConversationPart):
-        turns = ("\n".join(words for _, words in talk) for talk in part.conversations())
-        return _first(turns, length)
-    pieces = max(1, min(HELD_OUT, part.characters) // length)
-    step = max(length, part.characters // pieces)
-    found: list[str] = []
-    held, passed = "", 0
+        texts = ("\n".join(words for _, words in turns) for turns in part.conversations())
+        return _first_passages(texts, length)
+    count = max(1, min(HELD_OUT, part.characters) // length)
+    step = max(length, part.characters // count)
+    passages: list[str] = []
+    buffer, offset = "", 0  # `offset`: characters of the text before the buffer
     for chunk in part.chunks():
-        held += chunk
-        while len(found) < pieces and (begin := len(found) * step - passed) + length <= len(held):
-            found.append(held[begin : begin + length])
-        gone = max(0, min(len(held), len(found) * step - passed))
-        held, passed = held[gone:], passed + gone
-    return found or [held[:HELD_OUT]]
+        buffer += chunk
+        while len(passages) < count and (start := len(passages) * step - offset) + length <= len(
+            buffer
+        ):
+            passages.append(buffer[start : start + length])
+        consumed = max(0, min(len(buffer), len(passages) * step - offset))
+        buffer, offset = buffer[consumed:], offset + consumed
+    return passages or [buffer[:HELD_OUT]]
 
 
-def _first(texts: Iterable[str], length: int) -> list[str]:
-    """The first ones, which of conversations are a fair sample, cut to the same length."""
-    found: list[str] = []
+def _first_passages(texts: Iterable[str], length: int) -> list[str]:
+    """The first texts, truncated to `length`: conversations are shuffled, so a fair sample."""
+    passages: list[str] = []
     size = 0
     for text in texts:
-        found.append(text[:length])
-        size += len(found[-1])
+        passages.append(text[:length])
+        size += len(passages[-1])
         if size >= HELD_OUT:
             break
-    return found
+    return passages
 
 
-def _share(found: Sequence[Copies]) -> Share:
-    characters = sum(one.characters for one in found)
-    inside = sum(one.copied for one in found)
-    lengths = [stretch.length for one in found for stretch in one.stretches]
-    return Share(inside / max(1, characters), max(lengths, default=0), inside, characters)
+def _share(overlaps: Sequence[PassageOverlap]) -> Share:
+    characters = sum(one.characters for one in overlaps)
+    copied = sum(one.copied for one in overlaps)
+    lengths = [span.length for one in overlaps for span in one.stretches]
+    return Share(copied / max(1, characters), max(lengths, default=0), copied, characters)

@@ -1,4 +1,4 @@
-"""A generation runtime in the place of a torch model, so that what generates can be evaluated."""
+"""A generation runtime as a torch `LanguageModel`, so that `evaluate` can measure it."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from textwright.runs import Run
 from textwright.runtimes.base import Runtime
 
 
-def as_generated(run: Run, precision: str) -> LanguageModel:
-    """A run's model as `load(run, precision=precision)` computes it.
+def as_torch_model(run: Run, precision: str) -> LanguageModel:
+    """The runtime of `load(run, precision=precision)`; it can't be trained.
 
     Raises:
         RunError: a file is missing or damaged.
         RequestError: there is no such precision, or it can't be had here.
     """
-    return _Generating(run.config(), load(run, precision=precision).runtime)
+    return _RuntimeModel(run.config(), load(run, precision=precision).runtime)
 
 
-class _Generating(LanguageModel):
-    """Reads each row by itself; its state is numbers (batch,) of states, kept until read."""
+class _RuntimeModel(LanguageModel):
+    """Reads row by row; a `State` must be tensors, so it holds ids (batch,) of runtime states."""
 
     def __init__(self, config: ModelConfig, runtime: Runtime) -> None:
         super().__init__(config)
         self.runtime = runtime
-        self._numbers = itertools.count()
+        self._ids = itertools.count()
         self._states: dict[int, Any] = {}
-        self._nothing = nn.Parameter(torch.empty(0))  # tells the device
+        self._device_marker = nn.Parameter(torch.empty(0))  # callers ask the parameters for it
 
     def initial_state(self, batch_size: int) -> State:
-        return {"number": self._keep([self.runtime.initial_state() for _ in range(batch_size)])}
+        return {"id": self._store([self.runtime.initial_state() for _ in range(batch_size)])}
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        numbers = (state or self.initial_state(len(tokens)))["number"]
-        rows, after = [], []
-        for number, row in zip(numbers.tolist(), tokens.numpy(), strict=True):
-            logits, read = self.runtime(row, self._states.pop(number))
+        ids = (state or self.initial_state(len(tokens)))["id"]
+        rows, states = [], []
+        for id_, row in zip(ids.tolist(), tokens.numpy(), strict=True):
+            logits, new_state = self.runtime(row, self._states.pop(id_))
             rows.append(logits)
-            after.append(read)
-        return torch.from_numpy(np.stack(rows)), {"number": self._keep(after)}
+            states.append(new_state)
+        return torch.from_numpy(np.stack(rows)), {"id": self._store(states)}
 
     def matrices(self) -> Iterable[Matrices]:
         return ()
 
-    def _keep(self, states: list[Any]) -> Tensor:
-        numbers = list(itertools.islice(self._numbers, len(states)))
-        self._states.update(zip(numbers, states, strict=True))
-        return torch.tensor(numbers)
+    def _store(self, states: list[Any]) -> Tensor:
+        ids = list(itertools.islice(self._ids, len(states)))
+        self._states.update(zip(ids, states, strict=True))
+        return torch.tensor(ids)

@@ -1,4 +1,4 @@
-"""How well a run predicts a text: what `textwright eval` tells."""
+"""The loss of a run on a text, in every unit in use: what `textwright eval` prints."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
 from textwright.data.provenance import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
-from textwright.evaluation.chat_eval import ConversationScore, measure
-from textwright.evaluation.runtime_model import as_generated
+from textwright.evaluation.chat_eval import ConversationScore, evaluate_chat
+from textwright.evaluation.runtime_model import as_torch_model
 from textwright.generation import load
 from textwright.models import LanguageModel
 from textwright.models.loading import load_model
@@ -22,8 +22,7 @@ from textwright.training.loop.loss import evaluate
 log = logging.getLogger("textwright")
 
 _IN_TORCH = ("auto", "float32")
-"""What the file has is what torch computes with, widened; other precisions are those that
-generate."""
+"""Precisions that torch computes in, stored weights widened; others are those of the runtimes."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class Score:
     tokens: int
     """Predictions: every token of the text but the first."""
     characters: int
-    """That the tokens stand for."""
+    """That the tokens decode to."""
     bytes: int
     unknown_characters: int
-    """Characters that the model never saw; left out."""
+    """Characters that are not in the vocabulary; left out."""
     protocol: str
 
     def record(self) -> dict[str, Any]:
@@ -67,11 +66,10 @@ def score(
         sources: a corpus, as `train` takes it.
         window, stride: those of `textwright.training.loop.loss.evaluate`.
         device: where torch computes.
-        precision: `float16` and `int8` measure the compiled runtime that generates in it, in place
-            of torch.
+        precision: `float16` and `int8` evaluate the compiled runtime in that precision instead.
 
     Raises:
-        RunError: the run is damaged, or its own text is gone or has changed.
+        RunError: the run is damaged, or its own text can't be opened or has changed.
         CorpusError: the text can't be read.
         RequestError: `window` or `stride` is out of range, or int8 can't be had here.
     """
@@ -90,9 +88,9 @@ def evaluate_run(
     device: str = "auto",
     precision: str = "float32",
 ) -> Score | ConversationScore:
-    """As `score`; a model of conversations, on conversations, gets `ConversationScore` instead,
-    compared with n-gram models of the run's own training text where that is still to be had.
-    `window`, `stride`, float16 and int8 ask for the loss alone.
+    """As `score`; or, for a chat model on conversations, a `ConversationScore`, with n-gram models
+    of the run's training text as baselines where that text can still be opened.
+    With `window`, `stride`, float16 or int8 the loss alone is computed.
 
     Raises:
         RequestError: a model of running text is to be evaluated on conversations.
@@ -101,8 +99,8 @@ def evaluate_run(
     model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
     part = open_text(list(sources)) if sources else open_training_corpus(run).validation
-    plain = window is not None or stride is not None or precision not in _IN_TORCH
-    if plain or not isinstance(part, ConversationPart):
+    loss_only = window is not None or stride is not None or precision not in _IN_TORCH
+    if loss_only or not isinstance(part, ConversationPart):
         return _score(run, model, tokenizer, part, window, stride)
     if tokenizer.chat is None:
         raise RequestError(
@@ -114,14 +112,14 @@ def evaluate_run(
     except (RunError, CorpusError, DownloadError) as error:
         log.warning("no n-gram models to compare with: %s", str(error).split("; ")[0])
         training = None
-    learned = training if isinstance(training, ConversationPart) else None
-    return measure(load(run), model, part, learned)
+    baseline = training if isinstance(training, ConversationPart) else None
+    return evaluate_chat(load(run), model, part, baseline)
 
 
 def _model(run: Run, device: str, precision: str) -> LanguageModel:
     if precision in _IN_TORCH:
         return load_model(run, device)
-    return as_generated(run, precision)
+    return as_torch_model(run, precision)
 
 
 def _score(

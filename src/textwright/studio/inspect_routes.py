@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, Field
 
 from textwright.errors import RunError
-from textwright.evaluation.memorization import MINIMUM, check_minimum, novelty
+from textwright.evaluation.memorization import MINIMUM, check_min_length, novelty
 from textwright.runs import Run
 from textwright.serving.answers import as_json
 from textwright.serving.fields import AS_WHOLE, Body, ModelName
@@ -55,7 +55,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/copied")
     async def compare(body: CopiedRequest) -> Response:
-        minimum = check_minimum(body.minimum)
+        minimum = check_min_length(body.minimum)
         run = service.pool.run(body.model)
         async with comparing:
             return as_json(await asyncio.to_thread(_compare, run, body.text, minimum))
