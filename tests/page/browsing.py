@@ -17,17 +17,17 @@ SWITCHES = [
 
 @dataclass
 class Watch:
-    """What a page said to the console, and what it asked for elsewhere."""
+    """What a page said to the console, and what it requested elsewhere."""
 
     said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
 
     def over(self, page: Any) -> None:
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("request", lambda request: self.requested.append(request.url))
 
     def elsewhere(self, *home: str) -> list[str]:
-        """Addresses asked for that begin with none of `home`."""
-        return [url for url in self.asked if not url.startswith((*home, "data:", "blob:"))]
+        """Requested URLs that begin with none of `home`."""
+        return [url for url in self.requested if not url.startswith((*home, "data:", "blob:"))]

@@ -152,9 +152,9 @@ def test_it_writes_what_python_writes(tab: Any, watch: Watch, tmp_path: Path, na
             "The night was", max_tokens=150, temperature=0.8, top_k=30, top_p=0.95, min_p=0.01,
             repetition_penalty=1.1, seed=seed,
         )  # fmt: skip
-        asked = {"maxTokens": 150, "temperature": 0.8, "topK": 30, "topP": 0.95, "minP": 0.01,
+        settings = {"maxTokens": 150, "temperature": 0.8, "topK": 30, "topP": 0.95, "minP": 0.01,
                  "repetitionPenalty": 1.1, "seed": seed}  # fmt: skip
-        assert tab.evaluate(WRITE, ["The night was", asked])["text"] == drawn.text
+        assert tab.evaluate(WRITE, ["The night was", settings])["text"] == drawn.text
     assert watch.said == []
     assert watch.elsewhere("file:") == []
 
@@ -169,8 +169,8 @@ def test_it_reads_a_prompt_to_a_model_of_conversations_as_python_does(
     for prompt in ("", " ", "Hello", "\n Do you <user> like\x1f music? \x85", "<eos><eos>"):
         assert tab.evaluate(read, prompt) == model.encode_prompt(prompt).tokens, prompt
     drawn = model.generate("Do you like", max_tokens=40, temperature=0.8, seed=1)
-    asked = {"maxTokens": 40, "temperature": 0.8, "seed": 1}
-    assert tab.evaluate(WRITE, ["Do you like", asked])["text"] == drawn.text
+    settings = {"maxTokens": 40, "temperature": 0.8, "seed": 1}
+    assert tab.evaluate(WRITE, ["Do you like", settings])["text"] == drawn.text
     assert len(drawn.tokens) > 3
     assert watch.said == []
 

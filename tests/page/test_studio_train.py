@@ -39,9 +39,9 @@ DROP = """([name, text]) => {
 def _studio(tmp_path: Path) -> Iterator[Studio]:
     studio = Studio("studio", "--no-browser", folder=tmp_path)
     yield studio
-    asked = record(tmp_path)
+    latest = record(tmp_path)
     studio.close()
-    until(lambda: not asked or not alive(asked["pid"]))
+    until(lambda: not latest or not alive(latest["pid"]))
 
 
 def record(folder: Path) -> Any:

@@ -27,25 +27,25 @@ def test_the_openai_client_unmodified(process: Process) -> None:
     openai = pytest.importorskip("openai", reason="openai is not installed")
     client = openai.OpenAI(base_url=f"{process.url}/v1", api_key="none")
     assert {model.id for model in client.models.list()} == {"one", "two"}
-    asked: dict[str, Any] = {"model": "one", "max_tokens": 8, "seed": 1}
-    whole = client.completions.create(prompt=["It", "was"], n=2, logprobs=1, **asked)
+    request: dict[str, Any] = {"model": "one", "max_tokens": 8, "seed": 1}
+    whole = client.completions.create(prompt=["It", "was"], n=2, logprobs=1, **request)
     assert len(whole.choices) == 4
     assert len(whole.choices[0].logprobs.token_logprobs) == 8
-    chunks = client.completions.create(prompt="It", stream=True, **asked)
+    chunks = client.completions.create(prompt="It", stream=True, **request)
     streamed = "".join(chunk.choices[0].text for chunk in chunks)
     assert streamed == whole.choices[0].text
-    by_tokens = client.completions.create(prompt=[[1, 2], [3]], **asked)
+    by_tokens = client.completions.create(prompt=[[1, 2], [3]], **request)
     assert len(by_tokens.choices) == 2
     said = [{"role": "user", "content": "Hello!"}]
-    reply = client.chat.completions.create(messages=said, logprobs=True, **asked)
+    reply = client.chat.completions.create(messages=said, logprobs=True, **request)
     assert reply.choices[0].message.role == "assistant"
-    pieces = client.chat.completions.create(messages=said, stream=True, **asked)
+    pieces = client.chat.completions.create(messages=said, stream=True, **request)
     text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
     assert text == reply.choices[0].message.content
     with pytest.raises(openai.NotFoundError, match="no model"):
         client.completions.create(model="none", prompt="It")
     with pytest.raises(openai.BadRequestError, match="suffix"):
-        client.completions.create(prompt="It", suffix="x", **asked)
+        client.completions.create(prompt="It", suffix="x", **request)
 
 
 def test_the_openai_client_talks_as_the_chat_does() -> None:
@@ -58,8 +58,8 @@ def test_the_openai_client_talks_as_the_chat_does() -> None:
         said: list[dict[str, str]] = []
         for number, words in enumerate(("Hello!", "Do you like <eos> music?", "Why?")):
             said.append({"role": "user", "content": words})
-            asked: dict[str, Any] = {"model": "chat", "max_tokens": 40, "seed": 1 + number}
-            reply = client.chat.completions.create(messages=said, **asked).choices[0]
+            request: dict[str, Any] = {"model": "chat", "max_tokens": 40, "seed": 1 + number}
+            reply = client.chat.completions.create(messages=said, **request).choices[0]
             assert reply.message.content == dialogue.say(words) != ""
             assert reply.finish_reason == "stop"
             said.append({"role": "assistant", "content": reply.message.content})

@@ -21,16 +21,16 @@ pytestmark = pytest.mark.slow
 
 
 def completion(url: str, **body: Any) -> httpx.Response:
-    asked = {"model": "one", "prompt": "It was", "ignore_eos": True, **body}
-    return httpx.post(f"{url}/v1/completions", json=asked, timeout=SECONDS)
+    request = {"model": "one", "prompt": "It was", "ignore_eos": True, **body}
+    return httpx.post(f"{url}/v1/completions", json=request, timeout=SECONDS)
 
 
 def test_a_text_ends_on_the_weights_it_began_with(
     process: Process, folder: Path, make_model: Callable[..., Run]
 ) -> None:
     """While its model is asked for by others, replaced, broken, and deleted."""
-    asked: dict[str, Any] = {"max_tokens": 4000, "seed": 3}
-    right = load(folder / "one").generate("It was", **asked).text
+    request: dict[str, Any] = {"max_tokens": 4000, "seed": 3}
+    right = load(folder / "one").generate("It was", **request).text
     statuses: list[int] = []
     stopped = threading.Event()
 
@@ -39,17 +39,17 @@ def test_a_text_ends_on_the_weights_it_began_with(
             statuses.append(completion(process.url, max_tokens=2).status_code)
 
     other = make_model(folder.parent / "other", seed=7).weights_file
-    changed = load(folder.parent / "other").generate("It was", **asked).text
+    changed = load(folder.parent / "other").generate("It was", **request).text
     with ThreadPoolExecutor(3) as pool:
         asker = pool.submit(ask_again_and_again)
-        under_way = pool.submit(completion, process.url, **asked)
+        under_way = pool.submit(completion, process.url, **request)
         shutil.copy(other, folder / "one")
         process.until(lambda: texts(process, max_tokens=50, seed=3) == changed[:50])
         stopped.set()
         asker.result()
         assert set(statuses) == {200}
         assert under_way.result().json()["choices"][0]["text"] == right
-        under_way = pool.submit(completion, process.url, **asked)
+        under_way = pool.submit(completion, process.url, **request)
         process.until(lambda: "num_requests_running 0.0" not in metrics(process))
         weights = folder / "one" / "model.safetensors"
         whole = weights.read_bytes()
@@ -62,7 +62,7 @@ def test_a_text_ends_on_the_weights_it_began_with(
         assert under_way.result().json()["choices"][0]["text"] == changed
         weights.write_bytes(whole)
         process.until(lambda: status(process, "one")["status"] == "Loaded")
-        under_way = pool.submit(completion, process.url, **asked)
+        under_way = pool.submit(completion, process.url, **request)
         process.until(lambda: "num_requests_running 0.0" not in metrics(process))
         shutil.rmtree(folder / "one")
         process.until(lambda: "one" not in httpx.get(process.url).json()["status"])
@@ -75,8 +75,8 @@ def status(process: Process, name: str) -> dict[str, str]:
     return found
 
 
-def texts(process: Process, **asked: Any) -> str:
-    return str(completion(process.url, **asked).json()["choices"][0]["text"])
+def texts(process: Process, **request: Any) -> str:
+    return str(completion(process.url, **request).json()["choices"][0]["text"])
 
 
 def metrics(process: Process) -> str:
@@ -131,8 +131,8 @@ def test_sigterm_with_64_streams(folder: Path) -> None:
             "stream_options": {"include_usage": True}}  # fmt: skip
 
     def ask(seed: int) -> str:
-        asked = {**body, "seed": seed}
-        return httpx.post(f"{served.url}/v1/completions", json=asked, timeout=SECONDS).text
+        request = {**body, "seed": seed}
+        return httpx.post(f"{served.url}/v1/completions", json=request, timeout=SECONDS).text
 
     with ThreadPoolExecutor(64) as pool:
         answers = [pool.submit(ask, seed) for seed in range(64)]

@@ -6,18 +6,22 @@ import json
 import re
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from servers import SECONDS, Served
 
 from small_models import TEXT, random_weights, small_config, write_run
+from textwright.errors import BusyError
 from textwright.runs import Run
 from textwright.serving import ServerSettings
+from textwright.serving.errors import to_http_error
 from textwright.tokenizers import train_tokenizer
 
 
@@ -49,9 +53,9 @@ def test_status_and_health(served: Served) -> None:
 
 
 def test_gen_text_has_exactly_its_shape(served: Served) -> None:
-    asked = {"model_name": "my_gpt", "start_phrase": "It was", "generation_length": 12,
+    request = {"model_name": "my_gpt", "start_phrase": "It was", "generation_length": 12,
              "temperature": 0.5}  # fmt: skip
-    result = post(served, "/gen_text", asked)
+    result = post(served, "/gen_text", request)
     assert result.pop("res_text").startswith("It was")
     assert result == {"model_name": "my_gpt", "generation_length": 12, "temperature": 0.5}
     defaults = post(served, "/gen_text", {"model_name": "lstm"})
@@ -96,8 +100,8 @@ def test_bulk_answers_in_order_and_errors_in_their_places(served: Served) -> Non
 def test_what_makes_no_sense_is_refused(
     served: Served, change: dict[str, Any], status: int, says: str
 ) -> None:
-    asked = {"model_name": "my-gpt", "generation_length": 3} | change
-    text = json.dumps(asked).replace('"NaN"', "NaN")
+    request = {"model_name": "my-gpt", "generation_length": 3} | change
+    text = json.dumps(request).replace('"NaN"', "NaN")
     answer = served.client.post(
         "/gen_text", content=text, headers={"content-type": "application/json"}
     )
@@ -208,11 +212,11 @@ def test_chat_streams_the_same_message_warns_and_refuses(served: Served) -> None
     refused = post(served, "/v1/chat/completions", {**body, "messages": [image]}, 400)
     assert "type: Input should be 'text'" in refused["error"]["message"]
     many = [{"role": role, "content": "Ay."} for role in ("user", "assistant") * 200]
-    for asked, warning in (
+    for messages, warning in (
         ([*many, body["messages"][1]], "it doesn't see the oldest "),
         ([{"role": "system", "content": "Be so. " * 500}, *many[:1]], "the system message is"),
     ):
-        answer = post(served, "/v1/chat/completions", {**body, "messages": asked})
+        answer = post(served, "/v1/chat/completions", {**body, "messages": messages})
         assert any(warning in one for one in answer["warnings"])
 
 
@@ -221,10 +225,10 @@ def test_unk_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     config = small_config("gpt", tokenizer.vocab_size)
     server = Served([write_run(tmp_path / "words", config, random_weights(config, 0), tokenizer)])
     body = {"model": "words", "max_tokens": 200, "temperature": 9, "seed": 1}
-    asked = {"messages": [{"role": "user", "content": "it"}], **body}
+    request = {"messages": [{"role": "user", "content": "it"}], **body}
     for more, there in (({}, False), ({"logit_bias": {str(tokenizer.unk_id): 100}}, False),
                         ({"allow_unk": True}, True)):  # fmt: skip
-        answers = [post(server, "/v1/chat/completions", {**asked, "n": 3, **more})["choices"]]
+        answers = [post(server, "/v1/chat/completions", {**request, "n": 3, **more})["choices"]]
         answers.append(post(server, "/v1/completions", {**body, "prompt": "it", **more})["choices"])
         assert ("<unk>" in str(answers)) is there, more
     server.close()
@@ -285,10 +289,45 @@ def test_metrics_and_request_ids(served: Served) -> None:
                  "generation_tokens_total", "time_to_first_token_seconds_count"):  # fmt: skip
         assert f"textwright:{name}" in page
     assert 'request_success_total{finished_reason="length",model_name="lstm"}' in page
-    kept = served.client.get("/health", headers={"x-request-id": "abc-1"})
-    assert kept.headers["x-request-id"] == "abc-1"
+    echoed = served.client.get("/health", headers={"x-request-id": "abc-1"})
+    assert echoed.headers["x-request-id"] == "abc-1"
     made = served.client.get("/health", headers={"x-request-id": "a b"})
     assert len(made.headers["x-request-id"]) == 32
+
+
+def test_latencies_are_differences(served: Served) -> None:
+    names = [
+        f"textwright:{name}_seconds" for name in ("time_to_first_token", "e2e_request_latency")
+    ]
+
+    def totals() -> dict[str, float]:
+        page = served.client.get("/metrics").text
+        return {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if family.name in names and sample.labels.get("model_name") == "my-gpt"
+        }
+
+    served.until(lambda: served.engine.running == 0)  # other tests' texts have been counted
+    before, began = totals(), time.monotonic()
+    for _ in range(3):
+        post(served, "/gen_text", {"model_name": "my-gpt", "generation_length": 2})
+    expected = before.get(f"{names[1]}_count", 0) + 3
+    served.until(lambda: totals().get(f"{names[1]}_count") == expected)
+    duration = time.monotonic() - began
+    after = totals()
+    for name in names:
+        assert after[f"{name}_count"] - before.get(f"{name}_count", 0) == 3
+        assert 0 < after[f"{name}_sum"] - before.get(f"{name}_sum", 0) < duration
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (1.0, "1"), (1.2, "2")])
+def test_retry_after_is_rounded_up(seconds: float, header: str) -> None:
+    """It is in whole seconds: rounded down, a client would come back too early."""
+    headers = to_http_error(BusyError("busy", seconds)).response("/v1/completions").headers
+    assert headers["retry-after"] == header
+    assert headers["retry-after-ms"] == str(round(1000 * seconds))
 
 
 def test_models_are_listed_and_found(served: Served) -> None:

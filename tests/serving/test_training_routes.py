@@ -163,10 +163,10 @@ def test_people_here_may_and_others_may_not(here: Served) -> None:
         {"origin": "https://evil.example"},
         {"origin": "null"},
     ):
-        told = post(here, "/api/training", {}, **headers)
-        assert told["allowed"] is False
-        assert "--allow-training" in told["why"]
-        assert told["training"] is None
+        status = post(here, "/api/training", {}, **headers)
+        assert status["allowed"] is False
+        assert "--allow-training" in status["why"]
+        assert status["training"] is None
         for path, body in (
             ("/api/uploads", {"name": "a.txt", "size": 5}),
             ("/api/training/start", {"upload": "x", "family": "gpt", "minutes": 1}),
@@ -209,8 +209,8 @@ def test_a_server_for_others_trains_only_when_told_to(
 
 def test_a_text_stays_in_its_folder(here: Served, folder: Path) -> None:
     text = b"Some text to keep." * 4
-    told = post(here, "/api/uploads", {"name": "../../../tmp/" + MARKUP, "size": len(text)})
-    where = f"/api/uploads/piece?upload={told['upload']}&at=0"
+    upload = post(here, "/api/uploads", {"name": "../../../tmp/" + MARKUP, "size": len(text)})
+    where = f"/api/uploads/piece?upload={upload['upload']}&at=0"
     form = here.client.post(where, content=text, headers={"content-type": "text/plain"})
     assert form.status_code == 415
     answer = here.client.post(where, content=text, headers=OCTETS)
@@ -218,13 +218,13 @@ def test_a_text_stays_in_its_folder(here: Served, folder: Path) -> None:
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert [file.name for file in files] == [file_name(MARKUP)]
     assert files[0].parent.parent == folder / ".studio" / "uploads"
-    asked = {"upload": told["upload"], "family": "../gpt", "minutes": 1}
-    assert "no family" in post(here, "/api/training/start", asked, 400)["error"]
+    request = {"upload": upload["upload"], "family": "../gpt", "minutes": 1}
+    assert "no family" in post(here, "/api/training/start", request, 400)["error"]
     for minutes in (0, -1, 1e9):
-        post(here, "/api/training/start", {**asked, "family": "gpt", "minutes": minutes}, 400)
+        post(here, "/api/training/start", {**request, "family": "gpt", "minutes": minutes}, 400)
     for strange in ("x", "../../x", "x/y"):
-        asked = {"upload": strange, "family": "gpt", "minutes": 1}
-        assert "no such text" in post(here, "/api/training/start", asked, 400)["error"]
+        request = {"upload": strange, "family": "gpt", "minutes": 1}
+        assert "no such text" in post(here, "/api/training/start", request, 400)["error"]
         answer = here.client.post(
             "/api/uploads/piece", params={"upload": strange, "at": 0}, content=b"x", headers=OCTETS
         )
@@ -249,8 +249,12 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
         )  # fmt: skip
         (place / "training.json").write_text(record.model_dump_json())
         for browser, yours in (("a", True), ("b", False)):
-            told = post(here, "/api/training", {"browser": browser})["training"]
-            assert (told["phase"], told["text"], told["yours"]) == ("preparing", MARKUP, yours)
+            status = post(here, "/api/training", {"browser": browser})["training"]
+            assert (status["phase"], status["text"], status["yours"]) == (
+                "preparing",
+                MARKUP,
+                yours,
+            )
         refused = post(here, "/api/uploads", {"name": "a.txt", "size": 5}, 409)
         assert "a training is under way" in refused["error"]
         stop = {"number": "n", "browser": "b"}
@@ -258,11 +262,11 @@ def test_a_training_of_another_server_is_seen(here: Served, folder: Path) -> Non
         assert "is over" in post(here, "/api/training/stop", {**stop, "number": "m"}, 409)["error"]
         assert "is under way" in post(here, "/api/training/resume", stop, 409)["error"]
         other.kill()
-    told = post(here, "/api/training", {"browser": "a"})["training"]
-    assert told["phase"] == "failed"
-    assert "gone without a word" in told["reason"]
+    status = post(here, "/api/training", {"browser": "a"})["training"]
+    assert status["phase"] == "failed"
+    assert "gone without a word" in status["reason"]
     (place / "train.log").write_text("error: something else\n")  # it is over, and told once
-    assert post(here, "/api/training", {})["training"]["reason"] == told["reason"]
+    assert post(here, "/api/training", {})["training"]["reason"] == status["reason"]
     for number, why in (("m", "another training has taken its place"), ("n", "nothing of that")):
         refused = post(here, "/api/training/resume", {"number": number, "browser": "a"}, 409)
         assert why in refused["error"]

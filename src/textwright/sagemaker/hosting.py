@@ -22,8 +22,8 @@ from textwright.sagemaker import multimodel
 from textwright.sagemaker.container import Container
 from textwright.sagemaker.invocations import invoke
 from textwright.serving import Metrics, ServerSettings, create_app
-from textwright.serving.answers import as_json
-from textwright.serving.errors import native_errors
+from textwright.serving.errors import NativeError, error_responses
+from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 
 MODEL = "model"
@@ -130,16 +130,16 @@ def _router(service: Service, hosting: Hosting) -> APIRouter:
     async def ping() -> Response:
         """200 where it can answer; 503 with the reason while the model is loaded, or can't be."""
         if hosting.multi_model:
-            return as_json({"status": "Healthy"})
+            return json_response({"status": "Healthy"})
         state = service.pool.statuses[MODEL]
         if state.status == "Loaded":
-            return as_json({"status": "Healthy"})
+            return json_response({"status": "Healthy"})
         reason = state.reason or "the model is being loaded"
-        return as_json({"status": state.status, "reason": reason}, 503)
+        return json_response({"status": state.status, "reason": reason}, 503)
 
     if not hosting.multi_model:
 
-        @routes.post("/invocations", responses=native_errors())
+        @routes.post("/invocations", responses=error_responses(NativeError))
         async def invocations(http: Request) -> Response:
             """Whatever the body asks for: a text, texts in bulk, completions, a chat's reply."""
             return await invoke(service, MODEL, http)

@@ -18,8 +18,8 @@ from starlette.responses import Response, StreamingResponse
 
 from textwright.serving import chat, completions, native
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import what_is_wrong
-from textwright.serving.service import Service, note_jobs
+from textwright.serving.fields import describe_error
+from textwright.serving.service import Service, log_jobs
 
 JSON = "application/json"
 TEXT = "text/plain"
@@ -61,7 +61,7 @@ def _checked(kind: type[_Body], told: dict[str, Any]) -> _Body:
     try:
         return kind.model_validate(told)
     except ValidationError as error:
-        message, param = what_is_wrong(error)
+        message, param = describe_error(error)
         raise HTTPError(400, message, param=param) from error
 
 
@@ -85,7 +85,7 @@ def _text(body: bytes) -> str:
 async def _continue(service: Service, name: str, text: str, http: Request) -> Response:
     """A prompt and its continuation as plain text."""
     model = await service.model(name)
-    request = service.check(model, {"max_tokens": native.LENGTH}, length="max_tokens")
+    request = service.check(model, {"max_tokens": native.DEFAULT_LENGTH}, length="max_tokens")
     prompt = await service.prompt(model, text, param="text")
     job = service.job(model, prompt, request, request.seed)
 
@@ -95,12 +95,12 @@ async def _continue(service: Service, name: str, text: str, http: Request) -> Re
                 yield prompt.text.encode("utf-8", "replace")
                 done = False
                 while not done:
-                    await reply.news()
+                    await reply.next_event()
                     done = job.done  # before taking: nothing comes after it
                     yield job.take().encode("utf-8", "replace")
                 reply.check()  # a status can't be taken back: the connection breaks off
         finally:
-            note_jobs(http, [job], texts=service.settings.log_prompts)
+            log_jobs(http, [job], texts=service.settings.log_prompts)
 
     writing = pieces()
     first = await anext(writing)  # what goes wrong until now has a status of its own

@@ -16,9 +16,9 @@ from pydantic import Field
 from textwright import machine
 from textwright.runs import Run
 from textwright.sagemaker.invocations import invoke
-from textwright.serving.answers import as_json
-from textwright.serving.errors import HTTPError, native_errors
+from textwright.serving.errors import HTTPError, NativeError, error_responses
 from textwright.serving.fields import Body, ModelName
+from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 
 PAGE = 100
@@ -43,7 +43,7 @@ def room() -> int | None:
 
 def router(service: Service) -> APIRouter:
     """The routes, for one server."""
-    routes = APIRouter(prefix="/models", tags=["SageMaker"], responses=native_errors())
+    routes = APIRouter(prefix="/models", tags=["SageMaker"], responses=error_responses(NativeError))
     pool = service.pool
 
     def card(name: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def router(service: Service) -> APIRouter:
         if not run.path.is_dir():
             raise HTTPError(400, f"url: no folder {body.url[:200]}", param="url")
         await asyncio.to_thread(pool.add_loaded, body.model_name, run)
-        return as_json(card(body.model_name))
+        return json_response(card(body.model_name))
 
     @routes.get("")
     async def models(next_page_token: str = "") -> Response:
@@ -65,18 +65,18 @@ def router(service: Service) -> APIRouter:
         answer: dict[str, Any] = {"models": [card(name) for name in names[:PAGE]]}
         if len(names) > PAGE:
             answer["nextPageToken"] = names[PAGE - 1]
-        return as_json(answer)
+        return json_response(answer)
 
     @routes.get("/{name}")
     async def model(name: str) -> Response:
         """One model; 404 where it is not loaded."""
-        return as_json(card(name))
+        return json_response(card(name))
 
     @routes.delete("/{name}")
     async def unload(name: str) -> Response:
         """Unload a model; what it is writing is finished."""
         await asyncio.to_thread(pool.remove, name)
-        return as_json({"status": f"model {name} unloaded"})
+        return json_response({"status": f"model {name} unloaded"})
 
     @routes.post("/{name}/invoke")
     async def invoke_model(name: str, http: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The app: routes, errors and what every request passes, put together."""
+"""The app: routes, error handlers and middleware, put together."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from starlette.responses import Response
 from textwright.engine import Engine, ModelPool
 from textwright.errors import TextwrightError
 from textwright.serving import cards, chat, completions, docs, metrics, native
-from textwright.serving.errors import HTTPError, as_http
-from textwright.serving.fields import what_is_wrong
-from textwright.serving.gate import OPEN, Gate, path_of
+from textwright.serving.errors import HTTPError, to_http_error
+from textwright.serving.fields import describe_error
+from textwright.serving.gate import PUBLIC_PATHS, Gate, path_of
 from textwright.serving.service import Service
 from textwright.serving.settings import ServerSettings
 from textwright.version import VERSION
@@ -70,10 +70,10 @@ def create_app(
         docs.router("textwright"),
     ):
         app.include_router(routes)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(HTTPError, _failed)
-    app.add_exception_handler(TextwrightError, _failed)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(HTTPError, _error)
+    app.add_exception_handler(TextwrightError, _error)
     app.add_middleware(Gate, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
@@ -84,16 +84,16 @@ def create_app(
             expose_headers=["x-request-id", "retry-after"],
         )
     app.state.service = service
-    _describe(app, settings)
+    _customize_openapi(app, settings)
     return app
 
 
-def _describe(app: FastAPI, settings: ServerSettings) -> None:
-    """The OpenAPI document, with the key where one is needed."""
+def _customize_openapi(app: FastAPI, settings: ServerSettings) -> None:
+    """Make the OpenAPI document say which paths need a key, and what `gen_text_bulk` takes."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            found = get_openapi(
+            schema = get_openapi(
                 title=app.title,
                 version=app.version,
                 description=app.description,
@@ -101,18 +101,18 @@ def _describe(app: FastAPI, settings: ServerSettings) -> None:
                 servers=[{"url": settings.root_path}] if settings.root_path else None,
             )
             if settings.api_keys:
-                found.setdefault("components", {})["securitySchemes"] = {
+                schema.setdefault("components", {})["securitySchemes"] = {
                     "key": {"type": "http", "scheme": "bearer"}
                 }
-                for path, operations in found["paths"].items():
-                    if path not in OPEN:
+                for path, operations in schema["paths"].items():
+                    if path not in PUBLIC_PATHS:
                         for operation in operations.values():
                             operation["security"] = [{"key": []}]
             _add(
-                found,
+                schema,
                 native.GenTextBulk.model_json_schema(ref_template="#/components/schemas/{model}"),
             )
-            app.openapi_schema = found
+            app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -125,17 +125,17 @@ def _add(document: dict[str, Any], schema: dict[str, Any]) -> None:
     schemas[schema["title"]] = schema
 
 
-async def _invalid(http: Request, error: Exception) -> Response:
-    message, param = what_is_wrong(error)
+async def _invalid_request(http: Request, error: Exception) -> Response:
+    message, param = describe_error(error)
     return HTTPError(400, message, param=param).response(path_of(http.scope))
 
 
-async def _refused(http: Request, error: Exception) -> Response:
+async def _http_exception(http: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    answer = HTTPError(error.status_code, str(error.detail), headers=headers)
-    return answer.response(path_of(http.scope))
+    http_error = HTTPError(error.status_code, str(error.detail), headers=headers)
+    return http_error.response(path_of(http.scope))
 
 
-async def _failed(http: Request, error: Exception) -> Response:
-    return as_http(error).response(path_of(http.scope))
+async def _error(http: Request, error: Exception) -> Response:
+    return to_http_error(error).response(path_of(http.scope))

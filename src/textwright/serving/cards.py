@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from textwright.errors import TextwrightError
-from textwright.serving.answers import as_json
-from textwright.serving.errors import openai_errors
+from textwright.serving.errors import OpenAIError, error_responses
+from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 
 
@@ -32,25 +32,25 @@ class ModelList(BaseModel):
 
 
 def router(service: Service) -> APIRouter:
-    """The routes, for one server."""
+    """The routes for one server."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
 
     def card(name: str) -> dict[str, Any]:
         created = service.pool.added_at(name)
         return {"id": name, "object": "model", "created": created, "owned_by": "textwright"}
 
-    @routes.get("/models", response_model=ModelList, responses=openai_errors())
+    @routes.get("/models", response_model=ModelList, responses=error_responses(OpenAIError))
     async def models() -> Response:
         """The models that can be asked."""
         cards = []
         for name in service.pool.names():
-            with contextlib.suppress(TextwrightError):  # it went in the meantime
+            with contextlib.suppress(TextwrightError):  # removed in the meantime
                 cards.append(card(name))
-        return as_json({"object": "list", "data": cards})
+        return json_response({"object": "list", "data": cards})
 
-    @routes.get("/models/{name}", response_model=ModelCard, responses=openai_errors())
+    @routes.get("/models/{name}", response_model=ModelCard, responses=error_responses(OpenAIError))
     async def model(name: str) -> Response:
         """One model; `-` and `_` are the same."""
-        return as_json(card(name))
+        return json_response(card(name))
 
     return routes

@@ -1,7 +1,7 @@
 """`/v1/chat/completions` of the OpenAI API.
 
-A model that learned conversations gets them in its own template; one of plain text improvises a
-dialogue, which a warning in the answer says, or in the first chunk of a stream.
+A model trained on conversations gets them in its own chat template; one of plain text
+improvises a dialogue, of which the response (or the first chunk of a stream) has a warning.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from textwright.engine import Job
 from textwright.generation import ChatPrompt, Generator, Message, TokenLogprob, Trim
-from textwright.serving.answers import EventStream, as_json, event
-from textwright.serving.errors import STREAM, HTTPError, openai_errors
-from textwright.serving.fields import AS_WHOLE, Body
+from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
+from textwright.serving.fields import AS_INTEGER, Body
 from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
     MAX_LOGPROBS,
-    Answer,
     FinishReason,
-    Sampling,
-    checked,
+    RequestFields,
+    ResultFields,
     chunk,
+    chunk_prefix,
+    generation_request,
     head,
-    lead,
     usage,
 )
 from textwright.serving.replies import Reply
-from textwright.serving.service import Service, note_jobs
+from textwright.serving.responses import EventStream, event, json_response
+from textwright.serving.service import Service, log_jobs
 
 MAX_MESSAGES = 1000
 
@@ -49,12 +49,12 @@ class ChatMessage(Body):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
         Annotated[str, Tag("text")] | Annotated[list[Part], Tag("parts")],
-        Discriminator(lambda given: "parts" if isinstance(given, list) else "text"),
+        Discriminator(lambda content: "parts" if isinstance(content, list) else "text"),
     ] = ""
     name: str | None = Field(default=None, description="Of no matter here.")
 
 
-class ChatCompletion(Sampling):
+class ChatCompletion(RequestFields):
     """A conversation to reply to, and how."""
 
     messages: list[ChatMessage] = Field(
@@ -62,14 +62,14 @@ class ChatCompletion(Sampling):
         max_length=MAX_MESSAGES,
         examples=[[{"role": "user", "content": "Where is the king?"}]],
     )
-    max_tokens: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
+    max_tokens: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
         default=None, description="Else as the model's defaults say."
     )
-    max_completion_tokens: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
+    max_completion_tokens: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
         default=None, description="The newer name of `max_tokens`; goes before it."
     )
     logprobs: bool = Field(default=False, description="Log probabilities of the reply's tokens.")
-    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_WHOLE] | None = Field(
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_INTEGER] | None = Field(
         default=None, description="With so many alternatives; needs `logprobs`."
     )
 
@@ -110,7 +110,7 @@ class ChatChoice(BaseModel):
     logprobs: ChatLogprobs | None
 
 
-class ChatResult(Answer):
+class ChatResult(ResultFields):
     """Replies."""
 
     object: Literal["chat.completion"]
@@ -118,10 +118,14 @@ class ChatResult(Answer):
 
 
 def router(service: Service) -> APIRouter:
-    """The route, for one server."""
+    """The route for one server."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
 
-    @routes.post("/chat/completions", response_model=ChatResult, responses=STREAM | openai_errors())
+    @routes.post(
+        "/chat/completions",
+        response_model=ChatResult,
+        responses=STREAM | error_responses(OpenAIError),
+    )
     async def chat_completions(body: ChatCompletion, http: Request) -> Response:
         """Reply to a conversation; with `stream`, as server-sent events."""
         return await converse(service, body, http)
@@ -130,13 +134,13 @@ def router(service: Service) -> APIRouter:
 
 
 async def converse(service: Service, body: ChatCompletion, http: Request) -> Response:
-    """The answer to a request for a reply."""
+    """The response to `/v1/chat/completions`."""
     jobs, warnings = await _jobs(service, body)
     texts = service.settings.log_prompts
     if body.stream:
         return await EventStream.begin(_events(service, body, jobs, http, warnings))
-    await service.write(jobs, http)
-    note_jobs(http, jobs, texts=texts)
+    await service.run(jobs, http)
+    log_jobs(http, jobs, texts=texts)
     choices = [
         {
             "index": index,
@@ -146,11 +150,11 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
         }
         for index, job in enumerate(jobs)
     ]
-    answer = head("chat.completion", "chatcmpl", body.model)
-    answer |= {"choices": choices, "usage": usage(jobs)}
+    result = head("chat.completion", "chatcmpl", body.model)
+    result |= {"choices": choices, "usage": usage(jobs)}
     if warnings:
-        answer["warnings"] = warnings
-    return as_json(answer)
+        result["warnings"] = warnings
+    return json_response(result)
 
 
 def _warnings(prompt: ChatPrompt) -> list[str]:
@@ -163,17 +167,17 @@ def _warnings(prompt: ChatPrompt) -> list[str]:
 
 
 async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list[str]]:
-    """The replies to write, and what there is to warn about."""
+    """A job per reply, and the warnings."""
     model = await service.model(body.model)
     if body.top_logprobs and not body.logprobs:
         raise HTTPError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
-    newer = body.max_completion_tokens is not None
-    request = checked(
+    is_newer = body.max_completion_tokens is not None
+    request = generation_request(
         service,
         model,
         body,
-        max_tokens=body.max_completion_tokens if newer else body.max_tokens,
-        length="max_completion_tokens" if newer else "max_tokens",
+        max_tokens=body.max_completion_tokens if is_newer else body.max_tokens,
+        length="max_completion_tokens" if is_newer else "max_tokens",
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     prompt = await _prompt(service, model, body.messages)
@@ -184,11 +188,12 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
     return jobs, _warnings(prompt)
 
 
-async def _prompt(service: Service, model: Generator, given: list[ChatMessage]) -> ChatPrompt:
+async def _prompt(service: Service, model: Generator, turns: list[ChatMessage]) -> ChatPrompt:
     messages = [
-        Message("system" if one.role == "developer" else one.role, _content(one)) for one in given
+        Message("system" if turn.role == "developer" else turn.role, _content(turn))
+        for turn in turns
     ]
-    size = sum(len(one.content) for one in messages)
+    size = sum(len(message.content) for message in messages)
     return await service.encode(size, lambda: model.encode_messages(messages), param="messages")
 
 
@@ -205,43 +210,44 @@ async def _events(
     http: Request,
     warnings: list[str],
 ) -> AsyncGenerator[bytes]:
-    first = head("chat.completion.chunk", "chatcmpl", body.model)
-    begin = lead(first)
-    told = lead({**first, "warnings": warnings}) if warnings else begin
+    fields = head("chat.completion.chunk", "chatcmpl", body.model)
+    prefix = chunk_prefix(fields)
+    first = chunk_prefix({**fields, "warnings": warnings}) if warnings else prefix
     try:
         async with service.reply(jobs, http, streams=True) as reply:
             role = {"role": "assistant", "content": ""}
-            yield b"".join(chunk(told, index, "delta", role) for index in range(len(jobs)))
-            async for piece in _pieces(reply, begin, tells=body.logprobs):
-                yield piece
+            yield b"".join(chunk(first, index, "delta", role) for index in range(len(jobs)))
+            async for chunks in _chunks(reply, prefix, logprobs=body.logprobs):
+                yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
-            yield event({**first, "choices": [], "usage": usage(jobs)})
+            yield event({**fields, "choices": [], "usage": usage(jobs)})
     finally:
-        note_jobs(http, jobs, texts=service.settings.log_prompts)
+        log_jobs(http, jobs, texts=service.settings.log_prompts)
 
 
-async def _pieces(reply: Reply, begin: str, *, tells: bool) -> AsyncGenerator[bytes]:
+async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerator[bytes]:
+    """The chunks that each event brings, together."""
     trims = [Trim() for _ in reply.jobs]
-    told = [0] * len(reply.jobs)
+    sent = [0] * len(reply.jobs)  # tokens whose log probabilities went out
     open_jobs = dict(enumerate(reply.jobs))
     while open_jobs:
-        await reply.news()
+        await reply.next_event()
         chunks = []
         for index, job in list(open_jobs.items()):
-            done = job.done  # before taking: nothing comes after it
-            known = len(job.logprobs)
+            done = job.done  # read before `take`, which must not miss the last text
+            available = len(job.logprobs)
             text = trims[index].push(job.take())
             if done and job.outcome in ("error", "cancelled"):
                 reply.check()
-            logprobs = None
-            if (text or done) and tells:
-                logprobs = _logprobs(job.logprobs[told[index] : known])
-                told[index] = known
-            if text or logprobs:
-                chunks.append(chunk(begin, index, "delta", {"content": text}, logprobs=logprobs))
+            new = None
+            if (text or done) and logprobs:
+                new = _logprobs(job.logprobs[sent[index] : available])
+                sent[index] = available
+            if text or new:
+                chunks.append(chunk(prefix, index, "delta", {"content": text}, logprobs=new))
             if done:
                 del open_jobs[index]
-                chunks.append(chunk(begin, index, "delta", {}, finish=str(job.outcome)))
+                chunks.append(chunk(prefix, index, "delta", {}, finish=str(job.outcome)))
         if chunks:
             yield b"".join(chunks)
 
@@ -249,14 +255,14 @@ async def _pieces(reply: Reply, begin: str, *, tells: bool) -> AsyncGenerator[by
 def _logprobs(tokens: list[TokenLogprob]) -> dict[str, Any]:
     content = [
         {
-            **_one(token.token, token.logprob),
-            "top_logprobs": [_one(text, logprob) for text, logprob in token.top],
+            **_logprob(token.token, token.logprob),
+            "top_logprobs": [_logprob(text, logprob) for text, logprob in token.top],
         }
         for token in tokens
     ]
     return {"content": content}
 
 
-def _one(token: str, logprob: float) -> dict[str, Any]:
-    spelled = list(token.encode("utf-8", "replace"))
-    return {"token": token, "logprob": finite(logprob), "bytes": spelled}
+def _logprob(token: str, logprob: float) -> dict[str, Any]:
+    utf8 = list(token.encode("utf-8", "replace"))
+    return {"token": token, "logprob": finite(logprob), "bytes": utf8}

@@ -14,44 +14,44 @@ from pydantic import BaseModel, Field
 from textwright.engine import Job
 from textwright.generation import Generator
 from textwright.generation.options import Prompt
-from textwright.serving.answers import EventStream, as_json, event
-from textwright.serving.errors import STREAM, HTTPError, openai_errors
-from textwright.serving.fields import AS_WHOLE
+from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
+from textwright.serving.fields import AS_INTEGER
 from textwright.serving.logprobs import Logprobs, logprobs_of, prompt_logprobs
 from textwright.serving.openai import (
     MAX_LOGPROBS,
-    Answer,
     FinishReason,
-    Sampling,
-    checked,
+    RequestFields,
+    ResultFields,
     chunk,
+    chunk_prefix,
+    generation_request,
     head,
-    lead,
     usage,
 )
 from textwright.serving.replies import Reply
-from textwright.serving.service import Service, note_jobs
+from textwright.serving.responses import EventStream, event, json_response
+from textwright.serving.service import Service, log_jobs
 
 DEFAULT_LENGTH = 16
-"""Tokens where a request doesn't say, as the OpenAI API has it."""
+"""`max_tokens` where a request doesn't say, as in the OpenAI API."""
 
-Token = Annotated[int, Field(ge=0), AS_WHOLE]
+Token = Annotated[int, Field(ge=0), AS_INTEGER]
 
 
-class Completion(Sampling):
+class Completion(RequestFields):
     """What to continue, and how."""
 
     prompt: str | list[str] | list[Token] | list[list[Token]] = Field(
         default="", description="Text or token ids, one or a list.", examples=["ROMEO:"]
     )
-    max_tokens: Annotated[int, Field(ge=0), AS_WHOLE] = Field(
+    max_tokens: Annotated[int, Field(ge=0), AS_INTEGER] = Field(
         default=DEFAULT_LENGTH, description="0, with `echo`, tells of the prompt alone."
     )
-    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_WHOLE] | None = Field(
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_INTEGER] | None = Field(
         default=None, description="Log probabilities, with so many alternatives."
     )
     echo: bool = Field(default=False, description="Begin with the prompt.")
-    best_of: Annotated[int, Field(ge=1), AS_WHOLE] | None = Field(
+    best_of: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
         default=None, description="Write so many, give the `n` likeliest; not with `stream`."
     )
 
@@ -65,7 +65,7 @@ class Choice(BaseModel):
     logprobs: Logprobs | None
 
 
-class CompletionResult(Answer):
+class CompletionResult(ResultFields):
     """Texts, in the order of prompts, then of n."""
 
     object: Literal["text_completion"]
@@ -73,12 +73,12 @@ class CompletionResult(Answer):
 
 
 def router(service: Service) -> APIRouter:
-    """The route, for one server."""
+    """The route for one server."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI"])
 
-    @routes.post(
-        "/completions", response_model=CompletionResult, responses=STREAM | openai_errors()
-    )
+    responses = STREAM | error_responses(OpenAIError)
+
+    @routes.post("/completions", response_model=CompletionResult, responses=responses)
     async def completions(body: Completion, http: Request) -> Response:
         """Continue prompts; with `stream`, as server-sent events of the same shape."""
         return await complete(service, body, http)
@@ -87,17 +87,17 @@ def router(service: Service) -> APIRouter:
 
 
 async def complete(service: Service, body: Completion, http: Request) -> Response:
-    """The answer to a request for completions."""
-    writing = await _prepare(service, body)
+    """The response to `/v1/completions`."""
+    batch = await _prepare(service, body)
     if body.stream:
-        return await EventStream.begin(_events(service, writing, http))
-    await service.write(writing.jobs, http)
-    note_jobs(http, writing.jobs, texts=service.settings.log_prompts)
-    return as_json(await _answer(writing))
+        return await EventStream.begin(_events(service, batch, http))
+    await service.run(batch.jobs, http)
+    log_jobs(http, batch.jobs, texts=service.settings.log_prompts)
+    return json_response(await _result(batch))
 
 
-class _Writing:
-    """A request being met: its prompts, and `count` jobs for each."""
+class _Batch:
+    """A request's prompts, and `count` jobs for each, in order."""
 
     def __init__(self, body: Completion, model: Generator, prompts: list[Prompt]) -> None:
         self.body, self.model, self.prompts = body, model, prompts
@@ -107,20 +107,20 @@ class _Writing:
 
     @property
     def warnings(self) -> list[str]:
-        return list(dict.fromkeys(one for prompt in self.prompts for one in prompt.warnings))
+        return list(dict.fromkeys(each for prompt in self.prompts for each in prompt.warnings))
 
     async def echo(self, prompt: Prompt) -> tuple[str, dict[str, Any] | None]:
-        """A prompt as the beginning of its texts, with how likely it was where asked for."""
+        """What a prompt's texts begin with: itself and its log probabilities, as requested."""
         if not self.body.echo:
             return "", None
         if self.body.logprobs is None:
             return prompt.text, None
         top = self.body.logprobs
-        told = await asyncio.to_thread(self.model.explain_tokens, prompt.tokens, top=max(top, 1))
-        return prompt.text, prompt_logprobs(told, top)
+        tokens = await asyncio.to_thread(self.model.explain_tokens, prompt.tokens, top=max(top, 1))
+        return prompt.text, prompt_logprobs(tokens, top)
 
 
-async def _prepare(service: Service, body: Completion) -> _Writing:
+async def _prepare(service: Service, body: Completion) -> _Batch:
     model = await service.model(body.model)
     limits = service.settings
     if body.best_of is not None:
@@ -131,115 +131,116 @@ async def _prepare(service: Service, body: Completion) -> _Writing:
             )
     if body.max_tokens == 0 and not body.echo:
         raise HTTPError(400, "max_tokens 0 needs echo", param="max_tokens")
-    ranks = body.best_of is not None and body.best_of > body.n
-    request = checked(
+    is_ranked = body.best_of is not None and body.best_of > body.n
+    request = generation_request(
         service,
         model,
         body,
         max_tokens=body.max_tokens or 1,
         length="max_tokens",
-        logprobs=0 if ranks and body.logprobs is None else body.logprobs,
+        logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
     )
-    writing = _Writing(body, model, await _prompts(service, model, body))
+    batch = _Batch(body, model, await _prompts(service, model, body))
     if body.max_tokens:
-        writing.jobs = [
+        batch.jobs = [
             service.job(model, prompt, request, (request.seed + number) % 2**63)
-            for prompt in writing.prompts
-            for number in range(writing.count)
+            for prompt in batch.prompts
+            for number in range(batch.count)
         ]
-    return writing
+    return batch
 
 
 async def _prompts(service: Service, model: Generator, body: Completion) -> list[Prompt]:
-    given: Any = body.prompt
-    if isinstance(given, str) or (given and isinstance(given[0], int)):
-        given = [given]
-    if not given:
+    items: Any = body.prompt
+    if isinstance(items, str) or (items and isinstance(items[0], int)):
+        items = [items]
+    if not items:
         raise HTTPError(400, "prompt: an empty list; send a text", param="prompt")
-    service.check_count("prompt", len(given), service.settings.max_inputs)
+    service.check_count("prompt", len(items), service.settings.max_inputs)
     size = model.runtime.vocab_size
     prompts = []
-    for one in given:
-        if isinstance(one, str):
-            prompts.append(await service.prompt(model, one, param="prompt"))
+    for item in items:
+        if isinstance(item, str):
+            prompts.append(await service.prompt(model, item, param="prompt"))
             continue
-        if any(token >= size for token in one):
+        if any(token >= size for token in item):
             raise HTTPError(400, f"prompt: token ids of this model end at {size - 1:,}",
                             param="prompt")  # fmt: skip
         empty = model.encode_prompt("")
 
-        def as_prompt(ids: list[int] = one, empty: Prompt = empty) -> Prompt:
+        def as_prompt(ids: list[int] = item, empty: Prompt = empty) -> Prompt:
             return replace(empty, text=model.tokenizer.decode(ids), tokens=ids or empty.tokens)
 
-        prompts.append(await service.encode(len(one), as_prompt, param="prompt"))
+        prompts.append(await service.encode(len(item), as_prompt, param="prompt"))
     return prompts
 
 
-async def _answer(writing: _Writing) -> dict[str, Any]:
+async def _result(batch: _Batch) -> dict[str, Any]:
     choices: list[dict[str, Any]] = []
-    body = writing.body
-    for place, prompt in enumerate(writing.prompts):
-        text, told = await writing.echo(prompt)
-        jobs = writing.jobs[place * writing.count :][: writing.count]
+    body = batch.body
+    for position, prompt in enumerate(batch.prompts):
+        text, echoed = await batch.echo(prompt)
+        jobs = batch.jobs[position * batch.count :][: batch.count]
         if len(jobs) > body.n:
             jobs = sorted(jobs, key=_mean_logprob, reverse=True)[: body.n]
         if not jobs:
-            choices += [_choice(len(choices), text, "length", told) for _ in range(body.n)]
+            choices += [_choice(len(choices), text, "length", echoed) for _ in range(body.n)]
         for job in jobs:
             generation = job.generation
-            logprobs = told
+            logprobs = echoed
             if body.logprobs is not None:
                 own = logprobs_of(job.logprobs, len(text), body.logprobs)
-                logprobs = own if told is None else {key: told[key] + own[key] for key in own}
-            whole = text + generation.text
-            choices.append(_choice(len(choices), whole, generation.finish_reason, logprobs))
-    answer = {**writing.head, "choices": choices, "usage": _usage(writing)}
-    if writing.warnings:
-        answer["warnings"] = writing.warnings
-    return answer
+                logprobs = own if echoed is None else {key: echoed[key] + own[key] for key in own}
+            full_text = text + generation.text
+            choices.append(_choice(len(choices), full_text, generation.finish_reason, logprobs))
+    result = {**batch.head, "choices": choices, "usage": _usage(batch)}
+    if batch.warnings:
+        result["warnings"] = batch.warnings
+    return result
 
 
-def _usage(writing: _Writing) -> dict[str, int]:
-    return usage(writing.jobs, {id(prompt): len(prompt.tokens) for prompt in writing.prompts})
+def _usage(batch: _Batch) -> dict[str, int]:
+    return usage(batch.jobs, {id(prompt): len(prompt.tokens) for prompt in batch.prompts})
 
 
-async def _events(service: Service, writing: _Writing, http: Request) -> AsyncGenerator[bytes]:
-    """A stream's chunks: for each job what came since the last, as soon as something has."""
-    body = writing.body
-    warned = {"warnings": writing.warnings} if writing.warnings else {}
-    begin = lead(writing.head | warned)
+async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenerator[bytes]:
+    """A stream's chunks: the echoed prompts, then what each job generates, as it comes."""
+    body = batch.body
+    warnings = {"warnings": batch.warnings} if batch.warnings else {}
+    prefix = chunk_prefix(batch.head | warnings)
     try:
-        async with service.reply(writing.jobs, http, streams=True) as reply:
-            offsets = [0] * len(writing.jobs)
+        async with service.reply(batch.jobs, http, streams=True) as reply:
+            offsets = [0] * len(batch.jobs)
             if body.echo:
-                for place, prompt in enumerate(writing.prompts):
-                    text, told = await writing.echo(prompt)
+                for position, prompt in enumerate(batch.prompts):
+                    text, echoed = await batch.echo(prompt)
                     for number in range(body.n):
-                        index = place * body.n + number
-                        finish = None if writing.jobs else "length"
-                        yield chunk(begin, index, "text", text, finish=finish, logprobs=told)
-                        if writing.jobs:
+                        index = position * body.n + number
+                        finish = None if batch.jobs else "length"
+                        yield chunk(prefix, index, "text", text, finish=finish, logprobs=echoed)
+                        if batch.jobs:
                             offsets[index] = len(text)
-            async for piece in _pieces(reply, writing, begin, offsets):
-                yield piece
+            async for chunks in _chunks(reply, batch, prefix, offsets):
+                yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
-            yield event({**writing.head, "choices": [], "usage": _usage(writing)})
+            yield event({**batch.head, "choices": [], "usage": _usage(batch)})
     finally:
-        note_jobs(http, writing.jobs, texts=service.settings.log_prompts)
+        log_jobs(http, batch.jobs, texts=service.settings.log_prompts)
 
 
-async def _pieces(
-    reply: Reply, writing: _Writing, begin: str, offsets: list[int]
+async def _chunks(
+    reply: Reply, batch: _Batch, prefix: str, offsets: list[int]
 ) -> AsyncGenerator[bytes]:
-    top = writing.body.logprobs
-    told = [0] * len(reply.jobs)
+    """The chunks that each event brings, together; `offsets` are the lengths sent per job."""
+    top = batch.body.logprobs
+    sent = [0] * len(reply.jobs)  # tokens whose log probabilities went out
     open_jobs = dict(enumerate(reply.jobs))
     while open_jobs:
-        await reply.news()
+        await reply.next_event()
         chunks = []
         for index, job in list(open_jobs.items()):
-            done = job.done  # before taking: nothing comes after it
-            known = len(job.logprobs)
+            done = job.done  # read before `take`, which must not miss the last text
+            available = len(job.logprobs)
             text = job.take()
             if done:
                 if job.outcome in ("error", "cancelled"):
@@ -249,12 +250,12 @@ async def _pieces(
                 continue
             logprobs = None
             if top is not None:
-                # Tokens may be ahead of their text, which a stop string holds back
-                logprobs = logprobs_of(job.logprobs[told[index] : known], offsets[index], top)
+                # may be ahead of the text, which is delayed while it could be a stop string
+                logprobs = logprobs_of(job.logprobs[sent[index] : available], offsets[index], top)
                 offsets[index] += sum(map(len, logprobs["tokens"]))
-                told[index] = known
+                sent[index] = available
             finish = str(job.outcome) if done else None
-            chunks.append(chunk(begin, index, "text", text, finish=finish, logprobs=logprobs))
+            chunks.append(chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs))
         if chunks:
             yield b"".join(chunks)
 
@@ -264,4 +265,4 @@ def _choice(index: int, text: str, finish: str, logprobs: dict[str, Any] | None)
 
 
 def _mean_logprob(job: Job) -> float:
-    return sum(one.logprob for one in job.logprobs) / max(1, len(job.logprobs))
+    return sum(token.logprob for token in job.logprobs) / max(1, len(job.logprobs))

@@ -1,8 +1,8 @@
-"""`/docs`: Swagger UI, from files of this machine.
+"""`/docs`: Swagger UI, from local files.
 
-FastAPI's own page takes them from the web, which is blank where there is none and tells others who
-looks at it. The files come with the package `fastapi-offline`; all addresses on the page are
-relative, so it works under any path, and a policy forbids whatever else a browser might fetch.
+FastAPI's own page loads them from a CDN: it is blank without a network, and the CDN sees who opens
+it. The files come with the package `fastapi-offline`; all URLs on the page are relative, so it
+works under any path, and its Content-Security-Policy forbids all other sources.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ ASSETS = {
     "swagger-ui.css": "text/css",
     "favicon.png": "image/png",
 }
-"""Files of the page, and their media types."""
+"""The page's files and their media types."""
 
 PATHS = {"/docs", *(f"/docs/{name}" for name in ASSETS)}
 
 
 def router(title: str) -> APIRouter:
-    """The page and its files; `title` is what the browser shows."""
+    """The page, titled `title`, and its files."""
     routes = APIRouter(include_in_schema=False)
     folder = files("fastapi_offline") / "static"
     page, policy = _page(title)
@@ -48,7 +48,7 @@ def router(title: str) -> APIRouter:
 
 
 def _page(title: str) -> tuple[str, str]:
-    """The HTML and the policy that lets its one inline script run, and no other."""
+    """The HTML, and the policy that allows its one inline script alone."""
     html = bytes(
         get_swagger_ui_html(
             openapi_url="openapi.json",
@@ -56,7 +56,7 @@ def _page(title: str) -> tuple[str, str]:
             swagger_js_url="docs/swagger-ui-bundle.js",
             swagger_css_url="docs/swagger-ui.css",
             swagger_favicon_url="docs/favicon.png",
-            swagger_ui_parameters={"validatorUrl": None},  # asks a service on the web else
+            swagger_ui_parameters={"validatorUrl": None},  # else a service on the web is called
         ).body
     ).decode()
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Errors as answers: which status, and in which shape."""
+"""Errors as HTTP responses: their status, and their body in the shape of each API."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from textwright.errors import (
     UnknownModelError,
 )
 
-CLIENT_GONE = 499
-"""What is logged where nobody is left to be answered, as proxies write it."""
+CLIENT_CLOSED_REQUEST = 499
+"""Only ever logged: nginx's status for a client that hung up before its response."""
 
 
 class NativeError(BaseModel):
@@ -48,7 +48,7 @@ class OpenAIError(BaseModel):
 
 
 class HTTPError(Exception):
-    """An answer that is an error."""
+    """An error with its HTTP status, as a response."""
 
     def __init__(
         self,
@@ -65,20 +65,20 @@ class HTTPError(Exception):
 
     @property
     def kind(self) -> str:
-        """The `type` of the OpenAI API."""
+        """The error's `type` in the OpenAI API."""
         return _TYPES.get(
             self.status, "invalid_request_error" if self.status < 500 else "server_error"
         )
 
     def openai(self) -> dict[str, Any]:
-        """The body in the shape of the OpenAI API."""
+        """The body as the OpenAI API has it."""
         body = {
             "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
         }  # fmt: skip
         return {"error": body}
 
     def response(self, path: str) -> Response:
-        """The answer to a request of `path`."""
+        """The response to a request of `path`."""
         body = self.openai() if is_openai(path) else {"error": self.message}
         return Response(json.dumps(body), self.status, self.headers, media_type="application/json")
 
@@ -91,8 +91,8 @@ def is_openai(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
-def as_http(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
-    """What an error means to a client; one that nobody foresaw tells nothing."""
+def to_http_error(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
+    """`error` as a client gets it; an unforeseen one without its message, which may be private."""
     match error:
         case HTTPError():
             return error
@@ -118,25 +118,17 @@ def as_http(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
         case TextwrightError():
             return HTTPError(500, str(error))
         case ClientDisconnect():
-            return HTTPError(CLIENT_GONE, "the client has gone")
+            return HTTPError(CLIENT_CLOSED_REQUEST, "the client has gone")
     return HTTPError(500, "a fault in textwright; its log tells more")
 
 
-def native_errors() -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI document."""
+def error_responses(body: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route, for the OpenAPI document."""
     return {
-        "4XX": {"model": NativeError, "description": "The request can't be met."},
-        "5XX": {"model": NativeError, "description": "It went wrong here."},
-    }
-
-
-def openai_errors() -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI document."""
-    return {
-        "4XX": {"model": OpenAIError, "description": "The request can't be met."},
-        "5XX": {"model": OpenAIError, "description": "It went wrong here."},
+        "4XX": {"model": body, "description": "The request can't be met."},
+        "5XX": {"model": body, "description": "It went wrong here."},
     }
 
 
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
-"""For the OpenAPI document: what comes with `stream`."""
+"""The response of a request with `stream`, for the OpenAPI document."""

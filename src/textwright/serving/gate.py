@@ -1,7 +1,7 @@
-"""What every request passes before a route sees it, and every answer on its way out.
+"""The middleware around all routes: request ids, keys, limits on bodies, the request log.
 
-A number of its own, a key, a body of bounded size that arrives in bounded time; then a line in the
-log. All paths need a key but those named here, so a route that is added later can't be forgotten.
+A body must be of bounded size and arrive in bounded time. All paths need a key except those listed
+here, so that a route added later can't be left open by accident.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textwright.serving import docs
-from textwright.serving.errors import CLIENT_GONE, HTTPError, as_http
-from textwright.serving.logs import requests
+from textwright.serving.errors import CLIENT_CLOSED_REQUEST, HTTPError, to_http_error
+from textwright.serving.logs import request_logger
 from textwright.serving.settings import ServerSettings
 
-OPEN = {"/", "/health", "/openapi.json", *docs.PATHS}
-"""Paths that need no key: none of them generates or tells of what was generated."""
+PUBLIC_PATHS = {"/", "/health", "/openapi.json", *docs.PATHS}
+"""Paths that need no key: none generates text or reveals any."""
 
-PAGE = "/studio/"
-"""What lies under this path is open too: the files of the web page, the same for everybody."""
+PUBLIC_PREFIX = "/studio/"
+"""No key either: the files of the web page, which are the same for all."""
 
-OTHER_MEDIA: set[str] = set()
+NON_JSON_PATHS: set[str] = set()
 """Paths whose body need not be JSON."""
 
 HOSTED = re.compile(r"/invocations|/models/[^/]+/invoke")
-"""Paths of a hosting container: they say themselves what a body may be."""
+"""Paths of a hosting container, whose routes check the media type themselves."""
 
-DISCARDED = 8
-"""Times the size of a body that is possible, which is read of one that is too long …"""
+DISCARD_FACTOR = 8
+"""Times `max_body`: as many bytes of a body that is refused are read …"""
 DISCARD_SECONDS = 5.0
-"""… in so much time."""
+"""… within this time."""
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
@@ -47,7 +47,7 @@ logger = logging.getLogger("textwright")
 
 
 class Gate:
-    """The outermost part of the app, an ASGI middleware."""
+    """The app's outermost ASGI middleware."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
@@ -60,35 +60,35 @@ class Gate:
             return
         scope["root_path"] = self._settings.root_path
         headers = Headers(scope=scope)
-        wanted = headers.get("x-request-id", "")
-        number = wanted if _REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
-        facts: dict[str, Any] = {"request_id": number}
-        scope["textwright"] = facts
+        given_id = headers.get("x-request-id", "")
+        request_id = given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex
+        fields: dict[str, Any] = {"request_id": request_id}
+        scope["textwright"] = fields
         path = path_of(scope)
         began = time.monotonic()
         status = 0
 
-        async def send_on(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = number
+                MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
         try:
             self._check_key(path, headers)
-            body = await self._body(path, scope["method"], headers, receive)
-            await self._app(scope, _replayed(body, receive), send_on)
+            body = await self._read_body(path, scope["method"], headers, receive)
+            await self._app(scope, _replay(body, receive), send_with_id)
         except Exception as error:
-            answer = as_http(error)
-            if answer.status == 500:
-                logger.error("a request failed", exc_info=error, extra={"facts": dict(facts)})
-            if status == 0 and answer.status != CLIENT_GONE:
-                await answer.response(path)(scope, receive, send_on)
-            status = answer.status
+            http_error = to_http_error(error)
+            if http_error.status == 500:
+                logger.error("a request failed", exc_info=error, extra={"fields": dict(fields)})
+            if status == 0 and http_error.status != CLIENT_CLOSED_REQUEST:
+                await http_error.response(path)(scope, receive, send_with_id)
+            status = http_error.status
         finally:
-            if (fault := facts.pop("fault", None)) is not None:
-                facts["error"] = str(fault)
+            if (stream_error := fields.pop("stream_error", None)) is not None:
+                fields["error"] = str(stream_error)
             client = scope.get("client")
             line = {
                 "method": scope["method"],
@@ -97,11 +97,11 @@ class Gate:
                 "milliseconds": round(1000 * (time.monotonic() - began), 1),
                 "client": client[0] if client else None,
             }
-            requests.info("request", extra={"facts": {**facts, **line}})
+            request_logger.info("request", extra={"fields": {**fields, **line}})
 
     def _check_key(self, path: str, headers: Headers) -> None:
-        """Every key is compared, in a time that doesn't tell how much of it was right."""
-        if not self._keys or path in OPEN or f"{path}/".startswith(PAGE):
+        """Compare with every key, in constant time: none is revealed character by character."""
+        if not self._keys or path in PUBLIC_PATHS or f"{path}/".startswith(PUBLIC_PREFIX):
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
         digest = _digest(given.strip() if scheme.lower() == "bearer" else "")
@@ -113,26 +113,26 @@ class Gate:
                 headers={"www-authenticate": "Bearer"},
             )
 
-    async def _body(self, path: str, method: str, headers: Headers, receive: Receive) -> bytes:
-        """All of the body, within the limits; none is read that wasn't announced."""
+    async def _read_body(self, path: str, method: str, headers: Headers, receive: Receive) -> bytes:
+        """All of the body, within the limits; empty where the headers announce none."""
         if method != "POST":
             return b""
-        most = self._settings.max_body
+        limit = self._settings.max_body
         too_long = HTTPError(
-            413, f"the body is longer than {most:,} bytes", headers={"connection": "close"}
+            413, f"the body is longer than {limit:,} bytes", headers={"connection": "close"}
         )
-        announced = headers.get("content-length", "0")
-        coming = "expect" not in headers  # who asks first has sent nothing yet
-        if announced.isdecimal() and int(announced) > most:
-            if coming:
+        length = headers.get("content-length", "0")
+        is_sent = "expect" not in headers  # such a client sends its body once it is told to
+        if length.isdecimal() and int(length) > limit:
+            if is_sent:
                 await self._discard(receive)
             raise too_long
-        if announced == "0" and "transfer-encoding" not in headers:
+        if length == "0" and "transfer-encoding" not in headers:
             return b""
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        json = media == "application/json" or media.endswith("+json")
-        if not json and path not in OTHER_MEDIA and not HOSTED.fullmatch(path):
-            if coming:
+        is_json = media == "application/json" or media.endswith("+json")
+        if not is_json and path not in NON_JSON_PATHS and not HOSTED.fullmatch(path):
+            if is_sent:
                 await self._discard(receive)
             raise HTTPError(
                 415,
@@ -146,10 +146,10 @@ class Gate:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise HTTPError(CLIENT_GONE, "the client has gone")
+                        raise HTTPError(CLIENT_CLOSED_REQUEST, "the client has gone")
                     parts += message.get("body", b"")
                     more = message.get("more_body", False)
-                    if len(parts) > most:
+                    if len(parts) > limit:
                         if more:
                             await self._discard(receive)
                         raise too_long
@@ -160,9 +160,9 @@ class Gate:
         return bytes(parts)
 
     async def _discard(self, receive: Receive) -> None:
-        """Read on for a while: a connection that is closed while its client still sends is reset,
-        and the client never reads the answer."""
-        left = DISCARDED * self._settings.max_body
+        """Read on for a while: a connection closed while its client still sends is reset, and the
+        client never sees the response."""
+        left = DISCARD_FACTOR * self._settings.max_body
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(DISCARD_SECONDS, self._settings.body_timeout)):
                 while left > 0:
@@ -173,23 +173,23 @@ class Gate:
 
 
 def path_of(scope: Scope) -> str:
-    """The path within the app, also where a proxy left its own prefix in."""
+    """The path within the app, without the prefix of a proxy that passes it on."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that has been read already, then what really comes."""
-    given = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns a body which was read already, then what `receive` does."""
+    is_replayed = False
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def replay() -> Message:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        given = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay
 
 
 def _digest(key: str) -> bytes:

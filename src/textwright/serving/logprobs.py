@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from textwright.generation import Explanation, TokenLogprob
-from textwright.serving.openai import LEAST_LOGPROB
+from textwright.serving.openai import MIN_LOGPROB
 
 
 class Logprobs(BaseModel):
@@ -21,7 +21,12 @@ class Logprobs(BaseModel):
 
 
 def logprobs_of(tokens: list[TokenLogprob], offset: int, top: int) -> dict[str, Any]:
-    """As the OpenAI API has them; the token itself is among its alternatives."""
+    """The `logprobs` of a choice; a token is always among its own alternatives.
+
+    Args:
+        offset: of the first token in the choice's text, in characters.
+        top: alternatives per token.
+    """
     offsets = []
     for token in tokens:
         offsets.append(offset)
@@ -37,31 +42,31 @@ def logprobs_of(tokens: list[TokenLogprob], offset: int, top: int) -> dict[str, 
 def _alternatives(token: TokenLogprob, top: int) -> dict[str, float] | None:
     if not top:
         return None
-    likeliest = {text: finite(logprob) for text, logprob in token.top[:top]}
-    return {**likeliest, token.token: finite(token.logprob)}
+    alternatives = {text: finite(logprob) for text, logprob in token.top[:top]}
+    return {**alternatives, token.token: finite(token.logprob)}
 
 
 def prompt_logprobs(tokens: list[Explanation], top: int) -> dict[str, Any]:
-    """Those of a prompt; nothing stands before its first token."""
-    noted = [
+    """The `logprobs` of an echoed prompt; its first token has none."""
+    converted = [
         TokenLogprob(
-            one.token,
+            token.token,
             0,
-            _log(one.probability),
-            [(text, _log(other)) for text, other in one.alternatives],
+            _log(token.probability),
+            [(text, _log(probability)) for text, probability in token.alternatives],
         )
-        for one in tokens
+        for token in tokens
     ]
-    logprobs = logprobs_of(noted, 0, top)
-    if noted:
+    logprobs = logprobs_of(converted, 0, top)
+    if converted:
         logprobs["token_logprobs"][0] = logprobs["top_logprobs"][0] = None
     return logprobs
 
 
 def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else LEAST_LOGPROB
+    return math.log(probability) if probability > 0 else MIN_LOGPROB
 
 
 def finite(logprob: float) -> float:
-    """A logarithm that JSON can hold."""
-    return max(logprob, LEAST_LOGPROB)
+    """`logprob`, or `MIN_LOGPROB` where it is below that: JSON has no infinity."""
+    return max(logprob, MIN_LOGPROB)

@@ -1,4 +1,4 @@
-"""Logs of a server: one JSON object a line, none with a prompt in it unless that was asked for."""
+"""Logs of a server: a JSON object per line, with prompts only where `log_prompts` is set."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 import time
 from typing import Any, TextIO
 
-requests = logging.getLogger("textwright.requests")
-"""One line a request."""
+request_logger = logging.getLogger("textwright.requests")
+"""One line per request."""
 
 
 class JSONLines(logging.Formatter):
-    """`{"time", "level", "message", …}`; the facts of a request are fields of their own."""
+    """`{"time", "level", "message", …}`, then the record's `fields`, e.g. those of a request."""
 
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -22,14 +22,14 @@ class JSONLines(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
-        line |= getattr(record, "facts", {})
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
 def write_json_lines(stream: TextIO | None = None) -> None:
-    """Have textwright and uvicorn log so, to standard error."""
+    """Log textwright and uvicorn as JSON lines to `stream`, standard error by default."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JSONLines())
     for name in ("textwright", "uvicorn", "uvicorn.error"):

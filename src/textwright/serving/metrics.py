@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, with vLLM's names after `textwright:` in place of `vllm:`."""
+"""`/metrics` for Prometheus, by vLLM's names, with `textwright:` in place of `vllm:`."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from starlette.responses import PlainTextResponse, Response
 from textwright.engine import Engine, Job, ModelPool
 
 PREFIX = "textwright:"
-FIRST_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-WHOLE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+TTFT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 class Metrics:
-    """Keeps count of what the engine does; its `Observer`."""
+    """Counts what the engine does, as its `Observer`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._first = Histogram(
+        self._ttft = Histogram(
             f"{PREFIX}time_to_first_token_seconds",
             "From a request to its first token.",
             ["model_name"],
-            buckets=FIRST_TOKEN,
+            buckets=TTFT_BUCKETS,
             registry=self.registry,
         )
-        self._whole = Histogram(
+        self._latency = Histogram(
             f"{PREFIX}e2e_request_latency_seconds",
             "From a request to its last token.",
             ["model_name"],
-            buckets=WHOLE,
+            buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
         self._ended = Counter(
@@ -46,21 +46,21 @@ class Metrics:
 
     def first_token(self, job: Job) -> None:
         if job.submitted is not None and job.first_token is not None:
-            self._first.labels(job.generator.name).observe(job.first_token - job.submitted)
+            self._ttft.labels(job.generator.name).observe(job.first_token - job.submitted)
 
     def ended(self, job: Job) -> None:
         name = job.generator.name
         self._ended.labels(name, job.outcome or "error").inc()
         if job.submitted is not None and job.ended is not None:
-            self._whole.labels(name).observe(job.ended - job.submitted)
+            self._latency.labels(name).observe(job.ended - job.submitted)
 
     def watch(self, engine: Engine, pool: ModelPool) -> None:
-        """Also tell what these know by themselves."""
-        self.registry.register(_Now(engine, pool))
+        """Add the gauges and counters that are read from these."""
+        self.registry.register(_LiveCollector(engine, pool))
 
 
-class _Now(Collector):
-    """What is asked for when the page is, and costs nothing until then."""
+class _LiveCollector(Collector):
+    """Reads what the engine and the pool count anyway, each time `/metrics` is scraped."""
 
     def __init__(self, engine: Engine, pool: ModelPool) -> None:
         self._engine, self._pool = engine, pool

@@ -1,4 +1,4 @@
-"""The native API: the status of the models, and texts, one or in bulk."""
+"""The native API: the models' status, and texts, one or several."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textwright.engine import Job
 from textwright.errors import BusyError, ClosedError, TextwrightError
-from textwright.serving.answers import as_json
-from textwright.serving.errors import HTTPError, as_http, native_errors
-from textwright.serving.fields import AS_WHOLE, Body, ModelName, Temperature, what_is_wrong
-from textwright.serving.service import Service, note_jobs
+from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
+from textwright.serving.fields import AS_INTEGER, Body, ModelName, Temperature, describe_error
+from textwright.serving.responses import json_response
+from textwright.serving.service import Service, log_jobs
 
-LENGTH = 100
-"""Tokens, where a request doesn't say."""
+DEFAULT_LENGTH = 100
+"""Tokens to generate where a request doesn't say."""
 
 
 class ModelState(BaseModel):
@@ -45,8 +45,8 @@ class GenText(Body):
 
     model_name: ModelName = Field(description="`-` and `_` are the same.")
     start_phrase: str = Field(default="", description="Empty begins a new text.")
-    generation_length: Annotated[int, Field(ge=1, lt=2**31), AS_WHOLE] = Field(
-        default=LENGTH, description="Tokens."
+    generation_length: Annotated[int, Field(ge=1, lt=2**31), AS_INTEGER] = Field(
+        default=DEFAULT_LENGTH, description="Tokens."
     )
     temperature: Temperature = Field(
         default=1.0, description="Below 1 plays safe, above 1 dares more; 0: the likeliest."
@@ -100,7 +100,7 @@ class AnyBulk(Body):
 
 
 def router(service: Service) -> APIRouter:
-    """The routes, for one server."""
+    """The routes for one server."""
     routes = APIRouter(tags=["native"])
 
     @routes.get("/", response_model=Status, response_model_exclude_none=True)
@@ -109,7 +109,7 @@ def router(service: Service) -> APIRouter:
         home = getattr(http.app.state, "home", None)
         if home and "text/html" in http.headers.get("accept", ""):
             return RedirectResponse(f"{service.settings.root_path}{home}", 303)
-        return as_json(_statuses(service))
+        return json_response(_statuses(service))
 
     @routes.get(
         "/health",
@@ -123,9 +123,9 @@ def router(service: Service) -> APIRouter:
         statuses = _statuses(service)
         if not ready:
             statuses["reason"] = reason
-        return as_json(statuses, 200 if ready else 503)
+        return json_response(statuses, 200 if ready else 503)
 
-    @routes.post("/gen_text", response_model=GenTextResult, responses=native_errors())
+    @routes.post("/gen_text", response_model=GenTextResult, responses=error_responses(NativeError))
     async def gen_text(body: GenText, http: Request) -> Response:
         """Continue a start phrase."""
         return await generate(service, body, http)
@@ -133,7 +133,7 @@ def router(service: Service) -> APIRouter:
     @routes.post(
         "/gen_text_bulk",
         response_model=BulkResult,
-        responses=native_errors(),
+        responses=error_responses(NativeError),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -151,53 +151,53 @@ def router(service: Service) -> APIRouter:
 
 
 async def generate(service: Service, body: GenText, http: Request) -> Response:
-    """The answer to a request for a text."""
+    """The response to `/gen_text`."""
     job = await _job(service, body)
-    await service.write([job], http)
-    note_jobs(http, [job], texts=service.settings.log_prompts)
-    return as_json(_result(body, job))
+    await service.run([job], http)
+    log_jobs(http, [job], texts=service.settings.log_prompts)
+    return json_response(_result(body, job))
 
 
 async def generate_bulk(service: Service, body: AnyBulk, http: Request) -> Response:
-    """The answer to a request for several texts."""
+    """The response to `/gen_text_bulk`."""
     service.check_count("inputs", len(body.inputs), service.settings.max_inputs)
     jobs: list[Job | str] = []
-    for place, item in enumerate(body.inputs):
+    for index, item in enumerate(body.inputs):
         try:
-            jobs.append(await _job(service, _checked(item)))
+            jobs.append(await _job(service, _validate(item)))
         except (HTTPError, TextwrightError) as error:
-            answer = as_http(error)
+            http_error = to_http_error(error)
             if not body.ignore_errors:
-                answer.message = f"inputs[{place}]: {answer.message}"
-                raise answer from error
-            jobs.append(answer.message)
-    texts = [job for job in jobs if isinstance(job, Job)]
+                http_error.message = f"inputs[{index}]: {http_error.message}"
+                raise http_error from error
+            jobs.append(http_error.message)
+    valid = [job for job in jobs if isinstance(job, Job)]
     try:
-        await service.write(texts, http)
+        await service.run(valid, http)
     except (BusyError, ClosedError):
         raise
     except TextwrightError:
         if not body.ignore_errors:
             raise
-    note_jobs(http, texts, texts=service.settings.log_prompts)
+    log_jobs(http, valid, texts=service.settings.log_prompts)
     results = [_item(item, job) for item, job in zip(body.inputs, jobs, strict=True)]
-    return as_json({"results": results, "ignore_errors": body.ignore_errors})
+    return json_response({"results": results, "ignore_errors": body.ignore_errors})
 
 
 def _statuses(service: Service) -> dict[str, Any]:
-    found: dict[str, dict[str, str]] = {}
+    statuses: dict[str, dict[str, str]] = {}
     for name, state in service.pool.statuses.items():
-        found[name] = {"status": state.status}
+        statuses[name] = {"status": state.status}
         if state.reason is not None:
-            found[name]["reason"] = state.reason
-    return {"status": found}
+            statuses[name]["reason"] = state.reason
+    return {"status": statuses}
 
 
-def _checked(item: Any) -> GenText:
+def _validate(item: Any) -> GenText:
     try:
         return GenText.model_validate(item)
     except ValidationError as error:
-        raise HTTPError(400, what_is_wrong(error)[0]) from error
+        raise HTTPError(400, describe_error(error)[0]) from error
 
 
 async def _job(service: Service, body: GenText) -> Job:
@@ -220,31 +220,29 @@ def _result(body: GenText, job: Job) -> dict[str, Any]:
     }
 
 
-def _can_be_written(value: Any) -> bool:
-    """Not true, which Python takes for 1, nor NaN, which JSON hasn't got."""
+def _is_finite(value: Any) -> bool:
+    """No bool, which is an int in Python, and no NaN or infinity, which JSON hasn't."""
     return not isinstance(value, bool) and (not isinstance(value, float) or math.isfinite(value))
 
 
 def _item(item: Any, job: Job | str) -> dict[str, Any]:
-    """A result, or an input's error in its place, beside as much of it as makes sense."""
+    """The result of a bulk input, or its error, with those of its fields that have their type."""
     if isinstance(job, Job) and job.error is None:
         return _result(GenText.model_validate(item), job)
-    given = item if isinstance(item, dict) else {}
-    kinds: dict[str, Any] = {
+    fields = item if isinstance(item, dict) else {}
+    types: dict[str, Any] = {
         "model_name": str,
         "generation_length": int,
         "temperature": (int, float),
     }
-    kept = {
-        name: value
-        if isinstance(value := given.get(name), kind) and _can_be_written(value)
-        else None
-        for name, kind in kinds.items()
+    echoed = {
+        name: value if isinstance(value := fields.get(name), type_) and _is_finite(value) else None
+        for name, type_ in types.items()
     }
     return {
-        "model_name": kept["model_name"],
+        "model_name": echoed["model_name"],
         "res_text": None,
-        "generation_length": kept["generation_length"],
-        "temperature": kept["temperature"],
+        "generation_length": echoed["generation_length"],
+        "temperature": echoed["temperature"],
         "error": job if isinstance(job, str) else str(job.error),
     }

@@ -1,4 +1,4 @@
-"""What the two routes of the OpenAI API that write texts have in common."""
+"""What `/v1/completions` and `/v1/chat/completions` share."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from textwright.generation import Generator, Options
 from textwright.generation.options import Request
 from textwright.generation.sampling import Steering
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import AS_WHOLE, Body, ModelName, Number, Seed, Temperature, Whole
+from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
 from textwright.serving.service import Service
 
 MAX_LOGPROBS = 20
-LEAST_LOGPROB = -9999.0
-"""What stands for minus infinity, which JSON hasn't got."""
+MIN_LOGPROB = -9999.0
+"""Stands for minus infinity, which JSON hasn't."""
 
-_NO_MATTER = {
+_IGNORED = {
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
     "parallel_tool_calls",
 }  # fmt: skip
-"""Fields that clients send and that say nothing about the text."""
+"""Fields that are ignored: they don't concern the text."""
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
+_NO_OPS: dict[str, tuple[Any, ...]] = {
     "suffix": ("",), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],),
     "function_call": ("none", "auto"), "response_format": ({"type": "text"},),
     "modalities": (["text"],),
 }  # fmt: skip
-"""Fields that aren't supported, with the values that ask for nothing."""
+"""Fields that aren't supported, with the values that change nothing and are accepted."""
 
 
 Stop = Annotated[str, Field(max_length=1000, description="An empty one stops nothing.")]
@@ -46,13 +46,13 @@ class StreamOptions(Body):
     include_usage: bool = Field(default=False, description="End with a chunk that has `usage`.")
 
 
-class Sampling(Body):
-    """Fields of both routes."""
+class RequestFields(Body):
+    """The request fields of both routes."""
 
     model: ModelName = Field(examples=["shakespeare"])
     temperature: Temperature | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1), AS_WHOLE] = 1
+    n: Annotated[int, Field(ge=1), AS_INTEGER] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
     stop: Stop | list[Stop] | None = None
@@ -63,14 +63,16 @@ class Sampling(Body):
     )
     seed: Seed | None = None
     user: str | None = Field(default=None, description="Of no matter here.")
-    top_k: Whole | None = Field(default=None, description="An extension; 0 or less keeps all.")
+    top_k: Annotated[int, AS_INTEGER] | None = Field(
+        default=None, description="An extension; 0 or less keeps all."
+    )
     min_p: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
         default=None, description="An extension."
     )
     repetition_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = Field(
         default=None, description="An extension."
     )
-    stop_token_ids: list[Annotated[int, Field(ge=0), AS_WHOLE]] | None = Field(
+    stop_token_ids: list[Annotated[int, Field(ge=0), AS_INTEGER]] | None = Field(
         default=None, description="An extension: tokens that end the text."
     )
     allow_unk: bool = Field(
@@ -83,14 +85,14 @@ class Sampling(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _what_asks_for_nothing(cls, data: Any) -> Any:
+    def _drop_ignored(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
         known = cls.model_fields
         return {
             name: value
             for name, value in data.items()
-            if name in known or not (name in _NO_MATTER or value in _NEUTRAL.get(name, ()))
+            if name in known or not (name in _IGNORED or value in _NO_OPS.get(name, ()))
         }
 
 
@@ -105,8 +107,8 @@ class Usage(BaseModel):
 FinishReason = Literal["stop", "length"]
 
 
-class Answer(BaseModel):
-    """What the answers of both routes have beside their choices."""
+class ResultFields(BaseModel):
+    """The response fields of both routes, besides their choices."""
 
     id: str
     created: int
@@ -120,22 +122,22 @@ class Answer(BaseModel):
 
 
 def usage(jobs: list[Job], prompts: Mapping[int, int] | None = None) -> dict[str, int]:
-    """Tokens read and written; a prompt that several jobs share counts once.
+    """Token counts; a prompt that several jobs share counts once.
 
     Args:
-        prompts: tokens of further prompts, by id.
+        prompts: token counts of prompts without a job, by `id` of the prompt.
     """
-    read = {id(job.prompt): len(job.prompt.tokens) for job in jobs} | dict(prompts or {})
-    prompt, written = sum(read.values()), sum(len(job.tokens) for job in jobs)
+    counts = {id(job.prompt): len(job.prompt.tokens) for job in jobs} | dict(prompts or {})
+    prompt, completion = sum(counts.values()), sum(len(job.tokens) for job in jobs)
     return {
         "prompt_tokens": prompt,
-        "completion_tokens": written,
-        "total_tokens": prompt + written,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
     }
 
 
 def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
-    """What every answer and chunk begins with."""
+    """The first fields of a response, and of each chunk of a stream."""
     return {
         "id": f"{prefix}-{uuid.uuid4().hex}",
         "object": kind,
@@ -144,17 +146,13 @@ def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
     }
 
 
-def lead(first: Mapping[str, Any]) -> str:
-    """How every chunk with a choice begins, up to the choice's number.
-
-    Args:
-        first: from `head`.
-    """
-    return f'{json.dumps(first)[:-1]}, "choices": [{{"index": '
+def chunk_prefix(head: Mapping[str, Any]) -> str:
+    """The JSON that all chunks with a choice begin with, up to the choice's index."""
+    return f'{json.dumps(head)[:-1]}, "choices": [{{"index": '
 
 
 def chunk(
-    lead: str,
+    prefix: str,
     index: int,
     field: str,
     value: Any,
@@ -162,39 +160,40 @@ def chunk(
     finish: str | None = None,
     logprobs: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A choice's chunk as an event, put together by hand, for there are many.
+    """A choice's chunk as a server-sent event, formatted by hand: there is one per token.
 
     Args:
-        field: what the choice's text is in, with its `value`.
+        prefix: from `chunk_prefix`.
+        field: the choice's field that has the text, with its `value`.
     """
     end = "null" if finish is None else f'"{finish}"'
     probabilities = "null" if logprobs is None else json.dumps(logprobs)
     return (
-        f'data: {lead}{index}, "{field}": {json.dumps(value)}, "finish_reason": {end}, '
+        f'data: {prefix}{index}, "{field}": {json.dumps(value)}, "finish_reason": {end}, '
         f'"logprobs": {probabilities}}}]}}\n\n'
     ).encode()
 
 
-def checked(
+def generation_request(
     service: Service,
     model: Generator,
-    body: Sampling,
+    body: RequestFields,
     *,
     max_tokens: int | None,
     length: str,
     logprobs: int | None,
 ) -> Request:
-    """The settings of a request's texts.
+    """The generation settings of a request, within the server's limits.
 
     Args:
-        max_tokens: how many; None takes the model's default.
-        length: what that field is called.
-        logprobs: alternatives to note beside each token; None notes nothing.
+        max_tokens: None for the model's default.
+        length: name of that field, for messages.
+        logprobs: alternatives per token; None for no log probabilities.
     """
     limits = service.settings
     service.check_count("n", body.n, limits.max_choices)
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    stops = [stop for stop in stops if stop]  # clients send an empty one for none
+    stops = [stop for stop in stops if stop]  # some clients send an empty one for none
     options: Options = {
         "max_tokens": max_tokens, "temperature": body.temperature, "top_p": body.top_p,
         "top_k": body.top_k, "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
@@ -214,10 +213,10 @@ def checked(
     return replace(request, steering=steering)
 
 
-def _bias(model: Generator, given: Mapping[str, float]) -> dict[int, float]:
+def _bias(model: Generator, by_token: Mapping[str, float]) -> dict[int, float]:
     size = model.runtime.vocab_size
     bias = {}
-    for token, value in given.items():
+    for token, value in by_token.items():
         if not (token.isascii() and token.isdigit() and len(token) < 10 and int(token) < size):
             raise HTTPError(
                 400,

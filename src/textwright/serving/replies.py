@@ -1,8 +1,7 @@
-"""Between the engine's threads and the event loop: one waking for all the news of a step.
+"""From the engine's threads to the event loop: one wake-up for the tokens of many streams.
 
-At 64 streams the event loop is what runs out first. So it isn't woken for a token of a stream but
-once for all that came meanwhile, not more often than every few milliseconds; and each stream then
-writes all that it has in one piece.
+At 64 streams the event loop is the bottleneck. So it isn't woken for each token of each stream but
+once for all, every few milliseconds at most; each stream then sends all that it has at once.
 """
 
 from __future__ import annotations
@@ -18,49 +17,52 @@ from starlette.types import Receive
 from textwright.engine import Job
 from textwright.errors import ClosedError
 
+_NO, _LATER, _NOW = 0, 1, 2
+"""Whether a wake-up of the event loop is scheduled."""
+
 
 class Reply:
-    """The jobs of one request, for the coroutine that answers it."""
+    """The jobs of one request, for the coroutine that responds to it."""
 
     def __init__(self, jobs: Sequence[Job], streams: bool) -> None:
         """
         Args:
-            jobs: submitted already or about to be.
-            streams: whether every token is news; else only the end is.
+            jobs: submitted, or about to be.
+            streams: whether each token is an event; else only the end of a job is.
         """
         self.jobs = jobs
         self.streams = streams
-        self.gone = False
+        self.disconnected = False
         """Whether the client has hung up."""
         self._event = asyncio.Event()
 
     def wake(self) -> None:
         self._event.set()
 
-    async def news(self) -> None:
-        """Wait until there is something new.
+    async def next_event(self) -> None:
+        """Wait until a job has new tokens or has ended.
 
         Raises:
-            ClientDisconnect: nobody is left to be told.
+            ClientDisconnect: the client hung up.
         """
         await self._event.wait()
         self._event.clear()
-        if self.gone:
+        if self.disconnected:
             raise ClientDisconnect
 
     async def finished(self) -> None:
         """Wait until all jobs are done.
 
         Raises:
-            ClientDisconnect: nobody is left to be told.
+            ClientDisconnect: the client hung up.
             TextwrightError: a job failed.
         """
         while not all(job.done for job in self.jobs):
-            await self.news()
+            await self.next_event()
         self.check()
 
     def check(self) -> None:
-        """Raise what one of the jobs failed with, if one did."""
+        """Raise the error of a job that failed, or `ClosedError` for one that was cancelled."""
         for job in self.jobs:
             if job.error is not None:
                 raise job.error
@@ -75,29 +77,29 @@ class Reply:
         """Cancel everything when the client hangs up."""
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
+        self.disconnected = True
         self.cancel()
         self.wake()
 
 
 class Bridge:
-    """The engine's listener for all requests."""
+    """The engine's `Listener` for the jobs of all requests."""
 
     def __init__(self, interval: float) -> None:
         """
         Args:
-            interval: seconds between two wakings, at least.
+            interval: least seconds between two wake-ups.
         """
         self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._replies: dict[Job, Reply] = {}
         self._lock = threading.Lock()
-        self._news: list[Job] = []
-        self._asked = 0
+        self._changed: list[Job] = []
+        self._scheduled = _NO
         self._last = 0.0
 
     def add(self, reply: Reply) -> None:
-        """Have a reply woken by the news of its jobs."""
+        """Wake `reply` when its jobs change."""
         for job in reply.jobs:
             self._replies[job] = reply
 
@@ -106,19 +108,19 @@ class Bridge:
             self._replies.pop(job, None)
 
     def changed(self, jobs: Sequence[Job]) -> None:
-        """As `Listener` has it: in a thread of the engine."""
-        # A first token, and an end, are rare, and somebody waits for them
-        urgent = any(job.done or len(job.tokens) < 2 for job in jobs)
-        asked = 2 if urgent else 1
+        """See `Listener`: called in the engine's threads."""
+        # first tokens and ends are not delayed: they are rare, and latency is measured by them
+        is_urgent = any(job.done or len(job.tokens) < 2 for job in jobs)
+        schedule = _NOW if is_urgent else _LATER
         with self._lock:
-            self._news += jobs
-            if self._asked >= asked:
+            self._changed += jobs
+            if self._scheduled >= schedule:
                 return
-            self._asked = asked
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._wake if urgent else self._wake_in_time)
+            self._scheduled = schedule
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._wake if is_urgent else self._wake_later)
 
-    def _wake_in_time(self) -> None:
+    def _wake_later(self) -> None:
         wait = self._last + self._interval - self._loop.time()
         if wait <= 0:
             self._wake()
@@ -127,9 +129,9 @@ class Bridge:
 
     def _wake(self) -> None:
         with self._lock:
-            news, self._news, self._asked = self._news, [], 0
+            changed, self._changed, self._scheduled = self._changed, [], _NO
         self._last = self._loop.time()
-        for job in news:
+        for job in changed:
             reply = self._replies.get(job)
             if reply is not None and (reply.streams or job.done):
                 reply.wake()

@@ -1,4 +1,4 @@
-"""Running the app: a socket, a loop, signals."""
+"""Running the app: socket, event loop, signals."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from textwright.errors import RequestError
 from textwright.serving.settings import ServerSettings
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds that the event loop and the engine's threads hold Python's lock at most while the other
-waits. Python's own 5 ms are longer than a token takes."""
+"""Seconds after which the event loop and the engine's threads hand each other Python's global lock.
+Python's default, 5 ms, is longer than a token takes."""
 
-
-LAST_WORDS = 5
-"""Seconds that those have who must be told that their text was not finished."""
+GRACE_SECONDS = 5
+"""After `drain`, to answer the clients whose texts were not finished."""
 
 
 class _Server(uvicorn.Server):
-    """Ends texts that take too long itself: uvicorn would cut them off without a word."""
+    """Closes the engine when it shuts down, so that texts which take too long get an error
+    response: uvicorn would just drop their connections."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine, drain: float) -> None:
         super().__init__(config)
         self._engine, self._drain = engine, drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        ending = asyncio.create_task(asyncio.to_thread(self._engine.close, timeout=self._drain))
+        closing = asyncio.create_task(asyncio.to_thread(self._engine.close, timeout=self._drain))
         await super().shutdown(sockets)
-        await ending
+        await closing
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; the port 0 takes a free one.
+    """A listening socket; port 0 chooses a free port.
 
     Raises:
-        RequestError: the address can't be had.
+        RequestError: the address is in use, or not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -55,25 +55,25 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
-    """Serve until a signal comes: then take no more, finish what is under way, and return."""
+    """Serve until SIGTERM or SIGINT: then finish the running requests, and return."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(settings.drain) + LAST_WORDS,
+        timeout_graceful_shutdown=math.ceil(settings.drain) + GRACE_SECONDS,
         timeout_keep_alive=75,
         ws="none",
     )
-    # uvicorn raises a signal anew when it is done; that it ended as it was told to is no failure
-    before = {each: signal.signal(each, _heard) for each in (signal.SIGTERM, signal.SIGINT)}
+    # uvicorn raises the signal again after its shutdown, which would end this process by it
+    before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         _Server(config, app.state.service.engine, settings.drain).run(sockets=[at])
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _heard(number: int, frame: FrameType | None) -> None:
-    """The signal has been obeyed already."""
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Uvicorn's own handler has shut the server down by now."""

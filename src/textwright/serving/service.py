@@ -1,4 +1,4 @@
-"""What every route is made of: find the model, check the limits, have texts written."""
+"""What all routes share: look the model up, check the limits, run jobs on the engine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from textwright.serving.errors import HTTPError
 from textwright.serving.replies import Bridge, Reply
 from textwright.serving.settings import ServerSettings
 
-IN_THREAD = 2_000
-"""Characters of a prompt from which on it isn't encoded between two beats of the event loop."""
+THREAD_THRESHOLD = 2_000
+"""Characters of a prompt from which on a thread encodes it, so as not to block the event loop."""
 
 Result = TypeVar("Result")
 
@@ -31,40 +31,40 @@ class Service:
 
     @property
     def bridge(self) -> Bridge:
-        """Made by the first who asks in the event loop."""
+        """Made at its first use, which must be in the event loop."""
         if self._bridge is None:
             self._bridge = Bridge(self.settings.stream_interval)
         return self._bridge
 
     async def model(self, name: str) -> Generator:
-        """The model `name`; loading it doesn't keep others from being answered.
+        """The model `name`; a thread loads it where it isn't loaded.
 
         Raises:
-            UnknownModelError, ModelUnavailableError: there is none, or it can't be used.
+            UnknownModelError, ModelUnavailableError: there is none, or it can't be loaded.
         """
-        found = self.pool.get_loaded(name)
-        return await asyncio.to_thread(self.pool.get, name) if found is None else found
+        loaded = self.pool.get_loaded(name)
+        return await asyncio.to_thread(self.pool.get, name) if loaded is None else loaded
 
     async def encode(self, size: int, encode: Callable[[], Result], *, param: str) -> Result:
-        """Encode a prompt of `size` characters, within the limit."""
+        """Encode a prompt of `size` characters; raises `HTTPError` beyond the limit."""
         if size > self.settings.max_prompt:
             raise HTTPError(
                 400,
                 f"the prompt is longer than {self.settings.max_prompt:,} characters; shorten it",
                 param=param,
             )
-        return encode() if size < IN_THREAD else await asyncio.to_thread(encode)
+        return encode() if size < THREAD_THRESHOLD else await asyncio.to_thread(encode)
 
     async def prompt(self, model: Generator, text: str, *, param: str) -> Prompt:
-        """A prompt as `model` reads it."""
+        """`text` as a prompt for `model`; raises `HTTPError` beyond the limit."""
         return await self.encode(len(text), lambda: model.encode_prompt(text), param=param)
 
     def check(self, model: Generator, options: Options, *, length: str) -> Request:
-        """Settings of a text, checked.
+        """Generation settings within the server's limits.
 
         Args:
-            options: what was asked for.
-            length: what the number of tokens is called there.
+            options: of the request.
+            length: name of the request's field for `max_tokens`, for messages.
         """
         limits = self.settings
         if (options.get("max_tokens") or 0) > limits.max_length:
@@ -81,10 +81,10 @@ class Service:
             request = check({**options, "max_tokens": limits.max_length}, model.defaults)
         return request
 
-    def check_count(self, param: str, count: int, most: int) -> None:
-        """Raises `HTTPError` where more is asked for than is possible here."""
-        if count > most:
-            raise HTTPError(400, f"{param}: at most {most} are possible here", param=param)
+    def check_count(self, param: str, count: int, limit: int) -> None:
+        """Raise `HTTPError` where `count` is beyond `limit`."""
+        if count > limit:
+            raise HTTPError(400, f"{param}: at most {limit} are possible here", param=param)
 
     def job(self, model: Generator, prompt: Prompt, request: Request, seed: int) -> Job:
         return Job(model, prompt, request, seed, seconds=self.settings.deadline)
@@ -93,10 +93,10 @@ class Service:
     async def reply(
         self, jobs: Sequence[Job], http: HTTPRequest, *, streams: bool
     ) -> AsyncGenerator[Reply]:
-        """Have jobs written while a request is answered; whatever ends that cancels them.
+        """Submit jobs for a request; leaving the context cancels those that still run.
 
         Raises:
-            BusyError, ClosedError: they weren't taken on.
+            BusyError, ClosedError: the engine didn't accept them.
         """
         reply = Reply(jobs, streams)
         self.bridge.add(reply)
@@ -111,19 +111,19 @@ class Service:
             if watcher is not None:
                 watcher.cancel()
 
-    async def write(self, jobs: Sequence[Job], http: HTTPRequest) -> None:
-        """Have jobs written to their end.
+    async def run(self, jobs: Sequence[Job], http: HTTPRequest) -> None:
+        """Run jobs to their end.
 
         Raises:
-            ClientDisconnect: nobody waits for them any more.
-            TextwrightError: one failed, or they weren't taken on.
+            ClientDisconnect: the client hung up.
+            TextwrightError: one failed, or the engine didn't accept them.
         """
         if jobs:
             async with self.reply(jobs, http, streams=False) as reply:
                 await reply.finished()
 
     def ready(self) -> tuple[bool, str | None]:
-        """Whether there is a model to ask, and if not, why."""
+        """Whether any model is loaded, and if not, why."""
         statuses = self.pool.statuses
         if any(status.status == "Loaded" for status in statuses.values()):
             return True, None
@@ -132,17 +132,17 @@ class Service:
         return False, "no model is loaded"
 
 
-def note(http: HTTPRequest, **facts: Any) -> None:
-    """Facts for the line that the log has about this request."""
-    record = http.scope.get("textwright")
-    if record is not None:
-        record.update(facts)
+def add_log_fields(http: HTTPRequest, **fields: Any) -> None:
+    """Add fields to the log line of this request."""
+    line = http.scope.get("textwright")
+    if line is not None:
+        line.update(fields)
 
 
-def note_jobs(http: HTTPRequest, jobs: Sequence[Job], *, texts: bool) -> None:
-    """What was written, for the log; texts only where that was asked for."""
+def log_jobs(http: HTTPRequest, jobs: Sequence[Job], *, texts: bool) -> None:
+    """Add to the log what was generated; with `texts`, prompts and texts too."""
     prompts = {id(job.prompt): len(job.prompt.tokens) for job in jobs}
-    note(
+    add_log_fields(
         http,
         model=jobs[0].generator.name if jobs else None,
         prompt_tokens=sum(prompts.values()),
@@ -150,5 +150,5 @@ def note_jobs(http: HTTPRequest, jobs: Sequence[Job], *, texts: bool) -> None:
         outcome=[job.outcome for job in jobs],
     )
     if texts:
-        note(http, prompts=[job.prompt.text for job in jobs])
-        note(http, texts=[job.generation.text for job in jobs])
+        add_log_fields(http, prompts=[job.prompt.text for job in jobs])
+        add_log_fields(http, texts=[job.generation.text for job in jobs])

@@ -14,8 +14,8 @@ from pydantic import AfterValidator, Field
 from textwright.errors import RunError
 from textwright.evaluation.memorization import MINIMUM, check_min_length, novelty
 from textwright.runs import Run
-from textwright.serving.answers import as_json
-from textwright.serving.fields import AS_WHOLE, Body, ModelName
+from textwright.serving.fields import AS_INTEGER, Body, ModelName
+from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 from textwright.studio.activations import inspect_activations
 
@@ -38,7 +38,7 @@ class Passage(Body):
 class CopiedRequest(Passage):
     """A passage, and from how many characters on a span counts as copied."""
 
-    minimum: Annotated[int, Field(le=MAX_CHARACTERS), AS_WHOLE] = MINIMUM
+    minimum: Annotated[int, Field(le=MAX_CHARACTERS), AS_INTEGER] = MINIMUM
 
 
 def router(service: Service) -> APIRouter:
@@ -51,14 +51,16 @@ def router(service: Service) -> APIRouter:
         model = await service.model(body.model)
         run = service.pool.run(body.model)
         async with inspecting:
-            return as_json(await asyncio.to_thread(inspect_activations, run, model, body.text))
+            return json_response(
+                await asyncio.to_thread(inspect_activations, run, model, body.text)
+            )
 
     @routes.post("/copied")
     async def compare(body: CopiedRequest) -> Response:
         minimum = check_min_length(body.minimum)
         run = service.pool.run(body.model)
         async with comparing:
-            return as_json(await asyncio.to_thread(_compare, run, body.text, minimum))
+            return json_response(await asyncio.to_thread(_compare, run, body.text, minimum))
 
     return routes
 

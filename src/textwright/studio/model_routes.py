@@ -11,8 +11,8 @@ from fastapi.responses import Response
 from textwright.configs import AttentionConfig
 from textwright.engine import ModelPool
 from textwright.errors import TextwrightError
-from textwright.serving.answers import as_json
 from textwright.serving.fields import Body, ModelName
+from textwright.serving.responses import json_response
 from textwright.studio.training_process import CURVES
 from textwright.tokenizers import Tokenizer
 
@@ -33,14 +33,14 @@ def router(pool: ModelPool) -> APIRouter:
         for name in pool.names():
             with contextlib.suppress(TextwrightError):  # removed in the meantime
                 models[name] = describe(pool, name)
-        return as_json({"models": models})
+        return json_response({"models": models})
 
     @routes.post("/timeline")
     def timeline(body: TimelineRequest) -> Response:
         run = pool.run(body.model)
         samples: list[dict[str, Any]] = run.samples()
         metrics = [{name: row.get(name) for name in CURVES} for row in run.metrics()]
-        return as_json({"samples": samples, "metrics": metrics})
+        return json_response({"samples": samples, "metrics": metrics})
 
     return routes
 

@@ -20,9 +20,9 @@ from starlette.requests import Request
 from textwright.configs import CONFIG_CLASSES
 from textwright.errors import RequestError
 from textwright.serving import gate
-from textwright.serving.answers import as_json
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import Body, Number
+from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 from textwright.studio.training_process import TrainingProcess
 
@@ -78,7 +78,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
     """
     routes = APIRouter(prefix="/api", include_in_schema=False)
     settings, pool = service.settings, service.pool
-    gate.OTHER_MEDIA.add(PIECES)
+    gate.NON_JSON_PATHS.add(PIECES)
 
     def forbidden_reason(http: Request) -> str | None:
         if process is None:
@@ -103,7 +103,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
             run = process.run()
             if run is not None and run.has_model():
                 pool.add(run)
-        return as_json(
+        return json_response(
             {
                 "allowed": why is None,
                 "why": why,
@@ -123,7 +123,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
         process = authorized(http)
         process.check_idle()
         number = process.uploads.begin(body.name, body.size, used=process.texts())
-        return as_json({"upload": number, "piece": min(PIECE, settings.max_body)})
+        return json_response({"upload": number, "piece": min(PIECE, settings.max_body)})
 
     @routes.post("/uploads/piece")
     async def piece(http: Request, upload: Name, at: int) -> Response:
@@ -131,7 +131,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
         if http.headers.get("content-type") != "application/octet-stream":  # no HTML form sends it
             raise HTTPError(415, "send the header 'Content-Type: application/octet-stream'")
         received = await asyncio.to_thread(process.uploads.add, upload, at, await http.body())
-        return as_json({"received": received})
+        return json_response({"received": received})
 
     @routes.post("/training/start")
     def start(body: StartRequest, http: Request) -> Response:

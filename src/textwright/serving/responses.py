@@ -1,4 +1,4 @@
-"""Answers: JSON, and streams of events."""
+"""Responses: JSON, and server-sent events."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from textwright.serving.errors import as_http
+from textwright.serving.errors import to_http_error
 
 DONE = b"data: [DONE]\n\n"
 
 
-def as_json(data: Any, status: int = 200) -> Response:
-    """An answer in JSON; half a character, which UTF-8 can't hold, becomes `?`."""
+def json_response(data: Any, status: int = 200) -> Response:
+    """A response in JSON; a lone surrogate, which UTF-8 can't encode, becomes `?`."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
 
 
 def event(data: Any) -> bytes:
-    """One event of a stream."""
+    """One server-sent event."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return f"data: {text}\n\n".encode()
 
 
 class EventStream(Response):
-    """Server-sent events, ending with `[DONE]`; a fault on the way is an event too.
+    """Server-sent events, ending with `[DONE]`; an error meanwhile is sent as an event too.
 
-    The first event is asked for before the answer begins, so that what goes wrong until then has a
-    status of its own.
+    The first event is awaited before the response begins, so that an error up to then is answered
+    with its own status.
     """
 
     media_type = "text/event-stream"
@@ -39,7 +39,7 @@ class EventStream(Response):
     def __init__(self, events: AsyncIterator[bytes], first: bytes) -> None:
         """
         Args:
-            events: what comes after `first`.
+            events: those after `first`.
         """
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -47,7 +47,7 @@ class EventStream(Response):
 
     @classmethod
     async def begin(cls, events: AsyncGenerator[bytes]) -> EventStream:
-        """The answer, once its first event is there."""
+        """The response, once its first event has come."""
         return cls(events, await anext(events))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,9 +59,9 @@ class EventStream(Response):
         except ClientDisconnect:
             raise
         except Exception as error:
-            chunk = event(as_http(error).openai())
+            chunk = event(to_http_error(error).openai())
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            scope["textwright"]["fault"] = error
+            scope["textwright"]["stream_error"] = error
         finally:
             if isinstance(self._events, AsyncGenerator):
                 await self._events.aclose()
