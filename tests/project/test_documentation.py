@@ -85,6 +85,8 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TEXTWRIGHT_CACHE", str(workspace / "cache"))
     monkeypatch.setenv("TEXTWRIGHT_CORPORA", str(workspace / "corpora"))
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hello!\n"))
+    # How long a training would take need not be told exactly
+    monkeypatch.setattr("textwright.training.planning.planner._MEASURING_SECONDS", 0.05)
     logger = logging.getLogger("textwright")
     before = (list(logger.handlers), logger.level, logger.propagate)
     families = (list(models.FAMILIES), list(CONFIG_CLASSES))
@@ -185,9 +187,10 @@ def test_command_lines_in_pages_parse() -> None:
 
     lines = [(page, line) for page in PAGES for line in command_lines(page)]
     assert len(lines) > 30
+    whole: Any = typer.main.get_command(textwright.cli.app.app)  # type: ignore[attr-defined]
     for page, line in lines:
         words = shlex.split(line)[1:]
-        command: Any = typer.main.get_command(textwright.cli.app.app)  # type: ignore[attr-defined]
+        command = whole
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
         try:

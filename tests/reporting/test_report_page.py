@@ -61,6 +61,11 @@ def _usual(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return make_run(tmp_path_factory.mktemp("runs"))
 
 
+@pytest.fixture(scope="module", name="page")
+def _page(usual: Run) -> str:
+    return page_of(usual)
+
+
 def test_everything_is_there(usual: Run) -> None:
     path = write_report(usual)
     assert path == usual.path / "report.html"
@@ -78,8 +83,7 @@ def test_everything_is_there(usual: Run) -> None:
     assert len(page.encode()) < 200_000
 
 
-def test_every_sample_is_there_in_order(usual: Run) -> None:
-    page = page_of(usual)
+def test_every_sample_is_there_in_order(usual: Run, page: str) -> None:
     strip = page[page.index('<div class="strip"') :]
     places = [
         strip.index(html.escape(sample["text"], quote=True).replace("&#x27;", "&#39;")
@@ -92,8 +96,7 @@ def test_every_sample_is_there_in_order(usual: Run) -> None:
     assert "Untrained" in page
 
 
-def test_it_needs_nothing_but_itself(usual: Run) -> None:
-    page = page_of(usual)
+def test_it_needs_nothing_but_itself(page: str) -> None:
     found = Page(page)
     assert not found.names() & {"script", "iframe", "object", "embed", "form", "base"}
     for tag, attributes in found.tags:
@@ -109,8 +112,7 @@ def test_it_needs_nothing_but_itself(usual: Run) -> None:
     assert "script-src" not in policy
 
 
-def test_ids_are_unique_and_every_reference_leads_somewhere(usual: Run) -> None:
-    page = page_of(usual)
+def test_ids_are_unique_and_every_reference_leads_somewhere(page: str) -> None:
     ids = [a["id"] for _, a in Page(page).tags if "id" in a]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page)) <= {
@@ -118,8 +120,7 @@ def test_ids_are_unique_and_every_reference_leads_somewhere(usual: Run) -> None:
     }
 
 
-def test_curves_take_both_schemes_from_the_page(usual: Run) -> None:
-    page = page_of(usual)
+def test_curves_take_both_schemes_from_the_page(usual: Run, page: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert len(drawings) == 6  # three curves, each for a wide screen and for a phone
     for drawing in drawings:
@@ -135,15 +136,13 @@ def test_curves_take_both_schemes_from_the_page(usual: Run) -> None:
     assert f"best {usual.metrics()[-1]['val_loss']:.4f} at step 3,000" in page
 
 
-def test_the_same_run_gives_the_same_bytes(usual: Run) -> None:
-    assert page_of(usual) == page_of(usual)
-
-
-def test_the_users_matplotlib_stays_as_it_was(usual: Run) -> None:
+def test_the_same_run_gives_the_same_bytes_and_leaves_matplotlib_as_it_was(
+    usual: Run, page: str
+) -> None:
     import matplotlib as mpl
 
     before = mpl.rcParams.copy()
-    page_of(usual)
+    assert page_of(usual) == page
     assert mpl.rcParams.copy() == before
 
 

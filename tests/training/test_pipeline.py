@@ -430,7 +430,10 @@ def test_minutes_are_planned_and_frozen(text_file: Path) -> None:
     assert toml["plan"]["steps"] < toml["plan"]["expected_seconds"] <= 60
 
 
-def test_a_plan_tells_the_time_and_trains_nothing(text_file: Path, tmp_path: Path) -> None:
+def test_a_plan_tells_the_time_and_trains_nothing(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textwright.training.planning.planner._MEASURING_SECONDS", 0.05)
     config, settings, planned = plan_training(
         text_file, model="gpt", steps=30, changes=TINY["gpt"], size="nano"
     )
