@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textwright.data import open_corpus, open_text
-from textwright.data.formats.normalization import normalised
+from textwright.data.formats.normalization import normalize
 from textwright.errors import CorpusError
 
 FRENCH = (
@@ -108,8 +108,8 @@ _HARD = st.text(alphabet="ab \n\r\u0301\u0323\u200d\u1100\u1161\u11a8é👍🏽\
 @given(st.lists(_HARD, max_size=8))
 def test_pieces_are_normalised_as_the_whole(pieces: list[str]) -> None:
     text = "".join(pieces).replace("\r\n", "\n").replace("\r", "\n")
-    assert "".join(normalised(pieces)) == unicodedata.normalize("NFC", text)
+    assert "".join(normalize(pieces)) == unicodedata.normalize("NFC", text)
 
 
 def test_halves_of_surrogate_pairs() -> None:
-    assert "".join(normalised(["a\ud83d", "\ude00 b \ud800 c"])) == "a😀 b \ufffd c"
+    assert "".join(normalize(["a\ud83d", "\ude00 b \ud800 c"])) == "a😀 b \ufffd c"

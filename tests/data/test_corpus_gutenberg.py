@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from textwright.data import open_corpus, open_text
-from textwright.data.formats.gutenberg import WINDOW, without_boilerplate
+from textwright.data.formats.gutenberg import WINDOW, strip_boilerplate
 
 BODY = "CHAPTER I\n\nIt was the best of times.\n\n" + "A line of the book.\n" * 50 + "\nTHE END"
 
@@ -76,7 +76,7 @@ End of the Project Gutenberg Etext of A Book
 
 def stripped(text: str, size: int = 1000) -> str:
     pieces = (text[start : start + size] for start in range(0, len(text), size))
-    return "".join(without_boilerplate(pieces))
+    return "".join(strip_boilerplate(pieces))
 
 
 @pytest.mark.parametrize("form", [OLD, NEW, OLDEST])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textwright.data import TextPart, open_corpus
-from textwright.data.text import WHITESPACE, boundary
+from textwright.data.text import WHITESPACE, safe_cut
 from textwright.errors import CorpusError, RequestError
 
 
@@ -138,7 +138,7 @@ def test_chunks_add_up_and_end_where_they_may(text: str, size: int) -> None:
 
 @given(_TEXT)
 def test_boundary_is_safe(text: str) -> None:
-    cut = boundary(text)
+    cut = safe_cut(text)
     assert 0 <= cut < max(1, len(text))
     if cut:
         before, after = text[cut - 1], text[cut]
@@ -149,9 +149,9 @@ def test_boundary_is_safe(text: str) -> None:
 
 
 def test_boundary_prefers_white_space() -> None:
-    assert boundary("one two\n\n  thr") == len("one two")
-    assert boundary("是非成败转头空") == 6
-    assert boundary("e\u0301\u0323") == 0
+    assert safe_cut("one two\n\n  thr") == len("one two")
+    assert safe_cut("是非成败转头空") == 6
+    assert safe_cut("e\u0301\u0323") == 0
 
 
 def test_tiny_shakespeare(real_corpora: Path) -> None:

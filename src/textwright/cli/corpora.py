@@ -14,7 +14,7 @@ def list_corpora(
 ) -> None:
     """List the built-in corpora: name, size, licence, where each would come from."""
     from textwright.data import BUILT_INS, cache_folder
-    from textwright.data.sources.builtin import whereabouts
+    from textwright.data.sources.builtin import locate
 
     cache = cache_folder()
     rows = []
@@ -26,7 +26,7 @@ def list_corpora(
                 "bytes": built_in.size,
                 "licence": built_in.licence,
                 "split": [file.role for file in built_in.files if file.role != "whole"],
-                "from": whereabouts(built_in, cache),
+                "from": locate(built_in, cache),
                 "addresses": [file.addresses[0] for file in built_in.files],
             }
         )
@@ -59,14 +59,14 @@ def fetch_corpus(
     """Get a built-in corpus ready for use without a network, and say what it holds."""
     from textwright.configs import nearest
     from textwright.data import BUILT_INS, cache_folder, open_corpus
-    from textwright.data.sources.builtin import find, raw_texts
+    from textwright.data.sources.builtin import find, source_files
     from textwright.errors import CorpusError
 
     built_in = find(name)
     if built_in is None:
         raise CorpusError(f"no built-in corpus {name!r}{nearest(name, list(BUILT_INS))}")
     if again:
-        raw_texts(built_in, cache_folder(), again=True)
+        source_files(built_in, cache_folder(), again=True)
     corpus = open_corpus([built_in.name])
     parts = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
     show_table(

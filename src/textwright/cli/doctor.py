@@ -206,14 +206,14 @@ def _nearest_existing(path: Path) -> Path:
 
 def _corpora() -> dict[str, Any]:
     from textwright.data import BUILT_INS, cache_folder
-    from textwright.data.sources.builtin import CORPORA_VARIABLE, whereabouts
+    from textwright.data.sources.builtin import CORPORA_VARIABLE, locate
 
     chosen = os.environ.get(CORPORA_VARIABLE)
     return {
         "variable": CORPORA_VARIABLE,
         "path": chosen or None,
         "exists": bool(chosen) and Path(chosen or "").is_dir(),
-        "built_ins": {name: whereabouts(text, cache_folder()) for name, text in BUILT_INS.items()},
+        "built_ins": {name: locate(text, cache_folder()) for name, text in BUILT_INS.items()},
     }
 
 

@@ -1,7 +1,10 @@
-"""A corpus: any source of text becomes one normalised UTF-8 text, split, then token ids in a file.
+"""A corpus: any source of text becomes one normalized UTF-8 file, split, then a file of token ids.
 
-`sources` says where bytes come from, `formats` how one file reads. Names are imported when first
-used.
+Begin with `corpus`: `open_corpus` takes files from `sources`, inspects them by `formats`, prepares
+them in `prepared_text` or `prepared_conversations` and splits them into a `TextPart` or
+`ConversationPart` each for training, validation and test; `tokens` makes token files of those.
+Nothing here knows a model, a tokenizer's kind of vocabulary, or torch. Names are imported when
+first used.
 """
 
 from __future__ import annotations

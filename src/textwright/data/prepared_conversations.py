@@ -1,11 +1,11 @@
-"""Files of conversations → one prepared file in the cache, and stretches of it.
+"""Files of conversations → one prepared file in the cache, and parts of it.
 
     <key>.jsonl     a conversation a line: [["user", "words"], …], in the order of the lines' hashes
-    <key>.npy       a row a conversation: where its line ends, characters and bytes of its words
-    <key>.json      counts and warnings
+    <key>.npy       a row a conversation: end of its line, characters and bytes of its words
+    <key>.json      sha256, duplicates, warnings
 
-The order is a shuffle that needs no seed: a part of the file is a fair sample of it, conversations
-that are the same lie beside each other, and whatever order they came in, the file is the same.
+That order is a shuffle without a seed: any part of the file is a fair sample, duplicates are
+adjacent, and the file doesn't depend on the order of the input.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ import numpy.typing as npt
 
 from textwright import atomic
 from textwright.data.formats import conversations
-from textwright.data.formats.conversations import Conversation, Losses, check_some
-from textwright.data.formats.files import KnownText, conversation_records
+from textwright.data.formats.conversations import Conversation, SkippedRecords
+from textwright.data.formats.files import InspectedFile, conversation_records
 from textwright.data.large_file import LargeFile
-from textwright.data.sources.cache import kept, key_of
+from textwright.data.sources.cache import cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
 FORMAT = 2
-"""Part of every key; raised when the same files would be prepared differently."""
+"""Part of every cache key; raised when the same files would be prepared differently."""
 
 Table = npt.NDArray[np.int64]
 
@@ -43,21 +43,21 @@ class ConversationPart(TextPart):
 
     words_bytes: int = 0
     count: int = 0
-    """Conversations."""
+    """Number of conversations."""
 
     @property
     def text_bytes(self) -> int:
         return self.words_bytes
 
     def conversations(self) -> Iterator[Conversation]:
-        """Each conversation: (role, words) of each turn."""
+        """Each conversation, as (role, words) of each turn."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                left = self.end - self.start
-                while left > 0:
+                remaining = self.end - self.start
+                while remaining > 0:
                     line = file.readline()
-                    left -= len(line)
+                    remaining -= len(line)
                     yield [(role, words) for role, words in json.loads(line)]
         except (OSError, ValueError) as error:
             raise TextwrightError(
@@ -65,37 +65,37 @@ class ConversationPart(TextPart):
             ) from error
 
     def chunks(self, size: int = CHUNK) -> Iterator[str]:
-        """The words of the turns, each after a space, as a tokenizer is trained on them."""
-        held: list[str] = []
+        """The words of all turns, a space before each, to train a tokenizer on."""
+        pending: list[str] = []
         length = 0
         for conversation in self.conversations():
             for _, words in conversation:
-                held += (" ", words)
+                pending += (" ", words)
                 length += len(words)
             if length >= size:
-                yield "".join(held)
-                held, length = [], 0
-        if held:
-            yield "".join(held)
+                yield "".join(pending)
+                pending, length = [], 0
+        if pending:
+            yield "".join(pending)
 
 
 @dataclass(frozen=True)
-class PreparedTalks:
-    """A prepared file of conversations, whole."""
+class PreparedConversations:
+    """A whole prepared file of conversations."""
 
     path: Path
     sha256: str
     table: Table
     """(conversations, 3): end of the line, characters, bytes of the words; all cumulative."""
-    equal: frozenset[int]
-    """Conversations that are the same as the one before."""
+    duplicates: frozenset[int]
+    """Conversations that are equal to the one before."""
     skipped: frozenset[int]
-    """Which of the files that were given turned out to be unusable."""
+    """Indices of the given files that turned out to be unusable."""
     warnings: tuple[str, ...]
 
     @property
     def count(self) -> int:
-        """Conversations."""
+        """Number of conversations."""
         return len(self.table)
 
     def part(self, first: int, last: int) -> ConversationPart:
@@ -113,32 +113,32 @@ class PreparedTalks:
             count=last - first,
         )
 
-    def share(self, fraction: float) -> int:
-        """How many conversations at the start are about that share of them; the same ones stay
-        together, so that none is learned from and judged by."""
-        cut = max(1, round(self.count * fraction))
-        while cut in self.equal:
-            cut += 1
-        return cut
+    def split_index(self, fraction: float) -> int:
+        """The index that splits off about `fraction` of the conversations at the start, without
+        separating duplicates, so that none is in both parts."""
+        index = max(1, round(self.count * fraction))
+        while index in self.duplicates:
+            index += 1
+        return index
 
 
-def prepare_talks(texts: Sequence[KnownText], cache: Path) -> PreparedTalks:
-    """All conversations of `texts`, from the cache or made now.
+def prepare_conversations(files: Sequence[InspectedFile], cache: Path) -> PreparedConversations:
+    """All conversations of `files`, from the cache or made now.
 
     Raises:
         CorpusError: a file that was named is damaged, or there is no usable conversation.
         TextwrightError: the cache can't be written.
     """
-    key = key_of(
+    key = cache_key(
         "talks",
         FORMAT,
-        [(text.inspection.sha256, text.kind, text.inspection.encoding) for text in texts],
-        [text.raw.label for text in texts],  # which the warnings name
+        [(file.inspection.sha256, file.kind, file.inspection.encoding) for file in files],
+        [file.source.label for file in files],  # which the warnings name
     )
     path = cache / "texts" / f"{key}.jsonl"
-    record = kept(path, lambda: _write(texts, path))
+    record = cached_record(path, lambda: _write(files, path))
     table = np.load(path.with_suffix(".npy"))
-    return PreparedTalks(
+    return PreparedConversations(
         path,
         record["sha256"],
         table,
@@ -148,45 +148,47 @@ def prepare_talks(texts: Sequence[KnownText], cache: Path) -> PreparedTalks:
     )
 
 
-def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
+def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
     skipped: list[int] = []
     with tempfile.TemporaryFile(dir=path.parent) as lines:
         digests: list[bytes] = []
-        places, sizes = array("q"), array("q")
-        for index, text in enumerate(texts):
-            unit = "record" if text.kind == "talk-json" else "line"
-            losses = Losses(text.raw.label, unit)  # type: ignore[arg-type]
+        offsets, sizes = array("q"), array("q")
+        for index, file in enumerate(files):
+            source = file.source
+            unit = "record" if file.kind == "talk-json" else "line"
+            records = SkippedRecords(source.label, unit)  # type: ignore[arg-type]
             try:
-                _append(_conversations(text, losses), lines, digests, places, sizes)
+                parsed = conversations.parse_records(conversation_records(file), records)
+                _append(parsed, lines, digests, offsets, sizes)
             except CorpusError as error:
-                if text.raw.listed:
+                if source.explicit:
                     raise
                 skipped.append(index)
                 warnings.append(f"skipped {error}")
                 continue
-            warnings += losses.warnings()
-            if not text.unchanged():  # what was written must be what the key says
-                raise CorpusError(f"{text.raw.label} changed while it was read; try again")
+            warnings += records.warnings()
+            if not file.is_unchanged():  # the key was made of its hash
+                raise CorpusError(f"{source.label} changed while it was read; try again")
         order = sorted(range(len(digests)), key=digests.__getitem__)
-        whole = hashlib.sha256()
+        sha256 = hashlib.sha256()
         table = np.empty((len(order), 3), np.int64)
         end = 0
-        with atomic.replacing(path) as partial, LargeFile(partial) as file:
+        with atomic.replacing(path) as partial, LargeFile(partial) as out:
             for row, number in enumerate(order):
-                lines.seek(places[number])
+                lines.seek(offsets[number])
                 line = lines.read(sizes[number])
-                whole.update(line)
-                file.write(line)
+                sha256.update(line)
+                out.write(line)
                 end += len(line)
                 words = [words for _, words in json.loads(line)]
                 table[row] = end, sum(map(len, words)), sum(len(one.encode()) for one in words)
     table[:, 1:] = table[:, 1:].cumsum(axis=0)
-    with atomic.replacing(path.with_suffix(".npy")) as partial, partial.open("wb") as numbers:
-        np.save(numbers, table)
+    with atomic.replacing(path.with_suffix(".npy")) as partial, partial.open("wb") as array_file:
+        np.save(array_file, table)
     return {
-        "sha256": whole.hexdigest(),
+        "sha256": sha256.hexdigest(),
         "bytes": end,
         "equal": [
             row for row in range(1, len(order)) if digests[order[row]] == digests[order[row - 1]]
@@ -197,24 +199,21 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
 
 
 def _append(
-    found: Iterable[Conversation],
+    parsed: Iterable[Conversation],
     lines: BinaryIO,
     digests: list[bytes],
-    places: array[int],
+    offsets: array[int],
     sizes: array[int],
 ) -> None:
-    place = lines.seek(0, 2)
-    for conversation in found:
+    """Write a JSON line for each conversation, and append its hash, offset and size."""
+    offset = lines.seek(0, 2)
+    for conversation in parsed:
         line = json.dumps(conversation, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         lines.write(line)
         digests.append(hashlib.sha256(line).digest())
-        places.append(place)
+        offsets.append(offset)
         sizes.append(len(line))
-        place += len(line)
+        offset += len(line)
 
 
-def _conversations(text: KnownText, losses: Losses) -> Iterator[Conversation]:
-    return conversations.gather(conversation_records(text), losses)
-
-
-__all__ = ["ConversationPart", "PreparedTalks", "check_some", "prepare_talks"]
+__all__ = ["ConversationPart", "PreparedConversations", "prepare_conversations"]

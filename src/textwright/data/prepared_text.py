@@ -1,9 +1,9 @@
-"""Raw texts → one normalised UTF-8 file in the cache, made once for the same content.
+"""Files of text → one normalized UTF-8 file in the cache, made once for the same content.
 
-The first look hashes and decides encodings (`rawtext.look_at`); with the hashes known, a text
-that was prepared before is found and nothing else is read. A single file of ASCII with LF line
-ends is prepared as it lies, and is not copied. Otherwise the work is a stream of pieces of half a
-megabyte: decoded, LF, NFC, without Gutenberg's boilerplate, encoded.
+`files.inspect_file` hashes and detects encodings first; with the hashes known, a text that was
+prepared before is found and nothing else is read. A single file of ASCII with LF line ends is used
+in place, not copied. Otherwise pieces of half a megabyte are streamed: decoded, LF, NFC, without
+Gutenberg's boilerplate, encoded.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.data.formats.files import KnownText, read, strips_gutenberg
-from textwright.data.formats.gutenberg import without_boilerplate
-from textwright.data.formats.normalization import normalised
+from textwright.data.formats.files import InspectedFile, read_text, strips_gutenberg
+from textwright.data.formats.gutenberg import strip_boilerplate
+from textwright.data.formats.normalization import normalize
 from textwright.data.large_file import LargeFile
-from textwright.data.sources.cache import kept, key_of
+from textwright.data.sources.cache import cache_key, cached_record
 from textwright.data.text import Origin, TextPart
 from textwright.errors import CorpusError, MissingPackageError
 
 FORMAT = 2
-"""Part of every key; raised when the same files would be prepared differently."""
+"""Part of every cache key; raised when the same files would be prepared differently."""
 
-_MARK_EVERY = 1 << 20
-_GATHERED = 1 << 18
+_MARK_INTERVAL = 1 << 20  # bytes
+_MIN_PIECE = 1 << 18  # characters
 
 
 @dataclass(frozen=True)
@@ -40,51 +40,51 @@ class PreparedText:
     bytes: int
     characters: int
     marks: tuple[tuple[int, int], ...]
-    """(characters, bytes) before some places of the file, ascending, from (0, 0)."""
+    """Seek index: ascending offsets in the file as (characters, bytes), the first (0, 0)."""
     skipped: frozenset[int]
-    """Which of the texts that were given turned out to be unusable."""
+    """Indices of the given files that turned out to be unusable."""
     warnings: tuple[str, ...]
     origins: tuple[Origin, ...]
-    """What it is made of, in order."""
-    stamp: tuple[int, int] | None = None
-    """Where it is the user's own file: its size and time of change."""
+    """Where each file begins in it, in order."""
+    fingerprint: tuple[int, int] | None = None
+    """If it is the user's own file: its size and mtime."""
 
     def part(self, first: int, last: int) -> TextPart:
         """Characters `first` to `last`."""
         start, end = self._offset(first), self._offset(last)
-        return TextPart(self.path, start, end, last - first, self.sha256, self.stamp)
+        return TextPart(self.path, start, end, last - first, self.sha256, self.fingerprint)
 
     def _offset(self, character: int) -> int:
-        """Where a character begins, in bytes."""
+        """The offset of a character, in bytes."""
         if self.characters == self.bytes:
             return character
         index = bisect.bisect_right(self.marks, (character, self.bytes + 1)) - 1
-        before, offset = self.marks[index]
+        start, offset = self.marks[index]
         end = self.marks[index + 1][1] if index + 1 < len(self.marks) else self.bytes
-        if character == before:
+        if character == start:
             return offset
         text = TextPart(self.path, offset, end, 0).read()
-        return offset + len(text[: character - before].encode("utf-8"))
+        return offset + len(text[: character - start].encode("utf-8"))
 
 
-def prepare(texts: Sequence[KnownText], cache: Path) -> PreparedText:
-    """One prepared text of all `texts` in order, from the cache or made now.
+def prepare_text(files: Sequence[InspectedFile], cache: Path) -> PreparedText:
+    """One prepared text of all `files` in order, from the cache or made now.
 
-    A text of a folder that turns out to be damaged is left out with a warning.
+    A file that wasn't named by the user and is damaged is skipped with a warning.
 
     Raises:
-        CorpusError: a text that was named is damaged, or there is nothing usable.
+        CorpusError: a file that was named is damaged, or changed while it was read.
         TextwrightError: the cache can't be written.
     """
-    if len(texts) == 1 and (as_it_is := _in_place(texts[0])):
-        return as_it_is
-    key = key_of(
+    if len(files) == 1 and (in_place := _use_in_place(files[0])):
+        return in_place
+    key = cache_key(
         "text",
         FORMAT,
-        [(text.inspection.sha256, text.kind, text.inspection.encoding) for text in texts],
+        [(file.inspection.sha256, file.kind, file.inspection.encoding) for file in files],
     )
     path = cache / "texts" / f"{key}.txt"
-    record = kept(path, lambda: _write(texts, path))
+    record = cached_record(path, lambda: _write(files, path))
     return PreparedText(
         path,
         record["sha256"],
@@ -94,67 +94,68 @@ def prepare(texts: Sequence[KnownText], cache: Path) -> PreparedText:
         frozenset(record["skipped"]),
         tuple(record["warnings"]),
         tuple(
-            Origin(texts[index].raw.label, characters, lines)
+            Origin(files[index].source.label, characters, lines)
             for index, characters, lines in record["origins"]
         ),
     )
 
 
-def _in_place(text: KnownText) -> PreparedText | None:
-    """A user's file that is prepared text already: used where it lies, not copied."""
-    facts, path = text.inspection, text.raw.path
-    if not facts.clean or text.kind != "plain" or not path or path.suffix.lower() == ".gz":
+def _use_in_place(file: InspectedFile) -> PreparedText | None:
+    """A local file whose bytes are prepared text already, not copied; None for others."""
+    inspection, path = file.inspection, file.source.path
+    if not inspection.clean or file.kind != "plain" or not path or path.suffix.lower() == ".gz":
         return None
     return PreparedText(
         path.absolute(),
-        facts.sha256,
-        facts.size,
-        facts.size,
+        inspection.sha256,
+        inspection.size,
+        inspection.size,
         (),
         frozenset(),
         (),
-        (Origin(text.raw.label),),
-        text.stamp,
+        (Origin(file.source.label),),
+        file.fingerprint,
     )
 
 
-def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
+def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
     size = characters = lines = 0
     origins: list[tuple[int, int, int]] = []
     marks = [(0, 0)]
     skipped: list[int] = []
     warnings: list[str] = []
-    with atomic.replacing(path) as partial, LargeFile(partial) as file:
-        ending = ""
-        for index, text in enumerate(texts):
-            pieces = _pieces(text)
+    with atomic.replacing(path) as partial, LargeFile(partial) as out:
+        last_two = ""
+        for index, file in enumerate(files):
+            pieces = _prepared_pieces(file)
             try:
                 piece = next(pieces, "")
             except (CorpusError, MissingPackageError) as error:
-                if text.raw.listed:
+                if file.source.explicit:
                     raise
                 skipped.append(index)
                 warnings.append(f"skipped {error}")
                 continue
-            # A blank line between one text and the next.
-            gap = "\n" * (2 - (len(ending) - len(ending.rstrip("\n")))) if characters else ""
+            # A blank line between two files
+            newlines = len(last_two) - len(last_two.rstrip("\n"))
+            separator = "\n" * (2 - newlines) if characters else ""
             if piece:
-                origins.append((index, characters + len(gap), lines + len(gap)))
-                piece = gap + piece
+                origins.append((index, characters + len(separator), lines + len(separator)))
+                piece = separator + piece
             while piece:
                 data = piece.encode("utf-8")
                 digest.update(data)
-                file.write(data)
+                out.write(data)
                 size += len(data)
                 characters += len(piece)
                 lines += data.count(b"\n")
-                ending = (ending + piece[-2:])[-2:]
-                if size - marks[-1][1] >= _MARK_EVERY:
+                last_two = (last_two + piece[-2:])[-2:]
+                if size - marks[-1][1] >= _MARK_INTERVAL:
                     marks.append((characters, size))
                 piece = next(pieces, "")
-            if not text.unchanged():  # what was written must be what the key says
-                raise CorpusError(f"{text.raw.label} changed while it was read; try again")
+            if not file.is_unchanged():  # the key was made of its hash
+                raise CorpusError(f"{file.source.label} changed while it was read; try again")
     return {
         "sha256": digest.hexdigest(),
         "bytes": size,
@@ -166,22 +167,22 @@ def _write(texts: Sequence[KnownText], path: Path) -> dict[str, Any]:
     }
 
 
-def _pieces(text: KnownText) -> Iterator[str]:
-    """The prepared text of one file, in pieces that hold something."""
-    pieces = normalised(_gathered(read(text)))
-    if strips_gutenberg(text.kind):
-        pieces = without_boilerplate(pieces)
+def _prepared_pieces(file: InspectedFile) -> Iterator[str]:
+    """The prepared text of one file, in pieces that aren't empty."""
+    pieces = normalize(_coalesce(read_text(file)))
+    if strips_gutenberg(file.kind):
+        pieces = strip_boilerplate(pieces)
     return (piece for piece in pieces if piece)
 
 
-def _gathered(pieces: Iterator[str]) -> Iterator[str]:
-    """The same text in pieces worth a step of their own; records may be millions of lines."""
-    held: list[str] = []
+def _coalesce(pieces: Iterator[str]) -> Iterator[str]:
+    """The same text in larger pieces: there may be millions of records."""
+    pending: list[str] = []
     size = 0
     for piece in pieces:
-        held.append(piece)
+        pending.append(piece)
         size += len(piece)
-        if size >= _GATHERED:
-            yield "".join(held)
-            held, size = [], 0
-    yield "".join(held)
+        if size >= _MIN_PIECE:
+            yield "".join(pending)
+            pending, size = [], 0
+    yield "".join(pending)

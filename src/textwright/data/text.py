@@ -1,4 +1,4 @@
-"""A stretch of prepared text, read in pieces that may be tokenized one by one."""
+"""A part of a prepared text file, read in chunks that can be tokenized one by one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from textwright.errors import TextwrightError
 
 CHUNK = 1 << 19
-"""Bytes read at once. Small enough to stay in a processor's cache, and in memory that the C library
-keeps and reuses: with chunks of 4 MB, half of the time goes to fresh pages."""
+"""Bytes read at once: few enough for the processor's cache, and for malloc to reuse the memory;
+with chunks of 4 MB, half of the time goes to page faults."""
 
 # White_Space of Unicode, what \s means to the tokenizers library; str.isspace() has four more.
 WHITESPACE = (
@@ -27,22 +27,22 @@ _VIRAMA = 9  # canonical combining class
 
 @dataclass(frozen=True)
 class Origin:
-    """Where in a prepared text one of the texts begins that it is made of."""
+    """One source of a prepared text, and its offset there."""
 
     address: str = ""
-    """How the user named it."""
+    """As the user named it."""
     characters: int = 0
-    """Of the prepared text, before it."""
+    """Characters of the prepared text before it."""
     lines: int = 0
-    """Line ends of the prepared text, before it."""
+    """Line ends of the prepared text before it."""
 
 
 @dataclass(frozen=True)
 class TextPart:
     """Bytes `start` to `end` of a prepared text file: UTF-8, NFC, LF line ends, no BOM.
 
-    `sha256` is that of the whole file; it is empty where nobody knows it. `stamp` is the size and
-    time of change (ns) of a file that is not ours, which must not change while it is used.
+    `sha256` is that of the whole file, or empty if unknown; `fingerprint` the (size, mtime in ns)
+    of a file of the user's, which must not change while it is used.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class TextPart:
     end: int
     characters: int
     sha256: str = ""
-    stamp: tuple[int, int] | None = None
+    fingerprint: tuple[int, int] | None = None
 
     @property
     def bytes(self) -> int:
@@ -59,44 +59,44 @@ class TextPart:
 
     @property
     def text_bytes(self) -> int:
-        """Bytes of the text itself."""
+        """Bytes of the text itself, without any framing in the file."""
         return self.bytes
 
     def read(self) -> str:
-        """The whole text; for parts that are known to be small."""
+        """The whole text; only for small parts."""
         return "".join(self.chunks())
 
     def chunks(self, size: int = CHUNK) -> Iterator[str]:
-        """The text in pieces of about `size` bytes.
+        """The text in chunks of about `size` bytes.
 
-        A piece ends before white space where there is some, so that tokenizing piece by piece
-        gives the tokens of the whole; else between two characters that no combining sequence
-        joins. Where neither is found in twice the size, it ends where it ends.
+        A chunk ends before white space if there is any, so that tokenizing chunk by chunk gives
+        the tokens of the whole; else between two characters that no combining sequence joins.
+        Where neither is found in twice the size, it is cut anyway.
 
         Raises:
             TextwrightError: the file is gone, can't be read, or is damaged.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        held = ""
+        pending = ""
         try:
             for block in _blocks(self, size):
-                text = held + decoder.decode(block)
-                cut = boundary(text)
+                text = pending + decoder.decode(block)
+                cut = safe_cut(text)
                 if not cut and len(text) > 2 * size:
                     cut = len(text)
                 if cut:
                     yield text[:cut]
-                held = text[cut:]
-            held += decoder.decode(b"", final=True)
+                pending = text[cut:]
+            pending += decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise TextwrightError(
                 f"{self.path} is damaged ({error.reason}); delete it and try again"
             ) from error
-        if held:
-            yield held
+        if pending:
+            yield pending
 
     def content_key(self) -> str:
-        """A hash that is the same for the same text."""
+        """A key that equal texts share, of the file's hash or of the bytes'."""
         if self.sha256:
             return f"{self.sha256}:{self.start}:{self.end}"
         digest = hashlib.sha256()
@@ -106,26 +106,26 @@ class TextPart:
 
 
 def _blocks(part: TextPart, size: int) -> Iterator[bytes]:
-    """The bytes of a part in pieces of at most `size`, cut anywhere.
+    """The bytes of a part in blocks of at most `size`, cut anywhere.
 
-    Read rather than mapped, so that a text larger than the memory does not count as ours.
+    Read, not mapped, so that a large text doesn't count as memory of this process.
     """
-    left = part.bytes
+    remaining = part.bytes
     try:
         with part.path.open("rb", buffering=0) as file:
             file.seek(part.start)
-            while left > 0 and (block := file.read(min(size, left))):
-                left -= len(block)
+            while remaining > 0 and (block := file.read(min(size, remaining))):
+                remaining -= len(block)
                 yield block
             status = os.fstat(file.fileno())
     except OSError as error:
         raise TextwrightError(f"{part.path} can't be read ({error.strerror}); try again") from error
-    if left or part.stamp not in (None, (status.st_size, status.st_mtime_ns)):
+    if remaining or part.fingerprint not in (None, (status.st_size, status.st_mtime_ns)):
         raise TextwrightError(f"{part.path} changed while it was in use; start again")
 
 
-def boundary(text: str) -> int:
-    """The last place inside `text` where cutting is safe for every tokenizer; 0 if none is."""
+def safe_cut(text: str) -> int:
+    """The last index where `text` can be cut without changing its tokens; 0 if there is none."""
     space = max(text.rfind(" "), text.rfind("\n"))
     if space > 0 and (cut := len(text[:space].rstrip(WHITESPACE))):
         return cut
@@ -138,18 +138,18 @@ def boundary(text: str) -> int:
 def _may_cut(before: str, after: str) -> bool:
     """Whether no combining or emoji sequence joins two characters.
 
-    A stricter and simpler rule than the grapheme clusters of Unicode Annex 29: it refuses some
-    places that would be safe (around flags, Hangul letters), never the other way.
+    Simpler and stricter than the grapheme clusters of Unicode Annex 29: it forbids some cuts that
+    would be safe (around flags, Hangul letters), never the other way.
     """
     if before == _JOINER or unicodedata.combining(before) == _VIRAMA:
         return False
     if after in WHITESPACE:
         return before not in WHITESPACE
     point = ord(after)
-    joins = (
+    is_continuation = (
         0x1160 <= point <= 0x11FF  # Hangul vowels and final consonants
         or 0x1F1E6 <= point <= 0x1F1FF  # flags are pairs of these
         or 0x1F3FB <= point <= 0x1F3FF  # skin tones
         or point in (0xFF9E, 0xFF9F)  # halfwidth voiced marks
     )
-    return not joins and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")
+    return not is_continuation and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")

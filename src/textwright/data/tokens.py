@@ -1,7 +1,7 @@
 """Prepared text → a file of token ids that training maps into memory.
 
-The text streams through the tokenizer a few megabytes at a time; memory does not grow with it.
-The file is keyed by the text and the tokenizer, so it is made once.
+The text is streamed through the tokenizer a few megabytes at a time, in constant memory. The cache
+key is made of the text and the tokenizer, so the file is made once.
 """
 
 from __future__ import annotations
@@ -19,30 +19,35 @@ from textwright import atomic
 from textwright.data.formats.conversations import Conversation
 from textwright.data.large_file import LargeFile
 from textwright.data.prepared_conversations import ConversationPart
-from textwright.data.sources.cache import cache_folder, holds, key_of, read_record, write_record
+from textwright.data.sources.cache import (
+    cache_folder,
+    cache_key,
+    has_size,
+    read_record,
+    write_record,
+)
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import TextwrightError
 
 Tokens: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.int32]
-"""Token ids; negative ones are complements, of tokens that are read but don't count."""
+"""Token ids, (tokens,); negative ones are complements (`~id`), which the loss leaves out."""
 
 LossOn: TypeAlias = Literal["both", "assistant"]
-"""Whose words of a conversation are learned: those of both, or of one."""
+"""Whose turns of a conversation count in the loss."""
 
 FORMAT = 1
-"""Part of every key; raised when the same text and tokenizer would give another file."""
-
+"""Part of every cache key; raised when the same text and tokenizer would give another file."""
 
 _WORD_CHUNK = 1 << 22
-"""Bytes that a tokenizer of words or byte pairs gets at once, enough to keep its threads busy."""
+"""Bytes that a `word` or `bpe` tokenizer encodes at once, enough to keep its threads busy."""
 
 
 class Tokenizer(Protocol):
-    """What is needed of a tokenizer here; `textwright.tokenizers.Tokenizer` has it."""
+    """The interface that is needed here, of `textwright.tokenizers.Tokenizer`."""
 
     @property
     def kind(self) -> str:
-        """`char` gives each character a token of its own, whatever stands around it."""
+        """`char`, `word` or `bpe`; `char` encodes each character by itself."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -57,40 +62,40 @@ class Tokenizer(Protocol):
     def encode_conversations(
         self, conversations: Sequence[Conversation], loss_on: LossOn
     ) -> npt.NDArray[np.int64]:
-        """Ids of conversations, framed and one after another; where `loss_on` leaves a token out
-        of the loss, its complement."""
+        """Ids of formatted conversations, concatenated, (tokens,); complements (`~id`) where
+        `loss_on` leaves a token out of the loss."""
 
 
 @dataclass(frozen=True)
 class TokenFile:
-    """Token ids of a text, in a file."""
+    """A file of token ids."""
 
     path: Path
     dtype: np.dtype[Any]
-    """Little-endian uint16, or uint32 where the vocabulary has more than 65,536 types; int32 where
-    not all tokens count."""
+    """Little-endian uint16, or uint32 for vocabularies of over 65,536 types; int32 where there are
+    complements."""
     tokens: int
     characters: int
-    """Of the text, also those left out."""
+    """Of the text, unknown ones included."""
     bytes: int
     unknown: dict[str, int]
-    """Characters that the tokenizer does not have and left out, with how often."""
+    """Count of each character that the vocabulary lacks; they were left out."""
     counted: int
-    """Tokens that count in the loss; the others have their complements (`~id`) in the file."""
+    """Tokens that count in the loss."""
 
     @property
     def read_characters(self) -> int:
-        """Characters that the tokens stand for: what a loss a character is counted by."""
+        """Characters that the tokens decode to: the unit of a loss a character."""
         return self.characters - sum(self.unknown.values())
 
     @property
     def read_bytes(self) -> int:
-        """Bytes that the tokens stand for: what a loss a byte is counted by."""
-        left_out = sum(len(char.encode()) * count for char, count in self.unknown.items())
-        return self.bytes - left_out
+        """Bytes that the tokens decode to: the unit of a loss a byte."""
+        unknown = sum(len(char.encode()) * count for char, count in self.unknown.items())
+        return self.bytes - unknown
 
     def array(self) -> Tokens:
-        """The ids (tokens,), mapped read-only."""
+        """The ids, (tokens,), memory-mapped read-only."""
         if not self.tokens:
             return np.empty(0, self.dtype)
         return np.memmap(self.path, self.dtype, mode="r", shape=(self.tokens,))
@@ -102,49 +107,49 @@ def prepare_tokens(
     """The token ids of `part`, from the cache or made now.
 
     Args:
-        part: of running text, or of conversations.
-        tokenizer: for what the part is of.
-        cache: in place of `cache_folder()`.
-        loss_on: of conversations, whose words count in the loss.
+        part: running text, or conversations.
+        tokenizer: for the same.
+        cache: instead of `cache_folder()`.
+        loss_on: for conversations, whose turns count in the loss.
 
     Raises:
         TextwrightError: the text or the cache can't be read or written.
     """
-    talks = isinstance(part, ConversationPart)
+    is_chat = isinstance(part, ConversationPart)
     dtype: np.dtype[Any] = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
-    if talks and loss_on != "both":
+    if is_chat and loss_on != "both":
         dtype = np.dtype("<i4")
-    asked = (loss_on,) if talks else ()
-    key = key_of("tokens", FORMAT, part.content_key(), tokenizer.sha256, dtype.str, *asked)
+    options = (loss_on,) if is_chat else ()
+    key = cache_key("tokens", FORMAT, part.content_key(), tokenizer.sha256, dtype.str, *options)
     path = (cache or cache_folder()) / "tokens" / f"{key}.bin"
     record_path = path.with_suffix(".json")
 
-    def found() -> TokenFile | None:
+    def cached() -> TokenFile | None:
         record = read_record(record_path)
-        if record is None or not holds(path, record.get("tokens", -1) * dtype.itemsize):
+        if record is None or not has_size(path, record.get("tokens", -1) * dtype.itemsize):
             return None
         tokens, counted = record["tokens"], record.get("counted", record["tokens"])
         characters = record.get("characters", part.characters)
         size = record.get("bytes", part.text_bytes)
         return TokenFile(path, dtype, tokens, characters, size, record["unknown"], counted)
 
-    if ready := found():
-        return ready
+    if file := cached():
+        return file
     try:
-        with atomic.replacing(path) as partial, LargeFile(partial) as file:
+        with atomic.replacing(path) as partial, LargeFile(partial) as out:
             if isinstance(part, ConversationPart):
-                record = _write_conversations(part, tokenizer, loss_on, dtype, file)
+                record = _write_conversations(part, tokenizer, loss_on, dtype, out)
             else:
-                record = _write_text(part, tokenizer, dtype, file)
+                record = _write_text(part, tokenizer, dtype, out)
         write_record(record_path, record)
     except TextwrightError:
-        # Where files in use can't be replaced, another process may have been faster.
-        if ready := found():
-            return ready
+        # Where files in use can't be replaced (Windows), another process may have been faster.
+        if file := cached():
+            return file
         raise
-    made = found()
-    assert made is not None, "just written"
-    return made
+    file = cached()
+    assert file is not None, "just written"
+    return file
 
 
 def _write_text(
@@ -168,15 +173,15 @@ def _write_conversations(
     dtype: np.dtype[Any],
     file: LargeFile,
 ) -> dict[str, Any]:
-    """Conversations follow one another without a gap, so no token is spent on padding."""
+    """Concatenate the conversations, without padding."""
     unknown: Counter[str] = Counter()
     tokens = counted = characters = size = 0
-    for some in _gathered(part.conversations()):
-        ids = tokenizer.encode_conversations(some, loss_on)
+    for batch in _batches(part.conversations()):
+        ids = tokenizer.encode_conversations(batch, loss_on)
         file.write(ids.astype(dtype).data)
         tokens += len(ids)
         counted += int((ids >= 0).sum())
-        for role, words in (turn for conversation in some for turn in conversation):
+        for role, words in (turn for conversation in batch for turn in conversation):
             if loss_on in ("both", role):
                 characters += len(words)
                 size += len(words.encode())
@@ -191,15 +196,15 @@ def _write_conversations(
     }
 
 
-def _gathered(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
-    """Conversations in groups worth a step of their own."""
-    held: list[Conversation] = []
+def _batches(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
+    """Conversations in batches of at least `_WORD_CHUNK` characters."""
+    batch: list[Conversation] = []
     length = 0
     for conversation in conversations:
-        held.append(conversation)
+        batch.append(conversation)
         length += sum(len(words) for _, words in conversation)
         if length >= _WORD_CHUNK:
-            yield held
-            held, length = [], 0
-    if held:
-        yield held
+            yield batch
+            batch, length = [], 0
+    if batch:
+        yield batch

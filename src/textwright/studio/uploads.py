@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.data.formats.files import from_path, look_at
+from textwright.data.formats.files import inspect_file, local_file
 from textwright.errors import BusyError, RequestError, TextwrightError
 from textwright.runs import name_from
 
@@ -163,7 +163,7 @@ class Uploads:
         except OSError as error:
             raise atomic.disk_error(error, file) from error
         try:
-            look_at(from_path(file, display_name(text.name)))
+            inspect_file(local_file(file, display_name(text.name)))
         except TextwrightError:
             if not existed:
                 shutil.rmtree(file.parent, ignore_errors=True)

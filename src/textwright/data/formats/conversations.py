@@ -1,13 +1,13 @@
-"""Conversations between two: the forms that people have them in, as roles and words.
+"""Conversations of two speakers: the record formats in use, as (role, words).
 
     {"turns": [{"agent" or "role", "text"}]}            data sets of dialogues
     {"messages": [{"role", "content"}]}                 OpenAI
     {"conversations": [{"from", "value"}]}              ShareGPT
-    NAME: words                                         a transcript; a blank line between two
+    NAME: words                                         a transcript; blank lines between them
 
-`user` is who speaks first, unless the names say otherwise, and `assistant` is the other; both are
-learned alike. A turn without words and a conversation of fewer than two turns are left out, and
-what can't be read is left out whole. All of it is counted, and named by its place in the file.
+Whoever speaks first is `user`, unless the names are known roles, and the other `assistant`. Empty
+turns, conversations of fewer than two turns and records that can't be read are skipped; a warning
+counts them and names their lines or numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from textwright.data.formats.lines import read_numbered
-from textwright.data.formats.normalization import normalised
+from textwright.data.formats.normalization import normalize
 from textwright.errors import CorpusError
 
 Turn: TypeAlias = tuple[str, str]
@@ -36,64 +36,65 @@ _ROLES = {
     **dict.fromkeys(("user", "human", "prompter", "customer"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "ai"), "assistant"),
 }
-_NAMED = 20
-"""Places that a warning names of each sort, at most."""
+_MAX_NAMED = 20
+"""Lines or records that a warning lists of each reason, at most."""
 
 
-class Losses:
-    """What was left out of one file, and where."""
+class SkippedRecords:
+    """What was skipped in one file, by reason and position."""
 
     def __init__(self, label: str, unit: Literal["line", "record"]) -> None:
-        """Count for the file `label`, whose places are lines or records."""
+        """Count for the file `label`, whose positions are lines or records."""
         self.label, self.unit = label, unit
         self.broken: dict[str, list[int]] = {}
         self.short: list[int] = []
         self.empty_turns: Counter[int] = Counter()
 
     def warnings(self) -> Iterator[str]:
-        """A line for each sort of loss; none where nothing was left out."""
+        """One line for each reason that occurred."""
         count = sum(map(len, self.broken.values()))
         if count:
-            sorts = (f"{why}: {self._named(places)}" for why, places in self.broken.items())
-            yield f"{self.label}: left out {count:,} broken records; {'; '.join(sorts)}"
+            reasons = (f"{why}: {self._listed(at)}" for why, at in self.broken.items())
+            yield f"{self.label}: left out {count:,} broken records; {'; '.join(reasons)}"
         if self.short:
             yield (
                 f"{self.label}: left out {len(self.short):,} conversations of fewer than two "
-                f"turns: {self._named(self.short)}"
+                f"turns: {self._listed(self.short)}"
             )
         if self.empty_turns:
             yield (
                 f"{self.label}: left out {self.empty_turns.total():,} empty turns: "
-                f"{self._named(list(self.empty_turns))}"
+                f"{self._listed(list(self.empty_turns))}"
             )
 
-    def _named(self, places: list[int]) -> str:
-        more = len(places) - _NAMED
-        shown = ", ".join(map(str, places[:_NAMED]))
-        return f"{self.unit} {shown}" + (f" and {more:,} more" if more > 0 else "")
+    def _listed(self, positions: list[int]) -> str:
+        more = len(positions) - _MAX_NAMED
+        listed = ", ".join(map(str, positions[:_MAX_NAMED]))
+        return f"{self.unit} {listed}" + (f" and {more:,} more" if more > 0 else "")
 
 
-def gather(records: Iterable[tuple[int, Any]], losses: Losses) -> Iterator[Conversation]:
-    """The conversations of parsed records; an exception in place of one is why it is broken.
+def parse_records(
+    records: Iterable[tuple[int, Any]], skipped: SkippedRecords
+) -> Iterator[Conversation]:
+    """The conversations of parsed JSON records.
 
     Args:
-        records: (place in the file, what is there).
-        losses: takes note of what is left out.
+        records: (position in the file, record); an exception as record says why it is broken.
+        skipped: what is skipped is added to it.
     """
-    for place, record in records:
+    for position, record in records:
         try:
             if isinstance(record, Exception):
                 raise record
-            turns = [(name, _one_form(words)) for name, words in _turns(record)]
-            spoken = [(name, words) for name, words in turns if words]
-            conversation = _with_roles(spoken)
+            turns = [(name, _normalize_words(words)) for name, words in _turns(record)]
+            conversation = _assign_roles([(name, words) for name, words in turns if words])
         except ValueError as problem:
-            losses.broken.setdefault(str(problem), []).append(place)
+            skipped.broken.setdefault(str(problem), []).append(position)
             continue
-        if len(spoken) < len(turns):
-            losses.empty_turns[place] += len(turns) - len(spoken)
+        if len(conversation) < len(turns):
+            skipped.empty_turns[position] += len(turns) - len(conversation)
         if sum(role != "system" for role, _ in conversation) < 2:
-            losses.short.append(place)
+            skipped.short.append(position)
         else:
             yield conversation
 
@@ -109,7 +110,7 @@ def read_json_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[tuple
             yield number, ValueError("not JSON")
 
 
-def records_of(data: Any) -> Iterator[tuple[int, Any]]:
+def json_records(data: Any) -> Iterator[tuple[int, Any]]:
     """(number, record) of a parsed `.json`: a record, a list of them, or {"data": list}."""
     if isinstance(data, dict) and not is_conversation(data):
         lists = [value for value in data.values() if isinstance(value, list) and value]
@@ -118,26 +119,26 @@ def records_of(data: Any) -> Iterator[tuple[int, Any]]:
 
 
 def is_conversation(record: Any) -> bool:
-    """Whether a parsed record is meant as a conversation, whole or broken."""
+    """Whether a parsed record has a list of turns, readable or not."""
     return isinstance(record, dict) and any(isinstance(record.get(name), list) for name in LISTS)
 
 
 def _turns(record: Any) -> Iterator[tuple[str, str]]:
-    """(who, words) of each turn. Raises `ValueError` where a turn can't be read."""
+    """(speaker, words) of each turn. Raises `ValueError` where a turn can't be read."""
     if not isinstance(record, dict):
         raise ValueError("not an object")
-    listed = next((record[name] for name in LISTS if isinstance(record.get(name), list)), None)
-    if listed is None:
+    turns = next((record[name] for name in LISTS if isinstance(record.get(name), list)), None)
+    if turns is None:
         raise ValueError("no list of turns")
-    for number, turn in enumerate(listed, start=1):
+    for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict):
             raise ValueError(f"turn {number} is not an object")
-        who = next((turn[name] for name in _SPEAKERS if name in turn), None)
-        if isinstance(who, int) and not isinstance(who, bool):
-            who = str(who)
-        if not isinstance(who, str) or not who.strip():
+        speaker = next((turn[name] for name in _SPEAKERS if name in turn), None)
+        if isinstance(speaker, int) and not isinstance(speaker, bool):
+            speaker = str(speaker)
+        if not isinstance(speaker, str) or not speaker.strip():
             raise ValueError(f"turn {number} doesn't say whose it is")
-        yield who.strip().casefold(), _words(turn, number)
+        yield speaker.strip().casefold(), _words(turn, number)
 
 
 def _words(turn: Mapping[str, Any], number: int) -> str:
@@ -145,7 +146,7 @@ def _words(turn: Mapping[str, Any], number: int) -> str:
     words = "" if name is None else turn[name]
     if name is None and not (turn.get("tool_calls") or turn.get("function_call")):
         raise ValueError(f"turn {number} has no words")
-    if isinstance(words, list):  # OpenAI's parts
+    if isinstance(words, list):  # OpenAI's content parts
         parts = [part.get("text") for part in words if isinstance(part, dict)]
         words = "\n".join(part for part in parts if isinstance(part, str))
     if words is None:
@@ -155,12 +156,12 @@ def _words(turn: Mapping[str, Any], number: int) -> str:
     return words
 
 
-def _one_form(words: str) -> str:
-    return "".join(normalised([words])).strip()
+def _normalize_words(words: str) -> str:
+    return "".join(normalize([words])).strip()
 
 
-def _with_roles(turns: list[Turn]) -> Conversation:
-    """Roles in place of names.
+def _assign_roles(turns: list[Turn]) -> Conversation:
+    """`turns` with roles in place of names.
 
     Raises:
         ValueError: more than two speak.
@@ -179,8 +180,8 @@ def _with_roles(turns: list[Turn]) -> Conversation:
     return [(roles[name], words) for name, words in turns]
 
 
-def check_some(count: int, labels: str) -> None:
-    """Raise `CorpusError` where nothing usable was found."""
+def check_not_empty(count: int, labels: str) -> None:
+    """Raise `CorpusError` where `count` conversations is none."""
     if not count:
         raise CorpusError(
             f"{labels} holds no usable conversation of at least two turns between two; the "

@@ -1,7 +1,7 @@
-"""Novelists' files as plain text: HTML, EPUB, DOCX. Needs the `documents` extra.
+"""HTML, EPUB and DOCX as plain text. Needs the `documents` extra.
 
-Formats that are ZIP archives are read within fixed bounds, so a few kilobytes that unpack to
-gigabytes are an error and not a full memory.
+ZIP archives are read within fixed bounds: a few kilobytes that unpack to gigabytes are an error
+instead of filling the memory.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from urllib.parse import unquote
 
 from textwright.errors import CorpusError, MissingPackageError
 
-LARGEST_PAGE = 1 << 25
-"""Bytes of one HTML page or one XML part: War and Peace as a single part has a tenth."""
-LARGEST_BOOK = 1 << 28
-"""Bytes of all parts of a book together."""
+MAX_PAGE = 1 << 25
+"""Bytes of one HTML page or XML part: War and Peace as a single part has a tenth."""
+MAX_BOOK = 1 << 28
+"""Bytes of all parts of an archive, unpacked."""
 
 _SKIPPED = {"head", "script", "style", "template", "noscript", "svg", "math", "rt", "rp", "nav"}
 _BLOCKS = {
@@ -35,7 +35,7 @@ _SPACES = re.compile(r"[ \t\n\r\f\u00a0]+")
 
 
 def read_html(file: BinaryIO, label: str) -> Iterator[str]:
-    """The text of an HTML page: paragraphs apart by a blank line, other blocks by a line end."""
+    """The text of an HTML page: blank lines between paragraphs, line ends between other blocks."""
     yield html_text(_bounded(file, label), label)
 
 
@@ -43,7 +43,7 @@ def html_text(page: bytes, label: str) -> str:
     """Text of a page of (X)HTML; the encoding is what it declares, or is detected."""
     bs4 = _import("bs4", label)
     _import("lxml", label)
-    with warnings.catch_warnings():  # XHTML read as HTML is what is wanted here
+    with warnings.catch_warnings():  # XHTML is parsed as HTML on purpose
         warnings.simplefilter("ignore", bs4.XMLParsedAsHTMLWarning)
         soup = bs4.BeautifulSoup(page, "lxml")
     layout = _Layout()
@@ -51,11 +51,11 @@ def html_text(page: bytes, label: str) -> str:
         _walk(soup.body or soup, layout, bs4.NavigableString)
     except RecursionError:
         raise CorpusError(f"{label} is nested too deeply; save it as plain text") from None
-    return "".join(layout.pieces).replace("\u00ad", "") + "\n"  # soft hyphens are layout
+    return "".join(layout.pieces).replace("\u00ad", "") + "\n"  # soft hyphens
 
 
 class _Layout:
-    """Text as it gathers: white space shows only once something follows it, breaks go first."""
+    """Output text. White space and breaks are held back until words follow; breaks win."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -67,37 +67,37 @@ class _Layout:
         words = text.strip(" ")
         self._space = self._space or text.startswith(" ")
         if words:
-            self.add_as_it_is(words)
+            self.add_verbatim(words)
             self._space = text.endswith(" ")
 
-    def add_as_it_is(self, text: str) -> None:
+    def add_verbatim(self, text: str) -> None:
         if self.pieces:
             self.pieces.append("\n" * self._breaks or " " * self._space)
         self.pieces.append(text)
         self._space, self._breaks = False, 0
 
-    def line(self) -> None:
+    def break_line(self) -> None:
         self._breaks = min(self._breaks + 1, 2)
 
-    def gap(self, breaks: int) -> None:
+    def break_block(self, breaks: int) -> None:
         self._breaks = max(self._breaks, breaks)
 
 
 def _walk(node: Any, layout: _Layout, text_type: type) -> None:
     for child in node.children:
         name = getattr(child, "name", None)
-        if type(child) is text_type:  # comments and declarations are of subclasses
+        if type(child) is text_type:  # comments and declarations are subclasses
             layout.add(str(child))
         elif name == "br":
-            layout.line()
+            layout.break_line()
         elif name is not None and name not in _SKIPPED:
             breaks = 2 if name in _PARAGRAPHS else 1 if name in _BLOCKS else 0
-            layout.gap(breaks)
+            layout.break_block(breaks)
             if name == "pre":
-                layout.add_as_it_is(child.get_text().strip("\n"))
+                layout.add_verbatim(child.get_text().strip("\n"))
             else:
                 _walk(child, layout, text_type)
-            layout.gap(breaks)
+            layout.break_block(breaks)
             if name in ("td", "th"):
                 layout.add(" ")
 
@@ -126,7 +126,7 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
         }
         spine = package.xpath("//*[local-name()='spine']/*[local-name()='itemref']/@idref")
         chapters = [items[reference] for reference in spine if reference in items]
-        _refuse_protected(archive, set(chapters), parser, label)
+        _check_unprotected(archive, set(chapters), parser, label)
         members = set(archive.namelist())
         if not any(chapter in members for chapter in chapters):
             raise _damaged(label, "EPUB")
@@ -142,7 +142,7 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
 def read_docx(file: BinaryIO, label: str) -> Iterator[str]:
     """The paragraphs of a DOCX, a line each, as Word saves plain text.
 
-    Tables and text boxes are read where they stand, tracked insertions are in, deletions out.
+    Tables and text boxes are read in place, tracked insertions kept, deletions left out.
 
     Raises:
         CorpusError: it is damaged or unpacks beyond all bounds.
@@ -155,35 +155,35 @@ def read_docx(file: BinaryIO, label: str) -> Iterator[str]:
             body = docx.Document(file).element.body
         except (KeyError, ValueError, AttributeError, SyntaxError, OSError) as error:
             raise _damaged(label, "DOCX") from error
-    for paragraph in body.iter(_word("p")):
+    for paragraph in body.iter(_tag("p")):
         if not any(parent.tag in _HIDDEN for parent in paragraph.iterancestors()):
             yield "".join(_runs(paragraph)) + "\n"
 
 
-def _word(name: str) -> str:
+def _tag(name: str) -> str:
     return "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}" + name
 
 
 _HIDDEN = {
-    _word("del"),
-    _word("moveFrom"),
+    _tag("del"),
+    _tag("moveFrom"),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",  # repeats its Choice
 }
 
 
 def _runs(node: Any) -> Iterator[str]:
-    """The text of one paragraph; a paragraph inside it (a text box) speaks for itself."""
+    """The text of one paragraph; paragraphs inside it (text boxes) are read separately."""
     for child in node:
-        if child.tag == _word("t"):
+        if child.tag == _tag("t"):
             yield child.text or ""
-        elif child.tag == _word("tab"):
-            if node.tag == _word("r"):  # elsewhere it is a tab stop of the layout
+        elif child.tag == _tag("tab"):
+            if node.tag == _tag("r"):  # elsewhere it is a tab stop of the layout
                 yield "\t"
-        elif child.tag in (_word("br"), _word("cr")):
+        elif child.tag in (_tag("br"), _tag("cr")):
             yield "\n"
-        elif child.tag == _word("noBreakHyphen"):
+        elif child.tag == _tag("noBreakHyphen"):
             yield "-"
-        elif child.tag not in _HIDDEN and child.tag != _word("p"):
+        elif child.tag not in _HIDDEN and child.tag != _tag("p"):
             yield from _runs(child)
 
 
@@ -197,9 +197,9 @@ def _import(name: str, label: str) -> ModuleType:
 
 
 def _archive(file: BinaryIO, label: str) -> zipfile.ZipFile:
-    """The ZIP archive `file`, if its parts are of a size that a book has.
+    """The ZIP archive `file`, its parts within `MAX_PAGE` and `MAX_BOOK`.
 
-    The declared sizes bound what is read: zipfile never gives more of a part than it declares.
+    The declared sizes bound what is read: zipfile never returns more of a part than it declares.
     """
     try:
         archive = zipfile.ZipFile(file)
@@ -207,8 +207,8 @@ def _archive(file: BinaryIO, label: str) -> zipfile.ZipFile:
         raise _damaged(label, "ZIP archive") from error
     marked_up = (".xml", ".xhtml", ".html", ".htm", ".opf", ".rels")
     parts = [part for part in archive.infolist() if part.filename.lower().endswith(marked_up)]
-    if any(part.file_size > LARGEST_PAGE for part in parts) or (
-        sum(part.file_size for part in archive.infolist()) > LARGEST_BOOK
+    if any(part.file_size > MAX_PAGE for part in parts) or (
+        sum(part.file_size for part in archive.infolist()) > MAX_BOOK
     ):
         archive.close()
         raise CorpusError(f"{label} unpacks to more than a book can be; save it as plain text")
@@ -224,16 +224,16 @@ def _member(archive: zipfile.ZipFile, name: str, label: str) -> bytes:
 
 
 def _bounded(file: BinaryIO, label: str) -> bytes:
-    data = file.read(LARGEST_PAGE + 1)
-    if len(data) > LARGEST_PAGE:
+    data = file.read(MAX_PAGE + 1)
+    if len(data) > MAX_PAGE:
         raise CorpusError(f"{label} is too large for one page; save it as plain text")
     return data
 
 
-def _refuse_protected(
+def _check_unprotected(
     archive: zipfile.ZipFile, chapters: set[str], parser: Any, label: str
 ) -> None:
-    """Fonts may be scrambled; a chapter that is has copy protection."""
+    """Raise `CorpusError` where a chapter is encrypted; fonts often are, without protection."""
     if "META-INF/encryption.xml" not in archive.namelist():
         return
     etree = _import("lxml.etree", label)

@@ -1,8 +1,8 @@
-"""What a file is and how it is encoded: one pass over its bytes.
+"""Detection of binary files and of text encodings, in one pass over the bytes.
 
-Text is taken as people have it. A byte-order mark decides; then UTF-8, where the bytes are valid
-UTF-8; the rest is for charset-normalizer, whose ties go to Windows-1252, the encoding that most
-old Western text is in (and a superset of Latin-1's printable characters).
+A byte-order mark decides; else UTF-8, where the bytes are valid; else charset-normalizer, whose
+ties go to Windows-1252, the encoding of most old Western text (and a superset of Latin-1's
+printable characters).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BOMS = [  # the longer first: UTF-32's begins like UTF-16's
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one pass over a file tells: either an `encoding`, or the `problem` with it."""
+    """What is known of a file's bytes: either an `encoding`, or the `problem` with it."""
 
     sha256: str
     size: int
@@ -50,15 +50,15 @@ class Inspection:
     """The first 64 KB."""
     encoding: str
     problem: str = ""
-    """Why it holds no usable text, to follow "it is"; empty where it does."""
+    """Why it holds no usable text, as a predicate of "it is"; empty otherwise."""
     clean: bool = False
-    """It is ASCII with LF line ends and no trace of Project Gutenberg: prepared as it is."""
+    """ASCII with LF line ends, and not by Project Gutenberg: preparing would change nothing."""
     replaced: int = 0
-    """Places that are no text in the encoding and become U+FFFD."""
+    """Invalid sequences, which decode to U+FFFD."""
 
 
 class _Utf8:
-    """Whether bytes are UTF-8, or would be but for a few damaged places."""
+    """Whether bytes are UTF-8, or would be but for a few invalid sequences."""
 
     def __init__(self) -> None:
         self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
@@ -79,24 +79,24 @@ class _Utf8:
         self.bad += max(0, marks - block.count(b"\xef\xbf\xbd"))
         self.good += len(text) - marks - len(text.encode("ascii", "ignore"))
 
-    def nearly(self) -> bool:
-        """A handful of damaged places in a text that is otherwise full of valid sequences."""
+    def is_mostly_valid(self) -> bool:
+        """More than 20 valid multi-byte sequences for each invalid one."""
         return self.valid or self.good > 20 * self.bad
 
 
-class _Survey:
-    """What one pass over a file's bytes gathers."""
+class _ByteStats:
+    """Hash, size, samples and properties of a file's bytes, from one pass."""
 
     def __init__(self, open_file: Callable[[], BinaryIO]) -> None:
         digest = hashlib.sha256()
         self.size = 0
         self.head = b""
         self.sample = bytearray()
-        self.holds_nul = False
+        self.has_nul = False
         self.tail = b""
         self.blank = True
         self.ascii = True
-        self.holds_cr = False
+        self.has_cr = False
         self.utf8 = _Utf8()
         with open_file() as file:
             while block := file.read(BLOCK):
@@ -105,39 +105,39 @@ class _Survey:
                 self.head = self.head or block[:_SAMPLE]
                 self.blank = self.blank and not block.strip()
                 self.tail = (self.tail + block[-WINDOW:])[-WINDOW:]
-                self.holds_nul = self.holds_nul or b"\0" in block
-                self.holds_cr = self.holds_cr or b"\r" in block
+                self.has_nul = self.has_nul or b"\0" in block
+                self.has_cr = self.has_cr or b"\r" in block
                 self.ascii = self.ascii and block.isascii()
-                if not self.ascii and not self.holds_nul:
+                if not self.ascii and not self.has_nul:
                     self.utf8.feed(block)
                     if not self.utf8.valid and len(self.sample) < _SAMPLE:
-                        self.sample += _telling_lines(block, _SAMPLE - len(self.sample))
+                        self.sample += _non_ascii_lines(block, _SAMPLE - len(self.sample))
         self.utf8.feed(b"", final=True)
         self.sha256 = digest.hexdigest()
 
     def clean(self) -> bool:
-        """Whether preparing would change nothing."""
+        """See `Inspection.clean`."""
         ends = (self.head + self.tail).lower()
-        return self.ascii and not self.holds_cr and b"gutenberg" not in ends
+        return self.ascii and not self.has_cr and b"gutenberg" not in ends
 
 
 def inspect(open_file: Callable[[], BinaryIO]) -> Inspection:
-    """Read a file once (a second time where it isn't UTF-8) and say what it is. Bounded memory."""
-    survey = _Survey(open_file)
-    encoding, problem = _verdict(survey)
+    """Read a file once (a second time where it isn't UTF-8), in bounded memory."""
+    stats = _ByteStats(open_file)
+    encoding, problem = _decide(stats)
     replaced = 0
     if encoding in ("utf-8", "utf-8-sig"):
-        replaced = survey.utf8.bad
+        replaced = stats.utf8.bad
     elif encoding:
         replaced = _count_replaced(open_file, encoding)
-    clean = encoding == "utf-8" and survey.clean()
-    return Inspection(survey.sha256, survey.size, survey.head, encoding, problem, clean, replaced)
+    clean = encoding == "utf-8" and stats.clean()
+    return Inspection(stats.sha256, stats.size, stats.head, encoding, problem, clean, replaced)
 
 
-def _verdict(survey: _Survey) -> tuple[str, str]:
+def _decide(stats: _ByteStats) -> tuple[str, str]:
     """(encoding, problem), one of them empty."""
-    head = survey.head
-    if survey.blank or head in (mark for mark, _ in _BOMS):
+    head = stats.head
+    if stats.blank or head in (mark for mark, _ in _BOMS):
         return "", "empty"
     problem = next((what for start, what in _MAGIC.items() if head.startswith(start)), "")
     if problem:
@@ -145,48 +145,48 @@ def _verdict(survey: _Survey) -> tuple[str, str]:
     encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
     if encoding:
         pass
-    elif survey.holds_nul:
-        encoding = _wide_encoding(head)
+    elif stats.has_nul:
+        encoding = _detect_utf16_or_utf32(head)
         problem = "binary (it holds NUL bytes)"
     elif len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 100:
         problem = "binary (it holds control characters)"
-    elif survey.utf8.nearly():
+    elif stats.utf8.is_mostly_valid():
         encoding = "utf-8"
     else:
-        encoding = _detected(bytes(survey.sample) or head)
+        encoding = _detect_encoding(bytes(stats.sample) or head)
         problem = "binary, or text in no encoding that can be recognised"
     return encoding, "" if encoding else problem
 
 
-def _telling_lines(block: bytes, wanted: int) -> bytes:
-    """Up to `wanted` bytes of the lines that hold more than ASCII: the rest tells no encodings."""
+def _non_ascii_lines(block: bytes, limit: int) -> bytes:
+    """About `limit` bytes of the lines that aren't ASCII: no others tell encodings apart."""
     lines = bytearray()
     for line in block.splitlines(keepends=True):
         if not line.isascii():
             lines += line[:4096]
-            if len(lines) >= wanted:
+            if len(lines) >= limit:
                 break
     return bytes(lines)
 
 
-def _wide_encoding(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte-order mark, where that reads as text; else empty."""
+def _detect_utf16_or_utf32(head: bytes) -> str:
+    """UTF-16 or UTF-32 without a byte-order mark, where it decodes to text; else empty."""
     head = head[: len(head) // 4 * 4]
     best = from_bytes(head).best()
     if best is None or not best.encoding.startswith(("utf_16", "utf_32")):
         return ""
     text = head.decode(best.encoding, "replace")
-    unreadable = sum(not (mark.isprintable() or mark.isspace()) for mark in text)
-    # Pairs of ASCII bytes read as rare Chinese, but never with spaces or stops between them.
+    read_error = sum(not (mark.isprintable() or mark.isspace()) for mark in text)
+    # Pairs of ASCII bytes decode to rare Chinese, but never to spaces or full stops.
     separated = any(mark in text for mark in " \n。、，")
-    return best.encoding if separated and unreadable <= len(text) // 50 else ""
+    return best.encoding if separated and read_error <= len(text) // 50 else ""
 
 
-_NO_LESS_COHERENT = 0.04
+_COHERENCE_TOLERANCE = 0.04
 """Coherence that cp1252 may lack: Spanish lacks 0.03 in it, Turkish, which is cp1254, 0.05."""
 
 
-def _detected(sample: bytes) -> str:
+def _detect_encoding(sample: bytes) -> str:
     matches = from_bytes(sample)
     best = matches.best()
     if best is None:
@@ -194,10 +194,10 @@ def _detected(sample: bytes) -> str:
     if "cp1252" in best.could_be_from_charset or best.encoding in ("latin_1", "ascii"):
         return "cp1252"
     for match in matches:
-        # Where Western and Central European readings are as plausible, the order of the matches
-        # is that of their names; the one that most such files are in is the better guess.
+        # Equally plausible Western and Central European encodings come in the order of their
+        # names; the more common one is the better guess.
         as_clean = match.encoding == "cp1252" and match.chaos <= best.chaos
-        if as_clean and match.coherence >= best.coherence - _NO_LESS_COHERENT:
+        if as_clean and match.coherence >= best.coherence - _COHERENCE_TOLERANCE:
             return "cp1252"
     return best.encoding
 

@@ -1,9 +1,9 @@
-"""Project Gutenberg's header and licence, taken off a book.
+"""Removal of Project Gutenberg's header and licence.
 
 Books carry `*** START OF THE PROJECT GUTENBERG EBOOK …` (older ones `THIS`, the oldest a "small
-print") and an END marker, with a licence after it. Both are looked for where they stand, at the
-two ends, and taken only where the surroundings look like Gutenberg's own: a text that quotes a
-marker is left alone. `*** START: FULL LICENSE ***`, which follows the END, is no start.
+print") and an END marker, with a licence after it. Both are searched for at the two ends only, and
+only where the surroundings look like Gutenberg's own, so that a quoted marker changes nothing.
+`*** START: FULL LICENSE ***`, which follows the END, is no start.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 WINDOW = 1 << 16
-"""Characters at each end where a marker may stand; the longest headers and licences have 20 K."""
+"""Characters at each end that are searched; the longest headers and licences have 20 K."""
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
 _START = re.compile(
@@ -39,53 +39,51 @@ _CREDITS = re.compile(
 )
 
 
-def without_boilerplate(pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces of a text with LF line ends, less Gutenberg's header and licence if any."""
-    held = ""
-    head_seen = False
-    found = False
+def strip_boilerplate(pieces: Iterable[str]) -> Iterator[str]:
+    """The text of `pieces` (LF line ends) without Gutenberg's header and licence, if any."""
+    buffer = ""
+    head_done = had_header = False
     for piece in pieces:
-        held += piece
-        if not head_seen and len(held) >= WINDOW:
-            held, found = without_header(held)
-            head_seen = True
-        if head_seen and len(held) > WINDOW:
-            yield held[:-WINDOW]
-            held = held[-WINDOW:]
-    if not head_seen:
-        held, found = without_header(held)
-    held, ended = without_licence(held, found)
-    if found or ended:
-        held = held.rstrip() + "\n"
-    if held:
-        yield held
+        buffer += piece
+        if not head_done and len(buffer) >= WINDOW:
+            buffer, had_header = strip_header(buffer)
+            head_done = True
+        if head_done and len(buffer) > WINDOW:
+            yield buffer[:-WINDOW]
+            buffer = buffer[-WINDOW:]
+    if not head_done:
+        buffer, had_header = strip_header(buffer)
+    buffer, had_licence = strip_licence(buffer, had_header)
+    if had_header or had_licence:
+        buffer = buffer.rstrip() + "\n"
+    if buffer:
+        yield buffer
 
 
-def without_header(text: str) -> tuple[str, bool]:
-    """(`text` from where the book begins, whether there was a header)."""
+def strip_header(text: str) -> tuple[str, bool]:
+    """(`text` from the beginning of the book, whether there was a header)."""
     window = text[:WINDOW]
     match = _START.search(window)
     if not match or not _is_header(window[: match.start()]):
         return text, False
-    begin = match.end()
+    start = match.end()
     # The oldest books have a second marker: the end of the small print.
-    while (again := _START.search(window, begin)) and not _END.search(window, begin, again.start()):
-        begin = again.end()
-    credits_line = _CREDITS.match(text, begin)
-    if credits_line:
-        begin = credits_line.end()
-    return text[begin:].lstrip(), True
+    while (match := _START.search(window, start)) and not _END.search(window, start, match.start()):
+        start = match.end()
+    if match := _CREDITS.match(text, start):
+        start = match.end()
+    return text[start:].lstrip(), True
 
 
-def without_licence(text: str, had_header: bool) -> tuple[str, bool]:
-    """(`text` up to where the book ends, whether a licence followed)."""
-    begin = max(0, len(text) - WINDOW)
-    end = _END.search(text, begin)
+def strip_licence(text: str, had_header: bool) -> tuple[str, bool]:
+    """(`text` up to the end of the book, whether a licence followed)."""
+    window_start = max(0, len(text) - WINDOW)
+    end = _END.search(text, window_start)
     after = text[end.end() :].partition("\n")[2] if end else ""
     if end and (_LICENCE.search(after) or (had_header and not after.strip())):
-        soft = _SOFT_END.search(text, max(begin, end.start() - 600), end.start())
+        soft = _SOFT_END.search(text, max(window_start, end.start() - 600), end.start())
         return text[: (soft or end).start()], True
-    soft = _SOFT_END.search(text, begin)
+    soft = _SOFT_END.search(text, window_start)
     if soft and had_header:
         after = text[soft.end() :]
         if len(after) < 400 or _LICENCE.search(after):

@@ -1,8 +1,7 @@
-"""Conversations in JSON that can't be parsed as a whole, or that is spread over lines.
+"""Conversations in JSON that doesn't parse as a whole, or whose objects span several lines.
 
-A list or an object in which something is broken still holds what isn't. Each JSON object is tried
-where it begins; a place at which parsing stops is one broken record, however many objects that
-have not ended yet stop there.
+Parsing starts anew at each `{`, so one broken object doesn't lose the others of its list. A
+position where parsing fails counts as one broken record, however many objects fail there.
 """
 
 from __future__ import annotations
@@ -17,36 +16,35 @@ from textwright.data.formats.conversations import LISTS, is_conversation
 _TURNS = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[\s*[{{\]]')
 
 
-def holds_conversations(head: str) -> bool:
-    """Whether the beginning of a file is JSON, whole or not, in which a list of turns begins."""
+def has_conversations(head: str) -> bool:
+    """Whether the beginning of a file is JSON, valid or not, in which a list of turns begins."""
     return head.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") and bool(_TURNS.search(head))
 
 
-def conversations_within(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, record) of each conversation, wherever in the objects it lies.
+def find_conversations(text: str) -> Iterator[tuple[int, Any]]:
+    """(line, record) of each conversation, at any depth.
 
-    What is broken is given as a `ValueError`, with the line where parsing stopped.
+    For a broken one the record is a `ValueError`, and the line where parsing failed.
     """
     decoder = json.JSONDecoder()
-    at = line = 0
-    stops: set[int] = set()
-    while (start := text.find("{", at)) >= 0:
-        line += text.count("\n", at, start)
-        at = start
+    position = line = 0
+    failures: set[int] = set()
+    while (start := text.find("{", position)) >= 0:
+        line += text.count("\n", position, start)
         try:
             record, end = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
-            if error.pos not in stops:
-                stops.add(error.pos)
+            if error.pos not in failures:
+                failures.add(error.pos)
                 yield line + 1 + text.count("\n", start, error.pos), ValueError("not JSON")
             end = start + 1
-        except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        except (RecursionError, ValueError):  # nested too deeply, or an int of too many digits
             yield line + 1, ValueError("not JSON")
             end = text.find("\n", start) + 1 or len(text)
         else:
             if is_conversation(record):
                 yield line + 1, record
             elif _TURNS.search(text, start, end):
-                end = start + 1  # they lie deeper
+                end = start + 1  # it contains some
         line += text.count("\n", start, end)
-        at = end
+        position = end

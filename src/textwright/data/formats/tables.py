@@ -1,7 +1,7 @@
 """Files of documents with a "text" field: JSON Lines, JSON, CSV, Parquet.
 
-The documents follow each other as one text: what ends in a line end is a line and is followed at
-once by the next; anything else is set off by a blank line.
+The documents are joined to one text: one that ends in a line end is taken for a line, and the next
+follows directly; any other is followed by a blank line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Literal
 
 from textwright.data.formats.conversations import LISTS, is_conversation
-from textwright.data.formats.lines import LONGEST, read_numbered
+from textwright.data.formats.lines import MAX_LINE, read_numbered
 from textwright.errors import CorpusError, MissingPackageError
 
 FIELD = "text"
@@ -24,8 +24,8 @@ Shape = Literal["documents", "conversations", "other"]
 _HEAD_LINES = 20
 
 
-def shape_of(record: Any) -> Shape:
-    """What one parsed JSON record is."""
+def record_shape(record: Any) -> Shape:
+    """What a parsed JSON record holds."""
     if isinstance(record, dict):
         if isinstance(record.get(FIELD), str):
             return "documents"
@@ -35,34 +35,34 @@ def shape_of(record: Any) -> Shape:
 
 
 def lines_shape(head: str) -> Shape:
-    """What a `.jsonl` is, from its first lines that are JSON."""
+    """What a `.jsonl` holds, by the first of its lines that parse."""
     for line in [line for line in head.split("\n") if line.strip()][:_HEAD_LINES]:
         try:
-            shape = shape_of(json.loads(line))
+            shape = record_shape(json.loads(line))
         except (ValueError, RecursionError):
             continue
         if shape != "other":
             return shape
-    # A first line longer than the head can't be parsed; which field comes first still tells.
+    # A first line longer than the head can't be parsed; the field that comes first decides.
     start = head.lstrip()[:1000]
-    places = {
-        field: place
+    positions = {
+        field: position
         for field in (FIELD, *LISTS)
-        if start.startswith("{") and (place := start.find(f'"{field}":')) >= 0
+        if start.startswith("{") and (position := start.find(f'"{field}":')) >= 0
     }
-    if not places:
+    if not positions:
         return "other"
-    return "documents" if min(places, key=places.__getitem__) == FIELD else "conversations"
+    return "documents" if min(positions, key=positions.__getitem__) == FIELD else "conversations"
 
 
 def json_documents(data: Any) -> tuple[Shape, list[str]]:
-    """(what a parsed `.json` is, its documents): an object, a list, or {"data": list}."""
-    if isinstance(data, dict) and shape_of(data) == "other":
+    """(what it holds, its documents) of a parsed `.json`: an object, a list, or {"data": list}."""
+    if isinstance(data, dict) and record_shape(data) == "other":
         lists = [value for value in data.values() if isinstance(value, list) and value]
         data = lists[0] if len(lists) == 1 else data
     records = data if isinstance(data, list) else [data]
-    shapes = (shape_of(record) for record in records[:_HEAD_LINES])
-    shape: Shape = next((found for found in shapes if found != "other"), "other")
+    shapes = (record_shape(record) for record in records[:_HEAD_LINES])
+    shape: Shape = next((one for one in shapes if one != "other"), "other")
     if shape != "documents":
         return shape, []
     return shape, [
@@ -72,8 +72,8 @@ def json_documents(data: Any) -> tuple[Shape, list[str]]:
     ]
 
 
-def joined(documents: Iterable[str]) -> Iterator[str]:
-    """The documents as one text; see the top of this file."""
+def join_documents(documents: Iterable[str]) -> Iterator[str]:
+    """The documents as one text, in pieces; how, the top of this file says."""
     gap = ""
     for document in documents:
         if document:
@@ -83,7 +83,7 @@ def joined(documents: Iterable[str]) -> Iterator[str]:
 
 
 def read_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
-    """The documents of a `.jsonl`. Raises `CorpusError` at a line that is no JSON."""
+    """The documents of a `.jsonl`. Raises `CorpusError` at a line that isn't JSON."""
     for number, line in read_numbered(file, encoding, label):
         if not line.strip():
             continue
@@ -97,8 +97,8 @@ def read_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
             yield record[FIELD]
 
 
-def one_a_line(head: str) -> bool:
-    """Whether one of the lines is a conversation by itself."""
+def has_conversation_line(head: str) -> bool:
+    """Whether any line is a complete conversation."""
     for line in head.split("\n"):
         try:
             if is_conversation(json.loads(line)):
@@ -109,7 +109,7 @@ def one_a_line(head: str) -> bool:
 
 
 def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
-    """A parsed `.json`, or None where it is no JSON."""
+    """A parsed `.json`; None if it isn't JSON."""
     try:
         return json.loads(load_text(file, encoding, label))
     except (ValueError, RecursionError):
@@ -117,9 +117,9 @@ def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
 
 
 def load_text(file: BinaryIO, encoding: str, label: str) -> str:
-    """All of a file that is one JSON value. Raises `CorpusError`: it is too large."""
-    data = file.read(LONGEST + 1)
-    if len(data) > LONGEST:
+    """The whole file, decoded. Raises `CorpusError` where it is larger than `MAX_LINE`."""
+    data = file.read(MAX_LINE + 1)
+    if len(data) > MAX_LINE:
         raise CorpusError(f"{label} is too large for one JSON value; turn it into .jsonl")
     return codecs.decode(data, encoding, "replace")
 
@@ -132,7 +132,7 @@ def csv_has_text(head: str) -> bool:
 
 def read_csv(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
     """The column "text" of a CSV."""
-    longest = csv.field_size_limit(LONGEST)  # the module's one setting; put back below
+    previous = csv.field_size_limit(MAX_LINE)  # global to the csv module; restored below
     try:
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as lines:
             for row in csv.DictReader(lines):
@@ -140,7 +140,7 @@ def read_csv(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
     except csv.Error as error:
         raise CorpusError(f"{label} is no readable CSV ({error})") from error
     finally:
-        csv.field_size_limit(longest)
+        csv.field_size_limit(previous)
 
 
 def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
@@ -171,6 +171,6 @@ def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
 
 
 def no_text_column(label: str, names: list[str]) -> CorpusError:
-    """The error about records that lack the field."""
-    there = f" (it has {', '.join(names)})" if names else ""
-    return CorpusError(f'{label} has no "{FIELD}" column{there}; rename the one that holds text')
+    """The error about a table that has only the columns `names`."""
+    columns = f" (it has {', '.join(names)})" if names else ""
+    return CorpusError(f'{label} has no "{FIELD}" column{columns}; rename the one that holds text')

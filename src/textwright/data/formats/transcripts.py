@@ -11,46 +11,45 @@ from textwright.data.formats.lines import read_numbered
 _TURN = re.compile(r"\s*([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(\S.*)|\s*)", re.DOTALL)
 """A name of at most 40 characters that begins with a letter, and words, if any."""
 
-_FEWEST_TURNS = 4
-_ODD_LINES = 50
-"""One line of so many may be no turn: it costs its conversation and is named."""
+_MIN_TURNS = 4
+_LINES_PER_STRAY = 50
+"""Up to one line of so many may be no turn; its conversation is skipped with a warning."""
 
 
-def looks_like_transcript(head: str, whole: bool) -> bool:
-    """Whether running text is a transcript of two, by its beginning.
+def looks_like_transcript(head: str, is_whole: bool) -> bool:
+    """Whether a file is a transcript of two speakers, by its beginning.
 
-    Nearly every line must be a turn or blank, every conversation of at least two turns, and nearly
-    all between two: so a play, whose speeches have lines of their own, and a list of settings stay
-    running text.
+    Nearly every line must be a turn or blank, and nearly every block of turns between two speakers;
+    so a play, whose speeches have lines of their own, and a list of settings stay running text.
 
     Args:
         head: the beginning of the file.
-        whole: whether it is all of it; else its last line is not looked at.
+        is_whole: whether that is the whole file; else the last line may be cut, and is ignored.
     """
     lines = head.splitlines()
-    if not whole:
+    if not is_whole:
         lines = lines[:-1]
     blocks: list[list[str]] = [[]]
-    odd = 0
+    strays = 0
     for line in lines:
         if not line.strip():
             blocks.append([])
         elif turn := _TURN.fullmatch(line):
             blocks[-1].append(turn[1].casefold())
         else:
-            odd += 1
-    if odd * _ODD_LINES > len(lines):
+            strays += 1
+    if strays * _LINES_PER_STRAY > len(lines):
         return False
     blocks = [block for block in blocks if block]
-    if not whole and len(blocks) > 1:
+    if not is_whole and len(blocks) > 1:
         blocks = blocks[:-1]
     between_two = sum(len(set(block)) == 2 for block in blocks)
-    answered = any(len(set(block)) < len(block) for block in blocks)
+    repeats_speaker = any(len(set(block)) < len(block) for block in blocks)
     return (
-        sum(map(len, blocks)) >= _FEWEST_TURNS
+        sum(map(len, blocks)) >= _MIN_TURNS
         and between_two >= 0.9 * len(blocks)
-        # A line with each of its names once may be a form; several alike are not
-        and (answered or len({frozenset(block) for block in blocks}) < len(blocks))
+        # A block with each name once may be a form; two blocks with the same names aren't
+        and (repeats_speaker or len({frozenset(block) for block in blocks}) < len(blocks))
     )
 
 

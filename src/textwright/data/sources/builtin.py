@@ -1,4 +1,4 @@
-"""Texts that have a name: where they are found, what is known of them.
+"""The built-in corpora: where their files are found, and which contents are known.
 
 `$TEXTWRIGHT_CORPORA` names a folder that is searched before any download, so a classroom or a
 machine without internet access needs a copy of the files and nothing else.
@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from textwright.data.formats.encodings import BLOCK
-from textwright.data.formats.files import RawText, Role, from_path
+from textwright.data.formats.files import Role, SourceFile, local_file
 from textwright.data.sources import dialogue_datasets, downloads
-from textwright.data.sources.cache import key_of
+from textwright.data.sources.cache import cache_key
 from textwright.errors import DownloadError
 
 CORPORA_VARIABLE = "TEXTWRIGHT_CORPORA"
@@ -39,20 +39,20 @@ class BuiltInFile:
 
     role: Role
     path: str
-    """Where it is guessed to lie in `$TEXTWRIGHT_CORPORA`, as it is or with `.gz`."""
+    """Expected path below `$TEXTWRIGHT_CORPORA`, as it is or with `.gz`."""
     addresses: tuple[str, ...]
-    """Where it can be downloaded; the first that has it is taken."""
+    """URLs to try in order."""
     editions: tuple[Edition, ...]
-    """Known contents, as they are read; none where nobody has told."""
-    original: str | None = None
-    """Of conversations: the data set whose original the addresses have, to be converted."""
-    about: int = 0
-    """Bytes, about, where no edition is known."""
+    """Known contents, uncompressed; empty if none is known."""
+    dataset: str | None = None
+    """Of conversations: the dataset in whose own format the download is, to be converted."""
+    approximate_bytes: int = 0
+    """Where no edition is known."""
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
-        return self.editions[0].bytes if self.editions else self.about
+        """Bytes, approximately."""
+        return self.editions[0].bytes if self.editions else self.approximate_bytes
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class BuiltIn:
     licence: str
     files: tuple[BuiltInFile, ...]
     whitespace_words: bool = False
-    """Words are what white space separates, as the benchmark counts them."""
+    """Words are split at white space alone, as the benchmark counts them."""
 
     @property
     def size(self) -> int:
-        """Bytes of text, about."""
+        """Bytes of text, approximately."""
         return sum(file.size for file in self.files) or _PYTHON_DOCS_SIZE
 
     def part(self, role: Role) -> tuple[BuiltInFile, ...]:
@@ -104,19 +104,19 @@ def _self_dialogue(role: Role, name: str, sha256: str, size: int) -> BuiltInFile
         f"conversations/self-dialogue/{name}.jsonl",
         (f"{site}/main.zip", f"{site}/master.zip"),
         (Edition(sha256, size),),
-        original="self-dialogue",
+        dataset="self-dialogue",
     )
 
 
-def _topical_chat(role: Role, name: str, *editions: Edition, about: int = 0) -> BuiltInFile:
+def _topical_chat(role: Role, name: str, *editions: Edition, size: int = 0) -> BuiltInFile:
     site = "https://raw.githubusercontent.com/alexa/Topical-Chat/master/conversations"
     return BuiltInFile(
         role,
         f"conversations/topical-chat/{name}.jsonl",
         (f"{site}/{name}.json",),
         editions,
-        original="topical-chat",
-        about=about,
+        dataset="topical-chat",
+        approximate_bytes=size,
     )
 
 
@@ -173,7 +173,7 @@ BUILT_INS: dict[str, BuiltIn] = {
                 _wikitext(
                     "train",
                     "train",
-                    # The articles in another order than the original's, which no one lists.
+                    # The articles are in another order than the original's.
                     Edition(
                         "728c77e87e176af4730f9a80fc6008bcaff421a7202c1c048877c0eec3685f89",
                         10_797_148,
@@ -228,7 +228,7 @@ BUILT_INS: dict[str, BuiltIn] = {
             "Conversations about eight topics (Gopalakrishnan et al., 2019)",
             "CDLA-Sharing-1.0",
             (
-                _topical_chat("train", "train", about=26_000_000),
+                _topical_chat("train", "train", size=26_000_000),
                 _topical_chat(
                     "validation",
                     "valid_freq",
@@ -274,55 +274,55 @@ def find(name: str) -> BuiltIn | None:
     return BUILT_INS.get(name.lower().replace("_", "-"))
 
 
-def raw_texts(built_in: BuiltIn, cache: Path, *, again: bool = False) -> list[RawText]:
+def source_files(built_in: BuiltIn, cache: Path, *, again: bool = False) -> list[SourceFile]:
     """The files of a built-in: from `$TEXTWRIGHT_CORPORA`, the cache, or downloaded now.
 
     Raises:
-        DownloadError: it is nowhere here and can't be downloaded; the message says what to do.
+        DownloadError: it isn't here and can't be downloaded; the message says what to do.
     """
     if built_in.name == PYTHON_DOCS:
         return [_python_docs()]
-    texts = []
+    found = []
     fetched: set[tuple[str, ...]] = set()  # one archive may hold several files
     for file in built_in.files:
-        raw = _obtain(file, cache, again and file.addresses not in fetched)
+        source = _fetch(file, cache, again and file.addresses not in fetched)
         fetched.add(file.addresses)
-        texts.append(
+        found.append(
             replace(
-                raw,
+                source,
                 role=file.role,
                 licence=built_in.licence,
                 editions=frozenset(edition.sha256 for edition in file.editions) or None,
             )
         )
-    return texts
+    return found
 
 
-def whereabouts(built_in: BuiltIn, cache: Path) -> str:
-    """Where a built-in would come from: "here", "$TEXTWRIGHT_CORPORA", "cache" or "download"."""
+def locate(built_in: BuiltIn, cache: Path) -> str:
+    """Where its files would be read from: "here", "$TEXTWRIGHT_CORPORA", "cache" or "download"."""
     if built_in.name == PYTHON_DOCS:
         return "here"
-    places = set()
+    locations = set()
     for file in built_in.files:
-        if _guess(file):
-            places.add(f"${CORPORA_VARIABLE}")
+        if _expected_path(file):
+            locations.add(f"${CORPORA_VARIABLE}")
         elif any(downloads.cached(address, cache) for address in file.addresses):
-            places.add("cache")
+            locations.add("cache")
         else:
             return "download"
-    return " and ".join(sorted(places))
+    return " and ".join(sorted(locations))
 
 
-def _obtain(file: BuiltInFile, cache: Path, again: bool) -> RawText:
-    if found := _search(file):
+def _fetch(file: BuiltInFile, cache: Path, again: bool) -> SourceFile:
+    if found := _find_local(file):
         return found
     failure: DownloadError | None = None
     for address in file.addresses:
         try:
             download = downloads.download(address, cache, again=again)
-            if file.original is None:
-                return from_path(download.path, address)
-            return _converted(file, file.original, download, address, cache)
+            if file.dataset is None:
+                return local_file(download.path, address)
+            return _convert(file, file.dataset, download, address, cache)
         except downloads.UnreachableError as error:
             failure = error
             break  # the next address is at the same host
@@ -333,31 +333,31 @@ def _obtain(file: BuiltInFile, cache: Path, again: bool) -> RawText:
     )
 
 
-def _converted(
-    file: BuiltInFile, original: str, download: downloads.Download, address: str, cache: Path
-) -> RawText:
-    """The conversations of a downloaded original, converted now or earlier."""
-    key = key_of("original", dialogue_datasets.FORMAT, original, file.role, download.sha256)
+def _convert(
+    file: BuiltInFile, dataset: str, download: downloads.Download, address: str, cache: Path
+) -> SourceFile:
+    """The conversations of a downloaded dataset, converted unless they are in the cache."""
+    key = cache_key("original", dialogue_datasets.FORMAT, dataset, file.role, download.sha256)
     path = cache / "texts" / key / Path(file.path).name
     if not path.is_file():
-        dialogue_datasets.convert(original, download.path, file.role, path)
-    return replace(from_path(path, address), path=None)
+        dialogue_datasets.convert(dataset, download.path, file.role, path)
+    return replace(local_file(path, address), path=None)
 
 
-def _search(file: BuiltInFile) -> RawText | None:
-    """The file in `$TEXTWRIGHT_CORPORA`: by hash, where its name says, anywhere; else by name."""
-    guess = _guess(file)
+def _find_local(file: BuiltInFile) -> SourceFile | None:
+    """The file in `$TEXTWRIGHT_CORPORA`: by hash, at its path or anywhere; else by path alone."""
+    expected = _expected_path(file)
     known = {edition.sha256 for edition in file.editions}
-    if guess and _sha256(guess) in known:
-        return from_path(guess)
+    if expected and _sha256(expected) in known:
+        return local_file(expected)
     sizes = {edition.bytes for edition in file.editions}
     for path in _files():
-        if path != guess and _may_be(path, sizes) and _sha256(path) in known:
-            return from_path(path)
-    return from_path(guess) if guess else None
+        if path != expected and _is_candidate(path, sizes) and _sha256(path) in known:
+            return local_file(path)
+    return local_file(expected) if expected else None
 
 
-def _guess(file: BuiltInFile) -> Path | None:
+def _expected_path(file: BuiltInFile) -> Path | None:
     folder = os.environ.get(CORPORA_VARIABLE)
     if not folder:
         return None
@@ -373,22 +373,22 @@ def _files() -> Iterator[Path]:
             yield Path(root, name)
 
 
-def _may_be(path: Path, sizes: set[int]) -> bool:
-    """Whether a file has one of the sizes, or, packed, could."""
+def _is_candidate(path: Path, sizes: set[int]) -> bool:
+    """Whether a file has one of the sizes, or could have once decompressed."""
     try:
         size = path.stat().st_size
     except OSError:
         return False
     if path.name.endswith(".gz"):
-        # Text packs to between a fifth and a half; each candidate costs a full read.
-        return any(wanted / 6 < size < wanted for wanted in sizes)
+        # Text compresses to between a fifth and a half; each candidate costs a full read.
+        return any(unpacked / 6 < size < unpacked for unpacked in sizes)
     return size in sizes
 
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     try:
-        with from_path(path).open() as file:
+        with local_file(path).open() as file:
             while block := file.read(BLOCK):
                 digest.update(block)
     except (OSError, EOFError):
@@ -396,10 +396,12 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _python_docs() -> RawText:
-    """The prose that every Python carries; it differs a little between Python versions."""
+def _python_docs() -> SourceFile:
+    """The help topics of the running Python; they differ a little between versions."""
     from pydoc_data.topics import topics
 
     text = "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n"
     data = text.encode("utf-8")
-    return RawText(PYTHON_DOCS, f"{PYTHON_DOCS}.txt", partial(io.BytesIO, data), licence="PSF-2.0")
+    return SourceFile(
+        PYTHON_DOCS, f"{PYTHON_DOCS}.txt", partial(io.BytesIO, data), licence="PSF-2.0"
+    )

@@ -1,9 +1,9 @@
-"""Data sets of conversations as their authors publish them → JSON Lines of conversations.
+"""Conversion of dialogue datasets, as their authors publish them, to JSON Lines.
 
     {"id": "…", "turns": [{"agent": "agent_1", "text": "…"}, {"agent": "agent_2", "text": "…"}]}
 
-White space in a turn is folded to single spaces, empty turns and conversations of fewer than two
-turns are left out, and so is everything but the words: no worker's identity, rating or source.
+White space in a turn is collapsed to single spaces; empty turns and conversations of fewer than two
+turns are left out, and so is everything but the words: worker ids, ratings, sources.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from textwright import atomic
 from textwright.errors import CorpusError
 
 FORMAT = 1
-"""Part of every key; raised when the same original would be converted differently."""
+"""Part of every cache key; raised when the same dataset would be converted differently."""
 
 Record: TypeAlias = dict[str, Any]
 
 _SENTENCE = re.compile(r"Answer\.sentence(\d+)")
-_LONGEST = 1 << 20
+_MAX_FIELD = 1 << 20
 """Characters of one field of a table."""
 
 
 def convert(name: str, original: Path, role: str, converted: Path) -> None:
-    """Write the conversations of `role` (`train`, `validation`, `test`) in an original file.
+    """Write the conversations of `role` (`train`, `validation`, `test`).
 
     Args:
         name: `self-dialogue` or `topical-chat`.
-        original: as it was downloaded.
-        role: a part of the split; the original of `topical-chat` is one part as it is.
+        original: the downloaded file.
+        role: a part of the split; a file of `topical-chat` is one part already.
         converted: the file to write, whole or not at all.
 
     Raises:
-        CorpusError: the original is damaged, or not what it should be.
-        TextwrightError: the file can't be written.
+        CorpusError: `original` is damaged, or in another format.
+        TextwrightError: `converted` can't be written.
     """
     try:
         records = _self_dialogue(original, role) if name == "self-dialogue" else _topical(original)
@@ -61,8 +61,8 @@ def convert(name: str, original: Path, role: str, converted: Path) -> None:
 def _self_dialogue(archive: Path, role: str) -> Iterator[Record]:
     """The Self-dialogue Corpus (Fainberg et al., 2018): tables of Mechanical Turk in a ZIP.
 
-    Rejected answers and those of blocked workers are left out. It has no split, so the SHA-256 of
-    a conversation's id decides: of 100 of them, 5 validate and 5 test.
+    Rejected answers and those of blocked workers are left out. It has no published split, so the
+    SHA-256 of a conversation's id decides: 5 % validation, 5 % test.
     """
     found: dict[str, Record] = {}
     with zipfile.ZipFile(archive) as files:
@@ -85,11 +85,11 @@ def _self_dialogue(archive: Path, role: str) -> Iterator[Record]:
 
 
 def _rows(table: Iterable[str]) -> Iterator[dict[str, str]]:
-    longest = csv.field_size_limit(_LONGEST)  # the module's one setting; put back below
+    previous = csv.field_size_limit(_MAX_FIELD)  # global to the csv module; restored below
     try:
         yield from csv.DictReader(table)
     finally:
-        csv.field_size_limit(longest)
+        csv.field_size_limit(previous)
 
 
 def _answers(row: dict[str, str], topic: str) -> Record:
@@ -100,7 +100,7 @@ def _answers(row: dict[str, str], topic: str) -> Record:
     )
     digest = hashlib.sha1(row["AssignmentId"].encode()).hexdigest()  # an id, not a secret
     sentences = [
-        sentence for _, words in numbered if (sentence := _folded(words)) not in ("", "{}")
+        sentence for _, words in numbered if (sentence := _collapse(words)) not in ("", "{}")
     ]
     return {
         "id": f"{topic}/{digest[:12]}",
@@ -113,8 +113,8 @@ def _answers(row: dict[str, str], topic: str) -> Record:
 
 
 def _role_of(name: str) -> str:
-    place = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 100
-    return "validation" if place < 5 else "test" if place < 10 else "train"
+    bucket = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 100
+    return "validation" if bucket < 5 else "test" if bucket < 10 else "train"
 
 
 def _topical(file: Path) -> Iterator[Record]:
@@ -124,11 +124,11 @@ def _topical(file: Path) -> Iterator[Record]:
         turns = [
             {"agent": turn["agent"], "text": words}
             for turn in conversation["content"]
-            if (words := _folded(turn["message"]))
+            if (words := _collapse(turn["message"]))
         ]
         if len(turns) > 1:
             yield {"id": name, "turns": turns}
 
 
-def _folded(words: str | None) -> str:
+def _collapse(words: str | None) -> str:
     return " ".join((words or "").split())

@@ -1,36 +1,34 @@
-"""Text from http and https addresses: streamed to the cache, bounded in size, kept.
+"""Downloads over http and https, streamed to the cache, bounded in size.
 
-Connecting, with the name's resolution, has 5 seconds in all, so that a machine without internet
-access says so at once; after that, each wait for data has 30.
+Name resolution and connecting have a timeout of 5 seconds in all, so that a machine without
+internet access fails at once; each later wait for data has 30.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import queue
 import re
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from textwright import atomic
-from textwright.data.sources.cache import holds, key_of, read_record, write_record
+from textwright.data.sources.cache import cache_key, has_size, read_record, write_record
 from textwright.errors import DownloadError
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
-LARGEST = 1 << 33
-"""Bytes of one download."""
+MAX_BYTES = 1 << 33
+"""Of one download."""
 
-_ENDINGS = {
+_EXTENSIONS = {
     "text/html": ".html",
     "application/xhtml+xml": ".html",
     "application/epub+zip": ".epub",
@@ -41,31 +39,33 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class Download:
-    """A file that was downloaded, now or earlier."""
+    """A downloaded file in the cache."""
 
     path: Path
     sha256: str
 
 
 class UnreachableError(DownloadError):
-    """There was no answer at all: no network, no such host, refused."""
+    """No response at all: no network, no such host, connection refused."""
 
 
 def cached(address: str, cache: Path) -> Download | None:
     """The download of an address, if it is in the cache."""
     folder = _folder(address, cache)
     record = read_record(folder / "download.json")
-    if record is None or not holds(folder / record.get("name", ""), record.get("bytes")):
+    if record is None or not has_size(folder / record.get("name", ""), record.get("bytes")):
         return None
     return Download(folder / record["name"], record["sha256"])
 
 
-def download(address: str, cache: Path, *, again: bool = False, largest: int = LARGEST) -> Download:
+def download(
+    address: str, cache: Path, *, again: bool = False, largest: int = MAX_BYTES
+) -> Download:
     """The file at `address`, from the cache unless `again`.
 
     Raises:
-        UnreachableError: nothing answers.
-        DownloadError: the server refuses, stops early, or sends more than `largest` bytes.
+        UnreachableError: there is no response.
+        DownloadError: an HTTP error, an incomplete body, or one of more than `largest` bytes.
         TextwrightError: the cache can't be written.
     """
     if not again and (found := cached(address, cache)):
@@ -75,15 +75,15 @@ def download(address: str, cache: Path, *, again: bool = False, largest: int = L
         quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "textwright"}
     )
     try:
-        with _opener().open(request, timeout=READ_SECONDS) as answer:
-            name = _file_name(answer.geturl(), answer.headers.get_content_type())
-            expected = int(answer.headers.get("Content-Length") or -1)
+        with _opener().open(request, timeout=READ_SECONDS) as response:
+            name = _file_name(response.geturl(), response.headers.get_content_type())
+            expected = int(response.headers.get("Content-Length") or -1)
             if expected > largest:
                 raise _too_large(address, largest)
             digest = hashlib.sha256()
             size = 0
             with atomic.replacing(folder / name) as partial, partial.open("wb") as file:
-                while block := _next_block(answer, address):
+                while block := _read_block(response, address):
                     size += len(block)
                     if size > largest:
                         raise _too_large(address, largest)
@@ -109,20 +109,20 @@ def download(address: str, cache: Path, *, again: bool = False, largest: int = L
 
 
 def _folder(address: str, cache: Path) -> Path:
-    return cache / "downloads" / key_of("download", address)
+    return cache / "downloads" / cache_key("download", address)
 
 
 def _file_name(address: str, content_type: str) -> str:
-    """A name for the file, whose ending tells the format: the address's, or what was declared."""
+    """A file name whose extension tells the format: that of the URL, or of the content type."""
     name = PurePosixPath(unquote(urlsplit(address).path)).name
     name = re.sub(r"[^\w.-]+", "-", name).strip(".-")[-80:] or "text"
-    ending = _ENDINGS.get(content_type, "")
-    return name if name.lower().endswith(ending) else name + ending
+    extension = _EXTENSIONS.get(content_type, "")
+    return name if name.lower().endswith(extension) else name + extension
 
 
-def _next_block(answer: Any, address: str) -> bytes:
+def _read_block(response: Any, address: str) -> bytes:
     try:
-        block: bytes = answer.read(1 << 20)
+        block: bytes = response.read(1 << 20)
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{address} stopped answering ({_reason(error)}); try again") from error
     return block
@@ -139,58 +139,51 @@ def _reason(error: Exception) -> str:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """urllib's own opener (proxies, redirects), with connections that give up early."""
+    """urllib's own opener (proxies, redirects), connecting by `_connect`."""
     return urllib.request.build_opener(_Http, _Https)
 
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_impatient(http.client.HTTPConnection), req)
+        return self.do_open(_with_connect_timeout(http.client.HTTPConnection), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_impatient(http.client.HTTPSConnection), req)
+        return self.do_open(_with_connect_timeout(http.client.HTTPSConnection), req)
 
 
-def _impatient(connection_class: type[http.client.HTTPConnection]) -> Any:
-    def make(host: str, **settings: Any) -> http.client.HTTPConnection:
-        connection = connection_class(host, **settings)
-        connection._create_connection = _connect  # type: ignore[attr-defined]
-        return connection
+def _with_connect_timeout(connection_class: type[http.client.HTTPConnection]) -> Any:
+    def connection(host: str, **settings: Any) -> http.client.HTTPConnection:
+        made = connection_class(host, **settings)
+        made._create_connection = _connect  # type: ignore[attr-defined]
+        return made
 
-    return make
+    return connection
 
 
 def _connect(
     address: tuple[str, int], timeout: float | None = None, source_address: Any = None
 ) -> socket.socket:
-    """`socket.create_connection` that takes CONNECT_SECONDS in all.
+    """`socket.create_connection` with a timeout of CONNECT_SECONDS in all.
 
-    That function takes its timeout for each of a host's addresses, and none for the resolution
-    of its name; hence a thread, left to itself when time is up.
+    That function applies its timeout to each of a host's addresses, and none to name resolution;
+    hence a thread, abandoned when time is up.
     """
-    outcome: queue.Queue[Callable[[], socket.socket]] = queue.Queue()
+    outcome: Future[socket.socket] = Future()
 
     def attempt() -> None:
         try:
-            made = socket.create_connection(address, CONNECT_SECONDS, source_address)
-            outcome.put(lambda: made)
+            outcome.set_result(socket.create_connection(address, CONNECT_SECONDS, source_address))
         except OSError as error:
-            outcome.put(_raising(error))
+            outcome.set_exception(error)
 
-    deadline = time.monotonic() + CONNECT_SECONDS
     threading.Thread(target=attempt, daemon=True, name="textwright-connect").start()
     try:
-        connection = outcome.get(timeout=max(0.0, deadline - time.monotonic()))()
-    except queue.Empty:
+        connection = outcome.result(timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        if outcome.done():  # the socket's own
+            raise
         raise TimeoutError(f"no answer in {CONNECT_SECONDS:g} seconds") from None
     connection.settimeout(timeout)
     return connection
-
-
-def _raising(error: OSError) -> Callable[[], socket.socket]:
-    def raise_it() -> socket.socket:
-        raise error
-
-    return raise_it

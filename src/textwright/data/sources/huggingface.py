@@ -1,7 +1,7 @@
-"""Data sets of the Hugging Face Hub: `hf:owner/dataset`, its files of text.
+"""Datasets of the Hugging Face Hub: `hf:owner/dataset`, of which text files are taken.
 
-`hf:owner/dataset:part` takes one configuration (a folder) or one file of it, and `@revision`
-after the name one revision. Files are downloaded by huggingface_hub into its own cache.
+`hf:owner/dataset:part` takes one configuration (a folder) or one file, `hf:owner/dataset@revision`
+one revision. huggingface_hub downloads the files into its own cache.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from textwright.data.formats.files import RawText, Role, from_path
+from textwright.data.formats.files import Role, SourceFile, local_file
 from textwright.errors import CorpusError, DownloadError
 
 PREFIX = "hf:"
-LARGEST = 1 << 35
-"""Bytes of all files of a data set that is taken."""
+MAX_BYTES = 1 << 35
+"""Of all files of a dataset."""
 
-_ENDINGS = (".txt", ".jsonl", ".json", ".csv", ".parquet", ".txt.gz", ".jsonl.gz", ".csv.gz")
+_EXTENSIONS = (".txt", ".jsonl", ".json", ".csv", ".parquet", ".txt.gz", ".jsonl.gz", ".csv.gz")
 _NOT_TEXT = {"dataset_infos.json", "dataset_info.json", "config.json", "requirements.txt"}
 _REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?(?::(.+))?")
 _SPLITS: dict[str, Role] = {
@@ -34,21 +34,21 @@ _SPLITS: dict[str, Role] = {
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """The files of a data set that are text, downloaded."""
+class HubDataset:
+    """The downloaded text files of a dataset."""
 
     name: str
-    files: list[RawText]
+    files: list[SourceFile]
     split: bool
-    """The files' roles are the published split."""
+    """Whether the files' roles are the published split."""
 
 
-def open_data_set(reference: str) -> DataSet:
+def open_dataset(reference: str) -> HubDataset:
     """Download what `hf:…` names.
 
     Raises:
-        CorpusError: the reference is malformed, or the data set has no (or several) texts.
-        DownloadError: the Hub can't be reached, or has no such data set.
+        CorpusError: the reference is malformed, or the dataset has no (or several) texts.
+        DownloadError: the Hub can't be reached, or has no such dataset.
     """
     match = _REFERENCE.fullmatch(reference.removeprefix(PREFIX))
     if not match:
@@ -56,32 +56,32 @@ def open_data_set(reference: str) -> DataSet:
     repository, revision, part = match.groups()
     from huggingface_hub import HfApi, hf_hub_download
 
-    # Read now, not when the library was imported.
+    # The library reads it when it is imported, which may be earlier
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
-        about = HfApi(endpoint=endpoint).dataset_info(
+        info = HfApi(endpoint=endpoint).dataset_info(
             repository, revision=revision, files_metadata=True
         )
-        sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         chosen = _choose(reference, list(sizes), part)
         total = sum(sizes[name] for name in chosen)
-        if total > LARGEST:
+        if total > MAX_BYTES:
             raise CorpusError(
                 f"{reference} has {total:,} bytes of text; choose a part of it: {PREFIX}"
                 f"{repository}:FILE"
             )
-        card: Any = about.card_data or {}
+        card: Any = info.card_data or {}
         licence = card.get("license")
         files = []
         for name, role in chosen.items():
             path = hf_hub_download(
-                repository, name, repo_type="dataset", revision=about.sha, endpoint=endpoint
+                repository, name, repo_type="dataset", revision=info.sha, endpoint=endpoint
             )
             files.append(
-                RawText(
+                SourceFile(
                     f"{PREFIX}{repository}/{name}",
                     PurePosixPath(name).name.removesuffix(".gz"),
-                    from_path(Path(path)).open,
+                    local_file(Path(path)).open,
                     role=role,
                     licence=str(licence) if licence else None,
                     records_only=True,
@@ -90,21 +90,21 @@ def open_data_set(reference: str) -> DataSet:
     except CorpusError:
         raise
     except Exception as error:
-        # The library lets many kinds through: HTTP statuses, names it refuses, its transport's.
+        # The library raises many types: HTTP statuses, names it refuses, its transport's errors.
         raise DownloadError(
             f"{reference} could not be downloaded ({_reason(error)}); check the name and the "
             "connection, and log in with `hf auth login` if it is gated"
         ) from error
     split = any(file.role == "train" for file in files)
-    return DataSet(repository.split("/")[1], files, split)
+    return HubDataset(repository.split("/")[1], files, split)
 
 
 def _choose(reference: str, names: list[str], part: str | None) -> dict[str, Role]:
-    """The files to take, in order, and their roles."""
+    """The files to download, in order, and their roles."""
     texts = sorted(
         name
         for name in names
-        if name.lower().endswith(_ENDINGS)
+        if name.lower().endswith(_EXTENSIONS)
         and not name.startswith(".")
         and PurePosixPath(name).name not in _NOT_TEXT
     )
@@ -116,20 +116,20 @@ def _choose(reference: str, names: list[str], part: str | None) -> dict[str, Rol
             + (f" in {part}" if part else "; give the address of another file of it as a URL")
         )
     roles = {name: _role(name) for name in texts}
-    trained = [name for name, role in roles.items() if role == "train"]
-    configurations = sorted({str(PurePosixPath(name).parent) for name in trained})
+    training = [name for name, role in roles.items() if role == "train"]
+    configurations = sorted({str(PurePosixPath(name).parent) for name in training})
     if len(configurations) > 1:
         raise CorpusError(
             f"{reference} has several configurations; choose one: "
             + ", ".join(f"{reference}:{name}" for name in configurations[:8])
         )
-    if trained:
+    if training:
         return {name: role for name, role in roles.items() if role != "whole"}
     return dict.fromkeys(texts, "whole")
 
 
 def _role(name: str) -> Role:
-    """The split a file belongs to, as the Hub's viewer reads it from names: `test-00000-of-…`."""
+    """The split of a file by its name, as the Hub's viewer reads it: `test-00000-of-…`."""
     for piece in reversed(PurePosixPath(name).parts):
         for word in re.split(r"[^a-z]+", piece.lower()):
             if word in _SPLITS:
