@@ -175,6 +175,49 @@ def test_the_queue_is_bounded_and_takes_all_or_none(watched: Generator) -> None:
     assert texts == [watched.generate("It", max_tokens=4, seed=seed).text for seed in range(4)]
 
 
+def test_retry_after_is_how_long_jobs_took_of_late(
+    watched: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moving average from 1 s on, a tenth of it the latest, for each job that waits."""
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("textwright.engine.engine.time", clock)
+    monkeypatch.setattr("textwright.engine.step.time", clock)
+    runtime: Any = watched.runtime
+    read = runtime.batch
+
+    def takes_two_seconds(tokens: Sequence[Any], states: Sequence[Any]) -> Any:
+        nonlocal now
+        result = read(tokens, states)
+        now += 2.0
+        return result
+
+    runtime.batch = takes_two_seconds
+
+    def retry_after(engine: Engine) -> float:
+        runtime.open.clear()
+        jobs = [engine.stream(watched, "I", max_tokens=4) for _ in range(4)]
+        with pytest.raises(BusyError) as refused:
+            engine.stream(watched, "I")
+        runtime.open.set()
+        for job in jobs:
+            job.result(SECONDS)
+        return refused.value.retry_after
+
+    with Engine(slots=1, waiting=3, workers=1) as engine:
+        assert retry_after(engine) == pytest.approx(3 * 1.0)
+        # Those four waited for one another: they took 8, 16, 24 and 32 s.
+        mean = 1.0
+        for seconds in (8, 16, 24, 32, *[8] * 20):
+            mean += (seconds - mean) / 10
+        for _ in range(20):
+            engine.generate(watched, "I", max_tokens=4)
+        assert retry_after(engine) == pytest.approx(3 * mean)
+        for _ in range(40):
+            engine.generate(watched, "I", max_tokens=1)  # 2 s each
+        assert 3 * 2 < retry_after(engine) < 3 * 2.5
+
+
 def test_a_deadline_gives_what_there_is(
     watched: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
