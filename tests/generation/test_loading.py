@@ -106,6 +106,38 @@ def test_a_damaged_file_is_named(run: Run, file: str) -> None:
         load(run)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("attention_bias", True, "attention_bias is True, which"),
+        ("use_sliding_window", True, "use_sliding_window is True, which"),
+        ("hidden_act", "gelu", "hidden_act is 'gelu', which"),
+        (
+            "rope_scaling",
+            {"rope_type": "yarn", "factor": 4.0},
+            "rope_scaling is of the type 'yarn'",
+        ),
+        ("rope_parameters", {"type": "linear"}, "rope_parameters is of the type 'linear', which"),
+        ("rope_scaling", 3, "rope_scaling is 3"),
+    ],
+)
+def test_a_shape_that_textwright_has_not_is_refused(
+    run: Run, field: str, value: object, says: str
+) -> None:
+    """Its weights would load, and be another model than `transformers` makes of them."""
+    config = run.read_json(run.config_file)
+    load(run)
+    for accepted in (None, False, {"rope_type": "default"}):
+        run.write_json(run.config_file, config | {"rope_scaling": accepted})
+        load(run)
+    run.write_json(run.config_file, config | {field: value})
+    with pytest.raises(RunError, match=f"run 'my-model': config.json.*{says}") as refused:
+        load(run.path)
+    assert "\n" not in str(refused.value)
+    if value != 3:
+        assert str(refused.value).endswith("; run this model with transformers")
+
+
 def test_a_tokenizer_of_another_model_is_refused(
     run: Run, tokenizers: dict[str, Tokenizer]
 ) -> None:

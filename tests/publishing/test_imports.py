@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import string
 import sys
@@ -235,5 +236,14 @@ def test_a_shape_that_no_family_has_is_refused(tmp_path: Path) -> None:
     (tmp_path / "llama" / "tokenizer.json").write_text("{}")
     with pytest.raises(RequestError):
         import_model(tmp_path / "llama", "transformers", runs_folder=tmp_path / "runs")
+    for folder, shape, says in (
+        ("qwen3", {"attention_bias": True}, "attention_bias is True, which"),
+        ("qwen3", {"rope_scaling": {"type": "yarn"}}, "rope_scaling is of the type 'yarn', which"),
+        ("gpt2", {"scale_attn_weights": False}, "scale_attn_weights is False, which"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "config.json").write_text(json.dumps({"model_type": folder, **shape}))
+        with pytest.raises(RequestError, match=f"{folder}: config.json: .*{says}"):
+            import_model(tmp_path / folder, "transformers", runs_folder=tmp_path / "runs")
     with pytest.raises(RequestError, match="did you mean 'nanogpt'"):
         import_model(tmp_path, "nanogtp")

@@ -134,6 +134,31 @@ class AttentionConfig(ModelConfig):
         """Width of one attention head."""
         return self.hidden_size // self.num_heads
 
+    _FIXED: ClassVar[dict[str, Any]] = {
+        "attention_bias": False, "use_sliding_window": False, "hidden_act": "silu",
+        "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True,
+    }  # fmt: skip
+    """Fields of `transformers` that have one value in the models here."""
+
+    @classmethod
+    def _check_fixed(cls, data: dict[str, Any]) -> None:
+        """Raises `RequestError` where `config.json` describes another attention or activation."""
+        odd = [(name, repr(data[name])) for name, value in cls._FIXED.items()
+               if data.get(name, value) != value]  # fmt: skip
+        for name in ("rope_scaling", "rope_parameters"):  # the second of transformers 5
+            rope = data.get(name) or {}
+            if not isinstance(rope, dict):
+                raise TypeError(f"{name} is {rope!r}")
+            kind = rope.get("rope_type") or rope.get("type") or "default"
+            if kind != "default":
+                odd.append((name, f"of the type {kind!r}"))
+        if odd:
+            name, found = odd[0]
+            raise RequestError(
+                f"config.json: {name} is {found}, which textwright's models haven't; "
+                "run this model with transformers"
+            )
+
 
 class GPTConfig(AttentionConfig):
     """`gpt`: a modern decoder, exactly the shape of `Qwen3ForCausalLM`.
@@ -183,6 +208,7 @@ class GPTConfig(AttentionConfig):
     def from_json(cls, data: dict[str, Any]) -> GPTConfig | None:
         if data.get("model_type") != "qwen3":
             return None
+        cls._check_fixed(data)
         heads = data["num_attention_heads"]
         if heads and (  # none at all is named as such below
             data.get("num_key_value_heads", heads) != heads
@@ -269,6 +295,7 @@ class TransformerConfig(AttentionConfig):
     def from_json(cls, data: dict[str, Any]) -> TransformerConfig | None:
         if data.get("model_type") != "gpt2":
             return None
+        cls._check_fixed(data)
         activations = {theirs: own for own, theirs in cls._ACTIVATIONS.items()}
         activations["gelu_pytorch_tanh"] = "gelu"
         activation: Any = activations.get(data.get("activation_function", "gelu_new"))

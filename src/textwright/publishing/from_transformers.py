@@ -21,10 +21,6 @@ from textwright.publishing.vocabularies import read_tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PLAIN = {"attention_bias": False, "use_sliding_window": False, "hidden_act": "silu",
-          "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True}  # fmt: skip
-"""Settings of both shapes that textwright has in one form only."""
-
 
 def read(path: str, tokenizer: Path | None) -> Imported:
     """Read a model folder, or `hf:owner/name`. Raises `RequestError`."""
@@ -38,33 +34,17 @@ def read(path: str, tokenizer: Path | None) -> Imported:
         raise RequestError(f"{file} is damaged ({error}); copy it again") from error
     if not isinstance(settings, dict):
         raise RequestError(f"{file} is damaged (it holds no settings); copy it again")
-    for name, plain in _PLAIN.items():
-        if settings.get(name, plain) != plain:
-            raise RequestError(
-                f"{file}: {name} is {settings[name]!r}, which textwright's models haven't"
-            )
-    _check_positions(file, settings)
-    found = read_tokenizer(tokenizer or folder / "tokenizer.json")
-    config = model_config(settings)
+    try:
+        config = model_config(settings)
+    except RequestError as error:
+        raise RequestError(f"{folder}: {error}") from error
     if not isinstance(config, AttentionConfig):
         raise RequestError(f"{folder} is a run of textwright already; use it as it is")
+    found = read_tokenizer(tokenizer or folder / "tokenizer.json")
     weights, source = _weights(folder)
     if found.vocab_size < config.vocab_size:  # a table padded beyond its tokenizer
         config = config.model_copy(update={"vocab_size": found.vocab_size})
     return Imported(config, _ours(config, weights), found, source)
-
-
-def _check_positions(file: Path, settings: dict[str, Any]) -> None:
-    """Raises `RequestError` where rotary positions are stretched, e.g. by YaRN."""
-    for name in ("rope_scaling", "rope_parameters"):  # the second of transformers 5
-        found = settings.get(name) or {}
-        if not isinstance(found, dict):
-            raise RequestError(f"{file} is damaged ({name} is {found!r}); copy it again")
-        kind = found.get("rope_type") or found.get("type") or "default"
-        if kind != "default":
-            raise RequestError(
-                f"{file}: {name} is of the type {kind!r}, which textwright's models haven't"
-            )
 
 
 def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
