@@ -9,8 +9,9 @@ import pytest
 from small_models import Weights, random_weights, small_config
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import RunError
-from textwright.runtimes import load_runtime
+from textwright.runtimes import Runtime, load_runtime
 from textwright.runtimes.kv_cache import AttentionRuntime
+from textwright.runtimes.torch_runtime import TorchRuntime
 
 CONFIGS = [
     small_config("lstm"),
@@ -253,6 +254,34 @@ def test_the_number_of_blas_threads_is_as_before() -> None:
         with pytest.raises(IndexError):
             runtime(np.array([99]), runtime.initial_state())
         assert numbers() == before
+
+
+@every
+@pytest.mark.parametrize("kind", ["kernels", "numpy", "torch"])
+def test_every_runtime_refuses_the_same_tokens(
+    config: ModelConfig, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy takes −1 for the last row of a table."""
+    if kind == "torch":
+        runtime: Runtime = TorchRuntime(config, random_weights(config))
+    else:
+        monkeypatch.setenv("TEXTWRIGHT_KERNELS", "auto" if kind == "kernels" else "off")
+        runtime = load_runtime(config, random_weights(config))
+    _, state = runtime(some_tokens(5), runtime.initial_state())
+    copied = state.copy()
+    one, first = np.array([1]), runtime.initial_state()
+    refused = "^a token is not one of the vocabulary's 40, or there is none$"
+    for bad in ([-1], [40], [3, -1], [1, 2, 1 << 40], []):
+        tokens = np.array(bad, np.int64)
+        with pytest.raises(IndexError, match=refused):
+            runtime(tokens, state)
+        with pytest.raises(IndexError, match=refused):
+            runtime(tokens, state, last_only=True)
+        with pytest.raises(IndexError, match=refused):
+            runtime.batch([one, tokens], [first.copy(), state])
+    # What was refused changed nothing
+    after, _ = runtime(some_tokens(9), state)
+    np.testing.assert_array_equal(after, runtime(some_tokens(9), copied)[0])
 
 
 def test_a_family_without_numpy_code_runs_on_its_torch_model() -> None:

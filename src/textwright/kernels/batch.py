@@ -136,9 +136,14 @@ def read_all(
 def check(outcome: int, vocab_size: int) -> None:
     """Raise what a kernel's answer means."""
     if outcome == 1:
-        raise IndexError(f"a token is not one of the vocabulary's {vocab_size:,}, or there is none")
+        raise token_error(vocab_size)
     if outcome:
         raise MemoryError("no memory for what the model computes")
+
+
+def token_error(vocab_size: int) -> IndexError:
+    """What every runtime raises for ids outside 0 … `vocab_size` − 1, and for no ids at all."""
+    return IndexError(f"a token is not one of the vocabulary's {vocab_size:,}, or there is none")
 
 
 def address(array: NDArray[Any]) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
+from textwright.kernels.batch import token_error
 
 
 class State(Protocol):
@@ -57,6 +58,9 @@ class Runtime(Protocol):
         Returns:
             Logits of the token after each one read, (T, vocab_size), or (1, vocab_size) with
             `last_only`; and the new state.
+
+        Raises:
+            IndexError: there are no tokens, or an id is outside the vocabulary.
         """
         ...
 
@@ -74,6 +78,12 @@ class Runtime(Protocol):
             is, bit for bit, what reading piece i alone gives.
         """
         ...
+
+
+def check_tokens(tokens: Tokens, vocab_size: int) -> None:
+    """Raises `IndexError` as the kernels do; NumPy would take −1 for the last row of a table."""
+    if not len(tokens) or tokens.min() < 0 or tokens.max() >= vocab_size:
+        raise token_error(vocab_size)
 
 
 def one_by_one(

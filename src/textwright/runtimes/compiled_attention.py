@@ -16,6 +16,7 @@ from textwright.kernels.batch import (
     kernel,
     read_all,
     read_one,
+    token_error,
 )
 from textwright.kernels.matrices import INTEGER, TILE, Memory, aligned, up_to
 from textwright.runtimes.kv_cache import AttentionRuntime, Wanted, Window
@@ -101,7 +102,7 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         ends = []
         for piece, state in zip(tokens, states, strict=True):
             if len(piece) == 0:
-                raise ValueError("no tokens to read")
+                raise token_error(self.vocab_size)
             end, rest = self._cut(self._skip(piece, state), state)
             while len(rest):
                 self._read(end, state, "none")

@@ -16,7 +16,8 @@ import numpy as np
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
-from textwright.runtimes.base import one_by_one
+from textwright.kernels.batch import token_error
+from textwright.runtimes.base import check_tokens, one_by_one
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 256
@@ -93,7 +94,7 @@ class AttentionRuntime(ABC, Generic[AnyWindow]):
         self, tokens: Tokens, state: AnyWindow, *, last_only: bool = False
     ) -> tuple[Floats, AnyWindow]:
         if len(tokens) == 0:
-            raise ValueError("no tokens to read")
+            raise token_error(self.vocab_size)
         if last_only:
             tokens = self._skip(tokens, state)
         pieces = []
@@ -161,6 +162,7 @@ class NumPyAttention(AttentionRuntime[AttentionState]):
 
     @single_threaded
     def encode(self, tokens: Tokens, state: AttentionState, wanted: Wanted) -> Floats:
+        check_tokens(tokens, self.vocab_size)
         vectors = self.vectors(tokens, state)
         begin = {"none": len(vectors), "last": len(vectors) - 1, "all": 0}[wanted]
         return self.logits(vectors[begin:])

@@ -16,7 +16,7 @@ import numpy as np
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
 from textwright.runs.weights import take
-from textwright.runtimes.base import one_by_one
+from textwright.runtimes.base import check_tokens, one_by_one
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 1024
@@ -64,6 +64,7 @@ class RecurrentRuntime:
     def __call__(
         self, tokens: Tokens, state: RecurrentState, *, last_only: bool = False
     ) -> tuple[Floats, RecurrentState]:
+        check_tokens(tokens, self.vocab_size)
         pieces = []
         for start in range(0, len(tokens), PIECE):
             x = self.embedding[tokens[start : start + PIECE]]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from textwright import models
 from textwright.configs import ModelConfig
+from textwright.runtimes.base import check_tokens
 
 
 @dataclass
@@ -51,6 +52,7 @@ class TorchRuntime:
     def __call__(
         self, tokens: NDArray[np.integer[Any]], state: TorchState, *, last_only: bool = False
     ) -> tuple[NDArray[np.float32], TorchState]:
+        check_tokens(tokens, self.vocab_size)
         with torch.inference_mode():
             ids = torch.from_numpy(np.asarray(tokens, dtype=np.int64))[None]
             logits, after = self.model(ids, state.tensors)
