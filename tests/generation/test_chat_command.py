@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from textwright.errors import RequestError
+from textwright.errors import RequestError, TokenizerError
 from textwright.generation import Generator, load, trimmed
 from textwright.runs import Run
 
@@ -98,6 +98,36 @@ def test_changed_settings_hold_from_the_next_reply(model: Generator) -> None:
     assert dialogue.say("It") == other.say("It")
 
 
+def test_what_cannot_be_answered_changes_nothing(model: Generator) -> None:
+    """Neither what the user said nor the last reply is lost, and what follows is as if without."""
+    dialogue, undisturbed = (
+        model.chat(user="ROMEO", name="JULIET", seed=1, max_tokens=20, strict=True)
+        for _ in range(2)
+    )
+    assert dialogue.say("It was") == undisturbed.say("It was")
+    said = list(dialogue.messages)
+    assert [one.role for one in said] == ["user", "assistant"]
+    dialogue.system = "Ж"  # which the model never saw: nothing can be read any more
+    for attempt in (dialogue.retry, lambda: dialogue.stream("the best")):
+        with pytest.raises(TokenizerError, match="Ж"):
+            attempt()
+        assert dialogue.messages == said
+    dialogue.system = ""
+    with pytest.raises(TokenizerError, match="Ж"):
+        dialogue.say("Ж")
+    assert dialogue.messages == said
+    assert dialogue.say("the best") == undisturbed.say("the best")
+    # The last of all seeds: there is none for a second reply
+    dialogue.change(seed=(1 << 63) - 1)
+    dialogue.say("of times")
+    said = list(dialogue.messages)
+    for attempt in (dialogue.retry, lambda: dialogue.stream("the best")):
+        with pytest.raises(RequestError, match="seed"):
+            attempt()
+        assert dialogue.messages == said
+    assert dialogue.undo().content == "of times"
+
+
 def test_what_is_no_conversation_is_not_loaded(model: Generator, tmp_path: Path) -> None:
     dialogue = model.chat()
     file = tmp_path / "talk.json"
@@ -134,6 +164,18 @@ def test_chat_at_a_pipe(run: Run) -> None:
     assert found.stdout == expected
     for word in ("improvises", "Ж", "'hot' is not a number", "no command /dance", "/temperature X"):
         assert word in found.stderr
+
+
+def test_a_line_that_cannot_be_answered_ends_nothing(run: Run) -> None:
+    """There is no seed after the last one."""
+    found = subprocess.run(
+        [*START, str(run.path), "--seed", str((1 << 63) - 1), "-n", "5"],
+        check=True, input="It was\nthe best\n/retry\n/undo\n", capture_output=True,
+        encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    assert found.stdout.count("MODEL:") == 1
+    assert found.stderr.count("seed must be") == 2
+    assert "taken back: It was" in found.stderr
 
 
 class Terminal:

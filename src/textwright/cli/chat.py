@@ -103,7 +103,10 @@ def chat(
     with _interrupted():  # nothing but a reply and a line that is awaited looks at Ctrl-C
         for line in _lines(f"{dialogue.names.user}: "):
             if not line.startswith("/"):
-                _reply(dialogue, partial(dialogue.stream, line))
+                try:
+                    _reply(dialogue, partial(dialogue.stream, line))
+                except RequestError as error:  # the conversation goes on without the line
+                    _say(str(error))
                 continue
             command, _, value = line[1:].partition(" ")
             if command.casefold() in ("quit", "exit"):

@@ -20,7 +20,7 @@ from textwright.generation.chat_template import IMPROVISED, ChatPrompt, Message,
 from textwright.generation.cursor import Cursor
 from textwright.generation.generation_config import Defaults
 from textwright.generation.options import Options, Prompt, Request, check
-from textwright.generation.sampling import log_probabilities, ranked
+from textwright.generation.sampling import check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
@@ -111,18 +111,21 @@ class Dialogue:
         return "".join(self.stream(text))
 
     def stream(self, text: str) -> Generator[str, None, None]:
-        """The reply to `text`, piece by piece; closing it early ends the model's turn."""
-        self.messages.append(Message("user", text))
-        return self._reply()
+        """The reply to `text`, piece by piece; closing it early ends the model's turn.
+
+        Raises:
+            RequestError: the model can't read `text`, e.g. `strict`; it is not said then.
+        """
+        return self._reply([*self.messages, Message("user", text)])
 
     def retry(self) -> Generator[str, None, None]:
         """Another reply, drawn anew, to what the user said last.
 
         Raises:
-            RequestError: nothing was said yet.
+            RequestError: nothing was said yet, or it can't be read any more, e.g. because of
+                another system message; the conversation stays as it was then.
         """
-        self._answered("try again")
-        return self._reply()
+        return self._reply(self._until_user(", so there is nothing to try again"))
 
     def undo(self) -> Message:
         """Take back what the user said last, with the reply; gives what the user had said.
@@ -130,8 +133,8 @@ class Dialogue:
         Raises:
             RequestError: nothing was said yet.
         """
-        self._answered("undo")
-        return self.messages.pop()
+        *self.messages, message = self._until_user(", so there is nothing to undo")
+        return message
 
     def next_distribution(
         self, beginning: str = "", top: int | None = 10
@@ -146,9 +149,7 @@ class Dialogue:
         Raises:
             RequestError: nothing was said yet.
         """
-        said = self._until_user()
-        if not said:
-            raise RequestError("nothing was said yet; say something first")
+        said = self._until_user("; say something first")
         tokenizer = self._generator.tokenizer
         prompt = self._prompt(said)
         words = f" {beginning.strip()}" if beginning.strip() else ""
@@ -197,19 +198,14 @@ class Dialogue:
         system = [Message("system", self.system)] if self.system.strip() else []
         return [*system, *self.messages]
 
-    def _until_user(self) -> list[Message]:
-        """What was said up to the user's last turn."""
-        said = list(self.messages)
-        while said and said[-1].role != "user":
-            said.pop()
-        return said
-
-    def _answered(self, purpose: str) -> None:
-        """Leave out the last reply; the user's turn is the last one then."""
-        said = self._until_user()
-        if not said:
-            raise RequestError(f"nothing was said yet, so there is nothing to {purpose}")
-        self.messages = said
+    def _until_user(self, hint: str) -> list[Message]:
+        """The messages up to the user's last one. Raises `RequestError` where there is none."""
+        messages = list(self.messages)
+        while messages and messages[-1].role != "user":
+            messages.pop()
+        if not messages:
+            raise RequestError(f"nothing was said yet{hint}")
+        return messages
 
     def _prompt(self, said: Sequence[Message]) -> ChatPrompt:
         before = [one for one in self._all() if one.role == "system"]
@@ -217,21 +213,17 @@ class Dialogue:
             [*before, *said], names=self.names, strict=self._request.strict
         )
 
-    def _reply(self) -> Generator[str, None, None]:
-        """Stream the reply to what was said; whatever of it was let through becomes a message."""
-        try:
-            prompt = self._prompt(self.messages)
-        except BaseException:
-            self.messages.pop()  # what can't be read was not said
-            raise
+    def _reply(self, messages: list[Message]) -> Generator[str, None, None]:
+        """Stream the reply to `messages`, which become the conversation once nothing can fail."""
+        prompt = self._prompt(messages)
+        seed = check_seed(self._request.seed + self._drawn)
+        self._drawn += 1
+        self.messages = messages
         self.dropped = prompt.dropped
         self.warnings = [line for line in prompt.warnings if line not in self._warned]
         self._warned.update(self.warnings)
         cursor = self._cursor_after(prompt.tokens)
-        seed = self._request.seed + self._drawn
-        self._drawn += 1
-        stream = self._generator.continue_from(cursor, prompt, self._request, seed)
-        return self._pieces(stream)
+        return self._pieces(self._generator.continue_from(cursor, prompt, self._request, seed))
 
     def _pieces(self, stream: Stream) -> Generator[str, None, None]:
         try:
