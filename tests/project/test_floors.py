@@ -178,9 +178,57 @@ def test_nothing_is_unpickled() -> None:
         assert not loads, module
 
 
+IDEAS = {
+    "arrays": "types of arrays",
+    "atomic": "writes that are whole or not at all",
+    "cli": "the command line",
+    "configs": "typed settings",
+    "data": "a corpus becomes token files, split",
+    "data/formats": "how one file reads",
+    "data/sources": "where bytes come from",
+    "engine": "many texts at once, many models",
+    "errors": "what can go wrong",
+    "evaluation": "how good a finished model is, and how new what it writes",
+    "generation": "one text: prompt, sampling, stopping, stream, chat",
+    "kernels": "the C library and the structures it reads",
+    "machine": "cores and memory of this machine or container",
+    "models": "the families in torch, a file each",
+    "page": "the web page, and it as one file",
+    "publishing": "exports, imports, the Hub, a Space",
+    "reporting": "report, card, comparison",
+    "runs": "the run folder: the only code that knows its file names",
+    "runtimes": "the families without torch: NumPy and compiled",
+    "sagemaker": "Amazon SageMaker",
+    "serving": "HTTP",
+    "studio": "the page's routes, and its one training process",
+    "tokenizers": "text to ids and back",
+    "torchrun": "what torchrun tells its workers",
+    "training": "request, dataset, recipe, run, trainer",
+    "training/loop": "learning what a recipe says",
+    "training/optim": "the update of one step",
+    "training/planning": "from a request and a text to a recipe",
+    "version": "which version this is",
+}
+"""What each room is for, in a line."""
+
+
+def picture() -> str:
+    """The rooms with their heights, the highest first."""
+    graph = rooms()
+    height = heights(graph)
+    lines = []
+    for room in sorted(graph, key=lambda room: (-height[room], room)):
+        name = room.replace(".", "/")
+        lines.append(f"{height[room]:2}  {name:18} {IDEAS[name]}")
+    return "\n".join(lines)
+
+
+def test_the_pages_show_the_rooms_as_they_are() -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert picture() in (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    contributing = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [name for name in IDEAS if f"\n{name} " not in contributing] == []
+
+
 if __name__ == "__main__":  # the picture of docs/architecture.md
-    by_height: dict[int, list[str]] = defaultdict(list)
-    for room, height in heights(rooms()).items():
-        by_height[height].append(room.replace(".", "/"))
-    for height in sorted(by_height, reverse=True):
-        print(f"{height:2}  {'  '.join(sorted(by_height[height]))}")
+    print(picture())
