@@ -77,13 +77,16 @@ def pins() -> dict[str, Requirement]:
     return dict(zip(names, found, strict=True))
 
 
+def requirements() -> list[Requirement]:
+    """Of the project and all its extras."""
+    asked = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    found = map(Requirement, asked)
+    return [requirement for requirement in found if requirement.name != "textwright"]
+
+
 def test_every_requirement_is_pinned_to_a_version_it_allows() -> None:
-    asked = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
     pinned = pins()
-    for requirement in map(Requirement, asked):
-        if requirement.name == "textwright":
-            assert requirement.extras <= PROJECT["optional-dependencies"].keys()
-            continue
+    for requirement in requirements():
         (pin,) = pinned[canonicalize_name(requirement.name)].specifier
         assert pin.operator == "==" and requirement.specifier.contains(pin.version), requirement
 
@@ -93,10 +96,9 @@ def test_what_is_installed_here_is_pinned() -> None:
     from importlib import metadata
 
     pinned, seen = pins(), set[str]()
-    waiting = [(name, {""}) for name in ("textwright",)]
-    extras = set(PROJECT["optional-dependencies"])
+    waiting = [(canonicalize_name(asked.name), asked.extras | {""}) for asked in requirements()]
     while waiting:
-        name, wanted = waiting.pop()
+        name, extras = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
@@ -109,10 +111,16 @@ def test_what_is_installed_here_is_pinned() -> None:
             if re.match(r"nvidia-|cuda-|triton", requirement.name):
                 continue  # torch's build for CUDA pins what it is built with
             marker = requirement.marker
-            chosen = extras if name == "textwright" else wanted
-            if marker is None or any(marker.evaluate({"extra": extra}) for extra in chosen | {""}):
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
                 waiting.append((canonicalize_name(requirement.name), requirement.extras | {""}))
-    assert seen - {"textwright"} <= pinned.keys()
+    assert seen <= pinned.keys()
+
+
+def test_extras_that_name_extras_name_some_of_this_project() -> None:
+    for asked in PROJECT["optional-dependencies"].values():
+        for requirement in map(Requirement, asked):
+            if requirement.name == "textwright":
+                assert requirement.extras <= PROJECT["optional-dependencies"].keys()
 
 
 def test_torch_is_the_version_whose_results_the_pages_show() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
 import select
+import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -440,13 +444,49 @@ def test_an_empty_stop_string_stops_nothing(served: Served) -> None:
 
 def test_docs_ask_nobody_else(guarded: Served) -> None:
     page = guarded.client.get("/docs")
-    assert page.headers["content-security-policy"].startswith(
-        "default-src 'none'; script-src 'self'"
-    )
-    addresses = re.findall(r"""(?:src|href)="([^"]+)|url: '([^']+)""", page.text)
-    paths = [first or second for first, second in addresses]
-    assert len(paths) == 4
-    for path in paths:
-        assert "//" not in path
-        for prefix in ("/", "/tw/"):
-            assert guarded.client.get(prefix + path).status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;") and "script" not in policy
+    style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    addresses = re.findall(r"""(?:src|href)="([^"]+)""", page.text)
+    places = re.findall(r'id="([^"]+)"', page.text)
+    outside = {address for address in addresses if address.removeprefix("#") not in places}
+    assert outside == {"openapi.json", "data:,"}
+    for prefix in ("/", "/tw/"):
+        assert guarded.client.get(f"{prefix}openapi.json").status_code == 200
+    assert "<script" not in page.text
+
+
+def test_docs_tell_of_every_route_and_field(served: Served) -> None:
+    page = html.unescape(served.client.get("/docs").text)
+    document = served.client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert f"<code>{method.upper()} {path}</code>" in page
+    for name, shape in document["components"]["schemas"].items():
+        table = page.partition(f'<h2 id="{name}">')[2].partition("<h2")[0]
+        for field in shape["properties"]:
+            assert f"<th><code>{field}</code></th>" in table, (name, field)
+    fields = re.findall("<th><code>generation_length</code></th>(.*)</tr>", page)
+    facts = "integer, ≥ 1, < 2147483648, default <code>100</code>"
+    assert f"<td>{facts}</td><td>Tokens.</td>" in fields
+
+
+def test_commands_in_the_docs_are_answered(guarded: Served) -> None:
+    page = html.unescape(guarded.client.get("/docs").text)
+    asked = 0
+    for there, here in (("KEY", "sesame"), ("shakespeare", "one"), ("{name}", "one")):
+        page = page.replace(there, here)
+    for command in re.findall("<pre>(.*)</pre>", page):
+        curl, url, *options = shlex.split(command)
+        flags = list(zip(options[::2], options[1::2], strict=True))
+        headers = dict(value.split(": ") for flag, value in flags if flag == "-H")
+        bodies = [value for flag, value in flags if flag == "-d"]
+        assert curl == "curl" and url.startswith(f"{guarded.url}/tw/")
+        method = "POST" if bodies else "GET"
+        answer = guarded.client.request(method, url, headers=headers, content="".join(bodies))
+        assert answer.status_code == 200, answer.text
+        asked += 1
+    assert asked == len(guarded.client.get("/openapi.json").json()["paths"])

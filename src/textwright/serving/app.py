@@ -67,7 +67,7 @@ def create_app(
         completions.router(service),
         chat.router(service),
         metrics.router(counts),
-        docs.router("textwright"),
+        docs.router(),
     ):
         app.include_router(routes)
     app.add_exception_handler(RequestValidationError, _invalid_request)

@@ -24,7 +24,7 @@ from textwright.serving.errors import CLIENT_CLOSED_REQUEST, HTTPError, to_http_
 from textwright.serving.logs import request_logger
 from textwright.serving.settings import ServerSettings
 
-PUBLIC_PATHS = {"/", "/health", "/openapi.json", *docs.PATHS}
+PUBLIC_PATHS = {"/", "/health", "/openapi.json", docs.PATH}
 """Paths that need no key: none generates text or reveals any."""
 
 PUBLIC_PREFIX = "/studio/"
