@@ -36,7 +36,7 @@ DOTPROD = ["-march=armv8.2-a+dotprod"]
 AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
 FLAGS = [
     "-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-g0",
-    "-ffp-contract=fast",  # a product and a sum become one instruction
+    "-ffp-contract=off",  # each operation is rounded by itself: the same bits on every processor
     "-fno-math-errno", "-fno-trapping-math",
 ]  # fmt: skip
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -67,7 +67,8 @@ def compiler() -> list[str] | None:
     if chosen := shlex.split(os.environ.get("CC", "")):
         candidates = [chosen]
     elif importlib.util.find_spec("ziglang"):
-        candidates.append([sys.executable, "-m", "ziglang", "cc"])
+        # Zig takes this very processor for granted unless told not to.
+        candidates.append([sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"])
     return next((command for command in candidates if _works(command)), None)
 
 

@@ -53,17 +53,13 @@ static void remember(float *keys, float *values, int position, int size, const f
 
 /* Scores to weights, not yet divided by their sum, which is returned (a softmax). */
 static float weigh(float *scores, int seen) {
-    int padded = (seen + LANES - 1) / LANES * LANES;
+    int padded = (seen + 15) / 16 * 16;
     for (int i = seen; i < padded; i++) scores[i] = -INFINITY;
     Vector most = load(scores);
     for (int i = LANES; i < padded; i += LANES) most = larger(load(scores + i), most);
-    Vector top = all(largest(most)), sum = all(0);
-    for (int i = 0; i < padded; i += LANES) {
-        Vector weights = exponential(load(scores + i) - top);
-        store(scores + i, weights);
-        sum += weights;
-    }
-    return total(sum);
+    Vector top = all(largest(most));
+    for (int i = 0; i < padded; i += LANES) store(scores + i, exponential(load(scores + i) - top));
+    return sum_of(scores, padded);
 }
 
 /* mixed = Σ weights[s] · values[s], in four sums that take turns, so that none waits for itself. */
@@ -91,7 +87,8 @@ static void mix(const float *weights, const float *values, int seen, int size, f
 static void attend(const float *query, const float *keys, const float *values, int seen, int size,
                    float *scores, float *mixed) {
     for (int tile = 0; tile < tiles(seen); tile++)
-        float_tile(query, size, keys + (size_t)tile * TILE * size, size, 1, scores + tile * TILE, TILE);
+        any_tile(query, size, keys + (size_t)tile * TILE * size, ROUNDED, size, 1,
+                 scores + tile * TILE, TILE);
     float divisor = weigh(scores, seen);
     mix(scores, values, seen, size, divisor, mixed);
 }

@@ -26,9 +26,7 @@ typedef struct {
 
 /* `x` divided by its length: an RMSNorm without its √width and weights. */
 static void unit(const float *x, int width, float epsilon, float *y) {
-    Vector squares = all(0);
-    for (int i = 0; i < width; i += LANES) squares += load(x + i) * load(x + i);
-    float length = sqrtf(total(squares) + epsilon);
+    float length = sqrtf(sum_of_squares(x, width) + epsilon);
     for (int i = 0; i < width; i += LANES) store(y + i, load(x + i) / length);
 }
 

@@ -16,26 +16,20 @@
 
 #include "vectors.h"
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-#include <immintrin.h>
-#elif defined(__ARM_FEATURE_DOTPROD)
-#include <arm_neon.h>
-#endif
-
 #define TILE 64
 #define ROWS 48 /* computed together at most; bounds the scratch memory of a call */
 #define AT_ONCE 6 /* rows for which a loaded weight is used */
 #define DEEP 256 /* inputs that are summed one after another; sums of so many are added up: rounding
                     adds up over their number */
 #define AHEAD 8 /* inputs whose weights are fetched early: memory is what a product waits for */
-#if LANES == 16
+#if LANES == 16 || defined(__aarch64__)
 #define FEW 4 /* vectors of a tile side by side, for as many rows: 24 sums of 32 registers */
-#define MANY 4 /* … and for one row, where more sums hide the time that each takes */
-#elif LANES == 8
-#define FEW 2
-#define MANY 8
 #else
 #define FEW 2
+#endif
+#if LANES == 16
+#define MANY 4 /* … and for one row, where more sums hide the time that each takes */
+#else
 #define MANY 8
 #endif
 
@@ -65,32 +59,40 @@ INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
 /* --- float32 and float16 ----------------------------------------------------------------------- */
 
+/* What a tile holds: float32, float16, or float32 whose products are rounded before they are added.
+   The last is for what goes into products of int8, where rounding to whole numbers makes much of a
+   last bit: it must not depend on whether a processor has `multiply_add`. */
+enum Kind { FLOATS, HALVES, ROUNDED };
+
 /* sums[row] = Σ x[row][i] · weights[i][lanes …] for `rows` rows and `count` vectors of a tile, from
-   its output `lane` on. Weights are float32, or halves. All three numbers are constants where this
-   is called. */
-INLINE void sum_up(const float *x, int x_stride, const void *weights, const int halves, int lane,
+   its output `lane` on. `kind`, `rows` and `count` are constants where this is called. */
+INLINE void sum_up(const float *x, int x_stride, const void *weights, const enum Kind kind, int lane,
                    int inputs, const int rows, const int count, float *y, int y_stride) {
     const float *floats = (const float *)weights + lane;
-    const uint16_t *half = (const uint16_t *)weights + lane;
+    const uint16_t *halves = (const uint16_t *)weights + lane;
     Vector sums[AT_ONCE][MANY]; /* GCC keeps no array in registers whose size is a parameter */
     y += lane;
     for (int from = 0; from < inputs; from += DEEP) {
         const int to = smaller(from + DEEP, inputs);
         UNROLL for (int row = 0; row < rows; row++)
             UNROLL for (int v = 0; v < count; v++) sums[row][v] = all(0);
-        for (int i = from; i < to; i++, floats += TILE, half += TILE) {
+        for (int i = from; i < to; i++, floats += TILE, halves += TILE) {
             Vector loaded[MANY];
-            if (halves)
+            if (kind == HALVES)
                 UNROLL for (int v = 0; v < count * LANES; v += 32)
-                    __builtin_prefetch(half + 2 * AHEAD * TILE + v);
+                    __builtin_prefetch(halves + 2 * AHEAD * TILE + v);
             else
                 UNROLL for (int v = 0; v < count * LANES; v += 16)
                     __builtin_prefetch(floats + AHEAD * TILE + v);
             UNROLL for (int v = 0; v < count; v++)
-                loaded[v] = halves ? load_halves(half + v * LANES) : load(floats + v * LANES);
-            UNROLL for (int row = 0; row < rows; row++)
+                loaded[v] = kind == HALVES ? load_halves(halves + v * LANES)
+                                           : load(floats + v * LANES);
+            UNROLL for (int row = 0; row < rows; row++) {
+                const Vector input = all(x[(size_t)row * x_stride + i]);
                 UNROLL for (int v = 0; v < count; v++)
-                    sums[row][v] += x[(size_t)row * x_stride + i] * loaded[v];
+                    sums[row][v] = kind == ROUNDED ? sums[row][v] + input * loaded[v]
+                                                   : multiply_add(input, loaded[v], sums[row][v]);
+            }
         }
         UNROLL for (int row = 0; row < rows; row++)
             UNROLL for (int v = 0; v < count; v++) {
@@ -101,31 +103,31 @@ INLINE void sum_up(const float *x, int x_stride, const void *weights, const int 
 }
 
 /* One tile for any number of rows. */
-INLINE void any_tile(const float *x, int x_stride, const void *weights, const int halves, int inputs,
-                     int rows, float *y, int y_stride) {
+INLINE void any_tile(const float *x, int x_stride, const void *weights, const enum Kind kind,
+                     int inputs, int rows, float *y, int y_stride) {
     int row = 0;
     for (; row + AT_ONCE <= rows; row += AT_ONCE)
         for (int lane = 0; lane < TILE; lane += FEW * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, AT_ONCE, FEW,
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, kind, lane, inputs, AT_ONCE, FEW,
                    y + (size_t)row * y_stride, y_stride);
     for (; row + 2 <= rows; row += 2)
         for (int lane = 0; lane < TILE; lane += FEW * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, 2, FEW,
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, kind, lane, inputs, 2, FEW,
                    y + (size_t)row * y_stride, y_stride);
     for (; row < rows; row++)
         for (int lane = 0; lane < TILE; lane += MANY * LANES)
-            sum_up(x + (size_t)row * x_stride, x_stride, weights, halves, lane, inputs, 1, MANY,
+            sum_up(x + (size_t)row * x_stride, x_stride, weights, kind, lane, inputs, 1, MANY,
                    y + (size_t)row * y_stride, y_stride);
 }
 
 static void float_tile(const float *x, int x_stride, const float *weights, int inputs, int rows,
                        float *y, int y_stride) {
-    any_tile(x, x_stride, weights, 0, inputs, rows, y, y_stride);
+    any_tile(x, x_stride, weights, FLOATS, inputs, rows, y, y_stride);
 }
 
 static void half_tile(const float *x, int x_stride, const uint16_t *weights, int inputs, int rows,
                       float *y, int y_stride) {
-    any_tile(x, x_stride, weights, 1, inputs, rows, y, y_stride);
+    any_tile(x, x_stride, weights, HALVES, inputs, rows, y, y_stride);
 }
 
 /* --- int8 ------------------------------------------------------------------------------------ */
@@ -148,9 +150,20 @@ INLINE Integers add_products(Integers sum, int32_t inputs, Bytes weights) {
 #elif defined(__AVXVNNI__) && LANES == 8
     return (Integers)_mm256_dpbusd_avx_epi32((__m256i)sum, _mm256_set1_epi32(inputs),
                                              (__m256i)weights);
+#elif LANES == 8
+    /* The sign goes from an input to its weight; sums of two in 16 bits, for 2 × 127² still fits. */
+    const __m256i x = _mm256_set1_epi32(inputs);
+    const __m256i both = _mm256_maddubs_epi16(_mm256_abs_epi8(x),
+                                              _mm256_sign_epi8((__m256i)weights, x));
+    return sum + (Integers)_mm256_madd_epi16(both, _mm256_set1_epi16(1));
 #elif defined(__ARM_FEATURE_DOTPROD)
     return (Integers)vdotq_s32((int32x4_t)sum, (int8x16_t)weights,
                                vreinterpretq_s8_s32(vdupq_n_s32(inputs)));
+#elif defined(__aarch64__)
+    /* Products in 16 bits, and sums of two, for 2 × 127² still fits. */
+    const int8x16_t x = vreinterpretq_s8_s32(vdupq_n_s32(inputs)), w = (int8x16_t)weights;
+    const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w)), high = vmull_high_s8(x, w);
+    return (Integers)vpadalq_s16((int32x4_t)sum, vpaddq_s16(low, high));
 #else
     /* In halves of 16 bits, even bytes and odd ones: 2 × 127² still fits. */
     Shorts x = (Shorts)(inputs - (Integers){0}), w = (Shorts)weights;
@@ -185,7 +198,7 @@ INLINE void sum_up_bytes(const uint8_t *x, int x_stride, const int8_t *weights, 
 /* Round a row to whole numbers of its own scale, −127 to 127; returns the scale. */
 static float quantise(const float *x, int inputs, uint8_t *rounded) {
     Vector sizes = all(0);
-    for (int i = 0; i < inputs; i += LANES) sizes = larger(larger(load(x + i), -load(x + i)), sizes);
+    for (int i = 0; i < inputs; i += LANES) sizes = larger(size(load(x + i)), sizes);
     const float most = largest(sizes);
     float inverse = most > 0 ? 127.0f / most : 0;
     for (int i = 0; i < inputs; i++)

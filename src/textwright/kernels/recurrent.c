@@ -39,6 +39,17 @@ static int reserve(Scratch *at, size_t rows, size_t widest, size_t most_outputs)
     return 1;
 }
 
+/* `y` = `x` · weights + bias of a matrix in float32, for as many rows as there are: what the first
+   layer makes of each token's embedding, whatever the products after it are held in. */
+EXPORT void recurrent_table(const Matrix *matrix, const float *x, int rows, float *y) {
+    const int inputs = matrix->inputs, outputs = matrix->outputs;
+    for (int lane = 0; lane < outputs; lane += TILE)
+        any_tile(x, inputs, matrix->weights + (size_t)lane * inputs, ROUNDED, inputs, rows, y + lane,
+                 outputs);
+    for (int row = 0; row < rows; row++, y += outputs)
+        for (int i = 0; i < outputs; i++) y[i] += matrix->bias[i];
+}
+
 /* --- the layers: `z` from the input, `u` from the state, each gates × width ------------------- */
 
 /* Gates i, f, g, o: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000). */

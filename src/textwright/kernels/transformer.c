@@ -31,15 +31,9 @@ typedef struct {
 
 /* A LayerNorm: `x` with mean 0 and variance 1, then its scale and shift. */
 static void normalise(const float *x, int width, float epsilon, Norm norm, float *y) {
-    Vector sum = all(0), squares = all(0);
-    for (int i = 0; i < width; i += LANES) sum += load(x + i);
-    const float mean = total(sum) / (float)width;
-    for (int i = 0; i < width; i += LANES) {
-        Vector centred = load(x + i) - mean;
-        squares += centred * centred;
-        store(y + i, centred);
-    }
-    const float deviation = sqrtf(total(squares) / (float)width + epsilon);
+    const float mean = sum_of(x, width) / (float)width;
+    for (int i = 0; i < width; i += LANES) store(y + i, load(x + i) - mean);
+    const float deviation = sqrtf(sum_of_squares(y, width) / (float)width + epsilon);
     for (int i = 0; i < width; i += LANES)
         store(y + i, load(y + i) / deviation * load(norm.scale + i) + load(norm.shift + i));
 }

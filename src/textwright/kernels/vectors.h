@@ -2,7 +2,12 @@
    kernels need on them.
 
    Written with the vector extensions that GCC and Clang share, so one source serves every
-   processor; how wide a vector is follows from the flags a build is compiled with. */
+   processor; how wide a vector is follows from the flags a build is compiled with.
+
+   What is computed is the same to the last bit. Each operation is rounded by itself, as IEEE 754
+   has it; hatch_build.py forbids the compiler to fuse any. The numbers of a vector are added up in
+   sixteen sums, however many vectors they take. `multiply_add` is the one exception, and says
+   where. */
 
 #pragma once
 
@@ -11,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__AVX512F__) || defined(__F16C__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -60,21 +65,58 @@ INLINE Vector load_halves(const uint16_t *from) {
 
 INLINE Vector all(float value) { return value - (Vector){0}; }
 
+/* a · b + c, rounded once; on x86 before FMA (2013), where it would take long, the product too. */
+INLINE Vector multiply_add(Vector a, Vector b, Vector c) {
+#if LANES == 16
+    return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LANES == 8
+    return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
 /* `a` where the mask's lane is set, `b` elsewhere. */
 INLINE Vector choose(Integers mask, Vector a, Vector b) {
     return (Vector)((mask & (Integers)a) | (~mask & (Integers)b));
 }
 
-INLINE Vector larger(Vector a, Vector b) { return choose(a > b, a, b); }
+/* a > b ? a : b, which x86 has as an instruction. */
+INLINE Vector larger(Vector a, Vector b) {
+#if LANES == 16
+    return (Vector)_mm512_max_ps((__m512)a, (__m512)b);
+#elif LANES == 8
+    return (Vector)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+    return (Vector)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    return choose(a > b, a, b);
+#endif
+}
 
-/* The sum of the lanes, in pairs, always in the same order. */
-INLINE float total(Vector values) {
-    float lanes[LANES];
-    store(lanes, values);
-    for (int count = LANES / 2; count; count /= 2)
-        for (int lane = 0; lane < count; lane++) lanes[lane] += lanes[lane + count];
+/* |x| */
+INLINE Vector size(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
+
+/* Σ x[i], or Σ x[i]²; a multiple of 16 of them. In sixteen sums, then in pairs of those. */
+INLINE float total(const float *x, int count, const int squared) {
+    Vector sums[16 / LANES];
+    float lanes[16];
+    UNROLL for (int v = 0; v < 16 / LANES; v++) sums[v] = all(0);
+    for (int i = 0; i < count; i += 16)
+        UNROLL for (int v = 0; v < 16 / LANES; v++) {
+            Vector values = load(x + i + v * LANES);
+            sums[v] += squared ? values * values : values;
+        }
+    UNROLL for (int v = 0; v < 16 / LANES; v++) store(lanes + v * LANES, sums[v]);
+    for (int half = 8; half; half /= 2)
+        for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
     return lanes[0];
 }
+
+INLINE float sum_of(const float *x, int count) { return total(x, count, 0); }
+INLINE float sum_of_squares(const float *x, int count) { return total(x, count, 1); }
 
 INLINE float largest(Vector values) {
     float lanes[LANES];
@@ -89,9 +131,8 @@ INLINE float largest(Vector values) {
    eʳ is a polynomial (Cephes, expf), 2ⁿ is added to the exponent. */
 INLINE Vector exponential(Vector x) {
     const Vector magic = all(12582912.0f); /* 1.5 × 2²³: what is added to it is rounded to whole */
-    Integers vanishes = x < -87.0f;
-    x = choose(vanishes, all(0), x);
-    x = choose(x > 88.0f, all(88.0f), x);
+    const Integers vanishes = x < -87.0f;
+    x = -larger(all(-88.0f), -larger(all(-87.0f), x));
     Vector shifted = x * 1.44269504f + magic;
     Vector n = shifted - magic;
     Vector r = x - n * 0.693359375f;
@@ -103,8 +144,7 @@ INLINE Vector exponential(Vector x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    Vector power = (Vector)((Integers)p + ((Integers)shifted << 23));
-    return choose(vanishes, all(0), power);
+    return (Vector)(((Integers)p + ((Integers)shifted << 23)) & ~vanishes);
 }
 
 INLINE Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }

@@ -9,7 +9,15 @@ import numpy as np
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
-from textwright.kernels.batch import ALL_LOGITS, LAST_LOGITS, OneText, kernel, read_all, read_one
+from textwright.kernels.batch import (
+    ALL_LOGITS,
+    LAST_LOGITS,
+    OneText,
+    address,
+    kernel,
+    read_all,
+    read_one,
+)
 from textwright.kernels.matrices import (
     INTEGER,
     LANES,
@@ -94,7 +102,7 @@ class CompiledRecurrentRuntime:
         is_table = config.vocab_size * first <= TABLE_VALUES
         if is_table:
             weight, bias = _gates(config, weights, 0, "ih")
-            rows = pad(embedding @ weight[: config.embedding_size] + bias, first)
+            rows = _table(library, weight, bias, rows)
         parts = 2 if config.family == "lstm" else 1
         self._floats = parts * sum(padded[1:])
         self._model = memory.keep(
@@ -131,6 +139,18 @@ class CompiledRecurrentRuntime:
         nowhere, size = [0] * len(addresses), self.vocab_size
         logits = read_all(self._call, self._address, tokens, addresses, nowhere, size)
         return logits, list(states)
+
+
+def _table(library: ctypes.CDLL, weight: Floats, bias: Floats, rows: Floats) -> Floats:
+    """`rows` @ `weight` + `bias`, of the same bits on every processor, which NumPy's are not."""
+    memory = Memory("float32")
+    matrix = memory.matrix(weight, bias)
+    table = np.empty((len(rows), matrix.outputs), np.float32)
+    function = library.recurrent_table
+    function.argtypes = (POINTER, POINTER, INTEGER, POINTER)
+    function.restype = None
+    function(ctypes.addressof(matrix), address(rows), len(rows), address(table))
+    return table
 
 
 def _layer(

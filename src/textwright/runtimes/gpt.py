@@ -134,7 +134,9 @@ def rotary_tables(config: GPTConfig, query_norm: Floats, key_norm: Floats) -> tu
     # thousandth position turns by a thousand times what they are off.
     speeds = (config.rope_theta ** -exponents.astype(np.float64)).astype(np.float32)
     angles = np.outer(np.arange(config.block_size, dtype=np.float32), speeds)  # (B, D/2)
+    # In 64 bits and then rounded: NumPy's in 32 depend on the processor in their last bit.
+    cos, sin = (turn(angles.astype(np.float64)).astype(np.float32) for turn in (np.cos, np.sin))
     own = scales.reshape(1, 2, 1, 2, half)
     other = own[..., ::-1, :] * np.array([[-1], [1]], np.float32)
-    angles = angles[:, None, None, None, :]
-    return own * np.cos(angles), other * np.sin(angles)
+    places = np.s_[:, None, None, None, :]
+    return own * cos[places], other * sin[places]
