@@ -39,7 +39,7 @@ def on_a_small_processor(*command: str) -> subprocess.CompletedProcess[str]:
 def speeds(monkeypatch: pytest.MonkeyPatch, float32: float, bfloat16: float, *, lstm: bool) -> None:
     """A processor that multiplies so fast."""
     monkeypatch.setattr(device, "core_gflops", lambda: {"float32": float32, "bfloat16": bfloat16})
-    monkeypatch.setattr(device, "learns_in_bfloat16", lambda: lstm)
+    monkeypatch.setattr(device, "can_train_in_bfloat16", lambda: lstm)
 
 
 def test_a_processor_is_measured_in_both_formats() -> None:
@@ -54,7 +54,7 @@ def test_measuring_leaves_seed_and_threads_alone() -> None:
     expected = torch.rand(3)
     torch.manual_seed(1)
     device.core_gflops.cache_clear()
-    device.learns_in_bfloat16.cache_clear()
+    device.can_train_in_bfloat16.cache_clear()
     assert device.choose_precision("auto", CPU) in ("float32", "bfloat16")
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == threads

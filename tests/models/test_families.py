@@ -19,7 +19,7 @@ from textwright.configs import (
 from textwright.errors import RunError
 from textwright.models import LanguageModel, State, build
 from textwright.models.dropout import Dropout, dropout_keys
-from textwright.models.resizing import grow
+from textwright.models.resizing import resize_vocab
 
 COMMON: dict[str, Any] = {"vocab_size": 23, "block_size": 16, "num_layers": 2}
 CONFIGS: dict[str, ModelConfig] = {
@@ -240,7 +240,7 @@ def test_the_same_seed_builds_the_same_model() -> None:
 
 @torch.no_grad()
 def test_a_larger_vocabulary_leaves_what_was_known(model: LanguageModel) -> None:
-    grown = grow(model, [[4], [4, 5], []], seed=1).eval()
+    grown = resize_vocab(model, [[4], [4, 5], []], seed=1).eval()
     assert grown.config == model.config.model_copy(update={"vocab_size": 26})
     tokens = _tokens(40)
     before, after = model(tokens)[0], grown(tokens)[0]
@@ -250,7 +250,7 @@ def test_a_larger_vocabulary_leaves_what_was_known(model: LanguageModel) -> None
     spread = before.std(dim=-1).mean()
     for token, logits in enumerate(expected, start=23):
         assert (after[..., token] - logits).abs().mean() < 0.3 * spread, token
-    again, other = (grow(model, [[4], [4, 5], []], seed=seed) for seed in (1, 2))
+    again, other = (resize_vocab(model, [[4], [4, 5], []], seed=seed) for seed in (1, 2))
     for name, tensor in grown.weights().items():
         assert torch.equal(again.weights()[name], tensor), name
     assert any(not torch.equal(other.weights()[n], t) for n, t in grown.weights().items())
@@ -259,6 +259,6 @@ def test_a_larger_vocabulary_leaves_what_was_known(model: LanguageModel) -> None
 
 
 def test_nothing_new_is_the_same_model(model: LanguageModel) -> None:
-    same = grow(model, [], seed=1).weights()
+    same = resize_vocab(model, [], seed=1).weights()
     for name, tensor in model.weights().items():
         assert torch.equal(same[name], tensor), name

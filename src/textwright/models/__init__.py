@@ -1,4 +1,9 @@
-"""The model families in torch, one readable file each; `build` makes one from its config."""
+"""The model families in torch, one readable file each; `build` makes one from its config.
+
+Begin with `base`, the interface `(tokens, state) → (logits, state)` of all of them, then `gpt`;
+`attention` and `dropout` are shared. `device` chooses what to compute on and in which precision,
+`loading` reads a run's weights. Nothing here knows data, optimizers or the training loop.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,11 @@ from textwright.models.recurrent import Recurrent
 from textwright.models.transformer import Transformer
 
 FAMILIES: list[type[LanguageModel]] = [Recurrent, GPT, Transformer]
-"""Every family; one of your own is added by `register`."""
+"""All families; `register` adds one."""
 
 
 def build(config: ModelConfig, seed: int = 0) -> LanguageModel:
-    """A model with fresh weights, drawn from `seed` on the CPU; torch's own seed stays as it is."""
+    """A model with fresh weights, drawn from `seed` on the CPU; torch's global RNG is untouched."""
     for family in FAMILIES:
         if isinstance(config, family.config_class):
             with torch.random.fork_rng(devices=[]):
@@ -25,7 +30,7 @@ def build(config: ModelConfig, seed: int = 0) -> LanguageModel:
 
 
 def register(family: type[LanguageModel]) -> type[LanguageModel]:
-    """Make a family of your own known under the names in its config class; a class decorator."""
+    """Class decorator: register a family under the names of its config class."""
     from textwright import configs
 
     FAMILIES.append(family)

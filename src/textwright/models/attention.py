@@ -1,9 +1,8 @@
-"""What attention models share: a state of at most `block_size` tokens, and what happens beyond.
+"""Shared by attention models: a KV cache of at most `block_size` tokens, and how it slides.
 
-The state holds the tokens read so far with the keys and values of every layer. When it is full
-and another token comes, its last half is encoded anew from position 0 and reading goes on. So
-the logits of a token are a function of the tokens alone, however they were cut into calls, and
-memory and cost a token stay flat as the text grows.
+The state holds the tokens read so far and the keys and values of every layer. When it is full and
+another token comes, the last half is encoded again from position 0. So logits are a function of
+the tokens alone, however they were cut into calls, and memory and cost a token are bounded.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from textwright.models.base import LanguageModel, OutputLayer, State
 
 
 class AttentionModel(LanguageModel):
-    """A family derives from this, has an output layer `lm_head`, and fills in `encode`."""
+    """Base of attention families, which have an output layer `lm_head` and implement `encode`."""
 
     config: AttentionConfig
     lm_head: nn.Linear
 
     @abstractmethod
     def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """As `features`, where state and tokens together fit into `block_size`."""
+        """As `features`, for state and tokens that together fit into `block_size`."""
 
     def initial_state(self, batch_size: int) -> State:
         device = next(self.parameters()).device
@@ -49,20 +48,20 @@ class AttentionModel(LanguageModel):
         block = self.config.block_size
         if state is None:
             state = self.initial_state(tokens.shape[0])
-        pieces = []
+        chunks = []
         while tokens.shape[1]:
             if state["tokens"].shape[1] == block:
-                kept = state["tokens"][:, -(block // 2) :]
-                _, state = self.encode(kept, self.initial_state(tokens.shape[0]))
-            room = block - state["tokens"].shape[1]
-            piece, state = self.encode(tokens[:, :room], state)
-            pieces.append(piece)
-            tokens = tokens[:, room:]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1), state
+                last_half = state["tokens"][:, -(block // 2) :]
+                _, state = self.encode(last_half, self.initial_state(tokens.shape[0]))
+            free = block - state["tokens"].shape[1]
+            chunk, state = self.encode(tokens[:, :free], state)
+            chunks.append(chunk)
+            tokens = tokens[:, free:]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=1), state
 
 
 def extend(state: State, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The keys and values of a layer with new ones after the old, (B, heads, time, head_size)."""
+    """The cached keys and values of a layer followed by new ones, (B, heads, time, head_size)."""
     if state["tokens"].shape[1]:
         keys = torch.cat((state[f"keys.{layer}"], keys), dim=2)
         values = torch.cat((state[f"values.{layer}"], values), dim=2)
@@ -85,7 +84,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         mask = torch.ones(time, all_time, dtype=torch.bool, device=queries.device)
         mask = mask.tril(all_time - time)
     on_cpu = queries.device.type == "cpu"
-    if on_cpu:  # whose kernel takes six times as long to learn from bfloat16
+    if on_cpu:  # where the backward pass in bfloat16 takes six times as long
         queries, keys, values = queries.float(), keys.float(), values.float()
     with torch.autocast(queries.device.type, enabled=False) if on_cpu else nullcontext():
         mixed = F.scaled_dot_product_attention(

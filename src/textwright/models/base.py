@@ -1,8 +1,8 @@
-"""The one interface of all families: `(tokens, state) → (logits, state)`.
+"""The interface of all families: `(tokens, state) → (logits, state)`.
 
-A language model reads tokens and what it carries from those before them, its *state*, and gives
-logits for the next token at each position together with the new state. Training, evaluation and
-every export use nothing else and never ask which family they hold.
+A language model maps tokens, and the *state* of those before them, to the logits of the next token
+at each position and to the new state. Training, evaluation and every export use nothing else and
+never ask which family a model is of.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from textwright.errors import RunError
 from textwright.models.dropout import Dropout
 
 State = dict[str, Tensor]
-"""Named tensors, batch first. Flat, so that a checkpoint or another runtime can hold any."""
+"""Named tensors, batch first. Flat, so that checkpoints and other runtimes can store any."""
 
 
 class Matrices(NamedTuple):
-    """The hidden matrices that one parameter holds, stacked along its outputs.
+    """The hidden matrices of one parameter, stacked along its outputs.
 
-    An LSTM layer's gates lie in one parameter, and GPT-2's queries, keys and values; each of them
-    is a matrix of its own to an optimiser that treats matrices as such.
+    An LSTM's gates share one parameter, as do GPT-2's queries, keys and values; an optimizer that
+    orthogonalizes matrices, as Muon does, must treat each by itself.
     """
 
     parameter: nn.Parameter
     parts: int = 1
     transposed: bool = False
-    """Whether it lies as (in, parts × out), in place of (parts × out, in)."""
+    """Whether its shape is (in, parts × out) instead of (parts × out, in)."""
 
     def of(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """The matrices as views of `tensor`, (out, in) each: the parameter, or its gradient."""
@@ -49,7 +49,7 @@ class OutputLayer(NamedTuple):
 
 
 class LanguageModel(nn.Module, ABC):
-    """A family derives from this, names its config class and fills in the two abstract methods."""
+    """Base of all families, which set `config_class` and implement the abstract methods."""
 
     config_class: ClassVar[type[ModelConfig]]
 
@@ -63,33 +63,33 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Read `tokens` after what `state` holds.
+        """Logits and new state after reading `tokens`.
 
         Args:
             tokens: ids, (batch, time), any time ≥ 1.
-            state: from an earlier call on the same sequences; None for the initial one.
+            state: of an earlier call on the same sequences; None for the initial one.
 
         Returns:
-            Logits of the token after each one read, (batch, time, vocab_size), and the new state.
+            Logits of the token after each, (batch, time, vocab_size), and the new state.
         """
 
     @abstractmethod
     def matrices(self) -> Iterable[Matrices]:
-        """The hidden matrices, whose updates Muon orthogonalises; the rest takes AdamW."""
+        """The hidden matrices, which Muon updates; AdamW updates the rest."""
 
     def features(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """As `forward`, but for the vectors that the output layer makes logits of.
+        """As `forward`, with the input of the output layer, (batch, time, width), for logits.
 
-        Families that have `output_layer` have it; so training can compute the logits it needs.
+        Families with an `output_layer` implement it, so that training can sample the softmax.
         """
         raise NotImplementedError
 
     def output_layer(self) -> OutputLayer | None:
-        """The linear layer that ends the model; None where it ends in another way."""
+        """The final linear layer; None for a family that has none."""
         return None
 
     def set_dropout_keys(self, keys: Tensor) -> None:
-        """Choose the dropout masks of the next passes; see `textwright.models.dropout`.
+        """Set the dropout masks of the next forward passes; see `textwright.models.dropout`.
 
         Args:
             keys: one int32 a sample of the batch, (batch,).
@@ -99,7 +99,7 @@ class LanguageModel(nn.Module, ABC):
                 module.keys = keys
 
     def weights(self) -> dict[str, Tensor]:
-        """What `model.safetensors` holds: contiguous float32 on the CPU, shared weights once."""
+        """As `model.safetensors` holds them: contiguous float32 on the CPU, shared weights once."""
         return {
             self.stored_name(name): tensor.detach().to("cpu", torch.float32).contiguous()
             for name, tensor in self.state_dict().items()
@@ -107,7 +107,7 @@ class LanguageModel(nn.Module, ABC):
         }
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over what `weights` gave.
+        """Copy weights, named as `weights()` names them, into the parameters.
 
         Raises:
             RunError: a tensor is missing, has another shape, or isn't this family's.
@@ -117,9 +117,9 @@ class LanguageModel(nn.Module, ABC):
             for name, tensor in self.state_dict().items()
             if not self.is_shared(name)
         }
-        if odd := sorted(own.keys() ^ weights.keys()):
-            what = "is missing" if odd[0] in own else "is not part of this model"
-            raise RunError(f"the weights don't fit config.json: {odd[0]} {what}")
+        if differing := sorted(own.keys() ^ weights.keys()):
+            what = "is missing" if differing[0] in own else "is not part of this model"
+            raise RunError(f"the weights don't fit config.json: {differing[0]} {what}")
         with torch.no_grad():
             for name, tensor in own.items():
                 if tensor.shape != weights[name].shape:
@@ -130,9 +130,9 @@ class LanguageModel(nn.Module, ABC):
                 tensor.copy_(weights[name])
 
     def stored_name(self, name: str) -> str:
-        """How `model.safetensors` calls the parameter `name`."""
+        """The name of the parameter `name` in `model.safetensors`."""
         return name
 
     def is_shared(self, name: str) -> bool:
-        """Whether `name` is another name of a weight that is stored already."""
+        """Whether `name` is an alias of a weight that is stored under another name."""
         return False

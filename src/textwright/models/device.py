@@ -1,11 +1,10 @@
-"""What is fast here: the device, number format, compiler and threads that a model learns with.
+"""Device, precision, compiler and threads of training: every `auto` is resolved here, by measuring.
 
-Every `auto` of a training is resolved in this one place, by looking at the machine as it is now: a
-processor multiplies two matrices in each format and the faster one wins, whatever its name
-promises. An instruction set may be limited (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`), a virtual
-machine may hide instructions, and torch's build may not use those that are there: where a
-processor has no instructions for bfloat16, a product in it takes thirty to fifty times as long as
-in float32. What was chosen is frozen in `run.toml`, so that going on stays exact.
+A processor multiplies two matrices in each precision and the faster one wins; its model name is not
+enough. Environment variables limit instruction sets (`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`),
+virtual machines hide some, and torch's build may not use all: without instructions for bfloat16, a
+product in it takes thirty to fifty times as long as in float32. The choice is recorded in
+`run.toml`, so that resuming is exact.
 """
 
 from __future__ import annotations
@@ -32,48 +31,48 @@ from textwright.errors import RequestError
 
 log = logging.getLogger("textwright")
 
-_WORTH_ROUNDING = 1.1
-"""How many times faster a product in bfloat16 must be, to be taken with its shorter mantissa."""
-_UNUSABLE = 0.5
+_MIN_SPEEDUP = 1.1
+"""Of bfloat16 over float32, to make up for its shorter mantissa."""
+_EMULATED = 0.5
 """Below this share of float32's speed, bfloat16 is emulated; far from any noise."""
 _SIDE = 256
-"""Of the matrices multiplied to find out: those of `nano`, the size that most people train."""
+"""Of the matrices that are multiplied: as in `nano`, the size that most people train."""
 _REPEATS = 5
-_TENSOR_CORES_FOR_BFLOAT16 = (8, 0)
-"""Compute capability of CUDA devices from which they multiply in bfloat16 (Ampere); those before
-emulate it, and torch says that they support it."""
+_BFLOAT16_CAPABILITY = (8, 0)
+"""CUDA compute capability with bfloat16 tensor cores (Ampere); devices below emulate it, though
+torch says that they support it."""
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 _RECURRENT = ("lstm", "gru", "rnn")
 
 
-def choose_device(wanted: str, family: str = "") -> torch.device:
+def choose_device(requested: str, family: str = "") -> torch.device:
     """The device to compute on; `auto` takes CUDA, then MPS, then the CPU.
 
-    A recurrent model is left on the CPU of a Mac: its steps are many small calls, which take
-    longer on MPS (pytorch/pytorch, issue 138898).
+    Recurrent models stay on the CPU of a Mac: their steps are many small kernels, which take longer
+    on MPS (pytorch/pytorch, issue 138898).
 
     Raises:
-        RequestError: the device asked for isn't there.
+        RequestError: the requested device isn't available.
     """
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if wanted == "auto":
+    if requested == "auto":
         if family in _RECURRENT:
-            there["mps"] = False
-        return torch.device(next(name for name, found in there.items() if found))
-    if not there.get(wanted):
-        raise RequestError(f"--device {wanted}: this machine has none that torch can use")
-    return torch.device(wanted)
+            available["mps"] = False
+        return torch.device(next(name for name, found in available.items() if found))
+    if not available.get(requested):
+        raise RequestError(f"--device {requested}: this machine has none that torch can use")
+    return torch.device(requested)
 
 
 def resolve_auto(settings: TrainingSettings, family: str) -> TrainingSettings:
-    """`settings` with number format and compiler chosen for this machine where they are `auto`.
+    """`settings` with precision and compiler chosen for this machine where they are `auto`.
 
     Raises:
-        RequestError: the device, the format or the compiler asked for doesn't work here.
+        RequestError: the requested device, precision or compiler doesn't work here.
     """
     device = choose_device(settings.device, family)
     return settings.model_copy(
@@ -84,117 +83,116 @@ def resolve_auto(settings: TrainingSettings, family: str) -> TrainingSettings:
     )
 
 
-def choose_precision(wanted: Precision, device: torch.device, family: str = "") -> Precision:
-    """`bfloat16` or `float32`, which matrix products run in; `auto` takes what is faster here.
+def choose_precision(requested: Precision, device: torch.device, family: str = "") -> Precision:
+    """`bfloat16` or `float32`, the precision of matrix products; `auto` takes the faster one here.
 
-    Weights, optimiser, carried state and loss are float32 in any case; see `docs/log.md` for what
-    it gives.
+    Weights, optimizer, carried state and loss are float32 in any case; `docs/log.md` has figures.
 
     Raises:
-        RequestError: bfloat16 is asked for, and torch can't learn a model of `family` in it here.
+        RequestError: bfloat16 is requested, and torch can't train a model of `family` in it here.
     """
-    if wanted == "float32":
-        return wanted
-    if wanted == "bfloat16":
-        if device.type == "cpu" and family in _RECURRENT and not learns_in_bfloat16():
+    if requested == "float32":
+        return requested
+    if requested == "bfloat16":
+        if device.type == "cpu" and family in _RECURRENT and not can_train_in_bfloat16():
             raise RequestError(
                 "training.precision bfloat16: torch can't learn recurrent layers in it on this "
                 "processor; leave it out, or take float32"
             )
-        return wanted
+        return requested
     if device.type == "cuda":
-        fast = torch.cuda.get_device_capability(device) >= _TENSOR_CORES_FOR_BFLOAT16
+        fast = torch.cuda.get_device_capability(device) >= _BFLOAT16_CAPABILITY
     elif device.type == "cpu":
         speed = core_gflops()
-        fast = speed["bfloat16"] > _WORTH_ROUNDING * speed["float32"] and learns_in_bfloat16()
+        fast = speed["bfloat16"] > _MIN_SPEEDUP * speed["float32"] and can_train_in_bfloat16()
     else:
-        fast = False  # nobody has measured MPS
+        fast = False  # MPS was never measured
     return "bfloat16" if fast else "float32"
 
 
-def precision_to_resume(frozen: Precision, device: torch.device) -> Precision:
-    """The format to go on with, of a run that began with `frozen`, maybe on another machine.
+def precision_to_resume(recorded: Precision, device: torch.device) -> Precision:
+    """The precision to resume a run in, maybe on another machine than the one it began on.
 
-    That is `frozen`, exactly, unless this processor merely emulates it: going on would take many
-    times as long, or torch refuses it.
+    That is the `recorded` one, unless this processor merely emulates it, so that steps would take
+    many times as long, or torch can't train in it.
     """
-    if frozen == "bfloat16" and device.type == "cpu":
+    if recorded == "bfloat16" and device.type == "cpu":
         speed = core_gflops()
-        if speed["bfloat16"] < _UNUSABLE * speed["float32"] or not learns_in_bfloat16():
+        if speed["bfloat16"] < _EMULATED * speed["float32"] or not can_train_in_bfloat16():
             log.warning(
                 "this processor has no instructions for bfloat16, in which the run began: it goes "
                 "on in float32, close to what it would have been, and not the same to the byte"
             )
             return "float32"
-    return frozen
+    return recorded
 
 
 @functools.cache
 def core_gflops() -> Mapping[str, float]:
-    """Billions of operations a second of one core in a matrix product, by number format.
+    """GFLOP/s of one core in a matrix product, by precision.
 
-    It takes a few milliseconds; where bfloat16 is emulated, a few dozen. The best of several tries
-    counts, so that whoever else uses the core does not.
+    Takes a few milliseconds; where bfloat16 is emulated, a few dozen. The best of several runs
+    counts, so that other users of the core don't.
     """
     seconds: dict[str, float] = {}
     with one_thread():
         generator = torch.Generator().manual_seed(0)
         left, right = (torch.randn(_SIDE, _SIDE, generator=generator) for _ in range(2))
-        for number_format in (torch.float32, torch.bfloat16):
-            a, b = left.to(number_format), right.to(number_format)
+        for dtype in (torch.float32, torch.bfloat16):
+            a, b = left.to(dtype), right.to(dtype)
             a @ b  # the first one chooses a kernel
-            name = str(number_format).removeprefix("torch.")
+            name = str(dtype).removeprefix("torch.")
             seconds[name] = _seconds(functools.partial(torch.mm, a, b))
     operations = 2 * _SIDE**3
     return {name: operations / taken / 1e9 for name, taken in seconds.items()}
 
 
 def _seconds(call: Callable[[], Tensor]) -> float:
-    """The shortest of several calls, of which a slow one is not repeated."""
+    """The shortest duration of several calls; a slow one is not repeated."""
     best = float("inf")
     for _ in range(_REPEATS):
-        begin = time.perf_counter()
+        start = time.perf_counter()
         call()
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, time.perf_counter() - start)
         if best > 0.005:
             break
     return max(best, 1e-9)
 
 
 @functools.cache
-def learns_in_bfloat16() -> bool:
-    """Whether torch can learn a recurrent layer in bfloat16 on this processor, by trying it.
+def can_train_in_bfloat16() -> bool:
+    """Whether torch can train a recurrent layer in bfloat16 on this processor, by trying it.
 
-    oneDNN multiplies in bfloat16 on processors where it has no recurrent layer in it.
+    oneDNN multiplies in bfloat16 on some processors where it has no recurrent layers in it.
     """
     with torch.random.fork_rng(devices=[]), one_thread():
         layer = nn.LSTM(16, 16, batch_first=True)
         try:
             with torch.autocast("cpu", torch.bfloat16):
-                read, _ = layer(torch.zeros(2, 3, 16))
-            read.float().sum().backward()
+                output, _ = layer(torch.zeros(2, 3, 16))
+            output.float().sum().backward()
         except RuntimeError:
             return False
     return True
 
 
-def choose_compile(wanted: str, device: torch.device) -> bool:
+def choose_compile(requested: str, device: torch.device) -> bool:
     """Whether to run the model through `torch.compile`: `auto` does on a GPU, where that works.
 
     Raises:
-        RequestError: `on` is asked for, and something that the compiler needs is missing.
+        RequestError: `on` is requested, and something that the compiler needs is missing.
     """
-    if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
+    if requested == "off" or (requested == "auto" and device.type != "cuda"):
         return False
-    missing = _missing_for_compiling(device)
-    if missing and wanted == "on":
+    missing = _missing_for_compile(device)
+    if missing and requested == "on":
         raise RequestError(f"training.compile on: there is no {missing}; install one, or leave it")
     if missing:
         log.warning("torch.compile is left out, for there is no %s: steps take longer", missing)
     return not missing
 
 
-def _missing_for_compiling(device: torch.device) -> str | None:
+def _missing_for_compile(device: torch.device) -> str | None:
     """What `torch.compile` needs and this machine lacks: Triton for a GPU, a C compiler always."""
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "package triton"
@@ -206,11 +204,11 @@ def _missing_for_compiling(device: torch.device) -> str | None:
 
 
 def use_threads(threads: int) -> int:
-    """Set torch's processor threads and give the number in force.
+    """Set the number of torch's CPU threads, and return it.
 
     Args:
-        threads: 0 takes as many as torch does, and no more than this process has cores: torch
-            counts those of the whole machine, also in a container with a share of it.
+        threads: 0 takes torch's default, and no more than this process may use cores: torch counts
+            those of the whole machine, also in a container with a quota.
     """
     torch.set_num_threads(threads or min(torch.get_num_threads(), machine.cores()))
     return torch.get_num_threads()
@@ -218,13 +216,13 @@ def use_threads(threads: int) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, torch computes on the calling thread alone."""
-    before = torch.get_num_threads()
+    """A context in which torch computes on the calling thread alone."""
+    previous = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
 def tune_malloc() -> None:

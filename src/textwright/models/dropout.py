@@ -1,8 +1,8 @@
-"""Dropout whose masks are a pure function of (seed, step, sample index, place, element).
+"""Dropout whose masks are a pure function of (seed, step, sample index, layer, element).
 
 A run that is resumed, or that spreads its batch over more workers or smaller micro-batches, must
-draw the same masks for the same sample; a generator's state could not promise that. So the mask
-comes from a counter-based hash: each element's number is mixed with its sample's key. The mixer
+draw the same masks for the same sample, which a generator's state could not guarantee. So the mask
+is a counter-based hash: each element's index is mixed with its sample's key. The mixer
 is `lowbias32` (Chris Wellons, "Prospecting for Hash Functions", 2018), elementwise in int32, so
 one definition holds on every device and a compiler can fuse it.
 """
@@ -41,10 +41,10 @@ class Dropout(nn.Module):
 
     Args:
         p: the probability, 0 ≤ p < 1.
-        place: a number for where in the model this stands; two places draw different masks.
-        over_time: whether a sample has one mask for all its times, as suits a recurrent layer (Gal
-            and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural
-            Networks", 2016), and costs next to nothing.
+        place: an index, different for each Dropout of a model, so that their masks differ.
+        over_time: whether all time steps of a sample share one mask: variational dropout for
+            recurrent layers (Gal and Ghahramani, "A Theoretically Grounded Application of Dropout
+            in Recurrent Neural Networks", 2016), which costs next to nothing.
     """
 
     keys: Tensor | None
@@ -57,7 +57,7 @@ class Dropout(nn.Module):
         self.keys = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` is (batch, time, width), with the batch of the keys."""
+        """`x` is (batch, time, width), the batch that of the keys."""
         if not self.training or self.p == 0.0:
             return x
         if self.keys is None:
@@ -66,5 +66,5 @@ class Dropout(nn.Module):
         element = torch.arange(masked[0].numel(), dtype=torch.int32, device=x.device) * _GOLDEN
         key = _mix(self.keys + _signed(self.place * 0x3C6EF372 & 0xFFFFFFFF))
         bits = _mix(element + key[:, None]) & 0x7FFFFFFF
-        kept = (bits >= int(self.p * (1 << 31))).view(masked.shape)
-        return x * kept * (1.0 / (1.0 - self.p))
+        keep = (bits >= int(self.p * (1 << 31))).view(masked.shape)
+        return x * keep * (1.0 / (1.0 - self.p))

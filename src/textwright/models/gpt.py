@@ -1,8 +1,8 @@
 """`gpt`: a modern decoder, in exactly the shape of `Qwen3ForCausalLM`.
 
-Read `GPT.encode` first: embed the tokens, send them through the blocks, normalise, and compare
-with every token's output vector. A block adds to the stream of vectors twice: what attention
-gathers from earlier positions, and what a small network makes of each position by itself.
+Read `GPT.encode` first: embed the tokens, apply the blocks, normalize, project to the vocabulary. A
+block adds to the residual stream twice: the output of attention, which gathers from earlier
+positions, and that of a feed-forward network, which sees each position by itself.
 
 Parameter names are those of the stock class, so the weights file needs no conversion.
 """
@@ -42,8 +42,8 @@ class GPT(AttentionModel):
         self.register_buffer("sin", sin, persistent=False)
 
     def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        held = state["tokens"].shape[1]
-        positions = slice(held, held + tokens.shape[1])
+        past = state["tokens"].shape[1]
+        positions = slice(past, past + tokens.shape[1])
         rotation = (self.cos[positions], self.sin[positions])
         new: State = {"tokens": torch.cat((state["tokens"], tokens), dim=1)}
         x = self.model.dropout(self.model.embed_tokens(tokens))  # (B, T, C)
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward layer, each on a normalised copy of the stream."""
+    """Attention, then the feed-forward layer, each on the normalized residual stream."""
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
@@ -91,11 +91,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head causal attention with rotary positions and normalised queries and keys.
+    """Multi-head causal attention with rotary positions and QK-norm.
 
-    Rotary positions: Su et al., "RoFormer" (2021), in the half-split form. Normalised queries
-    and keys: Henry et al., "Query-Key Normalization for Transformers" (2020); they keep the
-    attention logits in bounds, which lets the learning rate be high.
+    Rotary positions: Su et al., "RoFormer" (2021), in the half-split form. QK-norm: Henry et al.,
+    "Query-Key Normalization for Transformers" (2020); it bounds the attention logits, which allows
+    higher learning rates.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -114,7 +114,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rotation: tuple[Tensor, Tensor], old: State, new: State, layer: int
     ) -> Tensor:
-        # One product for all three: on small models the calls cost more than the arithmetic.
+        # One fused product: on small models the calls cost more than the arithmetic.
         weight = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         heads = F.linear(x, weight).unflatten(-1, (3 * self.heads, self.head_size))
         q, k, v = heads.transpose(1, 2).chunk(3, dim=1)  # (B, heads, T, head_size) each
@@ -125,7 +125,7 @@ class Attention(nn.Module):
 
 
 class HeadNorm(nn.RMSNorm):
-    """RMSNorm in the precision of what comes in, which under autocast is not that of its weight."""
+    """RMSNorm in the dtype of its input, which under autocast is not that of its weight."""
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.to(x.dtype)
@@ -160,6 +160,6 @@ def rotary_tables(length: int, head_size: int, theta: float) -> tuple[Tensor, Te
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pair (x[i], x[i + half]) of each head by its position's angle."""
+    """Rotate each pair (x[i], x[i + half]) of a head by the angle of its position."""
     left, right = x.chunk(2, dim=-1)
     return x * cos.to(x.dtype) + torch.cat((-right, left), dim=-1) * sin.to(x.dtype)

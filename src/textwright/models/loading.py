@@ -1,4 +1,4 @@
-"""The torch model of a run."""
+"""Loading the torch model of a run."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """`lstm`, `gru` and `rnn`: an embedding, a stack of recurrent layers, a dense output.
 
-A recurrent layer reads one token at a time and carries a vector (for the LSTM two) forward:
+A recurrent layer reads one token at a time and carries a hidden state (an LSTM also a cell state):
 Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al.
 (2000); Cho et al. (2014) for the GRU; Elman (1990) for the plain network. The equations and the
-order of the gates are those of `torch.nn.LSTM`, `GRU` and `RNN`, whose kernels do the work.
+order of the gates are those of `torch.nn.LSTM`, `GRU` and `RNN`, which are used.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Recurrent(LanguageModel):
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        # One module a layer, since widths may differ and dropout stands between them.
+        # One module a layer, since widths may differ and dropout comes between them
         widths = [config.embedding_size, *config.layer_sizes]
         self.layers = nn.ModuleList(
-            LAYERS[config.family](below, width, batch_first=True)
-            for below, width in zip(widths, config.layer_sizes, strict=False)
+            LAYERS[config.family](inputs, width, batch_first=True)
+            for inputs, width in zip(widths, config.layer_sizes, strict=False)
         )
         self.dropouts = nn.ModuleList(
             Dropout(config.dropout, place, over_time=True) for place in range(len(widths))
@@ -46,9 +46,9 @@ class Recurrent(LanguageModel):
         self.output = nn.Linear(widths[-1], config.vocab_size)
         if config.tie_embeddings:
             self.output.weight = self.embedding.weight
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         nn.init.normal_(self.embedding.weight, std=0.1 if self.config.tie_embeddings else 1.0)
         for name, weight in self.layers.named_parameters():
             if "bias" in name:
@@ -58,7 +58,7 @@ class Recurrent(LanguageModel):
             else:
                 nn.init.xavier_uniform_(weight)
             if self.config.family == "lstm" and "bias_ih" in name:
-                # An open forget gate lets gradients through from the start
+                # A forget gate that is open at first lets gradients through
                 # (Jozefowicz et al., "An Empirical Exploration of Recurrent Architectures", 2015).
                 width = len(weight) // self.config.gates
                 nn.init.ones_(weight.detach()[width : 2 * width])
@@ -89,9 +89,9 @@ class Recurrent(LanguageModel):
         x = self.dropouts[0](self.embedding(tokens))  # (B, T, E)
         for number, layer in enumerate(self.layers):
             carried = [state[f"{part}.{number}"].unsqueeze(0) for part in self._parts]
-            x, after = layer(x, tuple(carried) if len(carried) > 1 else carried[0])
-            after = after if isinstance(after, tuple) else (after,)
-            for part, tensor in zip(self._parts, after, strict=True):
+            x, last = layer(x, tuple(carried) if len(carried) > 1 else carried[0])
+            last = last if isinstance(last, tuple) else (last,)
+            for part, tensor in zip(self._parts, last, strict=True):
                 new[f"{part}.{number}"] = tensor.squeeze(0)
             x = self.dropouts[number + 1](x)
         return x, new
@@ -104,7 +104,7 @@ class Recurrent(LanguageModel):
         return (Matrices(weight, gates) for weight in self.layers.parameters() if weight.ndim == 2)
 
     def stored_name(self, name: str) -> str:
-        return re.sub(r"_l0$", "", name)  # torch numbers the layers of a stack; ours is one
+        return re.sub(r"_l0$", "", name)  # torch numbers stacked layers; each module here has one
 
     def is_shared(self, name: str) -> bool:
         return self.config.tie_embeddings and name == "output.weight"

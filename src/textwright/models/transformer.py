@@ -2,10 +2,10 @@
 
 Sinusoidal positions, multi-head self-attention, a feed-forward layer of two products, LayerNorm,
 residual sums: the paper's components, as a decoder alone. The one change: LayerNorm stands before
-each sub-layer and once at the end ("pre-norm"), since the paper's order needs a careful warm-up.
+each sub-layer and once at the end ("pre-norm"), since the paper's order needs a careful warmup.
 
-That is the shape of GPT-2, with the sinusoids written where GPT-2 learns its positions, and the
-parameter names are those of `GPT2LMHeadModel`. GPT-2's own learned positions are a setting.
+That is the shape of GPT-2, with the sinusoids stored as its position weights, and the parameter
+names are those of `GPT2LMHeadModel`. GPT-2's own learned positions are a setting.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Transformer(AttentionModel):
             nn.init.zeros_(self.lm_head.weight)  # every token equally likely at first
 
     def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        held = state["tokens"].shape[1]
+        past = state["tokens"].shape[1]
         trunk = self.transformer
         new: State = {"tokens": torch.cat((state["tokens"], tokens), dim=1)}
-        x = trunk.wte(tokens) + trunk.wpe.weight[held : held + tokens.shape[1]]  # (B, T, C)
+        x = trunk.wte(tokens) + trunk.wpe.weight[past : past + tokens.shape[1]]  # (B, T, C)
         x = trunk.dropout(x)
         for layer, block in enumerate(trunk.h):
             x = block(x, state, new, layer)
@@ -62,8 +62,8 @@ class Decoder(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.wte = nn.Embedding(config.vocab_size, config.hidden_size)
-        # The paper scales the embedding by √C so that it stands beside sinusoids of size 1;
-        # drawing it at that size from the start is the same.
+        # The paper scales the embedding by √C to match sinusoids of size 1; drawing it at that
+        # size is the same.
         nn.init.normal_(self.wte.weight, std=0.02 if config.tie_embeddings else 1.0)
         self.wpe = Positions(config) if config.positions == "sinusoidal" else _learned(config)
         self.dropout = Dropout(config.dropout, place=0)
@@ -86,14 +86,14 @@ class Positions(nn.Module):
 
 
 def _learned(config: TransformerConfig) -> nn.Embedding:
-    """GPT-2's table, which begins small and is trained with the rest."""
+    """GPT-2's learned positions, small at first."""
     table = nn.Embedding(config.block_size, config.hidden_size)
     nn.init.normal_(table.weight, std=0.02)
     return table
 
 
 class Block(nn.Module):
-    """Attention, then the feed-forward layer, each on a normalised copy of the stream."""
+    """Attention, then the feed-forward layer, each on the normalized residual stream."""
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class FeedForward(nn.Module):
 
 
 class Conv1D(nn.Module):
-    """A linear layer whose weight lies the other way round, (in, out), as GPT-2's file has it."""
+    """A linear layer whose weight is transposed, (in, out), as in GPT-2's file."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

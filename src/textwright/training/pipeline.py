@@ -21,7 +21,7 @@ from textwright.data.provenance import STANDARD_INPUT, open_training_corpus
 from textwright.errors import DivergedError, RequestError
 from textwright.models import LanguageModel
 from textwright.models.loading import load_model
-from textwright.models.resizing import grow
+from textwright.models.resizing import resize_vocab
 from textwright.runs import Run, locked
 from textwright.tokenizers import read_before
 from textwright.training.artifacts import write_result, write_start
@@ -259,8 +259,8 @@ def _broadcast_dataset(
 
 def _continued_model(parent: Parent, dataset: Dataset, recipe: Recipe) -> LanguageModel:
     """The model of the parent, with rows for the tokens that the text brought."""
-    alike = read_before(parent.tokenizer, dataset.tokenizer)
-    return grow(load_model(parent.run, "cpu"), alike, recipe.training.seed)
+    similar = read_before(parent.tokenizer, dataset.tokenizer)
+    return resize_vocab(load_model(parent.run, "cpu"), similar, recipe.training.seed)
 
 
 @contextmanager
