@@ -10,7 +10,7 @@ from textwright.errors import RequestError
 from textwright.generation import Generator, Message, Names, load
 from textwright.generation.options import check
 from textwright.runs import Run
-from textwright.tokenizers import train_tokenizer, turn_text
+from textwright.tokenizers import train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,7 @@ def test_a_conversation_model_reads_its_format(talker: Generator) -> None:
     prompt = talker.encode_messages(SAID)
     tokenizer = talker.tokenizer
     assert tokenizer.chat
-    whole = tokenizer.chat.framed(
-        [(one.role, tokenizer.encode_prompt(turn_text(one.content))[0]) for one in SAID]
-    )
+    whole = tokenizer.encode_conversations([[(one.role, one.content) for one in SAID]])
     assert prompt.tokens == [*whole, tokenizer.chat.role_ids["assistant"]]
     assert prompt.text.startswith("<bos><system> it was wisdom<eos><user> what light?<eos>")
     assert prompt.text.endswith("<user> it was < eos> foolishness<eos><assistant>")

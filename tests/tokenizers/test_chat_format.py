@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textwright.runs import Run
-from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer, turn_text
+from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer, turn_text
 
 TEXT = " Hello there, friend! Do you like films?\n Yes I do <a> e p k u s user. café\n" * 20
 
@@ -19,10 +19,8 @@ MESSAGES = [
 
 
 def framed(tokenizer: Tokenizer) -> list[int]:
-    assert tokenizer.chat
-    return tokenizer.chat.framed(
-        [(one["role"], tokenizer.encode(turn_text(one["content"]))) for one in MESSAGES]  # type: ignore[misc]
-    )
+    turns = [(one["role"], one["content"]) for one in MESSAGES]
+    return tokenizer.encode_conversations([turns]).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +81,12 @@ def test_special_tokens_have_no_text_and_no_text_has_them(
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])
 def test_a_tokenizer_of_text_learns_to_converse(kind: str) -> None:
     text = train_tokenizer(kind, lambda: [TEXT])
-    grown = grow_tokenizer(text, lambda: [TEXT + " Quetzal"], conversations=True)
+    grown = extend_tokenizer(text, lambda: [TEXT + " Quetzal"], conversations=True)
     assert text.chat is None and grown.chat
     for word in (" Hello there", " films?"):
         assert grown.encode(word) == text.encode(word)
     assert grown.vocab_size > text.vocab_size
-    assert grow_tokenizer(grown, lambda: [TEXT], conversations=True).sha256 == grown.sha256
+    assert extend_tokenizer(grown, lambda: [TEXT], conversations=True).sha256 == grown.sha256
     assert len(framed(grown)) > 1 + 2 * len(MESSAGES)
 
 
@@ -96,7 +94,7 @@ def test_a_tokenizer_of_text_learns_to_converse(kind: str) -> None:
 def test_words_between_white_space_learn_to_converse(lowercase: bool, tmp_path: Path) -> None:
     """The form of the benchmarks, in which a line end is `<eos>`."""
     text = train_tokenizer("word", lambda: [TEXT], word_form="whitespace", lowercase=lowercase)
-    grown = grow_tokenizer(text, lambda: [TEXT + " <user> <eos> one\ntwo"], conversations=True)
+    grown = extend_tokenizer(text, lambda: [TEXT + " <user> <eos> one\ntwo"], conversations=True)
     assert text.eos_id in text.encode("one\ntwo")
     for words in ("one\ntwo", "<user>", "<u\u017fer>", "<USER> <EOS>", "a <eos>\n<bos> b"):
         ids = grown.encode_prompt(turn_text(words))[0]

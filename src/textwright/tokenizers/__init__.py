@@ -1,13 +1,13 @@
 """Text to token ids and back: characters, words, byte pairs.
 
-Whatever the kind, a tokenizer is a `tokenizer.json` of the `tokenizers` library, and gives the
-ids which that library gives. `train_tokenizer` makes one from a text, `grow_tokenizer` adds what
-another text needs; `Tokenizer.save` and `Tokenizer.load` put it into a run folder and read it from
-there.
+Begin with `tokenizer`: of every kind, a `Tokenizer` is a `tokenizer.json` of the `tokenizers`
+library and encodes as that does, with faster paths (`characters`, `splitting`) to the same ids.
+`training` makes one from a text, `extending` adds what another text needs; `prompts` reads what a
+person typed, `chat` formats conversations. Nothing here knows a corpus or a model.
 """
 
 from textwright.tokenizers.chat import ROLES, Role, check_role, turn_text
-from textwright.tokenizers.growing import grow_tokenizer, read_before
+from textwright.tokenizers.extending import encode_new_tokens, extend_tokenizer
 from textwright.tokenizers.streaming import TextStream
 from textwright.tokenizers.tokenizer import Kind, Tokenizer
 from textwright.tokenizers.training import WordForm, train_tokenizer
@@ -20,8 +20,8 @@ __all__ = [
     "Tokenizer",
     "WordForm",
     "check_role",
-    "grow_tokenizer",
-    "read_before",
+    "encode_new_tokens",
+    "extend_tokenizer",
     "train_tokenizer",
     "turn_text",
 ]

@@ -1,7 +1,7 @@
-"""`bpe`: byte pairs merged by frequency; reads any text and gives it back exactly.
+"""`bpe`: byte-level byte-pair encoding, lossless for any text.
 
 Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016), over bytes
-as in GPT-2, and with GPT-2's splitting, which every reader of `tokenizer.json` knows.
+and with the pre-tokenization of GPT-2, which every reader of `tokenizer.json` knows.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 BYTES = 256
 
 _MAX_TOKEN_LENGTH = 32
-"""Bytes of a token, at most: no rule of dashes or line of a refrain becomes one."""
+"""Bytes of a token, at most, so that no line of dashes or of a refrain becomes one."""
 
 
 def train(
     texts: Iterable[str], *, vocab_size: int, lowercase: bool, specials: Sequence[str] = ()
 ) -> tokenizers.Tokenizer:
-    """Merge the most frequent pairs of `texts` until there are `vocab_size` tokens.
+    """Merge the most frequent pairs of `texts` until there are `vocab_size` tokens, or no pair that
+    occurs twice. `specials` get the first ids.
 
-    The first of them are `specials`, which no text has.
-
-    Fewer where the text has no pair left that occurs twice. Each of `texts` should be small, so
-    that memory is for the distinct words alone.
+    Each of `texts` should be small, so that memory holds only the distinct words.
     """
     backend = tokenizers.Tokenizer(models.BPE())
     if lowercase:
@@ -45,22 +43,22 @@ def train(
 
 
 def token_bytes(token: str) -> bytes:
-    """The bytes that `token` stands for; GPT-2 writes each byte as a printable character."""
+    """The bytes of a token string, in which GPT-2 writes each byte as a printable character."""
     return bytes(_BYTE_OF[character] for character in token)
 
 
 def token_string(data: bytes) -> str:
-    """How a token of these bytes is written: the other way round."""
+    """The token string of `data`: the inverse of `token_bytes`."""
     return "".join(_CHARACTER_OF[byte] for byte in data)
 
 
 def _byte_alphabet() -> dict[str, int]:
-    # Printable Latin-1 stands for itself, the others are U+0100 and up in order
-    shown = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
-    hidden = [byte for byte in range(BYTES) if byte not in shown]
+    # Printable Latin-1 maps to itself, the other bytes to U+0100 and up in order
+    plain = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
+    others = [byte for byte in range(BYTES) if byte not in plain]
     return {
-        **{chr(byte): byte for byte in shown},
-        **{chr(BYTES + i): byte for i, byte in enumerate(hidden)},
+        **{chr(byte): byte for byte in plain},
+        **{chr(BYTES + i): byte for i, byte in enumerate(others)},
     }
 
 

@@ -1,4 +1,4 @@
-"""`char`: one token a character, a BPE without merges in the file, a table lookup in practice."""
+"""`char`: one token a character; in the file a BPE without merges, encoded here by table lookup."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tokenizers import decoders, models, normalizers
 _CODE_POINTS = 0x110000
 _LATIN = 256
 
-_LARGEST = 255
-"""The largest value of a byte: marks unknown characters in a table of bytes."""
+_UNKNOWN = 255
+"""Marks unknown characters in a table of byte-sized ids."""
 
 _UNSEEN = -(1 << 31)
 _BY_LIBRARY = _UNSEEN + 1
-"""Entries of a table of code points: not looked up yet; not to be done by table."""
+"""Table entries: not looked up yet; to be normalized by the library."""
 
 _COMPOSING_LETTERS = (
     range(0x1100, 0x1200),  # Hangul Jamo
@@ -27,15 +27,13 @@ _COMPOSING_LETTERS = (
     range(0xD7B0, 0xD800),  # Hangul Jamo Extended-B
     range(0x16D40, 0x16D80),  # Kirat Rai
 )
-"""Letters that compose with one another. Everywhere else, a character that composes with the one
-before it is a mark (general category M)."""
+"""Letters that compose with the one before; else only marks (category M) compose."""
 
 
 def build(
     characters: Iterable[str], *, lowercase: bool, specials: Sequence[str] = ()
 ) -> tokenizers.Tokenizer:
-    """The library's tokenizer for `specials`, which no text has, and `characters`, numbered in
-    order of code point."""
+    """The library's tokenizer: `specials` first, then `characters` in order of code point."""
     entries = (*specials, *sorted(characters))
     vocabulary = {character: i for i, character in enumerate(entries)}
     backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -45,14 +43,14 @@ def build(
 
 
 def normalizer(lowercase: bool) -> normalizers.Normalizer:
-    """NFC, after lower-casing where asked; the other way round would not always end in NFC."""
+    """NFC, after lower-casing if requested; the reverse order would not always end in NFC."""
     if lowercase:
         return normalizers.Sequence([normalizers.Lowercase(), normalizers.NFC()])
     return normalizers.NFC()
 
 
 def distinct(texts: Iterable[str], normalizer: normalizers.Normalizer) -> set[str]:
-    """The characters of `texts` as they are after normalisation by what `normalizer` gave."""
+    """The distinct characters of `texts` after normalization."""
     normalized = NormalizedCodes(normalizer)
     latin: set[int] = set()
     others = np.zeros(_CODE_POINTS, np.bool_)
@@ -66,16 +64,16 @@ def distinct(texts: Iterable[str], normalizer: normalizers.Normalizer) -> set[st
 
 
 class NormalizedCodes:
-    """The code points of normalised text, fast; the same as the library's normaliser gives.
+    """The code points of normalized text, fast; equal to those of the library's normalizer.
 
-    Lower-casing works a character at a time, and so does NFC but for marks and the few letters
-    that compose. So a table does nearly all text, and the library is asked about the composing
-    characters with those before them. The table is filled from the library as characters are met,
-    for its Unicode version and Python's may differ.
+    Lower-casing maps each character by itself, and so does NFC but for marks and the few letters
+    that compose. So a table maps nearly all text, and the library normalizes composing characters
+    with those before them. The table is filled from the library as characters occur, for its
+    Unicode version may differ from Python's.
     """
 
     def __init__(self, normalizer: normalizers.Normalizer) -> None:
-        """Normalise as `normalizer` does, which is NFC, maybe after lower-casing."""
+        """Normalize as `normalizer` does: NFC, maybe after lower-casing."""
         self._normalizer = normalizer
         # All of Latin-1 is NFC, and lower case of Latin-1 is Latin-1
         self._latin = normalizer.normalize_str(bytes(range(_LATIN)).decode("latin-1")).encode(
@@ -88,9 +86,9 @@ class NormalizedCodes:
         try:
             return text.encode("latin-1").translate(self._latin)
         except UnicodeEncodeError:
-            return self._mapped(code_points(text), text)
+            return self._normalize(code_points(text), text)
 
-    def _mapped(self, codes: npt.NDArray[np.uint32], text: str) -> npt.NDArray[np.uint32]:
+    def _normalize(self, codes: npt.NDArray[np.uint32], text: str) -> npt.NDArray[np.uint32]:
         if self._table is None:
             self._table = np.full(_CODE_POINTS, _UNSEEN, np.int32)
         mapped = self._table[codes]
@@ -103,15 +101,15 @@ class NormalizedCodes:
         if mapped.min() > _BY_LIBRARY:
             composing = mapped < 0
             mapped[composing] = ~mapped[composing]
-            composing[:-1] |= composing[1:]  # and the character that each run of them follows
-            one_by_one = mapped[composing].view(np.uint32)
-            if self._normalizer.normalize_str(_text(codes[composing])) == _text(one_by_one):
+            composing[:-1] |= composing[1:]  # and the character before each run of them
+            separately = mapped[composing].view(np.uint32)
+            if self._normalizer.normalize_str(_text(codes[composing])) == _text(separately):
                 return mapped.view(np.uint32)
         return code_points(self._normalizer.normalize_str(text))
 
     def _entry(self, character: str) -> int:
-        """What the table holds: the code point after normalisation; its complement (`~`) where it
-        may compose with what comes before; `_BY_LIBRARY` where a table can't say."""
+        """The entry of a character: its normalized code point; the complement (`~`) of that where
+        it may compose with the one before; `_BY_LIBRARY` where a table can't map it."""
         result = self._normalizer.normalize_str(character)
         if unicodedata.category(character) == "Cn" or len(result) != 1:
             return _BY_LIBRARY
@@ -120,21 +118,21 @@ class NormalizedCodes:
 
 
 class CharacterTable:
-    """Ids of characters by table lookup, the same as the library's BPE without merges gives.
+    """Ids of characters by table lookup, equal to those of the library's BPE without merges.
 
-    What is not in the vocabulary is left out.
+    Characters that the vocabulary lacks are left out.
     """
 
     def __init__(self, vocabulary: Mapping[str, int], normalizer: normalizers.Normalizer) -> None:
-        """Look up in `vocabulary`, whose every token is one character."""
+        """Of a `vocabulary` whose tokens are single characters."""
         self._normalized = NormalizedCodes(normalizer)
         self._ids = np.full(_CODE_POINTS, -1, np.int32)
         for character, token in vocabulary.items():
             self._ids[ord(character)] = token
         latin = self._ids[:_LATIN]
         self._latin_known = np.flatnonzero(latin >= 0).astype(np.uint8).tobytes()
-        # The ids of Latin-1 fit a byte where the vocabulary is sorted, which ours are unless grown
-        fits = latin.max() < _LARGEST
+        # The ids of Latin-1 fit a byte if the vocabulary is sorted: unless it was extended
+        fits = latin.max() < _UNKNOWN
         self._latin_ids = latin.astype(np.uint8).tobytes() if fits else None
 
     def encode(self, text: str) -> npt.NDArray[np.uint32]:
@@ -143,8 +141,8 @@ class CharacterTable:
         if isinstance(codes, bytes):
             if self._latin_ids is not None:
                 data = codes.translate(self._latin_ids)
-                if _LARGEST in data:
-                    data = data.replace(bytes([_LARGEST]), b"")
+                if _UNKNOWN in data:
+                    data = data.replace(bytes([_UNKNOWN]), b"")
                 return np.frombuffer(data, np.uint8).astype(np.uint32)
             codes = np.frombuffer(codes, np.uint8).astype(np.uint32)
         ids = self._ids[codes]
@@ -153,7 +151,7 @@ class CharacterTable:
         return ids.view(np.uint32)
 
     def unknown(self, text: str) -> Counter[str]:
-        """The characters of `text` that `encode` leaves out, with how often they occur."""
+        """The count of each character of `text` that `encode` leaves out."""
         codes = self._normalized(text)
         if isinstance(codes, bytes):
             return Counter(codes.translate(None, self._latin_known).decode("latin-1"))

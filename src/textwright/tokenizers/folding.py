@@ -1,6 +1,6 @@
-"""The nearest known form of a character: “ as ", é as e, K as k.
+"""Folding a character to the nearest known form: “ to ", é to e, K to k.
 
-Decompositions and cases come from `unicodedata`; the table has what Unicode does not decompose.
+Decompositions and cases are those of `unicodedata`; the tables have what Unicode doesn't decompose.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_STEPS = 64
-"""Forms looked at for one character, at most."""
+_MAX_FORMS = 64
+"""Forms that are tried for one character."""
 
 _GROUPS = (
     ("—", ("--", "–", "―", "-")),
@@ -41,7 +41,7 @@ _GROUPS = (
     ("\v\f\x85\u2028\u2029", ("\n",)),
     ("\t\u200b", (" ",)),
 )
-"""Characters, and what each of them may be read as, the nearest first."""
+"""(characters, forms that each may be folded to, the nearest first)."""
 
 _LETTERS = {
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O",
@@ -53,39 +53,39 @@ _LETTERS = {
 _FORMS = {character: forms for characters, forms in _GROUPS for character in characters}
 _PLAIN_LETTERS = str.maketrans(_LETTERS)
 
-_OPENS = {'"': ("“", "”"), "'": ("‘", "’"), "`": ("‘", "’")}
-"""Straight quotes, and the curly ones that they are read as: opening, closing."""
+_CURLY = {'"': ("“", "”"), "'": ("‘", "’"), "`": ("‘", "’")}
+"""Straight quote → the curly ones that it may be folded to: (opening, closing)."""
 
 
 def nearest_form(character: str, known: Callable[[str], bool], *, opening: bool) -> str | None:
-    """What to read `character` as, or None.
+    """The nearest form of `character` whose characters are all known, or None.
 
-    Forms are tried from the nearest to the farthest: one step (by table, by decomposition, then
-    to the other case), then two, and so on.
+    A breadth-first search: forms one step away (by table, by decomposition, then to the other
+    case), then two, and so on.
 
     Args:
         character: one that is not known.
         known: whether a character is.
-        opening: whether it stands where a quotation opens: at the start, or after white space.
+        opening: whether a quotation opens at its position: at the start, or after white space.
     """
-    waiting = [character]
+    queue = [character]
     tried = {character}
-    for form in waiting:  # grows as it is read
+    for form in queue:  # which grows meanwhile
         if form != character and all(map(known, form)):
             return form
-        # One character of a longer form at a time, the first that is not known
-        place = next(i for i, part in enumerate(form) if not known(part))
-        for step in _steps(form[place], opening):
-            new = form[:place] + step + form[place + 1 :]
-            if new not in tried and len(tried) < _STEPS:
+        # Of a longer form, replace the first character that is not known
+        index = next(i for i, part in enumerate(form) if not known(part))
+        for step in _steps(form[index], opening):
+            new = form[:index] + step + form[index + 1 :]
+            if new not in tried and len(tried) < _MAX_FORMS:
                 tried.add(new)
-                waiting.append(new)
+                queue.append(new)
     return None
 
 
 def _steps(character: str, opening: bool) -> Iterator[str]:
-    if character in _OPENS:
-        yield _OPENS[character][0 if opening else 1]
+    if character in _CURLY:
+        yield _CURLY[character][0 if opening else 1]
     yield from _FORMS.get(character, ())
     if unicodedata.category(character) == "Zs":
         yield " "
@@ -98,9 +98,9 @@ def _steps(character: str, opening: bool) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """`text` without accents and the like: compatibility decomposition without the marks.
+    """`text` without accents: its compatibility decomposition (NFKD) without combining marks.
 
-    What would leave nothing to see stays as it is: a mark alone, a spacing accent.
+    Text of which nothing visible would be left is unchanged: a mark alone, a spacing accent.
     """
     decomposed = unicodedata.normalize("NFKD", text.translate(_PLAIN_LETTERS))
     bare = "".join(part for part in decomposed if not unicodedata.combining(part))
@@ -108,9 +108,9 @@ def plain(text: str) -> str:
 
 
 def folding_tables() -> dict[str, Any]:
-    """What a reader of prompts in another language needs beside Unicode's own data.
+    """The tables, for a prompt reader in another programming language.
 
-    `forms`: a character → what it may be read as, the nearest first; `letters`: a character → its
-    plain letters; `opens`: a straight quote → the opening and the closing one.
+    `forms`: a character → forms it may be folded to, the nearest first; `letters`: a character →
+    its plain letters; `opens`: a straight quote → the opening and the closing one.
     """
-    return {"forms": _FORMS, "letters": _LETTERS, "opens": _OPENS}
+    return {"forms": _FORMS, "letters": _LETTERS, "opens": _CURLY}

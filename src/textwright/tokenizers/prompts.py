@@ -1,4 +1,4 @@
-"""Reading what a person typed with a vocabulary that may not have all of it."""
+"""Encoding a prompt whose characters or words the vocabulary may lack."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tokenizers import pre_tokenizers
 
 from textwright.tokenizers.folding import nearest_form, plain
 
-_SHOWN = 8
-"""Things that a warning names, at most, of each sort."""
+_MAX_NAMED = 8
+"""Items that a warning names of each kind."""
 
 _OPENING = "([{“‘„«"
 
@@ -24,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass
 class Prompt:
-    """The ids of a prompt, and what had to be done to get them; each thing once, in order."""
+    """The ids of a prompt, and what had to be replaced or left out; each item once, in order."""
 
     ids: list[int] = field(default_factory=list)
     read_as: dict[str, str] = field(default_factory=dict)
@@ -32,30 +32,30 @@ class Prompt:
     unknown: dict[str, None] = field(default_factory=dict)
 
     def warning(self) -> str:
-        """One line that names everything not read as it was typed; empty where all was."""
+        """One line that names everything that wasn't encoded as typed; empty if nothing."""
         forms = [f"{_quoted(typed)} as {_quoted(form)}" for typed, form in self.read_as.items()]
-        sorts = (
+        kinds = (
             ("read as a known form", forms),
             ("read as <unk>, never seen in training", list(map(_quoted, self.unknown))),
-            ("left out, never seen in training", list(map(_named, self.left_out))),
+            ("left out, never seen in training", list(map(_with_code, self.left_out))),
         )
-        return "; ".join(f"{sort}: {_listed(things)}" for sort, things in sorts if things)
+        return "; ".join(f"{kind}: {_join(items)}" for kind, items in kinds if items)
 
 
 class PromptReader:
-    """Reads prompts for one tokenizer."""
+    """Encodes prompts for one tokenizer."""
 
     def __init__(self, backend: tokenizers.Tokenizer, kind: str, unk_id: int | None) -> None:
-        """Read for `backend`, of the kind `kind`, which gives `unk_id` for unknown words."""
+        """Of a tokenizer's `backend`, its `kind`, and the id that unknown words get."""
         self._backend = backend
         self._kind = kind
         self._unk_id = unk_id
         self._white_space_splits = isinstance(backend.pre_tokenizer, pre_tokenizers.WhitespaceSplit)
 
     def read(self, text: str) -> Prompt:
-        """The ids of `text`, with what the vocabulary has not read as its nearest known form."""
+        """The ids of `text`; what the vocabulary lacks is folded to the nearest known form."""
         prompt = Prompt()
-        # Two surrogates that belong together are a character; line ends are LF in all corpora
+        # Surrogate pairs become characters; line ends are LF in all corpora
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         prompt.left_out.update(dict.fromkeys(_SURROGATE.findall(text)))
@@ -125,14 +125,14 @@ class PromptReader:
     def _variants(
         self, token: str, parts: list[str], opening: bool
     ) -> Iterator[tuple[list[str], bool]]:
-        """Forms of an unknown word, the nearest first, and whether each still is what was typed."""
+        """(forms, whether they are as typed) of an unknown word, the nearest first."""
         core = token.strip() or token
         space = token[: token.index(core[0])]
         other = "" if space else " "
-        yield [other + core], True  # a word known only after a space, or only where a line starts
+        yield [other + core], True  # known only after a space, or only at the start of a line
         yield parts, True
         if len(core) == 1:
-            form = nearest_form(core, self._known_anyhow, opening=opening)
+            form = nearest_form(core, self._known_spaced, opening=opening)
             if form is not None:
                 yield [space + form], False
                 yield [other + form], False
@@ -142,38 +142,39 @@ class PromptReader:
             yield [other + cased], False
 
     def _parts(self, token: str) -> list[str]:
-        """A word taken apart: "word," at its comma where white space alone splits; "Ann's" at its
-        apostrophe."""
+        """A word split further: "word," at its comma, if the tokenizer splits at white space alone;
+        else "Ann's" at its apostrophe."""
         pattern = _BY_MARK if self._white_space_splits else _BY_APOSTROPHE
         return pattern.findall(token)
 
-    def _known_anyhow(self, token: str) -> bool:
+    def _known_spaced(self, token: str) -> bool:
+        """Whether it is known with or without a space before it."""
         return self._known(token) or self._known(f" {token}")
 
 
 def _opens_after(before: str) -> bool:
-    """Whether a quotation opens after the character `before`, or '', rather than closes."""
+    """Whether a quote after the character `before` ('' at the start) opens rather than closes."""
     return not before or before.isspace() or before in _OPENING
 
 
 def _cases(forms: Iterable[str]) -> dict[str, None]:
-    """`forms`, then each in every case."""
-    found = dict.fromkeys(forms)
-    for form in list(found):
-        found.update(dict.fromkeys((form.lower(), form.capitalize(), form.upper())))
-    return found
+    """`forms`, then each in every case; an ordered set."""
+    cases = dict.fromkeys(forms)
+    for form in list(cases):
+        cases.update(dict.fromkeys((form.lower(), form.capitalize(), form.upper())))
+    return cases
 
 
-def _listed(things: list[str]) -> str:
-    more = len(things) - _SHOWN
-    return ", ".join(things[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _join(items: list[str]) -> str:
+    more = len(items) - _MAX_NAMED
+    return ", ".join(items[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
-def _named(character: str) -> str:
+def _with_code(character: str) -> str:
     code = f"U+{ord(character):04X}"
-    alone = character.isprintable() and not unicodedata.combining(character)
-    return f"{character!r} ({code})" if alone else code
+    is_visible = character.isprintable() and not unicodedata.combining(character)
+    return f"{character!r} ({code})" if is_visible else code

@@ -1,4 +1,4 @@
-"""The one class for all kinds of tokenizer, around a `tokenizer.json`."""
+"""`Tokenizer`, the class of all kinds, around a `tokenizer.json`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NO_LIMIT = int(1e30)  # what transformers itself writes for "any length"
 
 
 class Tokenizer:
-    """Text to ids and back; immutable, and safe to share between threads.
+    """Text to ids and back; immutable and thread-safe.
 
     Attributes:
         kind: `char`, `word` or `bpe`.
@@ -50,7 +50,7 @@ class Tokenizer:
         lowercase: whether it lower-cases all text.
         sha256: of the text of `tokenizer.json`.
         pad_id, bos_id, eos_id, unk_id: ids of the special tokens, None where there is none.
-        chat: how it writes conversations; None where it is for running text.
+        chat: the format of conversations; None for a tokenizer of running text.
         suppressed: ids that generation never draws, for no text has them.
     """
 
@@ -68,17 +68,17 @@ class Tokenizer:
             data = json.loads(file)
             self.backend = tokenizers.Tokenizer.from_str(file)
         except Exception as error:  # the library raises bare `Exception`
-            raise TokenizerError(f"no tokenizer file: {_line(error)}") from error
+            raise TokenizerError(f"no tokenizer file: {_one_line(error)}") from error
         vocabulary = self.backend.get_vocab()
         self.chat = ChatFormat.of(data, vocabulary)
         if self.chat:
             self.backend.encode_special_tokens = True  # "<eos>" in a text is text
-        found = _kind(data, vocabulary)
-        if found is None or found != (kind or found):
+        detected = _detect_kind(data, vocabulary)
+        if detected is None or detected != (kind or detected):
             raise TokenizerError(
-                f"not a {kind or 'char, word or bpe'} tokenizer, but {found or 'another'}"
+                f"not a {kind or 'char, word or bpe'} tokenizer, but {detected or 'another'}"
             )
-        self.kind: Kind = found
+        self.kind: Kind = detected
         self.vocab_size = len(vocabulary)
         if sorted(vocabulary.values()) != list(range(self.vocab_size)):
             raise TokenizerError("the ids of the vocabulary do not run from 0 without a gap")
@@ -86,7 +86,7 @@ class Tokenizer:
         self.lowercase = normalizer is not None and normalizer.normalize_str("A") == "a"
         self.sha256 = hashlib.sha256(file.encode()).hexdigest()
         self.file = file
-        special = vocabulary.get if found == "word" or self.chat else lambda token: None
+        special = vocabulary.get if detected == "word" or self.chat else lambda token: None
         self.pad_id: int | None = special(words.PAD)
         self.bos_id: int | None = special(words.BOS)
         self.eos_id: int | None = special(words.EOS)
@@ -100,20 +100,19 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, as the `tokenizers` library gives them.
 
-        `char` leaves out characters that it does not know, `word` gives `unk_id` for words that it
-        does not know. No text becomes a special token. Lone surrogates, which are no text, are
-        left out.
+        `char` leaves out unknown characters, `word` encodes unknown words as `unk_id`. No text
+        becomes a special token. Lone surrogates are left out.
         """
         ids: list[int] = self.backend.encode(_encodable(text), add_special_tokens=False).ids
         return ids
 
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
-        """The ids that `encode` gives, fast: for corpora. Shape (tokens,)."""
+        """As `encode`, fast, for corpora; (tokens,)."""
         text = _encodable(text)
         return self._table.encode(text) if self.kind == "char" else self._chunks.encode(text)
 
     def encode_turns(self, turns: Sequence[str]) -> list[list[int]]:
-        """The ids of the words of each turn of conversations, as `encode` gives them; fast."""
+        """The ids of the words of each turn, as `encode` gives them of `turn_text`; fast."""
         texts = [_encodable(turn_text(words)) for words in turns]
         if self.kind == "char":
             return [self._table.encode(text).tolist() for text in texts]
@@ -124,12 +123,12 @@ class Tokenizer:
         conversations: Sequence[Sequence[tuple[str, str]]],
         loss_on: Literal["both", "assistant"] = "both",
     ) -> npt.NDArray[np.int64]:
-        """The ids of conversations, one after another, shape (tokens,).
+        """The ids of conversations, concatenated, (tokens,).
 
         Args:
             conversations: (role, words) of the turns of each.
-            loss_on: `assistant` gives the complement (`~id`) of each token but the words of the
-                assistant and what ends its turns.
+            loss_on: `assistant` gives complements (`~id`) but for the words of the assistant and
+                the `<eos>` of its turns.
 
         Raises:
             TokenizerError: it is a tokenizer for running text.
@@ -138,14 +137,14 @@ class Tokenizer:
             raise TokenizerError("this tokenizer is for running text, not for conversations")
         chat = self.chat
         encoded = iter(self.encode_turns([words for one in conversations for _, words in one]))
+        all_count = loss_on == "both"
         ids: list[int] = []
         for conversation in conversations:
-            whole = loss_on == "both"
-            ids.append(chat.bos_id if whole else ~chat.bos_id)
+            ids.append(chat.bos_id if all_count else ~chat.bos_id)
             for role, _ in conversation:
                 words = next(encoded)
                 begin = chat.role_ids[check_role(role)]
-                if whole:
+                if all_count:
                     ids += (begin, *words, chat.eos_id)
                 elif role == "assistant":
                     ids += (~begin, *words, chat.eos_id)
@@ -154,25 +153,25 @@ class Tokenizer:
         return np.array(ids, np.int64)
 
     def unknown_characters(self, text: str) -> Counter[str]:
-        """The characters that `encode` leaves out of `text`, with how often they occur.
+        """The count of each character of `text` that `encode` leaves out; only `char` does.
 
-        Cheap where there are none; only `char` leaves any out.
+        Cheap if there are none.
         """
         return self._table.unknown(_encodable(text)) if self.kind == "char" else Counter()
 
     def encode_prompt(self, text: str, *, strict: bool = False) -> tuple[list[int], list[str]]:
-        """The ids of what a person typed, and at most one warning about it.
+        """The ids of a prompt, and at most one warning about it.
 
-        What the model never saw is read as the nearest form that it knows (curly quotes as
-        straight ones, é as e, another case); failing that, characters are left out, and words
-        become `unk_id`.
+        Characters and words that the vocabulary lacks are folded to the nearest known form (curly
+        quotes to straight ones, é to e, another case); failing that, characters are left out, and
+        words become `unk_id`.
 
         Args:
             text: the prompt.
-            strict: raise instead of reading something else than what was typed.
+            strict: raise instead of encoding anything but what was typed.
 
         Raises:
-            TokenizerError: `strict`, and `text` has what the model never saw.
+            TokenizerError: `strict`, and the vocabulary lacks some of `text`.
         """
         prompt = self._prompts.read(text)
         warning = prompt.warning()
@@ -186,18 +185,18 @@ class Tokenizer:
     # Ids to text
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; bytes that are no UTF-8 become U+FFFD."""
+        """The text of `ids`; invalid UTF-8 becomes U+FFFD."""
         if self.chat:
-            ids = [token for token in ids if token not in self._silent]
+            ids = [token for token in ids if token not in self._textless]
         return str(self.backend.decode(list(ids), skip_special_tokens=False))
 
     def stream(self) -> TextStream:
-        """A decoder to push ids into one by one."""
+        """An incremental decoder."""
         return TextStream(self._pieces)
 
     def token_text(self, id: int) -> str:  # noqa: A002
-        """How one token shows to a person: its text, the name of a special one, `\\xe2` for a byte
-        that is a part of a character."""
+        """How a token is displayed: its text, the name of a special one, `\\xe2` for a byte that is
+        part of a character."""
         token = self.backend.id_to_token(id)
         if token is None:
             raise TokenizerError(f"no token {id}; the vocabulary has {self.vocab_size}")
@@ -223,7 +222,7 @@ class Tokenizer:
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": _NO_LIMIT,
             "clean_up_tokenization_spaces": False,
-            # "<eos>" in a text is text; of a chat template the template itself sees to that
+            # "<eos>" in a text is text; a chat template escapes it itself
             "split_special_tokens": self.chat is None,
             **special,
             **({"chat_template": chat_template()} if self.chat else {}),
@@ -234,8 +233,8 @@ class Tokenizer:
     def load(cls, run: Run) -> Tokenizer:
         """Read the tokenizer of `run`.
 
-        A folder without `tokenizer_config.json`, or with another project's, is read too: the kind
-        shows in `tokenizer.json`.
+        `tokenizer_config.json` may be missing, or another project's: the kind is detected from
+        `tokenizer.json`.
 
         Raises:
             RunError: a file is missing or damaged, or the two do not belong together.
@@ -253,13 +252,13 @@ class Tokenizer:
                 "take the file from a copy of the run, or train again"
             ) from error
 
-    # Made when first needed
+    # Built on first use
 
     @functools.cached_property
     def _table(self) -> CharacterTable:
         vocabulary = self.backend.get_vocab()
         return CharacterTable(
-            _words_of(vocabulary) if self.chat else vocabulary, self.backend.normalizer
+            _without_specials(vocabulary) if self.chat else vocabulary, self.backend.normalizer
         )
 
     @functools.cached_property
@@ -271,8 +270,8 @@ class Tokenizer:
         return PromptReader(self.backend, self.kind, self.unk_id)
 
     @functools.cached_property
-    def _silent(self) -> frozenset[int]:
-        """Special tokens of a conversation, which have no text; `<unk>` has."""
+    def _textless(self) -> frozenset[int]:
+        """Special tokens of a conversation that decode to nothing: all but `<unk>`."""
         vocabulary = self.backend.get_vocab()
         tokens = specials(self.kind) if self.chat else []
         return frozenset(vocabulary[token] for token in tokens if token != words.UNK)
@@ -282,14 +281,14 @@ class Tokenizer:
         if self.kind == "bpe":
             vocabulary = self.backend.get_vocab()
             return [
-                b"" if vocabulary[token] in self._silent else bytepairs.token_bytes(token)
+                b"" if vocabulary[token] in self._textless else bytepairs.token_bytes(token)
                 for token in sorted(vocabulary, key=vocabulary.__getitem__)
             ]
         return [self.decode([token]).encode() for token in range(self.vocab_size)]
 
 
-def _kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | None:
-    """What the contents of a `tokenizer.json` show."""
+def _detect_kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | None:
+    """The kind of a parsed `tokenizer.json`; None if it is none of these."""
     model, decoder = data["model"], data.get("decoder") or {}
     if model["type"] == "WordLevel":
         return "word" if words.UNK in vocabulary else None
@@ -304,14 +303,14 @@ def _kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | None:
     return None
 
 
-def _words_of(vocabulary: dict[str, int]) -> dict[str, int]:
-    """The entries of a conversation's vocabulary that are no special tokens."""
+def _without_specials(vocabulary: dict[str, int]) -> dict[str, int]:
+    """The entries that aren't special tokens of conversations."""
     return {token: i for token, i in vocabulary.items() if token not in SPECIALS}
 
 
 def _encodable(text: str) -> str:
     """`text` without lone surrogates, which neither UTF-8 nor the library can hold."""
-    if not text.isascii():  # known without looking
+    if not text.isascii():  # constant time
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
@@ -319,5 +318,5 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

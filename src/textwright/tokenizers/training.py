@@ -1,4 +1,4 @@
-"""Making a tokenizer from a text, with memory that does not grow with it."""
+"""Training a tokenizer on a text, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tokenizers
 
 from textwright.errors import TokenizerError
 from textwright.tokenizers import bytepairs, characters, words
-from textwright.tokenizers.chat import marked, specials
+from textwright.tokenizers.chat import add_special_tokens, specials
 from textwright.tokenizers.splitting import pieces
 from textwright.tokenizers.tokenizer import KINDS, Kind, Tokenizer
 
@@ -18,20 +18,20 @@ Chunks: TypeAlias = Callable[[], Iterable[str]]
 
 MAX_WORDS = 10_000
 MAX_MERGED = 4_096
-"""Vocabulary sizes where none is asked for, at most."""
+"""Largest vocabularies where no size is requested."""
 
 _CHARACTERS_PER_TOKEN = 200
-"""A `bpe` token should occur often enough to be learned: a text of N characters gets N / 200."""
+"""Of the text, for `bpe`: a token should occur often enough to be learned."""
 
 MAX_TYPES = 1 << 20
 """The largest vocabulary that a model takes (`configs.MAX_VOCAB_SIZE`)."""
 
 _SAMPLES = {"word": 200_000_000, "bpe": 50_000_000}
-"""Characters that words and pairs are counted in, at most; from a longer text, pieces spread
-evenly over it. More would change the order of the rarest entries and little else."""
+"""Characters that words and pairs are counted in; of a longer text, evenly spaced pieces. More
+would change the order of the rarest entries and little else."""
 
 _PIECE = 1 << 15
-"""Characters handed to the library at a time; it takes 256 such pieces at once."""
+"""Characters of a piece for the library, which takes 256 at once."""
 
 
 def train_tokenizer(
@@ -43,18 +43,18 @@ def train_tokenizer(
     word_form: WordForm = "text",
     conversations: bool = False,
 ) -> Tokenizer:
-    """Make a tokenizer from a text.
+    """Train a tokenizer on a text.
 
     Args:
         kind: `char`, `word` or `bpe`.
-        part_chunks: gives the chunks of the text from the start, each time it is called; it is
+        part_chunks: returns the chunks of the text from the start, each time it is called; it is
             called twice. Chunks should end before white space, as those of a corpus do.
-        vocab_size: number of token ids, the special ones included; None takes what suits the
-            text: all characters; at most 10,000 words (all, in the `whitespace` form); at most
-            4,096 byte pairs.
-        lowercase: lower-case all text, now and whenever the tokenizer reads.
+        vocab_size: number of token ids, special ones included; None takes all characters; at most
+            10,000 words (all, in the `whitespace` form); at most 4,096 byte pairs, by the text's
+            length.
+        lowercase: lower-case all text, now and whenever it encodes.
         word_form: for `word`; `whitespace` is that of the WikiText benchmarks.
-        conversations: give it the special tokens of a conversation.
+        conversations: add the special tokens of conversations.
 
     Raises:
         TokenizerError: the text is empty, or can't give a vocabulary of `vocab_size`.
@@ -74,12 +74,12 @@ def train_tokenizer(
 
 
 def word_sample(part_chunks: Chunks) -> Iterator[str]:
-    """The pieces of a text that its words are counted in."""
+    """The pieces of a text in which its words are counted."""
     return _sample("word", part_chunks, sum(map(len, part_chunks())))
 
 
 def _sample(kind: str, part_chunks: Chunks, total: int) -> Iterator[str]:
-    return _spread(part_chunks(), min(1.0, _SAMPLES[kind] / max(1, total)))
+    return _sample_evenly(part_chunks(), min(1.0, _SAMPLES[kind] / max(1, total)))
 
 
 def _characters(
@@ -90,16 +90,16 @@ def _characters(
             "the vocabulary of a char tokenizer is the characters of the text, so its size can't "
             "be set; leave the vocabulary size out, or take --tokenizer word or bpe"
         )
-    found = characters.distinct(part_chunks(), characters.normalizer(lowercase))
-    if len(found) < 2:
+    alphabet = characters.distinct(part_chunks(), characters.normalizer(lowercase))
+    if len(alphabet) < 2:
         raise TokenizerError(
             "the text is empty: no tokenizer can be made from it"
-            if not found
-            else f"the text holds no character but {found.pop()!r}: there is nothing to learn"
+            if not alphabet
+            else f"the text holds no character but {alphabet.pop()!r}: there is nothing to learn"
         )
     own = specials("char") if conversations else ()
     return _tokenizer(
-        characters.build(found, lowercase=lowercase, specials=own), "char", conversations
+        characters.build(alphabet, lowercase=lowercase, specials=own), "char", conversations
     )
 
 
@@ -124,8 +124,8 @@ def _words(
             f"a word vocabulary of {vocab_size:,} is too small: {', '.join(first)} and one word "
             f"make {smallest}"
         )
-    counted = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
-    entries = [*first, *(word for word in counted if word not in first)]
+    by_frequency = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
+    entries = [*first, *(word for word in by_frequency if word not in first)]
     if vocab_size is not None and vocab_size > len(entries):
         raise _too_large(vocab_size, len(entries), "word")
     size = vocab_size or min(default, len(entries))
@@ -141,8 +141,8 @@ def _byte_pairs(
     conversations: bool,
 ) -> Tokenizer:
     own = specials("bpe") if conversations else []
-    least = bytepairs.BYTES + len(own)
-    if vocab_size is not None and not least <= vocab_size <= MAX_TYPES:
+    smallest = bytepairs.BYTES + len(own)
+    if vocab_size is not None and not smallest <= vocab_size <= MAX_TYPES:
         raise TokenizerError(
             f"a bpe vocabulary of {vocab_size:,} is impossible: the bytes alone are "
             f"{bytepairs.BYTES}"
@@ -157,24 +157,24 @@ def _byte_pairs(
     return _tokenizer(backend, "bpe", conversations)
 
 
-def _spread(chunks: Iterable[str], share: float) -> Iterator[str]:
-    """Small pieces of `chunks`: all, or evenly spread ones that make up a `share` of them."""
-    owed = 0.0
+def _sample_evenly(chunks: Iterable[str], share: float) -> Iterator[str]:
+    """Small pieces of `chunks`: all, or evenly spaced ones that make up a `share` of them."""
+    due = 0.0  # characters
     for chunk in chunks:
         for piece in pieces(chunk, _PIECE):
-            owed += len(piece) * share
-            if owed >= len(piece) * 0.999_999:  # rounding must not drop what is owed in full
-                owed -= len(piece)
+            due += len(piece) * share
+            if due >= len(piece) * 0.999_999:  # a share of 1 must keep all, in spite of rounding
+                due -= len(piece)
                 yield piece
 
 
-def _too_large(asked: int, most: int, kind: str) -> TokenizerError:
+def _too_large(requested: int, most: int, kind: str) -> TokenizerError:
     return TokenizerError(
-        f"a {kind} vocabulary of {asked:,} is too large for this text, which gives {most:,} at "
+        f"a {kind} vocabulary of {requested:,} is too large for this text, which gives {most:,} at "
         f"most; ask for --vocab-size {most} or less, leave it out, or add more text"
     )
 
 
 def _tokenizer(backend: tokenizers.Tokenizer, kind: Kind, conversations: bool) -> Tokenizer:
     file = backend.to_str(pretty=True)
-    return Tokenizer(marked(file, kind) if conversations else file, kind)
+    return Tokenizer(add_special_tokens(file, kind) if conversations else file, kind)

@@ -1,8 +1,8 @@
 """`word`: the most frequent words and punctuation marks, in two forms.
 
-`text`, for any corpus: a word carries the space before it, so that decoding gives back spacing
-and capitals. `whitespace`, the form of the WikiText benchmarks (Merity et al., "Pointer Sentinel
-Mixture Models", 2016): whatever stands between white space is a word, and a line end is `<eos>`.
+`text`, for any corpus: a token includes the space before the word, so that decoding restores
+spacing. `whitespace`, the form of the WikiText benchmarks (Merity et al., "Pointer Sentinel Mixture
+Models", 2016): words are split at white space alone, and a line end is `<eos>`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NO_SPACES = (
     "\u2e80-\u30ff\u31f0-\u31ff"  # radicals, CJK marks, kana, bopomofo
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
-"""Scripts that put no spaces between words, as the inside of a character class: there, every
-letter with its marks is a token. Written as characters, which all regex engines read alike."""
+"""Scripts without spaces between words, as the inside of a character class: there, every letter
+with its marks is a token. Written as characters, which all regex engines parse alike."""
 
 _WORD = rf"(?:(?![{_NO_SPACES}])\p{{L}}\p{{M}}*)+"
 
@@ -42,10 +42,10 @@ PATTERN = "|".join(
         r"\s",
     )
 )
-"""What a token of the `text` form is. Every character belongs to one, so nothing gets lost."""
+"""A token of the `text` form. Every character belongs to one, so nothing is lost."""
 
-_CHUNKS_AT_ONCE = 1 << 17
-"""Distinct chunks that are counted before their words are."""
+_MAX_CHUNKS = 1 << 17
+"""Distinct chunks that are counted before they are split into words."""
 
 _LITERAL_EOS = r"(?<!\S)<eos>(?!\S)"
 
@@ -53,16 +53,16 @@ _LITERAL_EOS = r"(?<!\S)<eos>(?!\S)"
 def text_pipeline(vocabulary: dict[str, int], *, lowercase: bool) -> tokenizers.Tokenizer:
     """The library's tokenizer of the `text` form.
 
-    The special tokens are ordinary entries of the vocabulary that no text can reach, for the
-    pattern takes `<eos>` apart. `<unk>` decodes with a space before it, the others to nothing.
+    The special tokens are ordinary entries of the vocabulary that no text encodes to, for the
+    pattern splits `<eos>`. `<unk>` decodes with a space before it, the others to nothing.
     """
     backend = tokenizers.Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=UNK))
     backend.normalizer = normalizer(lowercase)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), "isolated")
-    silent = Regex(f"^(?:{PAD}|{BOS}|{EOS})$")
+    textless = Regex(f"^(?:{PAD}|{BOS}|{EOS})$")
     backend.decoder = decoders.Sequence(
         [
-            decoders.Replace(silent, ""),
+            decoders.Replace(textless, ""),
             decoders.Replace(Regex(f"^{UNK}$"), f" {UNK}"),
             decoders.Fuse(),
         ]
@@ -73,8 +73,8 @@ def text_pipeline(vocabulary: dict[str, int], *, lowercase: bool) -> tokenizers.
 def whitespace_pipeline(vocabulary: dict[str, int], *, lowercase: bool) -> tokenizers.Tokenizer:
     """The library's tokenizer of the `whitespace` form.
 
-    Decodes to the benchmark's own layout: a space before each word, ` \\n` for `<eos>`. `<unk>`
-    in the text is the benchmark's own and becomes the id of `<unk>`; `<eos>` is data.
+    Decodes to the benchmark's layout: a space before each word, ` \\n` for `<eos>`. `<unk>` in the
+    text is the benchmark's own and gets the id of `<unk>`; `<eos>` is an ordinary word.
     """
     backend = tokenizers.Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=UNK))
     backend.normalizer = normalizers.Sequence(
@@ -96,16 +96,15 @@ def whitespace_pipeline(vocabulary: dict[str, int], *, lowercase: bool) -> token
 
 
 def most_frequent(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> list[str]:
-    """Every word of `texts` as `backend` splits them, the most frequent first.
+    """The distinct words of `texts` as `backend` splits them, by frequency, ties by code point.
 
-    Words that are equally frequent come in order of code point. Memory is for the distinct words
-    alone; each of `texts` should be small.
+    Memory holds only distinct words; each of `texts` should be small.
     """
     words: Counter[str] = Counter()
     chunks: Counter[str] = Counter()
     for text in texts:
         chunks.update(split_chunks(text))
-        if len(chunks) > _CHUNKS_AT_ONCE:
+        if len(chunks) > _MAX_CHUNKS:
             _add_words(backend, chunks, words)
             chunks.clear()
     _add_words(backend, chunks, words)

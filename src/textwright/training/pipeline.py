@@ -23,7 +23,7 @@ from textwright.models import LanguageModel
 from textwright.models.loading import load_model
 from textwright.models.resizing import resize_vocab
 from textwright.runs import Run, locked
-from textwright.tokenizers import read_before
+from textwright.tokenizers import encode_new_tokens
 from textwright.training.artifacts import write_result, write_start
 from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
@@ -259,7 +259,7 @@ def _broadcast_dataset(
 
 def _continued_model(parent: Parent, dataset: Dataset, recipe: Recipe) -> LanguageModel:
     """The model of the parent, with rows for the tokens that the text brought."""
-    similar = read_before(parent.tokenizer, dataset.tokenizer)
+    similar = encode_new_tokens(parent.tokenizer, dataset.tokenizer)
     return resize_vocab(load_model(parent.run, "cpu"), similar, recipe.training.seed)
 
 

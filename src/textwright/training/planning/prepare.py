@@ -6,7 +6,7 @@ import logging
 
 from textwright.data import Corpus, LossOn, open_corpus, prepare_tokens
 from textwright.errors import CorpusError, RequestError
-from textwright.tokenizers import Tokenizer, grow_tokenizer, train_tokenizer
+from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
 from textwright.training.loop.dataset import Dataset
 from textwright.training.planning.request import Request
 
@@ -32,7 +32,7 @@ def prepare(request: Request) -> Dataset:
             "leave it out"
         )
     if parent is not None:
-        grown = grow_tokenizer(
+        grown = extend_tokenizer(
             parent.tokenizer, corpus.train.chunks, conversations=corpus.conversations
         )
         return tokenize_corpus(corpus, grown, loss_on)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from textwright.runs import Run
-from textwright.tokenizers import Tokenizer, grow_tokenizer, read_before, train_tokenizer
+from textwright.tokenizers import Tokenizer, encode_new_tokens, extend_tokenizer, train_tokenizer
 
 OLD = 'It was the best of times, it was the worst of times; "the age" of wisdom - the end.\n' * 9
 NEW = "It was a Café: “the Worst” of cafés, it was — the Worst of 7 Monsters…\n" * 9
@@ -29,7 +29,7 @@ def old(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 def test_old_ids_stay_and_new_text_is_read_whole(old: Tokenizer, tmp_path: Path) -> None:
-    grown = grow_tokenizer(old, lambda: iter([NEW[:200], NEW[200:]]))
+    grown = extend_tokenizer(old, lambda: iter([NEW[:200], NEW[200:]]))
     assert grown.kind == old.kind and grown.lowercase == old.lowercase
     assert grown.encode(OLD) == old.encode(OLD)
     ids = grown.encode(NEW)
@@ -47,15 +47,15 @@ def test_old_ids_stay_and_new_text_is_read_whole(old: Tokenizer, tmp_path: Path)
 
 
 def test_what_has_all_of_a_text_stays_as_it_is(old: Tokenizer) -> None:
-    assert grow_tokenizer(old, lambda: iter([OLD])) is old
+    assert extend_tokenizer(old, lambda: iter([OLD])) is old
 
 
 def test_characters_follow_in_order_and_words_by_frequency() -> None:
     char = train_tokenizer("char", lambda: iter(["cab"]))
-    grown = grow_tokenizer(char, lambda: iter(["zebra yak"]))
+    grown = extend_tokenizer(char, lambda: iter(["zebra yak"]))
     assert [grown.token_text(i) for i in range(grown.vocab_size)] == list("abc ekryz")
     word = train_tokenizer("word", lambda: iter(["one two"]))
-    grown = grow_tokenizer(word, lambda: iter(["one six six ten ten ten two"]))
+    grown = extend_tokenizer(word, lambda: iter(["one six six ten ten ten two"]))
     assert [grown.token_text(i) for i in range(4, grown.vocab_size)] == [
         " two", "one", " ten", " six"
     ]  # fmt: skip
@@ -63,19 +63,19 @@ def test_characters_follow_in_order_and_words_by_frequency() -> None:
 
 def test_more_ids_than_a_byte_holds() -> None:
     old = train_tokenizer("char", lambda: iter([chr(0x4E00 + i) for i in range(300)]))
-    grown = grow_tokenizer(old, lambda: iter(["plain\nfolk"]))
+    grown = extend_tokenizer(old, lambda: iter(["plain\nfolk"]))
     assert grown.decode(grown.encode_array("folk\n").tolist()) == "folk\n"
     assert grown.encode_array("folk").min() >= 300
 
 
 def test_a_new_token_is_what_the_old_would_have_read() -> None:
     old = train_tokenizer("char", lambda: iter([OLD]))
-    grown = grow_tokenizer(old, lambda: iter(["“é7—"]))
-    texts = [old.decode(ids) for ids in read_before(old, grown)]
+    grown = extend_tokenizer(old, lambda: iter(["“é7—"]))
+    texts = [old.decode(ids) for ids in encode_new_tokens(old, grown)]
     new = [grown.token_text(i) for i in range(old.vocab_size, grown.vocab_size)]
     assert dict(zip(new, texts, strict=True)) == {"“": '"', "é": "e", "7": "", "—": "--"}
     old = train_tokenizer("word", lambda: iter([OLD]))
-    grown = grow_tokenizer(old, lambda: iter(["a Worst monster"]))
-    texts = [old.decode(ids) for ids in read_before(old, grown)]
+    grown = extend_tokenizer(old, lambda: iter(["a Worst monster"]))
+    texts = [old.decode(ids) for ids in encode_new_tokens(old, grown)]
     new = [grown.token_text(i) for i in range(old.vocab_size, grown.vocab_size)]
     assert dict(zip(new, texts, strict=True)) == {"a": "", " Worst": " worst", " monster": ""}
