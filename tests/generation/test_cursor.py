@@ -37,7 +37,7 @@ def test_a_long_prompt_costs_one_window(family: str) -> None:
     cursor.read(range(40))
     cursor.read([3] * 100_000)
     read = 0
-    while cursor.unread and read < 1000:
+    while cursor.pending and read < 1000:
         chunk = cursor.chunk()
         assert 1 <= len(chunk) <= CHUNK
         read += len(chunk)

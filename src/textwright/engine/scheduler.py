@@ -96,7 +96,7 @@ class Scheduler:
             decoding: whether it comes from the decode queue.
         """
         assert job.cursor is not None
-        decodes = job.cursor.unread == 1
+        decodes = job.cursor.pending == 1
         self._decode_count += decodes - decoding
         (self._decode if decodes else self._prefill).append(job)
 
@@ -121,7 +121,7 @@ class Scheduler:
         count = tokens = 0
         for job in self._prefill:
             assert job.cursor is not None
-            tokens += min(CHUNK, job.cursor.unread)
+            tokens += min(CHUNK, job.cursor.pending)
             if count and tokens > CHUNK:
                 break
             count += 1

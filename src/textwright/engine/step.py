@@ -85,7 +85,7 @@ class StepRunner:
                 result.prompt_tokens += len(piece)
             try:
                 cursor.advance(row, state)
-                if not cursor.unread:
+                if not cursor.pending:
                     self._start_siblings(job, row, result)
                     result.generated_tokens += self._sample(job, row)
             except Exception as error:

@@ -1,9 +1,9 @@
-"""A model's place in a text: what it has read, and what it expects next.
+"""A model's position in a text: its state after what it has read, and the next token's logits.
 
-Reading is cut into chunks at fixed multiples from where a text, or a window of it, begins. So how
-a prompt is cut is a function of the prompt alone, whoever reads it: a stream that reads it at once,
-or the engine, which lets others write in between. What stands before the last window of a long
-prompt makes no difference to what comes after it, so it isn't read.
+Chunks end at fixed multiples, counted from where the text, or its current window, begins. So the
+chunks of a prompt are a function of the prompt alone, and with them the bits of its logits, for a
+stream that reads it at once and for the engine, which runs other jobs in between. Tokens before the
+last window of a long prompt don't change what comes after it, so they aren't read.
 """
 
 from __future__ import annotations
@@ -19,41 +19,40 @@ from textwright.arrays import Floats, Tokens
 from textwright.runtimes.base import Runtime
 
 CHUNK = 32
-"""Tokens read at once: enough to share the work on the weights, few enough not to be waited for."""
+"""Tokens read in one call: enough to reuse each weight, few enough not to delay other jobs."""
 
 
 class Cursor:
-    """Reads tokens and tells the logits of the one to come.
+    """Reads tokens, lazily: the model runs when `logits` is read.
 
-    Reading waits until the logits are asked for. Who wants to read several texts together takes
-    `chunk` and `state` instead, hands them to `Runtime.batch`, and puts the outcome in with
-    `advance`, until nothing is `unread`.
+    To read several texts together, pass each one's `chunk` and `state` to `Runtime.batch` and its
+    results to `advance`, until nothing is `pending`.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.state: Any = runtime.initial_state()
-        self._unread: deque[int] = deque()
+        self._pending: deque[int] = deque()
         self._window: list[int] = []
         """Tokens that `state` holds, where it holds a limited number."""
         self._block = runtime.block_size
         self._logits: Floats | None = None
 
     def read(self, tokens: Iterable[int]) -> None:
-        """Go on after `tokens`."""
-        self._unread.extend(tokens)
-        if self._block is not None and len(self._window) + len(self._unread) > self._block:
-            self._turn_page(self._block)
+        """Append `tokens` to what the next logits are conditioned on."""
+        self._pending.extend(tokens)
+        if self._block is not None and len(self._window) + len(self._pending) > self._block:
+            self._slide_window(self._block)
 
     @property
-    def unread(self) -> int:
-        """Tokens still to be read before the logits are known."""
-        return len(self._unread)
+    def pending(self) -> int:
+        """How many tokens the model has yet to read."""
+        return len(self._pending)
 
     @property
     def logits(self) -> Floats:
-        """Of the next token, (V,). At least one token must have been read."""
-        while self._unread:
+        """Of the next token, (V,). Raises `ValueError` before the first `read`."""
+        while self._pending:
             logits, state = self.runtime(self.chunk(), self.state, last_only=True)
             self.advance(logits[0], state)
         if self._logits is None:
@@ -61,28 +60,28 @@ class Cursor:
         return self._logits
 
     def chunk(self) -> Tokens:
-        """The tokens to read next, after `state`; (T,), 1 ≤ T ≤ `CHUNK`."""
-        unread = self._unread
-        # One token, nearly always
-        return np.fromiter(unread if len(unread) == 1 else islice(unread, self._size), np.int64)
+        """The tokens that `state` should read next, (T,), 1 ≤ T ≤ `CHUNK`."""
+        pending = self._pending
+        # Nearly always one token, for which `islice` would be slower
+        return np.fromiter(pending if len(pending) == 1 else islice(pending, self._size), np.int64)
 
     def advance(self, logits: Floats, state: Any) -> None:
-        """Take note of what reading the last `chunk` gave: the logits after it, (V,)."""
-        window, unread = self._window, self._unread
-        if len(unread) == 1:  # nearly always
-            read = [unread.pop()]
+        """Store the results of reading `chunk`: the logits after it, (V,), and the new state."""
+        window, pending = self._window, self._pending
+        if len(pending) == 1:  # nearly always
+            read = [pending.pop()]
         else:
-            read = [unread.popleft() for _ in range(min(self._size, len(unread)))]
+            read = [pending.popleft() for _ in range(min(self._size, len(pending)))]
         if self._block is not None:
             window += read
         self._logits, self.state = logits, state
 
     def copy(self) -> Cursor:
-        """Another cursor at the same place."""
+        """An independent cursor at the same position."""
         other = object.__new__(Cursor)
         other.runtime = self.runtime
         other.state = self.state.copy()
-        other._unread = self._unread.copy()
+        other._pending = self._pending.copy()
         other._window = self._window.copy()
         other._block = self._block
         other._logits = self._logits
@@ -90,11 +89,11 @@ class Cursor:
 
     @property
     def _size(self) -> int:
-        """Of the next chunk, at most: to the next of the multiples at which a window is cut."""
+        """Tokens of the next chunk at most: up to the next multiple of `CHUNK` in the window."""
         return CHUNK - len(self._window) % CHUNK
 
-    def _turn_page(self, block: int) -> None:
-        """Begin the window of the last unread token, if `state` doesn't hold it yet.
+    def _slide_window(self, block: int) -> None:
+        """Restart with the window that the last pending token belongs to.
 
         Windows of B tokens begin at the multiples of B − H, H = B // 2: when one is full, its last
         H tokens are encoded anew. Counted from where this window begins, the last of n tokens is in
@@ -102,8 +101,8 @@ class Cursor:
         """
         half = block // 2
         stride = block - half
-        held = len(self._window)
-        start = (held + len(self._unread) - 1 - half) // stride * stride
-        self._unread = deque(islice(chain(self._window, self._unread), start, None))
+        last = len(self._window) + len(self._pending) - 1
+        start = (last - half) // stride * stride
+        self._pending = deque(islice(chain(self._window, self._pending), start, None))
         self._window = []
         self.state = self.runtime.initial_state()
