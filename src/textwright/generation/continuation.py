@@ -55,11 +55,11 @@ class Continuation:
         self._tokenizer = tokenizer
         self._spelling = tokenizer.stream()
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
-        self._steering = request.steering
-        own_ends = frozenset() if self._steering.ignore_end else ends
+        self._processor = request.logits_processor
+        own_ends = frozenset() if request.ignore_eos else ends
         self._never_first = sorted(own_ends) if prompt.speaks else []
-        self._ends = own_ends | self._steering.stop_tokens
-        self._drawn: Counter[int] | None = Counter() if self._steering.moves_logits else None
+        self._ends = own_ends | request.stop_tokens
+        self._drawn: Counter[int] | None = Counter() if self._processor.is_active else None
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs
         self._pieces: list[str] = []
@@ -97,7 +97,7 @@ class Continuation:
         if self._drawn is None:
             token = self._sampler.draw(logits)
         else:
-            token = self._sampler.draw(self._steering.moved(logits, self._drawn))
+            token = self._sampler.draw(self._processor.apply(logits, self._drawn))
             self._drawn[token] += 1
         if token in self._ends:
             self.end("stop")

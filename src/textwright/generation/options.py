@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from textwright.configs import SamplingSettings, one_line
 from textwright.errors import RequestError
 from textwright.generation.generation_config import Defaults
-from textwright.generation.sampling import Steering, check_seed, new_seed
+from textwright.generation.sampling import LogitsProcessor, check_seed, new_seed
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,11 @@ class Request:
     strict: bool
     logprobs: int | None
     allow_unk: bool = False
-    steering: Steering = field(default_factory=Steering)
+    logits_processor: LogitsProcessor = field(default_factory=LogitsProcessor)
+    stop_tokens: frozenset[int] = frozenset()
+    """Ids that end the text, beside the model's own; they are not part of it."""
+    ignore_eos: bool = False
+    """Treat the model's own end of text as any other token."""
 
 
 def check(options: Options, defaults: Defaults) -> Request:

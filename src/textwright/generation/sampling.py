@@ -45,32 +45,29 @@ WORDS = 64
 
 
 @dataclass(frozen=True)
-class Steering:
-    """Logits moved by token, and tokens that end the text."""
+class LogitsProcessor:
+    """Bias and penalties by token, applied before any step of sampling."""
 
     bias: Mapping[int, float] = field(default_factory=dict)
-    """What is added to the logit of a token id, before anything else; −100 bans it in effect."""
+    """Added to the logit of a token id; −100 bans it in effect."""
     presence_penalty: float = 0.0
-    """What the logit of a token that was drawn already loses."""
+    """Subtracted once from the logit of each token that was drawn."""
     frequency_penalty: float = 0.0
-    """What it loses for each time that it was drawn."""
-    stop_tokens: frozenset[int] = frozenset()
-    """Ids that end the text, beside the model's own; they are not part of it."""
-    ignore_end: bool = False
-    """Let the model's own end of text be a token as any other."""
+    """Subtracted for each time that the token was drawn."""
 
     @property
-    def moves_logits(self) -> bool:
+    def is_active(self) -> bool:
+        """Whether `apply` changes anything."""
         return bool(self.bias) or self.presence_penalty != 0 or self.frequency_penalty != 0
 
-    def moved(self, logits: Floats, drawn: Counter[int]) -> Floats:
-        """Logits, (V,), after bias and penalties for what was `drawn`; those given stay."""
-        moved = logits.copy()
+    def apply(self, logits: Floats, drawn: Counter[int]) -> Floats:
+        """A changed copy of `logits`, (V,); `drawn` counts the tokens of the text so far."""
+        processed = logits.copy()
         for token, bias in self.bias.items():
-            moved[token] += bias
+            processed[token] += bias
         for token, count in drawn.items():
-            moved[token] -= self.presence_penalty + count * self.frequency_penalty
-        return moved
+            processed[token] -= self.presence_penalty + count * self.frequency_penalty
+        return processed
 
 
 def new_seed() -> int:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 from textwright.engine import Job
 from textwright.generation import Generator, Options
 from textwright.generation.options import Request
-from textwright.generation.sampling import Steering
+from textwright.generation.sampling import LogitsProcessor
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
 from textwright.serving.service import Service
@@ -203,14 +203,17 @@ def generation_request(
     request = service.check(model, options, length=length)
     stop_tokens = body.stop_token_ids or []
     service.check_count("stop_token_ids", len(stop_tokens), limits.max_stops)
-    steering = Steering(
+    processor = LogitsProcessor(
         bias=_bias(model, body.logit_bias or {}),
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        stop_tokens=frozenset(stop_tokens),
-        ignore_end=body.ignore_eos,
     )
-    return replace(request, steering=steering)
+    return replace(
+        request,
+        logits_processor=processor,
+        stop_tokens=frozenset(stop_tokens),
+        ignore_eos=body.ignore_eos,
+    )
 
 
 def _bias(model: Generator, by_token: Mapping[str, float]) -> dict[int, float]:
