@@ -81,7 +81,7 @@ def test_a_reply_never_holds_a_special_token_but_unk_where_asked(talker: Generat
     assert any(tokenizer.unk_id in one.tokens for one in drawn)
     for seed in range(6):
         one = talker.generate("it was", seed=seed, max_tokens=60, temperature=5)
-        assert not set(tokenizer.suppressed) & set(one.tokens)
+        assert not set(tokenizer.suppress_tokens) & set(one.tokens)
 
 
 def test_a_dialogue_goes_on_undoes_and_comes_back(

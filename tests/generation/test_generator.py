@@ -39,7 +39,7 @@ def test_a_text_is_the_same_whole_in_pieces_and_in_steps(
         assert step.distribution.shape == (model.runtime.vocab_size,)
         assert step.distribution.sum() == pytest.approx(1)
         assert step.probability == step.distribution[step.token]
-    assert not set(whole.tokens) & set(model.tokenizer.suppressed)
+    assert not set(whole.tokens) & set(model.tokenizer.suppress_tokens)
 
 
 @pytest.mark.parametrize("family", ["lstm", "gpt"])

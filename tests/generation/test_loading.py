@@ -170,8 +170,8 @@ def test_generation_config_goes_there_and_back(run: Run, tokenizers: dict[str, T
     write_generation_config(run, sampling, tokenizers["word"], max_tokens=33)
     defaults = read_generation_config(run)
     assert defaults.sampling == sampling and defaults.max_tokens == 33
-    assert defaults.ends == {tokenizers["word"].eos_id}
-    assert defaults.suppressed == set(tokenizers["word"].suppressed)
+    assert defaults.eos_ids == {tokenizers["word"].eos_id}
+    assert defaults.suppress_tokens == set(tokenizers["word"].suppress_tokens)
 
 
 def test_greedy_and_a_missing_file(run: Run, tokenizers: dict[str, Tokenizer]) -> None:
@@ -220,7 +220,7 @@ def test_transformers_reads_the_defaults(run: Run, tokenizers: dict[str, Tokeniz
         assert config.do_sample is (temperature > 0)
         assert config.max_new_tokens == 200
         assert config.eos_token_id == tokenizers["word"].eos_id
-        assert config.suppress_tokens == list(tokenizers["word"].suppressed)
+        assert config.suppress_tokens == list(tokenizers["word"].suppress_tokens)
         if temperature:
             assert config.temperature == temperature and config.top_k == 0
 

@@ -12,10 +12,12 @@ P = np.array([0.1, 0.4, 0.2, 0.25, 0.05])
 LOGITS = np.log(P).astype(np.float32)
 
 
-def sampler(seed: int = 1, suppressed: tuple[int, ...] = (), read: tuple[int, ...] = (),
+def sampler(seed: int = 1, suppress_tokens: tuple[int, ...] = (), read: tuple[int, ...] = (),
             **settings: object) -> Sampler:  # fmt: skip
     settings = {"temperature": 1.0, **settings}
-    return Sampler(SamplingSettings(**settings), seed, suppressed=suppressed, read=read)
+    return Sampler(
+        SamplingSettings(**settings), seed, suppress_tokens=suppress_tokens, prompt_tokens=read
+    )
 
 
 def spread(**settings: object) -> list[float]:
@@ -83,10 +85,10 @@ def test_repetition_penalty_shrinks_what_was_read_or_drawn() -> None:
     assert [draw.draw(equal) for _ in range(3)] == [0, 1, 2]
 
 
-def test_suppressed_tokens_are_never_drawn() -> None:
-    assert spread(suppressed=(1,)) == [0.1667, 0, 0.3333, 0.4167, 0.0833]
-    assert sampler(suppressed=(1,), temperature=0).draw(LOGITS) == 3
-    assert spread(suppressed=(1,), top_k=1) == [0, 0, 0, 1, 0]
+def test_suppress_tokens_are_never_drawn() -> None:
+    assert spread(suppress_tokens=(1,)) == [0.1667, 0, 0.3333, 0.4167, 0.0833]
+    assert sampler(suppress_tokens=(1,), temperature=0).draw(LOGITS) == 3
+    assert spread(suppress_tokens=(1,), top_k=1) == [0, 0, 0, 1, 0]
 
 
 def test_draws_follow_the_distribution() -> None:
@@ -138,7 +140,7 @@ def test_logits_that_are_no_numbers_are_an_error(bad: float, temperature: float)
 
 def test_logits_stay_as_they_are() -> None:
     logits = LOGITS.copy()
-    sampler(suppressed=(0,), repetition_penalty=2.0, read=(1,)).draw(logits)
+    sampler(suppress_tokens=(0,), repetition_penalty=2.0, read=(1,)).draw(logits)
     np.testing.assert_array_equal(logits, LOGITS)
 
 

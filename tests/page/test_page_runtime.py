@@ -86,7 +86,9 @@ def draws(there: Jobs, logits: np.ndarray, **changes: Any) -> tuple[list[int], l
     seed, suppressed = changes.pop("seed", 1), changes.pop("suppressed", ())
     read = changes.pop("read", ())
     settings = USUAL | changes
-    sampler = Sampler(SamplingSettings(**settings), seed, suppressed=suppressed, read=read)
+    sampler = Sampler(
+        SamplingSettings(**settings), seed, suppress_tokens=suppressed, prompt_tokens=read
+    )
     asked = {THERE.get(name, name): value for name, value in settings.items()}
     (drawn,) = there({"kind": "draws", "settings": asked, "seed": seed, "suppressed": suppressed,
                       "read": read, "logits": logits.tolist()})  # fmt: skip

@@ -80,7 +80,7 @@ def test_the_tokenizer_is_the_models(run: Run, tmp_path: Path) -> None:
     fields, _ = read(export(run, "gguf", tmp_path / "model.gguf"))
     tokenizer = Tokenizer.load(run)
     tokens = [tokenizer.backend.id_to_token(token) for token in range(tokenizer.vocab_size)]
-    special = {*tokenizer.suppressed, tokenizer.eos_id}
+    special = {*tokenizer.suppress_tokens, tokenizer.eos_id}
     if tokenizer.eos_id is None:
         special.add(len(tokens))
         tokens.append(END)
@@ -116,7 +116,7 @@ def test_every_tensor_is_the_models(run: Run, tmp_path: Path) -> None:
         names |= {f"model.layers.{layer}.{own}": f"blk.{layer}.{there}"
                   for own, there in LAYER.items()}  # fmt: skip
     assert {f"{name}.weight" for name in names.values()} == tensors.keys()
-    drawn = np.setdiff1d(np.arange(config.vocab_size), tokenizer.suppressed)
+    drawn = np.setdiff1d(np.arange(config.vocab_size), tokenizer.suppress_tokens)
     for own, there in names.items():
         expected, found = weights[f"{own}.weight"], tensors[f"{there}.weight"]
         inside = found[tuple(slice(size) for size in expected.shape)]

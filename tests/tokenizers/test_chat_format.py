@@ -50,7 +50,7 @@ def test_transformers_reads_what_was_trained_on(
     assert theirs.eos_token_id == tokenizer.eos_id and len(theirs) == tokenizer.vocab_size
     # Special tokens are those of the format alone, whatever the words spell
     frame = 1 + 2 * len(MESSAGES)
-    special = set(tokenizer.suppressed) - {tokenizer.unk_id} | {tokenizer.eos_id}
+    special = set(tokenizer.suppress_tokens) - {tokenizer.unk_id} | {tokenizer.eos_id}
     marked = theirs.apply_chat_template(MESSAGES, sanitize_control_tokens=True)["input_ids"]
     for ids in (ours, marked):
         assert sum(token in special for token in ids) == frame
@@ -70,12 +70,12 @@ def test_special_tokens_have_no_text_and_no_text_has_them(
     for text in (" <eos>", "<user> Hello", " <bos>"):
         ids = again.encode(text)
         assert ids == again.encode_array(text).tolist()
-        special = {*again.suppressed, again.eos_id} - {again.unk_id}
+        special = {*again.suppress_tokens, again.eos_id} - {again.unk_id}
         assert not special & {*ids, *again.encode_prompt(text)[0]}
     spelled = again.stream()
     ids = framed(again)
     assert "".join(map(spelled.push, ids)) + spelled.flush() == again.decode(ids)
-    assert set(again.chat.role_ids.values()) < set(again.suppressed)
+    assert set(again.chat.role_ids.values()) < set(again.suppress_tokens)
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])
@@ -98,6 +98,6 @@ def test_words_between_white_space_learn_to_converse(lowercase: bool, tmp_path: 
     assert text.eos_id in text.encode("one\ntwo")
     for words in ("one\ntwo", "<user>", "<u\u017fer>", "<USER> <EOS>", "a <eos>\n<bos> b"):
         ids = grown.encode_prompt(turn_text(words))[0]
-        assert ids and not {*grown.suppressed, grown.eos_id} - {grown.unk_id} & {*ids}, words
+        assert ids and not {*grown.suppress_tokens, grown.eos_id} - {grown.unk_id} & {*ids}, words
         turns = grown.encode_conversations([[("user", words), ("assistant", words)]])
         assert (turns == grown.eos_id).sum() == 2

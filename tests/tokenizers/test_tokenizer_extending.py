@@ -38,8 +38,8 @@ def test_old_ids_stay_and_new_text_is_read_whole(old: Tokenizer, tmp_path: Path)
     if old.kind != "word" or old.pad_id is not None:  # else white space is the benchmark's
         assert grown.decode(ids) == (NEW.lower() if old.lowercase else NEW)
     assert (grown.vocab_size > old.vocab_size) == (old.kind != "bpe")
-    assert (grown.pad_id, grown.eos_id, grown.suppressed) == (
-        old.pad_id, old.eos_id, old.suppressed
+    assert (grown.pad_id, grown.eos_id, grown.suppress_tokens) == (
+        old.pad_id, old.eos_id, old.suppress_tokens
     )  # fmt: skip
     run = Run(tmp_path)
     grown.save(run)

@@ -163,7 +163,7 @@ def test_char_vocabulary_is_the_characters_by_code_point() -> None:
     assert [tokenizer.decode([i]) for i in range(tokenizer.vocab_size)] == sorted(set(PROSE))
     data = json.loads(tokenizer.backend.to_str())
     assert data["model"]["type"] == "BPE" and data["model"]["merges"] == []
-    assert data["added_tokens"] == [] and tokenizer.suppressed == ()
+    assert data["added_tokens"] == [] and tokenizer.suppress_tokens == ()
     assert tokenizer.decode(tokenizer.encode(PROSE)) == PROSE
 
 
@@ -228,7 +228,7 @@ def test_word_vocabulary_is_the_most_frequent_words() -> None:
     expected = ["<pad>", "<bos>", "<eos>", "<unk>", *ordered[:496]]
     assert sorted(vocabulary, key=vocabulary.__getitem__) == expected
     assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id) == (0, 1, 2, 3)
-    assert tokenizer.suppressed == (0, 1, 3)
+    assert tokenizer.suppress_tokens == (0, 1, 3)
 
 
 def test_word_decodes_to_the_text_up_to_unknown_words() -> None:
@@ -254,7 +254,7 @@ def test_whitespace_form_is_that_of_the_benchmark() -> None:
     assert tokenizer.vocab_size == len(set(tokens)) == 10
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert (tokenizer.pad_id, tokenizer.bos_id) == (None, None)
-    assert tokenizer.suppressed == (tokenizer.unk_id,)
+    assert tokenizer.suppress_tokens == (tokenizer.unk_id,)
     assert tokenizer.token_text(tokenizer.eos_id or 0) == "<eos>"
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from textwright.generation.chat import Dialogue, converse
     from textwright.generation.chat_template import ChatPrompt, Message, Names, Trim, trimmed
     from textwright.generation.generation_config import (
-        Defaults,
+        GenerationConfig,
         read_generation_config,
         write_generation_config,
     )
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ChatPrompt": "textwright.generation.chat_template",
-    "Defaults": "textwright.generation.generation_config",
     "Dialogue": "textwright.generation.chat",
     "Explanation": "textwright.generation.results",
     "Generation": "textwright.generation.results",
+    "GenerationConfig": "textwright.generation.generation_config",
     "Generator": "textwright.generation.generator",
     "Message": "textwright.generation.chat_template",
     "Models": "textwright.generation.loading",
@@ -47,10 +47,10 @@ _HOMES = {
 
 __all__ = [
     "ChatPrompt",
-    "Defaults",
     "Dialogue",
     "Explanation",
     "Generation",
+    "GenerationConfig",
     "Generator",
     "Message",
     "Models",

@@ -18,7 +18,7 @@ from textwright import atomic
 from textwright.errors import RequestError
 from textwright.generation.chat_template import IMPROVISED, ChatPrompt, Message, Names, trimmed
 from textwright.generation.cursor import Cursor
-from textwright.generation.generation_config import Defaults
+from textwright.generation.generation_config import GenerationConfig
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.sampling import check_seed, log_probabilities, ranked
 from textwright.generation.stream import Stream
@@ -31,7 +31,7 @@ class Model(Protocol):
 
     runtime: Runtime
     tokenizer: Tokenizer
-    defaults: Defaults
+    defaults: GenerationConfig
 
     def encode_messages(
         self,

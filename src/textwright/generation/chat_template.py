@@ -97,7 +97,7 @@ def encode_messages(
         [*form.begin, *(token for turn in turns for token in turn.tokens), *form.end],
         list(dict.fromkeys(warnings)),
         stop=form.stops,
-        speaks=tokenizer.chat is not None,
+        is_chat=tokenizer.chat is not None,
         dropped=len(messages) - len(turns),
     )
 

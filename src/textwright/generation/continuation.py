@@ -1,7 +1,7 @@
-"""One text being written: logits go in, tokens and certain text come out, until it ends.
+"""One text being generated: logits go in, tokens and text come out, until it ends.
 
-It never asks where logits come from. `Stream` pulls them from a cursor of its own, the engine
-pushes those of a whole batch; stop strings, limits, spelling and probabilities are here, once.
+Where the logits come from doesn't matter: `Stream` reads them from a cursor of its own, the engine
+from a batch. Sampling, stop strings, limits, detokenization and log probabilities are here.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from textwright.tokenizers import Tokenizer
 
 
 class Continuation:
-    """Writes the continuation of one prompt.
+    """The continuation of one prompt.
 
     Attributes:
-        tokens: ids drawn so far; what a stop string is made of among them, an end of text not.
-        logprobs: one a token, where they were asked for.
+        tokens: ids drawn so far, those of a stop string included, an end of text not.
+        logprobs: one a token, where requested.
         finish_reason: why the text ended; None before it did.
     """
 
@@ -35,36 +35,37 @@ class Continuation:
         seed: int,
         tokenizer: Tokenizer,
         *,
-        ends: Set[int],
-        suppressed: list[int],
+        eos_ids: Set[int],
+        suppress_tokens: list[int],
     ) -> None:
         """
         Args:
-            prompt: what is continued, all of it.
-            request: settings; its own seed isn't looked at.
-            seed: of the draws.
-            tokenizer: spells the tokens.
-            ends: ids that end the text.
-            suppressed: ids that are never drawn.
+            prompt: the whole of it.
+            request: settings; `seed` takes the place of its own.
+            seed: of the random numbers.
+            tokenizer: of the model.
+            eos_ids: ids that end the text, unless `request.ignore_eos`.
+            suppress_tokens: ids that are never drawn.
         """
         self.prompt, self.request, self.seed = prompt, request, seed
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] = []
         self.finish_reason: FinishReason | None = None
-        self._sampler = Sampler(request.sampling, seed, suppressed=suppressed, read=prompt.tokens)
+        self._sampler = Sampler(
+            request.sampling, seed, suppress_tokens=suppress_tokens, prompt_tokens=prompt.tokens
+        )
         self._tokenizer = tokenizer
-        self._spelling = tokenizer.stream()
+        self._detokenizer = tokenizer.stream()
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
         self._processor = request.logits_processor
-        own_ends = frozenset() if request.ignore_eos else ends
-        self._never_first = sorted(own_ends) if prompt.speaks else []
-        self._ends = own_ends | request.stop_tokens
-        self._drawn: Counter[int] | None = Counter() if self._processor.is_active else None
+        own_eos = frozenset() if request.ignore_eos else eos_ids
+        self._banned_first = sorted(own_eos) if prompt.is_chat else []
+        self._eos_ids = own_eos | request.stop_tokens
+        self._counts: Counter[int] | None = Counter() if self._processor.is_active else None
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs
         self._pieces: list[str] = []
-        self._taken = 0
-        """How many of them `take` has given."""
+        self._taken = 0  # of `_pieces`, by `take`
 
     @property
     def generation(self) -> Generation:
@@ -88,25 +89,25 @@ class Continuation:
         """Draw the next token from its logits, (V,).
 
         Returns:
-            The token and the characters that it completed, whether or not they are certain to be
-            part of the text; None where the model ended the text instead.
+            The token and the characters that it completed, also where a stop string may yet take
+            them away; None where the model ended the text instead.
         """
-        if self._never_first and not self.tokens:
+        if self._banned_first and not self.tokens:
             logits = logits.copy()
-            logits[self._never_first] = -np.inf
-        if self._drawn is None:
+            logits[self._banned_first] = -np.inf
+        if self._counts is None:
             token = self._sampler.draw(logits)
         else:
-            token = self._sampler.draw(self._processor.apply(logits, self._drawn))
-            self._drawn[token] += 1
-        if token in self._ends:
+            token = self._sampler.draw(self._processor.apply(logits, self._counts))
+            self._counts[token] += 1
+        if token in self._eos_ids:
             self.end("stop")
             return None
         self.tokens.append(token)
-        text = self._spelling.push(token)
+        text = self._detokenizer.push(token)
         if self._alternatives is not None:
             self.logprobs.append(self._logprob(token, logits, self._alternatives))
-        self._let_through(text)
+        self._emit(text)
         if self._filter.stopped:
             self.finish_reason = "stop"
         elif len(self.tokens) >= self._max_tokens:
@@ -114,26 +115,26 @@ class Continuation:
         return token, text
 
     def take(self) -> str:
-        """The text that has become certain since this was last called."""
+        """The text that came since the last call; what may become a stop string comes later."""
         new = self._pieces[self._taken :]
         self._taken = len(self._pieces)
         return "".join(new)
 
     def end(self, reason: FinishReason) -> None:
-        """End a text that no stop string ended: nothing needs to be held back any more."""
-        self._let_through(self._spelling.flush())
+        """End the text, with what was held back as a possible stop string."""
+        self._emit(self._detokenizer.flush())
         if self._filter.stopped:
             reason = "stop"
-        elif held := self._filter.flush():
-            self._pieces.append(held)
+        elif rest := self._filter.flush():
+            self._pieces.append(rest)
         self.finish_reason = reason
 
-    def _let_through(self, text: str) -> None:
-        if certain := self._filter.push(text):
-            self._pieces.append(certain)
+    def _emit(self, text: str) -> None:
+        if passed := self._filter.push(text):
+            self._pieces.append(passed)
 
     def _logprob(self, token: int, logits: Floats, alternatives: int) -> TokenLogprob:
         logs = log_probabilities(logits)
-        spell = self._tokenizer.token_text
-        top = [(spell(int(other)), float(logs[other])) for other in ranked(logs, alternatives)]
-        return TokenLogprob(spell(token), token, float(logs[token]), top)
+        name = self._tokenizer.token_text
+        top = [(name(int(other)), float(logs[other])) for other in ranked(logs, alternatives)]
+        return TokenLogprob(name(token), token, float(logs[token]), top)

@@ -1,4 +1,4 @@
-"""`generation_config.json`: how a run generates where nothing else is asked for.
+"""`generation_config.json`: a run's defaults for generating.
 
 The file has the fields of `transformers`, so that `AutoModelForCausalLM.generate` does the same.
 """
@@ -16,25 +16,25 @@ from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 
 MAX_TOKENS = 200
-"""Tokens of a text where neither the request nor the run says how many."""
+"""Of a text, where neither the request nor the run sets it."""
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """What a request that leaves something out takes."""
+class GenerationConfig:
+    """What holds for settings that a request leaves out."""
 
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     max_tokens: int = MAX_TOKENS
-    ends: frozenset[int] = frozenset()
+    eos_ids: frozenset[int] = frozenset()
     """Ids that end the text, beside the tokenizer's own."""
-    suppressed: frozenset[int] = frozenset()
+    suppress_tokens: frozenset[int] = frozenset()
     """Ids that are never drawn, beside the tokenizer's own."""
 
 
 def write_generation_config(
     run: Run, sampling: SamplingSettings, tokenizer: Tokenizer, max_tokens: int = MAX_TOKENS
 ) -> None:
-    """Write a run's defaults. A seed is a matter of one text, so it isn't one of them."""
+    """Write a run's defaults: all settings but the seed, which belongs to one text."""
     config: dict[str, Any] = {"do_sample": sampling.temperature > 0}
     if config["do_sample"]:
         config["temperature"] = sampling.temperature
@@ -48,19 +48,19 @@ def write_generation_config(
         config["stop_strings"] = sampling.stop
     ids = (("bos", tokenizer.bos_id), ("eos", end_token(tokenizer)), ("pad", tokenizer.pad_id))
     config |= {f"{name}_token_id": token for name, token in ids if token is not None}
-    if tokenizer.suppressed:
-        config["suppress_tokens"] = list(tokenizer.suppressed)
+    if tokenizer.suppress_tokens:
+        config["suppress_tokens"] = list(tokenizer.suppress_tokens)
     run.write_json(run.generation_config_file, config)
 
 
-def read_generation_config(run: Run) -> Defaults:
+def read_generation_config(run: Run) -> GenerationConfig:
     """A run's defaults; the package's own where it has no such file.
 
     Raises:
         RunError: the file is damaged, or a value is out of range.
     """
     if not run.generation_config_file.exists():
-        return Defaults()
+        return GenerationConfig()
     config = run.read_json(run.generation_config_file)
     names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
     values = {name: config[name] for name in names if config.get(name) is not None}
@@ -69,11 +69,11 @@ def read_generation_config(run: Run) -> Defaults:
     if stops := config.get("stop_strings"):
         values["stop"] = [stops] if isinstance(stops, str) else stops
     try:
-        return Defaults(
+        return GenerationConfig(
             sampling=SamplingSettings(**values),
             max_tokens=_positive(config.get("max_new_tokens") or MAX_TOKENS),
-            ends=_ids(config, "eos_token_id"),
-            suppressed=_ids(config, "suppress_tokens"),
+            eos_ids=_ids(config, "eos_token_id"),
+            suppress_tokens=_ids(config, "suppress_tokens"),
         )
     except (ValidationError, ValueError, TypeError) as error:
         raise RunError(
@@ -83,9 +83,9 @@ def read_generation_config(run: Run) -> Defaults:
 
 
 def end_token(tokenizer: Tokenizer) -> int | None:
-    """The token that ends a text.
+    """The id that ends a text, if there is one.
 
-    Where `<eos>` is how a line end is written, as in the WikiText benchmarks, it ends nothing.
+    Where `<eos>` stands for a line end, as in the WikiText benchmarks, it doesn't end the text.
     """
     end = tokenizer.eos_id
     return end if end is not None and tokenizer.decode([end]) == "" else None

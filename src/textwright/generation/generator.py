@@ -14,7 +14,7 @@ from textwright.generation.chat import Dialogue
 from textwright.generation.chat_template import ChatPrompt, Message, Names, encode_messages
 from textwright.generation.continuation import Continuation
 from textwright.generation.cursor import Cursor
-from textwright.generation.generation_config import Defaults, end_token
+from textwright.generation.generation_config import GenerationConfig, end_token
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
@@ -40,14 +40,14 @@ class Generator:
         tokenizer: Tokenizer,
         *,
         name: str = "model",
-        defaults: Defaults | None = None,
+        defaults: GenerationConfig | None = None,
     ) -> None:
         """
         Args:
             runtime: from `load_runtime`.
             tokenizer: of the same vocabulary.
             name: what the model is called in errors and answers.
-            defaults: what holds where a request doesn't say.
+            defaults: what holds for settings that a request leaves out.
 
         Raises:
             RunError: tokenizer and model are not of one vocabulary.
@@ -60,13 +60,13 @@ class Generator:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.name = name
-        self.defaults = defaults or Defaults()
+        self.defaults = defaults or GenerationConfig()
         size = runtime.vocab_size
         own_end = end_token(tokenizer)
-        self._ends = self.defaults.ends.union(() if own_end is None else (own_end,))
-        suppressed = self.defaults.suppressed.union(tokenizer.suppressed)
-        self._suppressed = sorted(token for token in suppressed if token < size)
-        if len(self._suppressed) == size:
+        self._eos_ids = self.defaults.eos_ids.union(() if own_end is None else (own_end,))
+        suppress_tokens = self.defaults.suppress_tokens.union(tokenizer.suppress_tokens)
+        self._suppress_tokens = sorted(token for token in suppress_tokens if token < size)
+        if len(self._suppress_tokens) == size:
             raise RunError(f"run {name!r} may draw no token at all; train it on more text")
 
     def generate(self, prompt: str = "", **options: Unpack[Options]) -> Generation:
@@ -111,11 +111,16 @@ class Generator:
 
     def begin(self, prompt: Prompt, request: Request, seed: int) -> Continuation:
         """The continuation of `prompt` before its first token, for who brings the logits."""
-        suppressed = self._suppressed
+        suppress_tokens = self._suppress_tokens
         if request.allow_unk:
-            suppressed = [token for token in suppressed if token != self.tokenizer.unk_id]
+            suppress_tokens = [token for token in suppress_tokens if token != self.tokenizer.unk_id]
         return Continuation(
-            prompt, request, seed, self.tokenizer, ends=self._ends, suppressed=suppressed
+            prompt,
+            request,
+            seed,
+            self.tokenizer,
+            eos_ids=self._eos_ids,
+            suppress_tokens=suppress_tokens,
         )
 
     def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""What may be asked of a generator, and the check that it makes sense."""
+"""The settings of one text, and their check."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pydantic import ValidationError
 
 from textwright.configs import SamplingSettings, one_line
 from textwright.errors import RequestError
-from textwright.generation.generation_config import Defaults
+from textwright.generation.generation_config import GenerationConfig
 from textwright.generation.sampling import LogitsProcessor, check_seed, new_seed
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as the model reads it."""
+    """A prompt, tokenized."""
 
     text: str
     tokens: list[int]
-    """What it reads: the prompt, or, where that is empty, what stands for the start of a text."""
+    """Ids of the prompt; where that is empty, what stands for the start of a text."""
     warnings: list[str]
     stop: tuple[str, ...] = ()
-    """Strings that end the text, beside those asked for."""
-    speaks: bool = False
-    """Whether the text has words: the model's own end of text can't come first."""
+    """Strings that end the text, beside the request's."""
+    is_chat: bool = False
+    """Whether the text is a reply, which isn't empty: the end of text is never its first token."""
 
 
 class Options(TypedDict, total=False):
-    """Settings of one text. What is left out, or None, is as the run's defaults say."""
+    """Settings of one text. What is left out, or None, takes the run's default."""
 
     max_tokens: int | None
-    """Tokens at most; 200 where the run doesn't say."""
+    """Tokens at most; 200 where the run has no default."""
     temperature: float | None
     """Logits are divided by it; 0 takes the likeliest token each time."""
     top_k: int | None
@@ -50,14 +50,14 @@ class Options(TypedDict, total=False):
     strict: bool
     """Make it an error if the prompt has characters that the model never saw."""
     logprobs: int | None
-    """Note each token's log probability, with so many of the likeliest; None notes nothing."""
+    """Give each token's log probability, with so many of the likeliest; None gives none."""
     allow_unk: bool
     """Let the model write `<unk>`, which is not drawn otherwise."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Options with everything filled in and checked."""
+    """Options, checked, with the defaults filled in."""
 
     sampling: SamplingSettings
     max_tokens: int
@@ -73,8 +73,8 @@ class Request:
     """Treat the model's own end of text as any other token."""
 
 
-def check(options: Options, defaults: Defaults) -> Request:
-    """The request that `options` make.
+def check(options: Options, defaults: GenerationConfig) -> Request:
+    """`options` with `defaults` filled in.
 
     Raises:
         RequestError: an option is unknown, of the wrong kind or out of range.

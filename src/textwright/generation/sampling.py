@@ -6,10 +6,10 @@ The order of the steps is the one `transformers` has, so the same settings mean 
 2. tokens that are never drawn (padding, unknown …) leave;
 3. temperature 0 takes the likeliest token, the lowest id where several are; else logits are
    divided by the temperature;
-4. top-k keeps the k likeliest, of equals the lowest ids;
-5. top-p keeps the likeliest that together reach p of what is left, the one that reaches it
+4. top-k leaves the k likeliest, of equals the lowest ids;
+5. top-p leaves the likeliest that together reach p of what is left, the one that reaches it
    included (Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020);
-6. min-p keeps what is at least that share of the likeliest (Nguyen et al., "Turning Up the
+6. min-p leaves what has at least that share of the likeliest (Nguyen et al., "Turning Up the
    Heat", 2024);
 7. one number of a Philox stream is looked up in the cumulative distribution, ids in order.
 
@@ -39,9 +39,9 @@ Ids = NDArray[np.int64]
 
 MAX_SEED = 1 << 63
 TINY = 1e-200
-"""A temperature below it may take a logit out of what float64 holds."""
-WORDS = 64
-"""Of a random stream that are fetched at once."""
+"""Dividing by a temperature below it may overflow float64."""
+RANDOM_BATCH = 64
+"""Random numbers fetched in one call, which costs more than a number."""
 
 
 @dataclass(frozen=True)
@@ -71,110 +71,112 @@ class LogitsProcessor:
 
 
 def new_seed() -> int:
-    """A seed for who gave none: short enough to be typed again."""
+    """A random seed, short enough to be typed again."""
     return int.from_bytes(os.urandom(4))
 
 
 def check_seed(seed: int) -> int:
-    """`seed`, if it is one. Raises `RequestError` where it isn't."""
+    """`seed`. Raises `RequestError` where it is out of range."""
     if not 0 <= seed < MAX_SEED:
         raise RequestError(f"seed must be at least 0 and below 2**63, not {seed}")
     return seed
 
 
 class Sampler:
-    """Draws tokens; one a text, since it remembers what was drawn and how far its stream is."""
+    """Draws the tokens of one text; has the random stream and the tokens to penalise as state."""
 
     def __init__(
         self,
         settings: SamplingSettings,
         seed: int,
         *,
-        suppressed: Iterable[int] = (),
-        read: Iterable[int] = (),
+        suppress_tokens: Iterable[int] = (),
+        prompt_tokens: Iterable[int] = (),
     ) -> None:
         """
         Args:
-            settings: temperature and its kin; their `seed` and `stop` are not looked at.
+            settings: temperature, top-k …; their `seed` and `stop` are not used.
             seed: the key of the random stream, 0 ≤ seed < 2⁶³.
-            suppressed: ids that are never drawn.
-            read: ids of the text so far, for the repetition penalty.
+            suppress_tokens: ids that are never drawn.
+            prompt_tokens: ids that the repetition penalty counts as in the text.
 
         Raises:
             RequestError: the seed is out of range.
         """
         self.settings = settings
-        self.suppressed = np.fromiter(suppressed, np.int64)
+        self.suppress_tokens = np.fromiter(suppress_tokens, np.int64)
         self._random = np.random.Philox(key=check_seed(seed))
-        self._words: list[int] = []  # fetched and not used yet, the next one last
-        self._read = np.unique(np.fromiter(read, np.int64)) if self._penalises else None
-
-    @property
-    def _penalises(self) -> bool:
-        return self.settings.repetition_penalty != 1.0
+        self._words: list[int] = []  # of the random stream, unused; the next one last
+        self._penalised: Ids | None = None
+        """Ids in the text, ascending; None without a repetition penalty."""
+        if settings.repetition_penalty != 1.0:
+            self._penalised = np.unique(np.fromiter(prompt_tokens, np.int64))
 
     def draw(self, logits: Floats) -> int:
-        """The next token.
+        """Draw the id of the next token.
 
         Args:
-            logits: (V,); left as they are.
+            logits: (V,); not changed.
 
         Raises:
-            TextwrightError: they aren't numbers, or none may be drawn.
+            TextwrightError: they are NaN or infinite, or all ids are suppressed.
         """
         scores = self._scores(logits)
         if self.settings.temperature == 0:
             token = int(scores.argmax())
-            fine = np.isfinite(scores[token])
+            valid = np.isfinite(scores[token])
         else:
-            ids, weights = self._kept(scores)
+            ids, weights = self._truncated(scores)
             cumulative: Doubles = np.add.accumulate(weights)
             total = float(cumulative[-1])
-            fine = 0 < total < math.inf
+            valid = 0 < total < math.inf
             point = self._uniform() * total
-            # Rounding may reach the total itself: then it is the token that reached that.
+            # Rounding may give the total itself: then the token whose weight reached it is drawn.
             side: Literal["left", "right"] = "right" if point < total else "left"
-            place = cumulative.searchsorted(point, side=side)
-            token = int(place if ids is None else ids[place])
-        if not fine:
+            index = cumulative.searchsorted(point, side=side)
+            token = int(index if ids is None else ids[index])
+        if not valid:
             raise TextwrightError(
                 "the model's logits are not finite numbers; its weights are damaged or its "
                 "training diverged: train it again"
             )
-        if self._read is not None:
-            self._read = np.union1d(self._read, (token,))
+        if self._penalised is not None:
+            self._penalised = np.union1d(self._penalised, (token,))
         return token
 
     def probabilities(self, logits: Floats) -> Doubles:
-        """The distribution that `draw` draws from now, (V,)."""
+        """The distribution that the next `draw` draws from, (V,)."""
         scores = self._scores(logits)
-        spread = np.zeros(len(scores))
+        probabilities = np.zeros(len(scores))
         if self.settings.temperature == 0:
-            spread[scores.argmax()] = 1.0
-            return spread
-        ids, weights = self._kept(scores)
-        spread[slice(None) if ids is None else ids] = weights / weights.sum()
-        return spread
+            probabilities[scores.argmax()] = 1.0
+            return probabilities
+        ids, weights = self._truncated(scores)
+        probabilities[slice(None) if ids is None else ids] = weights / weights.sum()
+        return probabilities
 
     def _scores(self, logits: Floats) -> Doubles:
-        """Steps 1 and 2."""
+        """Logits in float64 after steps 1 and 2, (V,)."""
         scores = logits.astype(np.float64)
-        if self._read is not None:
+        if self._penalised is not None:
             penalty = self.settings.repetition_penalty
-            there = scores[self._read]
-            scores[self._read] = np.where(there > 0, there / penalty, there * penalty)
-        if len(self.suppressed):
-            scores[self.suppressed] = -np.inf
+            seen = scores[self._penalised]
+            scores[self._penalised] = np.where(seen > 0, seen / penalty, seen * penalty)
+        if len(self.suppress_tokens):
+            scores[self.suppress_tokens] = -np.inf
         return scores
 
-    def _kept(self, scores: Doubles) -> tuple[Ids | None, Doubles]:
-        """Steps 3 to 6: the ids left, ascending (None: all), and their weights, not normalised."""
+    def _truncated(self, scores: Doubles) -> tuple[Ids | None, Doubles]:
+        """Steps 3 to 6: the ids left, ascending, and their probabilities, not normalised.
+
+        Ids are None where all are left; the weights are one NaN where `scores` aren't finite.
+        """
         settings = self.settings
         ids: Ids | None = None
-        most = float(np.maximum.reduce(scores))  # of the method the quicker half
-        if not math.isfinite(most):
+        highest = float(np.maximum.reduce(scores))  # half the time of `scores.max()`
+        if not math.isfinite(highest):
             return None, np.full(1, math.nan)
-        scores -= most
+        scores -= highest
         if settings.temperature < TINY:
             with np.errstate(over="ignore"):
                 scores /= settings.temperature
@@ -186,32 +188,32 @@ class Sampler:
         weights: Doubles = np.exp(scores, out=scores)
         if settings.top_p < 1:
             order = (-weights).argsort(kind="stable")
-            reached = weights[order].cumsum()
-            count = reached.searchsorted(settings.top_p * reached[-1]) + 1
-            kept = np.sort(order[:count])
-            ids, weights = kept if ids is None else ids[kept], weights[kept]
+            cumulative = weights[order].cumsum()
+            count = cumulative.searchsorted(settings.top_p * cumulative[-1]) + 1
+            indices = np.sort(order[:count])
+            ids, weights = indices if ids is None else ids[indices], weights[indices]
         if settings.min_p > 0:
-            kept = np.flatnonzero(weights >= settings.min_p)  # the likeliest has weight 1
-            ids, weights = kept if ids is None else ids[kept], weights[kept]
+            indices = np.flatnonzero(weights >= settings.min_p)  # the likeliest has weight 1
+            ids, weights = indices if ids is None else ids[indices], weights[indices]
         return ids, weights
 
     def _uniform(self) -> float:
-        """A number in [0, 1): the upper 53 bits of the next word of the stream."""
+        """A number in [0, 1): the upper 53 of the 64 bits of the stream's next word."""
         if not self._words:
-            self._words = self._random.random_raw(WORDS)[::-1].tolist()
+            self._words = self._random.random_raw(RANDOM_BATCH)[::-1].tolist()
         return (self._words.pop() >> 11) * 2.0**-53
 
 
 def _likeliest(scores: Doubles, count: int) -> Ids:
     """The ids of the `count` highest scores, ascending; of equals the lowest ids."""
-    least = np.partition(scores, -count)[-count]
-    above = np.flatnonzero(scores > least)
-    equal = np.flatnonzero(scores == least)[: count - len(above)]
+    lowest = np.partition(scores, -count)[-count]
+    above = np.flatnonzero(scores > lowest)
+    equal = np.flatnonzero(scores == lowest)[: count - len(above)]
     return np.sort(np.concatenate((above, equal)))
 
 
 def log_probabilities(logits: Floats) -> Doubles:
-    """The model's own distribution as natural logarithms, along the last axis."""
+    """Log-softmax over the last axis, in float64: natural logarithms of probabilities."""
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=-1, keepdims=True)
     scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))

@@ -69,10 +69,10 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
         "tensors": index,
         "tokenizer": tokenizer_data(tokenizer, run),
         "start": list(model.encode_prompt("").tokens),
-        "ends": sorted(defaults.ends.union(() if own_end is None else (own_end,))),
+        "ends": sorted(defaults.eos_ids.union(() if own_end is None else (own_end,))),
         "suppressed": sorted(
             token
-            for token in defaults.suppressed.union(tokenizer.suppressed)
+            for token in defaults.suppress_tokens.union(tokenizer.suppress_tokens)
             if token < config.vocab_size
         ),
     }

@@ -66,7 +66,7 @@ def export(run: Run, out: Path) -> Path:
     file = out if out.suffix == ".gguf" else out / f"{run.name}.gguf"
     if file.is_dir():
         raise RequestError(f"{file} is a folder; name a file to write with --out")
-    never = set(tokenizer.suppressed)
+    never = set(tokenizer.suppress_tokens)
     if tokenizer.eos_id is None:
         never.add(len(tokens))
         tokens = [*tokens, END]
@@ -109,7 +109,11 @@ def _add_tokenizer(
     tokens: list[str],
     merges: list[tuple[str, str]],
 ) -> None:
-    special = {*tokenizer.suppressed, tokenizer.eos_id, *range(tokenizer.vocab_size, len(tokens))}
+    special = {
+        *tokenizer.suppress_tokens,
+        tokenizer.eos_id,
+        *range(tokenizer.vocab_size, len(tokens)),
+    }
     kinds = gguf.TokenType
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

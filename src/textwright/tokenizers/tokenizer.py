@@ -51,7 +51,7 @@ class Tokenizer:
         sha256: of the text of `tokenizer.json`.
         pad_id, bos_id, eos_id, unk_id: ids of the special tokens, None where there is none.
         chat: the format of conversations; None for a tokenizer of running text.
-        suppressed: ids that generation never draws, for no text has them.
+        suppress_tokens: ids that generation never draws, for no text has them.
     """
 
     def __init__(self, file: str, kind: Kind | None = None) -> None:
@@ -93,7 +93,7 @@ class Tokenizer:
         self.unk_id: int | None = special(words.UNK)
         roles = self.chat.role_ids.values() if self.chat else ()
         undrawn = (self.pad_id, self.bos_id, self.unk_id, *roles)
-        self.suppressed = tuple(token for token in undrawn if token is not None)
+        self.suppress_tokens = tuple(token for token in undrawn if token is not None)
 
     # Text to ids
 
@@ -200,7 +200,7 @@ class Tokenizer:
         token = self.backend.id_to_token(id)
         if token is None:
             raise TokenizerError(f"no token {id}; the vocabulary has {self.vocab_size}")
-        if id in (*self.suppressed, self.eos_id):
+        if id in (*self.suppress_tokens, self.eos_id):
             return str(token)
         return self._pieces[id].decode("utf-8", errors="backslashreplace")
 

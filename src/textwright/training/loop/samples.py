@@ -6,7 +6,7 @@ A model of conversations has one, of four turns, with itself: the first is given
 from __future__ import annotations
 
 from textwright.configs import SamplingSettings, TrainingSettings
-from textwright.generation import Defaults, Generator, Names, converse
+from textwright.generation import GenerationConfig, Generator, Names, converse
 from textwright.models import LanguageModel
 from textwright.runtimes import load_runtime
 from textwright.tokenizers import Tokenizer
@@ -26,7 +26,7 @@ def write_sample(
     generator = Generator(
         load_runtime(model.config, weights),
         tokenizer,
-        defaults=Defaults(sampling=SamplingSettings(seed=SEED)),
+        defaults=GenerationConfig(sampling=SamplingSettings(seed=SEED)),
     )
     prompt, text = sample_of(generator, settings)
     return Sample(step, prompt, text)
