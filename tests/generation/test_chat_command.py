@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textwright.errors import RequestError, TokenizerError
-from textwright.generation import Generator, load, trimmed
+from textwright.generation import Generator, load, strip_stream
 from textwright.runs import Run
 
 START = [sys.executable, "-c", "from textwright.cli.app import main; main()", "chat"]
@@ -75,7 +75,7 @@ def test_the_model_never_speaks_for_the_user(make_chain: Callable[..., Run]) -> 
     ],
 )
 def test_a_reply_has_no_white_space_at_its_ends(drawn: list[str], turn: str) -> None:
-    pieces = list(trimmed(drawn))
+    pieces = list(strip_stream(drawn))
     assert "".join(pieces) == turn and all(pieces)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from small_models import TEXT, random_weights, small_config, write_run
 from textwright.errors import RequestError
-from textwright.generation import Generator, Message, Names, load
+from textwright.generation import Generator, Message, SpeakerNames, load
 from textwright.generation.options import check
 from textwright.runs import Run
 from textwright.tokenizers import train_tokenizer
@@ -57,7 +57,7 @@ def test_the_oldest_whole_turns_go_when_the_context_is_full(talker: Generator) -
 
 def test_a_model_of_plain_text_improvises(make_run: Callable[..., Run]) -> None:
     gpt = load(make_run("gpt", block_size=256))
-    prompt = gpt.encode_messages(SAID[1:], names=Names("ROMEO", "JULIET"))
+    prompt = gpt.encode_messages(SAID[1:], names=SpeakerNames("ROMEO", "JULIET"))
     assert prompt.text == (
         "\n\nROMEO: what light?\n\nJULIET: the worst of times"
         "\n\nROMEO: it was <eos> foolishness\n\nJULIET:"

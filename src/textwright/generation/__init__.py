@@ -1,5 +1,9 @@
-"""Writing one text, without torch: `load` a model, then `generate`, `stream`, `explain`, chat.
+"""Generating one text, without torch: `load` a model, then `generate`, `stream`, `explain`, chat.
 
+Begin with `generator.py`, whose methods are what users call. A `Cursor` has the model's state in a
+text, a `Continuation` samples and decides where the text ends, a `Stream` joins the two; `chat.py`
+and `chat_template.py` make a conversation of it. The models themselves are in `runtimes`, known
+here by their protocol alone; many texts at once are `engine`'s matter, HTTP is `serving`'s.
 Names are imported when first used.
 """
 
@@ -9,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textwright.generation.chat import Dialogue, converse
-    from textwright.generation.chat_template import ChatPrompt, Message, Names, Trim, trimmed
+    from textwright.generation.chat_template import (
+        ChatPrompt,
+        Message,
+        SpeakerNames,
+        StreamStripper,
+        strip_stream,
+    )
     from textwright.generation.generation_config import (
         GenerationConfig,
         read_generation_config,
@@ -31,17 +41,17 @@ _HOMES = {
     "Generator": "textwright.generation.generator",
     "Message": "textwright.generation.chat_template",
     "Models": "textwright.generation.loading",
-    "Names": "textwright.generation.chat_template",
     "Options": "textwright.generation.options",
     "Sampler": "textwright.generation.sampling",
+    "SpeakerNames": "textwright.generation.chat_template",
     "Step": "textwright.generation.results",
     "Stream": "textwright.generation.stream",
+    "StreamStripper": "textwright.generation.chat_template",
     "TokenLogprob": "textwright.generation.results",
-    "Trim": "textwright.generation.chat_template",
     "converse": "textwright.generation.chat",
     "load": "textwright.generation.loading",
     "read_generation_config": "textwright.generation.generation_config",
-    "trimmed": "textwright.generation.chat_template",
+    "strip_stream": "textwright.generation.chat_template",
     "write_generation_config": "textwright.generation.generation_config",
 }
 
@@ -54,17 +64,17 @@ __all__ = [
     "Generator",
     "Message",
     "Models",
-    "Names",
     "Options",
     "Sampler",
+    "SpeakerNames",
     "Step",
     "Stream",
+    "StreamStripper",
     "TokenLogprob",
-    "Trim",
     "converse",
     "load",
     "read_generation_config",
-    "trimmed",
+    "strip_stream",
     "write_generation_config",
 ]
 

@@ -1,8 +1,7 @@
 """A conversation with a model, turn by turn.
 
-What was said is kept as messages; each reply is to all of them. What the model has read stays in
-its state, so a turn costs its own length; after `undo`, or where the oldest turns had to go, the
-model reads anew.
+Each reply is to all messages so far. The model's state is reused, so a turn costs its own tokens
+only; after `undo`, and where the oldest turns were dropped, the whole prompt is read again.
 """
 
 from __future__ import annotations
@@ -16,7 +15,13 @@ import numpy as np
 
 from textwright import atomic
 from textwright.errors import RequestError
-from textwright.generation.chat_template import IMPROVISED, ChatPrompt, Message, Names, trimmed
+from textwright.generation.chat_template import (
+    IMPROVISED_WARNING,
+    ChatPrompt,
+    Message,
+    SpeakerNames,
+    strip_stream,
+)
 from textwright.generation.cursor import Cursor
 from textwright.generation.generation_config import GenerationConfig
 from textwright.generation.options import Options, Prompt, Request, check
@@ -27,7 +32,7 @@ from textwright.tokenizers import Role, Tokenizer, check_role
 
 
 class Model(Protocol):
-    """What a dialogue needs of a `Generator`."""
+    """The part of `Generator` that a dialogue uses."""
 
     runtime: Runtime
     tokenizer: Tokenizer
@@ -37,7 +42,7 @@ class Model(Protocol):
         self,
         messages: Sequence[Message],
         *,
-        names: Names | None = None,
+        names: SpeakerNames | None = None,
         reply: Role = "assistant",
         strict: bool = False,
     ) -> ChatPrompt: ...
@@ -48,7 +53,7 @@ class Model(Protocol):
 
 
 class Dialogue:
-    """Takes turns with a model; each reply continues everything said before."""
+    """A conversation of a user with a model."""
 
     def __init__(
         self,
@@ -62,41 +67,40 @@ class Dialogue:
         """
         Args:
             generator: the model.
-            user, name: what the two are called where a model of plain text improvises, e.g. ROMEO
-                and JULIET.
-            system: a message that stands before the conversation and is never dropped.
-            options: settings of the replies; reply n is drawn with the seed `seed` + n.
+            user, name: the speakers in a dialogue of plain text, e.g. ROMEO and JULIET.
+            system: a message before the conversation, which is never dropped.
+            options: settings of the replies; reply n has the seed `seed` + n, from 0.
 
         Raises:
             RequestError: a setting is out of range, or a name is empty, or both are the same.
         """
-        self.names = Names(user.strip(), name.strip())
+        self.names = SpeakerNames(user.strip(), name.strip())
         self._generator = generator
         self.options: Options = options
         self._request = check(options, generator.defaults)
-        self._drawn = 0
+        self._replies = 0  # since the seed was set
         self._cursor: Cursor | None = None
-        self._read: list[int] = []
-        """What the cursor has read."""
+        self._cursor_tokens: list[int] = []
+        """Ids that the cursor has read."""
         self.messages: list[Message] = []
-        """What was said; without the system message."""
+        """The conversation so far, without the system message."""
         self.system = system
         self.dropped = 0
-        """How many of the oldest turns the last reply did without, for the context was full."""
+        """How many of the oldest turns the last prompt left out because the context was full."""
         self.warnings: list[str] = []
-        """Of the last reply, e.g. characters that the model never saw."""
-        self._warned = {IMPROVISED}  # the command says that in its own words
+        """Of the last reply, each once in a conversation, e.g. unknown characters."""
+        self._warned = {IMPROVISED_WARNING}  # `improvises` tells that
 
     @property
     def improvises(self) -> bool:
-        """Whether the model learned from plain text."""
+        """Whether the model was trained on plain text, not on conversations."""
         return self._generator.tokenizer.chat is None
 
     def change(self, **options: Unpack[Options]) -> None:
-        """Other settings for the replies to come; a seed counts from the next one.
+        """Change settings of the next replies; a seed starts the count of replies again.
 
         Raises:
-            RequestError: a setting is out of range; nothing has changed then.
+            RequestError: a setting is out of range; nothing was changed.
         """
         changed: Options = {**self.options, **options}
         if "seed" not in options:
@@ -104,34 +108,33 @@ class Dialogue:
         self._request = check(changed, self._generator.defaults)
         self.options = changed
         if "seed" in options:
-            self._drawn = 0
+            self._replies = 0
 
     def say(self, text: str) -> str:
-        """The reply to `text`, whole."""
+        """The whole reply to `text`."""
         return "".join(self.stream(text))
 
     def stream(self, text: str) -> Generator[str, None, None]:
-        """The reply to `text`, piece by piece; closing it early ends the model's turn.
+        """The reply to `text`, piece by piece; closing the generator ends the model's turn.
 
         Raises:
-            RequestError: the model can't read `text`, e.g. `strict`; it is not said then.
+            RequestError: `text` can't be encoded, e.g. `strict`; nothing was changed.
         """
         return self._reply([*self.messages, Message("user", text)])
 
     def retry(self) -> Generator[str, None, None]:
-        """Another reply, drawn anew, to what the user said last.
+        """Another reply to the user's last message, with the next seed.
 
         Raises:
-            RequestError: nothing was said yet, or it can't be read any more, e.g. because of
-                another system message; the conversation stays as it was then.
+            RequestError: there is none, or the prompt can't be encoded; nothing was changed.
         """
         return self._reply(self._until_user(", so there is nothing to try again"))
 
     def undo(self) -> Message:
-        """Take back what the user said last, with the reply; gives what the user had said.
+        """Remove the user's last message and the reply to it; returns that message.
 
         Raises:
-            RequestError: nothing was said yet.
+            RequestError: there is none.
         """
         *self.messages, message = self._until_user(", so there is nothing to undo")
         return message
@@ -139,27 +142,26 @@ class Dialogue:
     def next_distribution(
         self, beginning: str = "", top: int | None = 10
     ) -> list[tuple[str, float]]:
-        """What the reply to what was said last goes on with after its first words `beginning`:
-        the likeliest tokens with their probabilities, the likeliest first.
+        """The likeliest next tokens of the reply to the user's last message, with probabilities.
 
         Args:
-            beginning: words that the reply is taken to begin with.
+            beginning: words that the reply is assumed to begin with.
             top: how many; None gives the whole vocabulary.
 
         Raises:
-            RequestError: nothing was said yet.
+            RequestError: there is no message of the user.
         """
-        said = self._until_user("; say something first")
+        messages = self._until_user("; say something first")
         tokenizer = self._generator.tokenizer
-        prompt = self._prompt(said)
+        prompt = self._prompt(messages)
         words = f" {beginning.strip()}" if beginning.strip() else ""
         cursor = Cursor(self._generator.runtime)
         cursor.read([*prompt.tokens, *tokenizer.encode_prompt(words)[0]])
-        spread = np.exp(log_probabilities(cursor.logits))
-        count = len(spread) if top is None else top
+        probabilities = np.exp(log_probabilities(cursor.logits))
+        count = len(probabilities) if top is None else top
         return [
-            (tokenizer.token_text(int(token)), float(spread[token]))
-            for token in ranked(spread, count)
+            (tokenizer.token_text(int(token)), float(probabilities[token]))
+            for token in ranked(probabilities, count)
         ]
 
     def save(self, file: str | Path) -> None:
@@ -173,10 +175,10 @@ class Dialogue:
         atomic.write_text(Path(file), json.dumps(record, ensure_ascii=False) + "\n")
 
     def load(self, file: str | Path) -> None:
-        """Go on with a conversation that `save` wrote, in place of this one.
+        """Replace this conversation by one that `save` wrote.
 
         Raises:
-            RequestError: it can't be read, or is none; this conversation goes on then.
+            RequestError: the file can't be read, or has none; nothing was changed.
         """
         try:
             record = json.loads(Path(file).expanduser().read_text(encoding="utf-8-sig"))
@@ -207,17 +209,17 @@ class Dialogue:
             raise RequestError(f"nothing was said yet{hint}")
         return messages
 
-    def _prompt(self, said: Sequence[Message]) -> ChatPrompt:
-        before = [one for one in self._all() if one.role == "system"]
+    def _prompt(self, messages: Sequence[Message]) -> ChatPrompt:
+        system = [one for one in self._all() if one.role == "system"]
         return self._generator.encode_messages(
-            [*before, *said], names=self.names, strict=self._request.strict
+            [*system, *messages], names=self.names, strict=self._request.strict
         )
 
     def _reply(self, messages: list[Message]) -> Generator[str, None, None]:
         """Stream the reply to `messages`, which become the conversation once nothing can fail."""
         prompt = self._prompt(messages)
-        seed = check_seed(self._request.seed + self._drawn)
-        self._drawn += 1
+        seed = check_seed(self._request.seed + self._replies)
+        self._replies += 1
         self.messages = messages
         self.dropped = prompt.dropped
         self.warnings = [line for line in prompt.warnings if line not in self._warned]
@@ -227,42 +229,42 @@ class Dialogue:
 
     def _pieces(self, stream: Stream) -> Generator[str, None, None]:
         try:
-            yield from trimmed(stream)
+            yield from strip_stream(stream)
         finally:
-            self._read += stream.generation.tokens
+            self._cursor_tokens += stream.generation.tokens
             self.messages.append(Message("assistant", stream.generation.text.strip()))
 
     def _cursor_after(self, tokens: list[int]) -> Cursor:
-        """A cursor that has read `tokens`: the one there is, where it has read their beginning."""
-        have = len(self._read)
-        if self._cursor is None or have >= len(tokens) or tokens[:have] != self._read:
-            self._cursor, have = Cursor(self._generator.runtime), 0
-        self._cursor.read(tokens[have:])
-        self._read = list(tokens)
+        """A cursor that has read `tokens`; the present one is reused if they continue its own."""
+        count = len(self._cursor_tokens)
+        if self._cursor is None or count >= len(tokens) or tokens[:count] != self._cursor_tokens:
+            self._cursor, count = Cursor(self._generator.runtime), 0
+        self._cursor.read(tokens[count:])
+        self._cursor_tokens = list(tokens)
         return self._cursor
 
 
 def converse(
     generator: Model, opening: str, turns: int, **options: Unpack[Options]
 ) -> list[Message]:
-    """A conversation of the model with itself, which writes both sides after the first turn.
+    """A conversation in which the model writes both sides after the first turn.
 
     Args:
         generator: the model.
-        opening: what the user says first.
-        turns: how many in all.
-        options: settings of the turns; the n-th drawn has the seed `seed` + n, from 0.
+        opening: the user's first message.
+        turns: how many in all, the first included.
+        options: settings of the turns; the n-th generated has the seed `seed` + n, from 0.
     """
     request = check(options, generator.defaults)
-    said = [Message("user", opening)]
+    messages = [Message("user", opening)]
     for number in range(turns - 1):
-        role: Role = "assistant" if said[-1].role == "user" else "user"
-        prompt = generator.encode_messages(said, reply=role, strict=request.strict)
+        role: Role = "assistant" if messages[-1].role == "user" else "user"
+        prompt = generator.encode_messages(messages, reply=role, strict=request.strict)
         cursor = Cursor(generator.runtime)
         cursor.read(prompt.tokens)
         stream = generator.continue_from(cursor, prompt, request, request.seed + number)
-        said.append(Message(role, "".join(trimmed(stream))))
-    return said
+        messages.append(Message(role, "".join(strip_stream(stream))))
+    return messages
 
 
 def _string(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""A conversation as a model reads it: by its one format, or, for plain text, improvised.
+"""Messages to the prompt that a model reads.
 
-A model that learned conversations gets them in the format that it learned, which is also the
-`transformers` chat template of its `tokenizer_config.json`. A model of plain text has never seen
-one, and gets the dialogue as plain text has them, a blank line between turns:
+A model trained on conversations gets the format of its training, which is also the `transformers`
+chat template in its `tokenizer_config.json`. A model of plain text gets the dialogue as a play has
+it, a blank line between turns:
 
     YOU: What news?
 
@@ -22,13 +22,15 @@ from textwright.errors import RequestError
 from textwright.generation.options import Prompt
 from textwright.tokenizers import Role, Tokenizer, check_role, turn_text
 
-BETWEEN = "\n\n"
-"""What ends a turn of plain text."""
+TURN_SEPARATOR = "\n\n"
+"""Between turns of plain text; as a stop string it ends the reply."""
 
-IMPROVISED = "this model learned from plain text, not from conversations, and improvises a dialogue"
+IMPROVISED_WARNING = (
+    "this model learned from plain text, not from conversations, and improvises a dialogue"
+)
 
 _REPLY_SHARE = 4
-"""A quarter of the context is kept free for the reply."""
+"""The prompt leaves 1/4 of the context free for the reply."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,18 @@ class Message:
 
 @dataclass(frozen=True)
 class ChatPrompt(Prompt):
-    """A conversation up to the words of the reply; `Generator.continue_from` takes it as it is.
+    """A conversation up to the words of the reply, for `Generator.continue_from`.
 
-    The reply begins with white space: `trimmed` takes that away.
+    The text that the model continues it with begins with white space; `strip_stream` removes it.
     """
 
     dropped: int = 0
-    """Turns, the oldest first, that were left out because the context is full."""
+    """How many of the oldest turns were left out because the context is full."""
 
 
 @dataclass(frozen=True)
-class Names:
-    """What the two are called where a model of plain text improvises, e.g. ROMEO and JULIET."""
+class SpeakerNames:
+    """The speakers in a dialogue of plain text, e.g. ROMEO and JULIET."""
 
     user: str = "YOU"
     model: str = "MODEL"
@@ -60,8 +62,8 @@ class Names:
     def __post_init__(self) -> None:
         """Raises `RequestError`: a name is empty or of several lines, or both are the same."""
         names = (self.user, self.model)
-        odd = any(not name.strip() or "\n" in name for name in names)
-        if odd or self.user.strip() == self.model.strip():
+        invalid = any(not name.strip() or "\n" in name for name in names)
+        if invalid or self.user.strip() == self.model.strip():
             raise RequestError("the two who talk need names, of one line and not the same")
 
 
@@ -70,67 +72,69 @@ def encode_messages(
     messages: Sequence[Message],
     *,
     block_size: int | None,
-    names: Names,
+    names: SpeakerNames,
     reply: Role = "assistant",
     strict: bool = False,
 ) -> ChatPrompt:
     """The prompt for the model's reply to `messages`; see `Generator.encode_messages`."""
     for message in messages:
         check_role(message.role)
-    form = _Format(tokenizer, names, check_role(reply), strict)
-    room = None if block_size is None else block_size - block_size // _REPLY_SHARE
-    system = [form.turn(one) for one in messages if one.role == "system"]
+    encoder = _Encoder(tokenizer, names, check_role(reply), strict)
+    budget = None if block_size is None else block_size - block_size // _REPLY_SHARE
+    system = [encoder.turn(one) for one in messages if one.role == "system"]
     spoken = [one for one in messages if one.role != "system"]
-    if room is not None:
-        room -= len(form.begin) + len(form.end) + sum(len(turn.tokens) for turn in system)
-    turns = _newest(form, spoken, room)
-    warnings = [] if tokenizer.chat else [IMPROVISED]
-    if room is not None and room < 0:
+    if budget is not None:
+        budget -= len(encoder.begin) + len(encoder.end) + sum(len(turn.tokens) for turn in system)
+    turns = _latest_turns(encoder, spoken, budget)
+    warnings = [] if tokenizer.chat else [IMPROVISED_WARNING]
+    if budget is not None and budget < 0:
         warnings.append("the system message is longer than the model's context has room for")
-    elif room is not None and turns and len(turns[0].tokens) > room:
+    elif budget is not None and turns and len(turns[0].tokens) > budget:
         warnings.append("the last message is longer than the model's context: it reads the end")
     turns = [*system, *turns]
     for turn in turns:
         warnings += turn.warnings
     return ChatPrompt(
-        form.begin_text + "".join(turn.text for turn in turns) + form.end_text,
-        [*form.begin, *(token for turn in turns for token in turn.tokens), *form.end],
+        encoder.begin_text + "".join(turn.text for turn in turns) + encoder.end_text,
+        [*encoder.begin, *(token for turn in turns for token in turn.tokens), *encoder.end],
         list(dict.fromkeys(warnings)),
-        stop=form.stops,
+        stop=encoder.stops,
         is_chat=tokenizer.chat is not None,
         dropped=len(messages) - len(turns),
     )
 
 
-class Trim:
-    """Takes the white space at the beginning and the end of a reply away, as it is written."""
+class StreamStripper:
+    """`str.strip` for a text that comes in pieces: holds white space back until more text comes."""
 
     def __init__(self) -> None:
-        self._begun = False
-        self._white = ""
+        self._started = False
+        self._space = ""
 
     def push(self, piece: str) -> str:
-        """What shows of the reply with one more piece."""
-        fresh = piece if self._begun else piece.lstrip()
-        self._begun = self._begun or bool(fresh)
-        text = self._white + fresh
-        kept = text.rstrip()
-        self._white = text[len(kept) :]
-        return kept
+        """The next part of the stripped text, given the next part of the text."""
+        piece = piece if self._started else piece.lstrip()
+        self._started = self._started or bool(piece)
+        text = self._space + piece
+        stripped = text.rstrip()
+        self._space = text[len(stripped) :]
+        return stripped
 
 
-def trimmed(pieces: Iterable[str]) -> Iterator[str]:
-    """A reply as it streams, without the white space at its beginning and end."""
-    trim = Trim()
+def strip_stream(pieces: Iterable[str]) -> Iterator[str]:
+    """The text that `pieces` make, stripped, in pieces that aren't empty."""
+    stripper = StreamStripper()
     for piece in pieces:
-        if kept := trim.push(piece):
-            yield kept
+        if stripped := stripper.push(piece):
+            yield stripped
 
 
-class _Format:
-    """Encodes turns one by one; what they give, joined, is the whole conversation's."""
+class _Encoder:
+    """Encodes turns one by one: `begin`, the turns and `end`, joined, are the prompt."""
 
-    def __init__(self, tokenizer: Tokenizer, names: Names, reply: Role, strict: bool) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, names: SpeakerNames, reply: Role, strict: bool
+    ) -> None:
         self._tokenizer, self._names, self._strict = tokenizer, names, strict
         chat = tokenizer.chat
         if chat:
@@ -138,20 +142,19 @@ class _Format:
             self.begin_text, self.end_text = map(tokenizer.token_text, (*self.begin, *self.end))
             self.stops: tuple[str, ...] = ()
         else:
-            self.end_text = f"{BETWEEN}{self._name(reply)}:"
+            self.end_text = f"{TURN_SEPARATOR}{self._name(reply)}:"
             self.begin, self.begin_text = [], ""
             self.end = tokenizer.encode_prompt(self.end_text)[0]
-            self.stops = (BETWEEN, *self._cues("user" if reply == "assistant" else "assistant"))
+            self.stops = (
+                TURN_SEPARATOR,
+                *self._turn_starts("user" if reply == "assistant" else "assistant"),
+            )
 
     def turn(self, message: Message) -> Prompt:
-        """One turn, whole.
-
-        Raises:
-            TokenizerError: `strict`, and it has characters that the model never saw.
-        """
+        """A turn with its separators. Raises `TokenizerError` for unknown characters if strict."""
         chat = self._tokenizer.chat
         if chat is None:
-            text = BETWEEN + self._line(message)
+            text = TURN_SEPARATOR + self._line(message)
             return Prompt(text, *self._tokenizer.encode_prompt(text, strict=self._strict))
         text = turn_text(message.content)
         words, warnings = self._tokenizer.encode_prompt(text, strict=self._strict)
@@ -168,25 +171,25 @@ class _Format:
     def _name(self, role: Role) -> str:
         return (self._names.user if role == "user" else self._names.model).strip()
 
-    def _cues(self, other: Role) -> list[str]:
-        """Where the other's turn begins; also as the tokenizer writes it, e.g. in lower case."""
-        cue = f"\n{self._name(other)}:"
-        own = self._tokenizer.decode(self._tokenizer.encode_prompt(cue)[0])
-        return [cue, own] if own.strip(" \n:") and own != cue else [cue]
+    def _turn_starts(self, role: Role) -> list[str]:
+        """How a turn of `role` begins; also as the tokenizer decodes it, e.g. in lower case."""
+        start = f"\n{self._name(role)}:"
+        decoded = self._tokenizer.decode(self._tokenizer.encode_prompt(start)[0])
+        return [start, decoded] if decoded.strip(" \n:") and decoded != start else [start]
 
 
-def _newest(form: _Format, spoken: Sequence[Message], room: int | None) -> list[Prompt]:
-    """The turns at the end that fit into `room` tokens, the last one in any case.
+def _latest_turns(encoder: _Encoder, spoken: Sequence[Message], budget: int | None) -> list[Prompt]:
+    """The last turns that fit into `budget` tokens, at least one.
 
-    Where some are left out, the first that stays is the user's, as in what the model learned.
+    Where some are left out, the first is the user's, as in the conversations of the training.
     """
     turns: list[Prompt] = []
     first = len(spoken)
     for message in reversed(spoken):
-        turn = form.turn(message)
-        if room is not None:
-            room -= len(turn.tokens)
-            if room < 0 and turns:
+        turn = encoder.turn(message)
+        if budget is not None:
+            budget -= len(turn.tokens)
+            if budget < 0 and turns:
                 break
         turns.insert(0, turn)
         first -= 1

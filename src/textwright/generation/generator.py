@@ -11,7 +11,7 @@ import numpy as np
 from textwright.arrays import Floats
 from textwright.errors import RequestError, RunError
 from textwright.generation.chat import Dialogue
-from textwright.generation.chat_template import ChatPrompt, Message, Names, encode_messages
+from textwright.generation.chat_template import ChatPrompt, Message, SpeakerNames, encode_messages
 from textwright.generation.continuation import Continuation
 from textwright.generation.cursor import Cursor
 from textwright.generation.generation_config import GenerationConfig, end_token
@@ -194,7 +194,7 @@ class Generator:
         self,
         messages: Sequence[Message],
         *,
-        names: Names | None = None,
+        names: SpeakerNames | None = None,
         reply: Role = "assistant",
         strict: bool = False,
     ) -> ChatPrompt:
@@ -219,7 +219,7 @@ class Generator:
             self.tokenizer,
             messages,
             block_size=self.runtime.block_size,
-            names=names or Names(),
+            names=names or SpeakerNames(),
             reply=reply,
             strict=strict,
         )

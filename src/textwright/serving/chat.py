@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from textwright.engine import Job
-from textwright.generation import ChatPrompt, Generator, Message, TokenLogprob, Trim
+from textwright.generation import ChatPrompt, Generator, Message, StreamStripper, TokenLogprob
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER, Body
 from textwright.serving.logprobs import finite
@@ -227,7 +227,7 @@ async def _events(
 
 async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerator[bytes]:
     """The chunks that each event brings, together."""
-    trims = [Trim() for _ in reply.jobs]
+    strippers = [StreamStripper() for _ in reply.jobs]
     sent = [0] * len(reply.jobs)  # tokens whose log probabilities went out
     open_jobs = dict(enumerate(reply.jobs))
     while open_jobs:
@@ -236,7 +236,7 @@ async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerato
         for index, job in list(open_jobs.items()):
             done = job.done  # read before `take`, which must not miss the last text
             available = len(job.logprobs)
-            text = trims[index].push(job.take())
+            text = strippers[index].push(job.take())
             if done and job.outcome in ("error", "cancelled"):
                 reply.check()
             new = None

@@ -6,7 +6,7 @@ A model of conversations has one, of four turns, with itself: the first is given
 from __future__ import annotations
 
 from textwright.configs import SamplingSettings, TrainingSettings
-from textwright.generation import GenerationConfig, Generator, Names, converse
+from textwright.generation import GenerationConfig, Generator, SpeakerNames, converse
 from textwright.models import LanguageModel
 from textwright.runtimes import load_runtime
 from textwright.tokenizers import Tokenizer
@@ -42,6 +42,6 @@ def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, st
     opening = settings.sample_prompt.strip() or OPENING
     each = max(1, settings.sample_tokens // (TURNS - 1))
     said = converse(generator, opening, TURNS, seed=SEED, max_tokens=each)
-    names = {"user": Names().user, "assistant": Names().model}
+    names = {"user": SpeakerNames().user, "assistant": SpeakerNames().model}
     first, *rest = (f"{names[one.role]}: {one.content}" for one in said)
     return f"{first}\n", "\n".join(rest)
