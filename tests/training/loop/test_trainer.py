@@ -1,0 +1,142 @@
+"""What a training records of itself: rates, seconds, speeds, where it failed. Clocks are stubs."""
+
+from __future__ import annotations
+
+import re
+import signal
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import textwright
+from textwright import runs
+from textwright.configs import TrainingSettings
+from textwright.errors import TrainingError
+from textwright.runs import Run
+from textwright.training import Evaluation, Observer, Plan, Result, Sample
+from textwright.training.loop.learner import Learner
+from textwright.training.optim.lr_schedule import lr_multiplier
+
+SMALL = [
+    "model.hidden_size=16", "model.embedding_size=8", "model.block_size=16",
+    "training.batch_size=4", "training.sample_tokens=8",
+]  # fmt: skip
+
+
+def train(*corpus: Path, more: tuple[str, ...] = (), **options: Any) -> Run:
+    options = {"steps": 12, "eval_every": 4, "model": "lstm", **options}
+    return textwright.train(*corpus, changes=[*SMALL, *more], **options)
+
+
+class Stops(Observer):
+    """Asks to stop at an evaluation."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.started_at: int | None = None
+        self.result: Result | None = None
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.started_at = step
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        if evaluation.step == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+    def finished(self, run: Run, result: Result) -> None:
+        self.result = result
+
+
+class Clock:
+    """A second a step, a hundred an evaluation."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        step, evaluate = Learner.step, __import__(
+            "textwright.training.loop.trainer", fromlist=["evaluate"]
+        ).evaluate  # fmt: skip
+
+        def timed_step(learner: Learner, number: int) -> Tensor:
+            self.now += 1.0
+            return step(learner, number)
+
+        def timed_evaluate(*arguments: Any, **options: Any) -> Any:
+            self.now += 100.0
+            return evaluate(*arguments, **options)
+
+        monkeypatch.setattr(Learner, "step", timed_step)
+        monkeypatch.setattr("textwright.training.loop.trainer.evaluate", timed_evaluate)
+        monkeypatch.setattr("textwright.training.loop.trainer.time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_the_rate_that_is_recorded_is_the_one_of_the_last_step(text_file: Path) -> None:
+    run = train(text_file, more=("training.learning_rate=0.01", "training.warmup=0.5"))
+    settings = TrainingSettings(warmup=0.5)
+    recorded = [record["lr"] for record in run.metrics()]
+    expected = [0.01 * lr_multiplier(step, settings, 12) for step in (0, 3, 7, 11)]
+    assert recorded == pytest.approx(expected)
+    assert recorded[0] < recorded[1] and recorded[3] < recorded[2]
+
+
+def test_speed_leaves_evaluations_out_and_seconds_count_them(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    metrics = train(text_file).metrics()
+    assert [record["tokens_per_second"] for record in metrics[1:]] == [64.0, 64.0, 64.0]
+    assert [record["seconds"] for record in metrics] == [100.0, 204.0, 308.0, 412.0]
+
+
+def test_seconds_go_on_when_resumed(text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    stops = Stops(at=8)
+    run = train(text_file, observers=[stops])
+    assert stops.result is not None and stops.result.seconds == 308.0
+    clock.now = 1e6  # another day
+    textwright.train(name=run.name, resume=True)
+    assert [record["seconds"] for record in run.metrics()] == [100.0, 204.0, 308.0, 412.0]
+    assert run.settings()["result"]["seconds"] == 412.0
+
+
+def test_the_step_that_diverged_is_named(text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, steps = Learner.step, count(1)
+
+    def diverges(learner: Learner, number: int) -> Tensor:
+        loss = step(learner, number)
+        return torch.tensor(float("nan")) if next(steps) == 6 else loss
+
+    monkeypatch.setattr(Learner, "step", diverges)
+    with pytest.raises(TrainingError, match=re.escape("not finite at step 6:")):
+        train(text_file)
+
+
+def test_resume_takes_the_newest_of_several_runs_on_a_text(text_file: Path) -> None:
+    import os
+
+    old = train(text_file, observers=[Stops(at=4)])
+    new = train(text_file, observers=[Stops(at=4)])
+    assert old.name != new.name
+    for age, run in ((0, new), (60, old)):  # modification times may be as coarse as two seconds
+        then = run.settings_file.stat().st_mtime - age
+        os.utime(run.settings_file, (then, then))
+    assert textwright.train(text_file, resume=True).name == new.name
+    assert new.metrics()[-1]["step"] == 12 and old.metrics()[-1]["step"] == 4
+
+
+def test_what_stopped_early_is_done(text_file: Path) -> None:
+    more = ("training.patience=1", "training.schedule=constant", "training.learning_rate=1.0")
+    run = train(text_file, steps=400, more=more)
+    assert run.settings()["result"]["status"] == "stopped early"
+    steps = run.metrics()[-1]["step"]
+    stops = Stops(at=-1)
+    assert textwright.train(name=run.name, resume=True, observers=[stops]) == run
+    assert stops.started_at is None and run.metrics()[-1]["step"] == steps
+    assert stops.result is not None and stops.result.status == "stopped early"
+    assert runs.find(run.name).settings()["result"]["status"] == "stopped early"
