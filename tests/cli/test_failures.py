@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -92,6 +93,26 @@ def test_a_text_whose_name_is_not_utf8_can_be_trained_on(text_file: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     sources = Run(tmp_path / "runs" / "prose").settings()["corpus"]["sources"]
     assert sources[0].endswith(r"d\udce9j\udce0.txt")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("command", ["generate --help", "runs --json", "train"])
+def test_no_command_fails_on_a_character_that_an_encoding_lacks(
+    command: str, encoding: str, tmp_path: Path
+) -> None:
+    text = tmp_path / "Письмо — ё.txt"
+    text.write_text("Мороз и солнце; день чудесный — „да“…\n" * 60, encoding="utf-8")
+    words = [*START, *command.split()]
+    words += [str(text), *SMALL] if command.startswith("train") else []
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "1",
+             "PYTHONIOENCODING": encoding}  # fmt: skip
+    done = subprocess.run(
+        words, check=False, capture_output=True, env={**os.environ, **plain}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    if "--json" in command:
+        json.loads(done.stdout.decode(encoding))
 
 
 @pytest.mark.parametrize("command", ["corpora list", "train --json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -108,8 +109,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or bool(os.environ.get("TEXTWRIGHT_DEBUG"))
     words = [word for word in words if word != "--debug"]
+    _be_printable()
     _say_to_stderr(debug)
     sys.exit(_run(words, debug))
+
+
+def _be_printable() -> None:
+    """Never fail on a character that an encoding hasn't got: it shows as `?`.
+
+    Into files and pipes Windows would write the encoding of its language, which has few characters;
+    they get UTF-8, as from Python 3.15 on, unless the environment says otherwise.
+    """
+    said = os.environ.keys() & {"PYTHONIOENCODING", "PYTHONUTF8"}
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if os.name == "nt" and not said and not stream.isatty():
+                stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(errors="replace")
 
 
 def _run(words: list[str], debug: bool) -> int:

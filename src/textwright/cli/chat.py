@@ -25,7 +25,6 @@ from textwright.cli.generate import (
     Temperature,
     TopK,
     TopP,
-    be_printable,
     show,
 )
 from textwright.errors import RequestError, TextwrightError
@@ -78,7 +77,6 @@ def chat(
     """
     from textwright.generation import load
 
-    be_printable()
     dialogue = load(run, runs, precision=precision).chat(
         user=you,
         name=name,

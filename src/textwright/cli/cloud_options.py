@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,7 +100,9 @@ def pairs(told: list[str] | None, option: str) -> dict[str, str]:
 
 def show_calls(calls: Iterable[Call]) -> None:
     """Print requests as `--dry-run` does: one JSON array on standard output."""
-    typer.echo(json.dumps([call.shown() for call in calls], indent=2, ensure_ascii=False))
+    from textwright.cli.tables import show_json
+
+    show_json([call.shown() for call in calls])
 
 
 def say(line: str) -> None:

@@ -141,7 +141,6 @@ def generate(
     """
     from textwright.generation import load
 
-    be_printable()
     options: Options = {
         "max_tokens": max_tokens,
         "temperature": temperature,
@@ -173,13 +172,6 @@ def generate(
     except BrokenPipeError:
         # The reader has had enough (`| head`): nothing went wrong, and nothing is left to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def be_printable() -> None:
-    """Never fail on a character that the terminal's encoding hasn't got: it shows as `?`."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 def show(text: str) -> None:
@@ -223,9 +215,9 @@ def _write_json(model: Generator, stream: Stream) -> None:
     }
     if generation.logprobs is not None:
         record["probabilities"] = [_record(token) for token in generation.logprobs]
-    # Only UTF-8 can hold every character; elsewhere they are written as \u escapes
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    typer.echo(json.dumps(record, ensure_ascii=not utf8))
+    from textwright.cli.tables import show_json
+
+    show_json(record, indent=None)
 
 
 def _record(token: TokenLogprob) -> dict[str, Any]:

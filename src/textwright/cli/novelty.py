@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,9 +96,9 @@ def show_novelty(
         record = found.record()
         for one, text, number in zip(record["passages"], texts, range(len(texts)), strict=True):
             one |= {"text": text.text, "seed": settings["seed"] + number}
-        typer.echo(
-            json.dumps({**record, "settings": {"count": count, **settings}}, ensure_ascii=False)
-        )
+        from textwright.cli.tables import show_json
+
+        show_json({**record, "settings": {"count": count, **settings}}, indent=None)
         return
     _show(found)
 

@@ -41,9 +41,11 @@ def show_table(
         typer.echo(_aligned(row, columns, widths, right))
 
 
-def show_json(data: Any) -> None:
-    """Print one JSON value."""
-    typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
+def show_json(data: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON value; without `indent` on one line."""
+    # Only UTF-8 can hold every character; elsewhere they are written as \u escapes
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json.dumps(data, ensure_ascii=not utf8, indent=indent))
 
 
 def _fitting(
