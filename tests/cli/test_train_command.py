@@ -91,6 +91,30 @@ def test_a_rank_alone_silences_nothing(
     assert done.stdout.count('"evaluation"') == 4
 
 
+def on_terminal(words: list[str], **environment: str) -> str:
+    """What a process writes to a terminal."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        words, stdin=child, stdout=child, stderr=child, env={**os.environ, **environment}
+    )
+    os.close(child)
+    said = b""
+    while True:
+        try:
+            said += os.read(parent, 1 << 16)
+        except OSError:  # nobody has it open any more
+            break
+    os.close(parent)
+    assert process.wait() == 0, said
+    return said.decode()
+
+
+def test_a_terminal_that_only_writes_forwards_gets_plain_blocks(text_file: Path) -> None:
+    words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
+    said = on_terminal(words, TERM="dumb")
+    assert "\x1b" not in said and said.count("val_loss") == 4 and said.count("\n  | ") >= 4
+
+
 def test_a_terminal_shows_progress_and_the_latest_sample(text_file: Path) -> None:
     words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
     words[words.index("30")] = "1000000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import platform
 import runpy
 import shutil
@@ -333,3 +334,20 @@ def test_without_a_compiler_it_still_installs(
     )
     assert name.endswith("-py3-none-any.whl")
     assert not any(file.endswith((".so", ".dylib", ".dll")) for file in files)
+
+
+def test_a_system_without_large_pages_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux refuses to be asked for them where it is built without."""
+    asked = []
+
+    class Plain(mmap.mmap):
+        def madvise(self, *option: int) -> None:
+            asked.append(option)
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Plain)
+    config = small_config("gpt")
+    model = load_runtime(config, random_weights(config))
+    logits, _ = model(some_tokens(5), model.initial_state())
+    assert np.isfinite(logits).all()
+    assert bool(asked) == (sys.platform == "linux")

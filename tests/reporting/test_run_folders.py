@@ -56,6 +56,27 @@ def test_a_new_run_is_not_called_like_another(tmp_path: Path) -> None:
     assert runs.create(None, "notes", folder).name == "notes-2"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["con", "Aux.txt", "NUL .tar", "com1", "lpt¹", "prose.", "prose ", "my:novel", "a/b", "a\\b",
+     "..", ".hidden", "-rf", "tab\t", "what?", "x" * 101, "词" * 70, "\udce9"],
+)  # fmt: skip
+def test_no_run_is_called_what_some_system_has_no_folder_for(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError):
+        runs.create(name, "", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("CON", "run-con"), ("nul.tar.gz", "run-nul.tar.gz"), ("a:b\\c d?.txt", "a-b-c-d-.txt"),
+     ("e\u0301te\u0301.txt", "été.txt"), ("words....txt", "words.txt"), ("...", "run"),
+     ("词" * 80, "词" * 53)],
+)  # fmt: skip
+def test_a_name_of_its_own_suits_every_system(tmp_path: Path, text: str, name: str) -> None:
+    assert runs.create(None, text, tmp_path).name == name == runs.check_name(name)
+    assert runs.create(None, text, tmp_path).name.removeprefix(name) == "-2"
+
+
 @pytest.mark.parametrize("name", ["prose", None])
 def test_what_a_killed_start_left_is_no_run(tmp_path: Path, name: str | None) -> None:
     files = (".training", "tokenizer.json", ".start.safetensors", ".run.toml.1-2.partial")

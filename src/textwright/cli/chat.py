@@ -116,12 +116,7 @@ def _lines(prompt: str) -> Iterator[str]:
     """What the user types, line by line, with editing and history at a terminal."""
     terminal = sys.stdin.isatty()
     if terminal:
-        with contextlib.suppress(ImportError):  # Windows has its own line editing
-            import readline
-
-            if "libedit" not in (readline.__doc__ or ""):
-                # Lines that are pasted at once are one message, with their line ends
-                readline.parse_and_bind("set enable-bracketed-paste on")
+        _edit_lines()
     else:
         _tolerate_any_bytes()
     deaf = signal.getsignal(signal.SIGINT)
@@ -138,6 +133,17 @@ def _lines(prompt: str) -> Iterator[str]:
             continue
         if line:
             yield line
+
+
+def _edit_lines() -> None:
+    """Have `input` edit lines and remember them, as Windows does by itself."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError):  # some Pythons are built without
+            import readline
+
+            if "libedit" not in (readline.__doc__ or ""):
+                # Lines that are pasted at once are one message, with their line ends
+                readline.parse_and_bind("set enable-bracketed-paste on")
 
 
 def _awaited(prompt: str, deaf: Any) -> str:

@@ -24,7 +24,9 @@ _SAMPLE_LINES = 10
 
 def progress() -> Observer:
     """The observer for where standard error goes."""
-    return Terminal() if sys.stderr.isatty() else Blocks()
+    console = Console(stderr=True, highlight=False)
+    moves = sys.stderr.isatty() and not console.is_dumb_terminal
+    return Terminal(console) if moves else Blocks()
 
 
 class JSONLines(Observer):
@@ -77,8 +79,8 @@ class Blocks(Observer):
 class Terminal(Observer):
     """A bar with the numbers, and below it the latest sample; evaluations scroll by above."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._bar = Bar(
             TextColumn("step"),
             MofNCompleteColumn(),

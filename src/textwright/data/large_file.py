@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -37,7 +38,7 @@ class LargeFile:
             self._drop_pages()
 
     def _drop_pages(self) -> None:
-        if hasattr(os, "posix_fadvise"):
+        if sys.platform not in ("win32", "darwin"):
             descriptor = self._file.fileno()
             os.fdatasync(descriptor)
             os.posix_fadvise(descriptor, 0, self.size, os.POSIX_FADV_DONTNEED)

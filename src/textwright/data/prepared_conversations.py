@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -200,7 +200,7 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
 
 def _append(
     parsed: Iterable[Conversation],
-    lines: BinaryIO,
+    lines: IO[bytes],
     digests: list[bytes],
     offsets: array[int],
     sizes: array[int],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import sys
+from contextlib import suppress
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -78,8 +80,7 @@ class Memory:
         self.used += size
         if size > len(self._room):
             pages = mmap.mmap(-1, max(size, CHUNK))
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                pages.madvise(mmap.MADV_HUGEPAGE)
+            _ask_for_large_pages(pages)
             self._room = self.keep(np.frombuffer(pages, np.uint8))
         place, self._room = self._room[:size], self._room[size:]
         place[: array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
@@ -136,6 +137,13 @@ def quantise(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
     scales = np.abs(weight).max(axis=0) / np.float32(127)
     divisors = np.where(scales > 0, scales, np.float32(1))
     return np.rint(weight / divisors).astype(np.int8), scales
+
+
+def _ask_for_large_pages(memory: mmap.mmap) -> None:
+    """Where the system has them: Linux may be built without, and refuses then."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
 
 
 def up_to(number: int, multiple: int) -> int:

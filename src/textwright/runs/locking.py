@@ -51,6 +51,30 @@ def locked(run: Run) -> Iterator[None]:
         lock.release()
 
 
+def lock_to_inherit(file: Path) -> int | None:
+    """Lock `file` and give its descriptor, with which a child process inherits the lock; None where
+    another process holds it. On Windows, where none can be inherited, nothing is locked.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    if sys.platform != "win32":
+        import fcntl
+
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:  # perhaps somebody only asks
+                if is_held(file) or time.monotonic() > until:
+                    os.close(descriptor)
+                    return None
+            time.sleep(PAUSE)
+    return descriptor
+
+
 def is_training(run: Run) -> bool:
     """Whether a process is training `run` right now: it holds a lock that ends with it."""
     return is_held(run.lock_file)

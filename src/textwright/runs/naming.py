@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from textwright.errors import RunError
 
 RUNS_VARIABLE = "TEXTWRIGHT_RUNS"
 _NAME = re.compile(r"[^\W_](?:[\w .+-]{0,98}[\w+-])?", re.UNICODE)
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)  # on Windows
+_MOST_BYTES = 200
+"""Of a name as UTF-8: file systems take 255, and what is written beside it has a longer one."""
 
 
 def runs_folder(folder: str | Path | None = None) -> Path:
@@ -29,12 +32,17 @@ def check_name(name: str) -> str:
             f"{name!r} can't be the name of a run; take letters, digits, '-', '_' and '.', "
             "a letter or digit first, at most 100"
         )
+    if len(name.encode()) > _MOST_BYTES:
+        raise RunError(f"{name!r} is too long for a run: {_MOST_BYTES} bytes at most")
     return name
 
 
 def name_from(text: str) -> str:
     """A valid run name near `text`, e.g. a corpus name: `My Novel.txt` → `my-novel.txt`."""
-    name = re.sub(r"[^\w.]+", "-", text.lower()).strip("-_.")[:80].replace("..", ".")
+    text = unicodedata.normalize("NFC", text)  # macOS may give a file's name as é = e + ´
+    name = re.sub(r"[^\w.]+", "-", text.lower()).strip("-_.")[:80]
+    name = re.sub(r"\.{2,}", ".", name)
+    name = name.encode()[: _MOST_BYTES - 40].decode(errors="ignore")  # room for a number
     name = name.rstrip("-_.") or "run"
     return f"run-{name}" if _RESERVED.fullmatch(name) or not _NAME.fullmatch(name) else name
 

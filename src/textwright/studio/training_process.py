@@ -27,14 +27,9 @@ from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
 from textwright.runs import Run, check_free, is_held, is_training, name_from, same_name
-from textwright.runs.locking import PATIENCE, PAUSE
+from textwright.runs.locking import lock_to_inherit
 from textwright.serving.errors import HTTPError
 from textwright.studio.uploads import Upload, Uploads, display_name
-
-if sys.platform == "win32":  # no lock is inherited: a restarted server loses sight of its training
-    fcntl = None
-else:
-    import fcntl
 
 NICE = 5
 """Added to the training's niceness, so that the server generates meanwhile."""
@@ -42,7 +37,7 @@ CURVES = ("step", "seconds", "train_loss", "val_loss", "val_bits_per_char")
 """What the page gets of each evaluation."""
 SAMPLES = 8
 """How many of the latest samples the page gets."""
-_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
+_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+|\b[A-Za-z]:\\(?:[^\s\\]+\\)+")
 
 Phase = Literal["preparing", "training", "stopping", "finished", "stopped", "failed"]
 
@@ -153,7 +148,7 @@ class TrainingProcess:
         self._check_idle()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = _try_lock(self.folder / "lock")
+            lock = lock_to_inherit(self.folder / "lock")
             if lock is None:
                 raise _already_training(self._read_record())
             try:
@@ -183,10 +178,9 @@ class TrainingProcess:
         with self._log_file.open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                start_new_session=True,  # Ctrl-C in a terminal is the server's, which stops this
-                pass_fds=(lock,) if fcntl else (),
+                **_apart(lock),
             )  # fmt: skip
-        if hasattr(os, "setpriority"):
+        if sys.platform != "win32":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         self._process = process
@@ -343,7 +337,7 @@ class TrainingProcess:
         """Whether a training is running, also one that another server started."""
         if self._process is not None and self._process.poll() is None:
             return True
-        if fcntl is None:
+        if sys.platform == "win32":
             run = self.run()
             return run is not None and is_training(run)
         return is_held(self.folder / "lock")
@@ -354,14 +348,24 @@ class TrainingProcess:
     def _send_signal(self, record: TrainingRecord, *, at_once: bool = False) -> None:
         """Only while it is alive: the id of a process that ended may be another's."""
         if sys.platform == "win32":
-            number = signal.SIGTERM
+            number = signal.SIGTERM if at_once else signal.CTRL_BREAK_EVENT
         else:
             number = signal.SIGKILL if at_once else signal.SIGINT
-        with suppress(ProcessLookupError):
+        # On Windows the process of another server may have no console that it could be told at
+        with suppress(OSError if sys.platform == "win32" else ProcessLookupError):
             if self._process is not None and self._is_ours(record):
                 self._process.send_signal(number)
             elif record.pid:
                 os.kill(record.pid, number)
+
+
+def _apart(lock: int) -> dict[str, Any]:
+    """How a training is started: with the lock, after the server in priority, and out of reach of
+    Ctrl-C in a terminal, which is the server's: that stops it."""
+    if sys.platform == "win32":  # where no lock is inherited
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        return {"creationflags": flags}
+    return {"start_new_session": True, "pass_fds": (lock,)}
 
 
 def _progress(summary: RunSummary) -> dict[str, Any]:
@@ -381,20 +385,3 @@ def _progress(summary: RunSummary) -> dict[str, Any]:
 def _already_training(record: TrainingRecord | None) -> HTTPError:
     what = "" if record is None else f": {display_name(record.text)}, {record.minutes:g} min"
     return HTTPError(409, f"a training is under way{what}; wait for its end", code="under_way")
-
-
-def _try_lock(file: Path) -> int | None:
-    """Lock `file`; returns the descriptor, by which a child process inherits the lock, or None
-    where another process holds it. One that only tests the lock is waited for."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + PATIENCE
-    while fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError:
-            if is_held(file) or time.monotonic() > deadline:
-                os.close(descriptor)
-                return None
-        time.sleep(PAUSE)
-    return descriptor
