@@ -44,37 +44,37 @@ def a_native_request_continues(at: Endpoint) -> None:
     answer = at.ask(body)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("application/json")
-    told = answer.json()
-    assert told["res_text"] == PROMPT + at.written(max_tokens=8, temperature=0)
-    assert (told["generation_length"], told["temperature"]) == (8, 0)
+    result = answer.json()
+    assert result["res_text"] == PROMPT + at.written(max_tokens=8, temperature=0)
+    assert (result["generation_length"], result["temperature"]) == (8, 0)
     # Whatever a client says that the model is called, an endpoint has one
-    assert at.ask({**body, "model_name": "another"}).json() == told
+    assert at.ask({**body, "model_name": "another"}).json() == result
 
 
 def texts_in_bulk_come_in_order(at: Endpoint) -> None:
     inputs = [{"start_phrase": PROMPT, "generation_length": length, "temperature": 0}
               for length in (3, 1)]  # fmt: skip
-    told = at.ask({"inputs": [*inputs, {"temperature": -1}], "ignore_errors": True}).json()
+    result = at.ask({"inputs": [*inputs, {"temperature": -1}], "ignore_errors": True}).json()
     texts = [PROMPT + at.written(max_tokens=length, temperature=0) for length in (3, 1)]
-    assert [result["res_text"] for result in told["results"]] == [*texts, None]
-    assert "temperature" in told["results"][2]["error"]
+    assert [item["res_text"] for item in result["results"]] == [*texts, None]
+    assert "temperature" in result["results"][2]["error"]
 
 
 def a_completion_is_that_of_the_seed(at: Endpoint) -> None:
     body = {"model": "any", "prompt": PROMPT, "max_tokens": 12, "seed": 5, "n": 2, "logprobs": 1}
-    told = at.ask(body).json()
-    assert told["object"] == "text_completion"
+    result = at.ask(body).json()
+    assert result["object"] == "text_completion"
     texts = [at.written(max_tokens=12, seed=seed) for seed in (5, 6)]
-    assert [choice["text"] for choice in told["choices"]] == texts
-    assert told["usage"]["completion_tokens"] == 24
-    assert len(told["choices"][0]["logprobs"]["tokens"]) == 12
+    assert [choice["text"] for choice in result["choices"]] == texts
+    assert result["usage"]["completion_tokens"] == 24
+    assert len(result["choices"][0]["logprobs"]["tokens"]) == 12
 
 
 def a_chat_is_answered(at: Endpoint) -> None:
-    told = at.ask({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}).json()
-    assert told["object"] == "chat.completion"
-    assert told["choices"][0]["message"]["role"] == "assistant"
-    assert told["choices"][0]["finish_reason"] in ("length", "stop")
+    result = at.ask({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}).json()
+    assert result["object"] == "chat.completion"
+    assert result["choices"][0]["message"]["role"] == "assistant"
+    assert result["choices"][0]["finish_reason"] in ("length", "stop")
 
 
 def a_stream_is_the_text_in_pieces(at: Endpoint) -> None:

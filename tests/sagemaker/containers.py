@@ -42,12 +42,12 @@ class Serving:
     def __init__(self, base: Path, words: list[str] | None = None, **environment: str) -> None:
         port = free_port()
         words = words or [sys.executable, "-m", "textwright", "sagemaker-entry", "serve"]
-        told = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        variables = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port)}
         self.log = base.parent / f"{base.name}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 words,
-                env={**os.environ, **told, **environment},
+                env={**os.environ, **variables, **environment},
                 cwd=base.parent,
                 stdout=log,
                 stderr=log,
@@ -65,11 +65,11 @@ class Serving:
     def wait(self, status: int, seconds: float = 60) -> str:
         """What `/ping` says once it has this status."""
         end = time.monotonic() + seconds
-        while (told := self.ping())[0] != status:
+        while (pinged := self.ping())[0] != status:
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, (told, self.log.read_text())
+            assert time.monotonic() < end, (pinged, self.log.read_text())
             time.sleep(0.02)
-        return told[1]
+        return pinged[1]
 
     def stop(self) -> int:
         self.client.close()

@@ -123,8 +123,8 @@ class Replay:
         """What `.dockerignore` names: of this folder, or, after `**/`, of every one."""
         here = Path(folder) == self._context
         patterns = (self._context / ".dockerignore").read_text(encoding="utf-8").split()
-        told = [p.removeprefix("**/") for p in patterns if here or p.startswith("**/")]
-        return {name for pattern in told for name in fnmatch.filter(names, pattern)}
+        matching = [p.removeprefix("**/") for p in patterns if here or p.startswith("**/")]
+        return {name for pattern in matching for name in fnmatch.filter(names, pattern)}
 
 
 def _copy_all(source: Path, target: Path) -> None:

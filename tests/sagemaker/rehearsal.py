@@ -100,16 +100,16 @@ class Rehearsal:
         job.state("Downloading", "Downloading input data")
         config = job.folder / "input" / "config"
         config.mkdir(parents=True)
-        channels = {told["ChannelName"]: told for told in job.request.get("InputDataConfig", [])}
+        channels = {given["ChannelName"]: given for given in job.request.get("InputDataConfig", [])}
         files = {
             "hyperparameters": job.request["HyperParameters"],
             "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},
             "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"]},
         }
-        for file, told in files.items():
-            (config / f"{file}.json").write_text(json.dumps(told))
-        for channel, told in channels.items():
-            address = told["DataSource"]["S3DataSource"]["S3Uri"]
+        for file, content in files.items():
+            (config / f"{file}.json").write_text(json.dumps(content))
+        for channel, given in channels.items():
+            address = given["DataSource"]["S3DataSource"]["S3Uri"]
             self._download(address, job.folder / "input" / "data" / channel)
         self._download(job.request["CheckpointConfig"]["S3Uri"] + "/", job.folder / "checkpoints")
 
@@ -176,15 +176,17 @@ class Rehearsal:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         self.s3.upload_file(str(file), bucket, key)
 
-    def describe(self, told: dict[str, Any]) -> dict[str, Any]:
-        job = self.jobs[told["TrainingJobName"]]
-        told |= {"TrainingJobStatus": job.status, "SecondaryStatus": job.states[-1]["Status"],
-                 "SecondaryStatusTransitions": job.states}  # fmt: skip
+    def describe(self, description: dict[str, Any]) -> dict[str, Any]:
+        job = self.jobs[description["TrainingJobName"]]
+        description |= {
+            "TrainingJobStatus": job.status, "SecondaryStatus": job.states[-1]["Status"],
+            "SecondaryStatusTransitions": job.states,
+        }  # fmt: skip
         if job.reason:
-            told["FailureReason"] = job.reason[:1024]
+            description["FailureReason"] = job.reason[:1024]
         if not job.model:
-            told.pop("ModelArtifacts", None)
-        return told
+            description.pop("ModelArtifacts", None)
+        return description
 
     def stop(self, name: str) -> None:
         job = self.jobs[name]
@@ -207,11 +209,11 @@ class Rehearsal:
         with tarfile.open(folder / "model.tar.gz") as tar:
             tar.extractall(folder / "model", filter="data")
         port = free_port()
-        told = {"SAGEMAKER_BASE_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        variables = {"SAGEMAKER_BASE_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "textwright", "sagemaker-entry", "serve"],
-                env={**os.environ, **model["PrimaryContainer"].get("Environment", {}), **told},
+                env={**os.environ, **model["PrimaryContainer"].get("Environment", {}), **variables},
                 stdout=log, stderr=log,
             )  # fmt: skip
         self.endpoints[name] = Endpoint(process, port)
@@ -316,33 +318,33 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def _json(self, told: dict[str, Any], status: int = 200, kind: str = "") -> None:
+    def _json(self, data: dict[str, Any], status: int = 200, kind: str = "") -> None:
         headers = [("Content-Type", "application/x-amz-json-1.1")]
         if kind:
             headers.append(("x-amzn-ErrorType", kind))
-        self._answer(status, headers, json.dumps(told).encode())
+        self._answer(status, headers, json.dumps(data).encode())
 
     def _refuse(self, status: int, code: str, text: str) -> None:
         self._json({"__type": code, "message": text, "Message": text}, status, code)
 
-    def _control(self, operation: str, told: dict[str, Any], body: bytes) -> None:
+    def _control(self, operation: str, request: dict[str, Any], body: bytes) -> None:
         rehearsal = self.rehearsal
         if operation == "StopTrainingJob":  # moto has none
-            rehearsal.stop(told["TrainingJobName"])
+            rehearsal.stop(request["TrainingJobName"])
             self._json({})
             return
         status, headers, data = self._forward(body)
         if status == 200:
             if operation == "CreateTrainingJob":
-                rehearsal.begin(told)
+                rehearsal.begin(request)
             elif operation == "CreateEndpoint":
-                rehearsal.serve(told)
+                rehearsal.serve(request)
             elif operation == "DeleteEndpoint":
-                rehearsal.end(told["EndpointName"])
+                rehearsal.end(request["EndpointName"])
             elif operation == "DescribeTrainingJob":
                 data = json.dumps(rehearsal.describe(json.loads(data))).encode()
             elif operation == "DescribeEndpoint":
-                state = rehearsal.endpoint_status(told["EndpointName"])
+                state = rehearsal.endpoint_status(request["EndpointName"])
                 data = json.dumps({**json.loads(data), **state}).encode()
         self._answer(status, headers, data)
 
@@ -364,8 +366,12 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.status >= 400:
             said = answer.read().decode()
             text = f"Received client error ({answer.status}) from primary"
-            told = {"Message": text, "OriginalStatusCode": answer.status, "OriginalMessage": said}
-            self._json(told, 424, "ModelError")
+            details = {
+                "Message": text,
+                "OriginalStatusCode": answer.status,
+                "OriginalMessage": said,
+            }
+            self._json(details, 424, "ModelError")
             return
         if not stream:
             self._answer(200, [("Content-Type", "application/json")], answer.read())

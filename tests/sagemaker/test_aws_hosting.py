@@ -35,13 +35,13 @@ class AWSServing(Serving):
             pytest.skip("multi-model-server needs Java: install a JRE")
         words = inside(base, [str(python), "-W", "ignore", "-c", START], own_processes=True)
         (base.parent / "tmp").mkdir(exist_ok=True)
-        told = {
+        variables = {
             "PATH": f"{python.parent}:{os.environ['PATH']}",
             "TMPDIR": str(base.parent / "tmp"),
             "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
             "SAGEMAKER_MODEL_SERVER_VMARGS": "-XX:-UseContainerSupport -XX:TieredStopAtLevel=1",
         }
-        super().__init__(base, words, **told, **environment)
+        super().__init__(base, words, **variables, **environment)
 
     def stop(self) -> int:
         self.client.close()

@@ -31,7 +31,7 @@ LONG = {"steps": "100", "eval_every": "100", "checkpoint_every": "5"}
 def job(base: Path, text: Path, **hyperparameters: str) -> Container:
     """A container's folder as the platform fills it, with the entry point as its code."""
     config = base / "input" / "config"
-    told = {
+    files = {
         "hyperparameters": {**SMALL, **hyperparameters},
         "inputdataconfig": {"train": {"TrainingInputMode": "File"}},
         "resourceconfig": {
@@ -42,7 +42,7 @@ def job(base: Path, text: Path, **hyperparameters: str) -> Container:
         },
     }  # fmt: skip
     config.mkdir(parents=True)
-    for name, values in told.items():
+    for name, values in files.items():
         (config / f"{name}.json").write_text(json.dumps(values))
     for folder in ("input/data/train", "input/data/code", "model", "output/data", "checkpoints"):
         (base / folder).mkdir(parents=True)

@@ -49,8 +49,13 @@ def entry(where: Container) -> subprocess.Popen[str]:
 
 
 def test_hyperparameters_are_strings_and_mean_what_they_say() -> None:
-    told = {"epochs": 2, "lowercase": True, "model": "gpt", "training.learning_rate": 0.01}
-    assert arguments(told) == {
+    hyperparameters = {
+        "epochs": 2,
+        "lowercase": True,
+        "model": "gpt",
+        "training.learning_rate": 0.01,
+    }
+    assert arguments(hyperparameters) == {
         "changes": ["training.learning_rate=0.01"], "epochs": 2.0, "lowercase": True, "model": "gpt"
     }  # fmt: skip
     assert arguments({"lowercase": False})["lowercase"] is None
@@ -132,8 +137,8 @@ def test_the_archive_has_no_folder_above_and_its_code_answers(tmp_path: Path) ->
     model = code.model_fn(str(tmp_path / "model"))
     body = {"start_phrase": "ROMEO:", "generation_length": 8, "temperature": 0}
     answer = code.predict_fn(code.input_fn(json.dumps(body), "application/json"), model)
-    told, kind = code.output_fn(answer, "application/json")
-    assert kind == "application/json" and json.loads(told)["res_text"].startswith("ROMEO:")
+    content, kind = code.output_fn(answer, "application/json")
+    assert kind == "application/json" and json.loads(content)["res_text"].startswith("ROMEO:")
 
 
 @pytest.mark.parametrize(("body", "kind", "status"), [("{", None, 400), ("a,b", "text/csv", 415)])

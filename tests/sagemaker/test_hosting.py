@@ -100,8 +100,8 @@ def _go_through(
 class InProcess:
     """The app of a container, asked without a socket."""
 
-    def __init__(self, models: ModelPool, told: Hosting) -> None:
-        self._transport = httpx.ASGITransport(hosting.create(models, told))
+    def __init__(self, models: ModelPool, container: Hosting) -> None:
+        self._transport = httpx.ASGITransport(hosting.create(models, container))
 
     def get(self, path: str) -> httpx.Response:
         async def asked() -> httpx.Response:
@@ -171,12 +171,12 @@ def test_memory_that_runs_out_while_loading_is_no_room(tmp_path: Path) -> None:
 
 
 def test_the_environment_says_how_to_serve() -> None:
-    told = Hosting.told(
+    container = Hosting.from_environment(
         {"SAGEMAKER_BIND_TO_PORT": "9000", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "30",
          "SAGEMAKER_MAX_PAYLOAD_IN_MB": "6", "SAGEMAKER_MULTI_MODEL": "true"}
     )  # fmt: skip
-    assert told == Hosting(9000, True, 30, 6)
-    settings = told.settings()
+    assert container == Hosting(9000, True, 30, 6)
+    settings = container.settings()
     assert (settings.max_body, settings.deadline) == (6 << 20, 25)
     with pytest.raises(RequestError, match="SAGEMAKER_BIND_TO_PORT must be a whole number"):
-        Hosting.told({"SAGEMAKER_BIND_TO_PORT": "http"})
+        Hosting.from_environment({"SAGEMAKER_BIND_TO_PORT": "http"})

@@ -50,6 +50,6 @@ def test_its_steps_make_commands_that_work(tmp_path: Path) -> None:
     needed = [sys.base_prefix, *replay.environment["PYTHONPATH"].split(":")]
     folders = {str(f) for name in needed for f in (Path(name), *Path(name).parents)}
     assert replay.run(last, ["chmod", "o+x", *sorted(folders)]).returncode == 0
-    told = replay.run(last, [last.entry()[0], "doctor"], last.value("USER"))
-    assert told.returncode == 0, told.stderr
-    assert re.search(r"kernels +(avx|baseline)", told.stdout), told.stdout
+    doctor = replay.run(last, [last.entry()[0], "doctor"], last.value("USER"))
+    assert doctor.returncode == 0, doctor.stderr
+    assert re.search(r"kernels +(avx|baseline)", doctor.stdout), doctor.stdout

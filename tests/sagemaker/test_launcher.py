@@ -10,8 +10,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from rehearsal import Rehearsal, message, rehearsed
 
 import textwright
 from textwright.cli.app import main
+from textwright.sagemaker import endpoints, monitor
 from textwright.sagemaker.client import AWS, action
-from textwright.sagemaker.following import _Log
+from textwright.sagemaker.endpoints import wait
+from textwright.sagemaker.monitor import _Log, follow
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -57,11 +59,8 @@ def account(
                 "train": {"hyperparameters": SMALL}}  # fmt: skip
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     monkeypatch.setenv("TEXTWRIGHT_SAGEMAKER", str(tmp_path / "settings.json"))
-    monkeypatch.setattr("textwright.sagemaker.following.POLL_SECONDS", 0.2)
-    monkeypatch.setattr("textwright.sagemaker.following.follow.__kwdefaults__",
-                        {"every": 0.2, "sleep": time.sleep})  # fmt: skip
-    monkeypatch.setattr("textwright.sagemaker.deploying.wait.__kwdefaults__",
-                        {"every": 0.2, "sleep": time.sleep})  # fmt: skip
+    monkeypatch.setattr(monitor, "follow", partial(follow, every=0.2))
+    monkeypatch.setattr(endpoints, "wait", partial(wait, every=0.2))
     cloud[1].refuse.clear()
     return cloud[1]
 
@@ -206,17 +205,17 @@ def test_ctrl_c_leaves_the_job_running_and_delete_stops_it(
         said += _read_until(screen, r"costs money.*\n.*\n.*\n")
     assert watching.wait(60) == 130, said
     assert re.search(r"epoch \S+  step \d+/200000", said)
-    told = re.search(
+    found = re.search(
         r"the job goes on. Follow it: textwright sagemaker (status (\S+) --follow)", said
     )
-    assert told is not None and f"stop it: textwright sagemaker delete {told[2]}" in said
-    job = account.jobs[told[2]]
+    assert found is not None and f"stop it: textwright sagemaker delete {found[2]}" in said
+    job = account.jobs[found[2]]
     assert job.status == "InProgress" and job.process is not None and job.process.poll() is None
-    code, _, said = command("delete", told[2], "--yes", "--artifacts")
+    code, _, said = command("delete", found[2], "--yes", "--artifacts")
     assert code == 2 and "writes files until it has ended" in said
-    code, out, said = command("delete", told[2], "--yes")
+    code, out, said = command("delete", found[2], "--yes")
     assert code == 0 and "it saves, and is stopped" in out, said
-    code, out, said = command(*told[1].split())
+    code, out, said = command(*found[1].split())
     assert code == 0 and "was stopped" in said, said
     assert out.strip().endswith("/runs/long")
     assert textwright.load(out.strip()).generate("The", max_tokens=5, seed=1).tokens
@@ -238,8 +237,7 @@ def test_waiting_for_an_endpoint_that_breaks_and_giving_up_waiting(
         (breaks, 1, rf"Failed\): The container did not start.*/Endpoints/{name}; remove it: "),
         (gives_up, 130, f"it goes on. Look at it: textwright sagemaker status {name}\nremove it: "),
     ):
-        waiting = {"every": 0.2, "sleep": happens}
-        monkeypatch.setattr("textwright.sagemaker.deploying.wait.__kwdefaults__", waiting)
+        monkeypatch.setattr(endpoints, "wait", partial(wait, sleep=happens))
         ended, out, said = command("deploy", "shakespeare", "--instance-type", "ml.m5.large")
         assert (ended, out) == (code, "") and "Traceback" not in said, said
         assert re.search(f"{last}textwright sagemaker delete {name}", said), said
@@ -312,10 +310,10 @@ def test_the_logs_of_several_hosts_are_told_apart(account: Rehearsal) -> None:
         account.log("textwright-many", [], host)
         account.log("textwright-many", ["first\n"], host)
     log = _Log(AWS("eu-west-1"), "textwright-many")
-    assert sorted(log.new()) == ["[algo-12] first", "[algo-1] first"]
-    assert log.new() == []
+    assert sorted(log.new_lines()) == ["[algo-12] first", "[algo-1] first"]
+    assert log.new_lines() == []
     account.log("textwright-many", ["second\n"], "algo-12")
-    assert log.new() == ["[algo-12] second"]
+    assert log.new_lines() == ["[algo-12] second"]
 
 
 def test_a_stream_that_breaks_off_says_so(
@@ -325,8 +323,8 @@ def test_a_stream_that_breaks_off_says_so(
     from botocore.eventstream import EventStreamBuffer
 
     buffer = EventStreamBuffer()
-    told = {":message-type": "exception", ":exception-type": "ModelStreamError"}
-    data = message("é".encode(), {":event-type": "PayloadPart"}) + message(b"{}", told)
+    headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    data = message("é".encode(), {":event-type": "PayloadPart"}) + message(b"{}", headers)
     for place in range(0, len(data), 5):
         buffer.add_data(data[place : place + 5])
     events = list(buffer)

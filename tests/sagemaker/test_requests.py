@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from textwright.cli.app import main
-from textwright.errors import RequestError
-from textwright.sagemaker import costs, launching, requests
+from textwright.errors import RequestError, TextwrightError
+from textwright.sagemaker import costs, launch, requests
+from textwright.sagemaker.monitor import follow, parse_evaluation
 from textwright.sagemaker.settings import load_settings
 
 ACCOUNT = ["--region", "eu-west-1", "--bucket", "my-bucket",
@@ -119,40 +120,95 @@ def test_training_is_an_upload_and_a_job(
     assert job["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
     assert {"Key": "a", "Value": "b"} in job["Tags"]
     channels = {
-        told["ChannelName"]: told["DataSource"]["S3DataSource"]["S3Uri"]
-        for told in job["InputDataConfig"]
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in job["InputDataConfig"]
     }
     assert channels["validation"] == "s3://my-bucket/val.txt"
     assert channels["train"].endswith("/input/train/")
 
 
 def test_metrics_are_picked_from_the_lines_that_training_writes() -> None:
-    from textwright.sagemaker.following import evaluation
-
     line = (
         "epoch 0.36  step 174/346  train_loss 1.9068  val_loss 1.8373  bits_per_char 2.6507  "
         "tokens_per_second 20429  seconds 20.5  best"
     )
     numbers = {"train_loss": 1.9068, "val_loss": 1.8373, "bits_per_char": 2.6507}
-    assert evaluation(line) == (174, 346, {**numbers, "tokens_per_second": 20429.0})
-    assert evaluation("  | step by step, val_loss 1") is None
+    assert parse_evaluation(line) == (174, 346, {**numbers, "tokens_per_second": 20429.0})
+    assert parse_evaluation("  | step by step, val_loss 1") is None
+
+
+class Answers:
+    """AWS whose job has one more of `statuses` at each query, and a log line with it."""
+
+    def __init__(self, statuses: list[str]) -> None:
+        self.statuses, self.queries = statuses, 0
+
+    def query(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        if operation == "GetLogEvents":
+            token = str(self.queries)
+            new = parameters.get("nextToken") != token
+            line = f"step {self.queries}/3  train_loss {self.queries}.5\n"
+            return {"events": [{"message": line}] if new else [], "nextForwardToken": token}
+        self.queries += 1
+        ended = self.queries == len(self.statuses)
+        return {
+            "TrainingJobStatus": self.statuses[-1] if ended else "InProgress",
+            "FailureReason": "AlgorithmError: no text",
+            "SecondaryStatusTransitions": [{"Status": s} for s in self.statuses[: self.queries]],
+        }
+
+    def pages(self, service: str, operation: str, **parameters: Any) -> list[dict[str, Any]]:
+        return [{"logStreams": [{"logStreamName": "job/algo-1-17"}]}]
+
+
+class Seen:
+    """All that an observer of a job is called with."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.lines: list[str] = []
+        self.losses: list[tuple[int, int, dict[str, float]]] = []
+
+    def state(self, name: str, message: str) -> None:
+        self.states.append(name)
+
+    def log_line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def metrics(self, step: int, steps: int, values: dict[str, float]) -> None:
+        self.losses.append((step, steps, values))
+
+
+def test_who_follows_a_job_gets_each_state_and_each_line_once() -> None:
+    aws, seen, slept = Answers(["Starting", "Training", "Completed"]), Seen(), []
+    described = follow(aws, "job", seen, every=7.0, sleep=slept.append)  # type: ignore[arg-type]
+    assert described["TrainingJobStatus"] == "Completed"
+    assert seen.states == ["Starting", "Training", "Completed"]
+    assert seen.lines == [f"step {n}/3  train_loss {n}.5" for n in (1, 2, 3)]
+    assert seen.losses == [(n, 3, {"train_loss": n + 0.5}) for n in (1, 2, 3)]
+    assert slept == [7.0, 7.0]
+
+    aws, seen = Answers(["Starting", "Failed"]), Seen()
+    with pytest.raises(TextwrightError, match="training job job failed: AlgorithmError: no text"):
+        follow(aws, "job", seen, sleep=slept.append)  # type: ignore[arg-type]
+    assert seen.states == ["Starting", "Failed"]
 
 
 def test_what_is_in_s3_already_stays_there_and_what_has_a_name_is_fetched(tmp_path: Path) -> None:
-    told = load_settings(EXAMPLE, {})
+    settings = load_settings(EXAMPLE, {})
     moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    plan = launching.plan_job(told, ["s3://a-bucket/x/novel.txt"], moment=moment)
+    plan = launch.plan_job(settings, ["s3://a-bucket/x/novel.txt"], moment=moment)
     assert not plan.uploads and plan.job == "textwright-novel-20260101-120000"
-    told.train.hyperparameters = {"steps": 4}
-    plan = launching.plan_job(told, ["shakespeare"], moment=moment)
+    settings.train.hyperparameters = {"steps": 4}
+    plan = launch.plan_job(settings, ["shakespeare"], moment=moment)
     assert plan.create.parameters["HyperParameters"] == {"steps": "4", "corpus": "shakespeare"}
     assert "InputDataConfig" not in plan.create.parameters
     text = tmp_path / "text.txt"
     text.write_text("A text.")
-    plan = launching.plan_job(told, [str(text), "s3://a-bucket/y"], moment=moment)
+    plan = launch.plan_job(settings, [str(text), "s3://a-bucket/y"], moment=moment)
     names = [channel["ChannelName"] for channel in plan.create.parameters["InputDataConfig"]]
     assert names == ["text-1", "text-2"] and len(plan.uploads) == 1
-    validate([call.shown() for call in plan.calls])
+    validate([call.to_json() for call in plan.calls])
 
 
 SERVED_ON = [["--serverless", "--memory", "2048"],
@@ -253,13 +309,13 @@ def test_a_setting_that_is_unknown_offers_the_nearest(tmp_path: Path) -> None:
 
 
 def test_an_estimate_is_called_one_and_a_price_of_yours_goes_before_it() -> None:
-    told = load_settings(EXAMPLE, {"train.instances": 2})
-    said = costs.of_job(told, "job")
+    settings = load_settings(EXAMPLE, {"train.instances": 2})
+    said = costs.of_job(settings, "job")
     assert "about $0.46 an hour (estimate: on-demand, us-east-1, 2025" in said
-    told.prices = {"ml.m5.xlarge": 1.5}
-    assert "about $3.00 an hour (by the price in your settings)" in costs.of_job(told, "job")
-    told.train.instance_type = "ml.p5.48xlarge"
-    assert "price not known here" in costs.of_job(told, "job")
+    settings.prices = {"ml.m5.xlarge": 1.5}
+    assert "about $3.00 an hour (by the price in your settings)" in costs.of_job(settings, "job")
+    settings.train.instance_type = "ml.p5.48xlarge"
+    assert "price not known here" in costs.of_job(settings, "job")
 
 
 def test_names_are_what_aws_takes() -> None:

@@ -24,11 +24,11 @@ def make(folder: Path) -> None:
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(NAMES)]
     subprocess.run([python, *install], check=True)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    told = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    result = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     # A folder named in a .pth file comes after the environment's own, and its .pth files count too
     here = sysconfig.get_path("purelib")
     line = f"import site; site.addsitedir({here!r})\n"
-    Path(told.stdout.strip(), "beside.pth").write_text(line, encoding="utf-8")
+    Path(result.stdout.strip(), "beside.pth").write_text(line, encoding="utf-8")
 
 
 if __name__ == "__main__":

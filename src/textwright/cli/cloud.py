@@ -136,41 +136,39 @@ def train(
     textwright sagemaker train my_novel.txt --settings sagemaker.toml --epochs 10 --wait
     """
     from textwright.reporting import numbers
-    from textwright.sagemaker import costs, launching
+    from textwright.sagemaker import costs, launch
 
     if then is not None and not wait:
         raise RequestError("--then is for when the run is here; add --wait")
     budget = defined({"minutes": minutes, "steps": steps, "epochs": epochs})
-    told = settings_from(
+    cloud = settings_from(
         settings, tags=tag, region=region, bucket=bucket, role=role, image=image, kms_key=kms_key,
         subnets=subnet, security_groups=security_group, train__instance_type=instance_type,
         train__instances=instances, train__spot=spot, train__max_runtime=max_runtime,
         train__checkpoint=checkpoint,
     )  # fmt: skip
-    chosen = told.train.hyperparameters
+    chosen = cloud.train.hyperparameters
     if budget:  # one on the command line replaces the file's
         chosen = {key: chosen[key] for key in chosen if key not in ("minutes", "steps", "epochs")}
     chosen |= {**budget, **defined({"model": model, "size": size}), **pairs(set_, "--set")}
-    told.train.hyperparameters = chosen
-    plan = launching.plan_job(
-        told, corpus or [], moment=datetime.now(UTC), name=name, validation=val
-    )
+    cloud.train.hyperparameters = chosen
+    plan = launch.plan_job(cloud, corpus or [], moment=datetime.now(UTC), name=name, validation=val)
     if dry_run:
         show_calls(plan.calls)
         return
     from textwright.sagemaker.client import AWS
 
-    aws = AWS(told.region_name())
+    aws = AWS(cloud.region_name())
     if plan.uploads:
         say(f"uploading {numbers.size(plan.size)} to {plan.folder}input/")
-    launching.start(aws, plan)
+    launch.start(aws, plan)
     say(f"training job {plan.job} is started in {aws.region}")
     checkpoints = plan.create.parameters["CheckpointConfig"]["S3Uri"]
     try:
         if wait:
-            run = _bring(aws, plan.job, plan.run_name, runs)
+            run = _follow(aws, plan.job, plan.run_name, runs)
     finally:
-        show_costs([costs.of_job(told, plan.job), costs.of_storage(plan.folder),
+        show_costs([costs.of_job(cloud, plan.job), costs.of_storage(plan.folder),
                     *([] if checkpoints.startswith(plan.folder)
                       else [costs.of_storage(checkpoints)])])  # fmt: skip
     if not wait:
@@ -208,30 +206,30 @@ def status(
 
     if follow and name is None:
         raise RequestError("name the job to follow; textwright sagemaker status lists them")
-    told = settings_from(settings, region=region)
+    cloud = settings_from(settings, region=region)
     if dry_run:
         one = (Call("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name}),
                Call("sagemaker", "DescribeEndpoint", {"EndpointName": name}))  # fmt: skip
         show_calls(listing.LISTS if name is None else one)
         return
-    aws = AWS(told.region_name())
+    aws = AWS(cloud.region_name())
     if name is None:
-        _show_all(listing.listed(aws), as_json=as_json)
+        _show_all(listing.list_all(aws), as_json=as_json)
     elif follow:
-        _show(_bring(aws, name, run_name or listing.run_of(name), runs), None)
+        _show(_follow(aws, name, run_name or listing.run_of(name), runs), None)
     else:
-        _show_one(listing.described(aws, name), as_json=as_json)
+        _show_one(listing.describe(aws, name), as_json=as_json)
 
 
-def _bring(aws: AWS, job: str, name: str, runs: Path | None) -> Run:
-    """Follow a job, and make a run of what it leaves."""
-    from textwright.cli.cloud_progress import watcher
-    from textwright.sagemaker.bringing import bring_back
-    from textwright.sagemaker.following import follow
+def _follow(aws: AWS, job: str, name: str, runs: Path | None) -> Run:
+    """Follow a job to its end, and download its run."""
+    from textwright.cli.cloud_progress import job_progress
+    from textwright.sagemaker.monitor import follow
+    from textwright.sagemaker.results import download_run
 
     try:
-        with watcher() as watching:
-            described = follow(aws, job, watching)
+        with job_progress() as observer:
+            described = follow(aws, job, observer)
     except KeyboardInterrupt:
         say(f"\nthe job goes on. Follow it: textwright sagemaker status {job} --follow")
         say(f"stop it: textwright sagemaker delete {job}")
@@ -241,7 +239,7 @@ def _bring(aws: AWS, job: str, name: str, runs: Path | None) -> Run:
     if (billed := described.get("BillableTimeInSeconds")) is not None:
         say(f"billed: {billed} s of each machine")
     try:
-        return bring_back(aws, described, name, runs)
+        return download_run(aws, described, name, runs)
     except TextwrightError as error:
         raise type(error)(f"{error}; the job's files stay in S3") from error
 

@@ -102,7 +102,7 @@ def show_calls(calls: Iterable[Call]) -> None:
     """Print requests as `--dry-run` does: one JSON array on standard output."""
     from textwright.cli.tables import show_json
 
-    show_json([call.shown() for call in calls])
+    show_json([call.to_json() for call in calls])
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""How a job in the cloud shows: its log as it comes, and a bar on a terminal."""
+"""The progress of a job in the cloud: its log, and on a terminal a bar below it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from textwright.sagemaker.following import Watcher
+from textwright.sagemaker.monitor import JobObserver
 
 
 @contextmanager
-def watcher() -> Iterator[Watcher]:
-    """The one for where standard error goes."""
+def job_progress() -> Iterator[JobObserver]:
+    """A bar where standard error is a terminal, else plain lines."""
     if not sys.stderr.isatty():
         yield Lines()
         return
     with Progress(
         TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(bar_width=None),
-        TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(),
+        TextColumn("{task.fields[losses]}"), TimeElapsedColumn(),
         console=Console(stderr=True, highlight=False), transient=True,
     ) as bar:  # fmt: skip
         yield Bar(bar)
@@ -33,32 +33,32 @@ class Lines:
         sys.stderr.write(f"{name}: {message}\n" if message else f"{name}\n")
         sys.stderr.flush()
 
-    def line(self, text: str) -> None:
+    def log_line(self, text: str) -> None:
         sys.stderr.write(_printable(text) + "\n")
         sys.stderr.flush()
 
-    def numbers(self, step: int, steps: int, values: dict[str, float]) -> None:
-        pass  # the line of the log has them
+    def metrics(self, step: int, steps: int, values: dict[str, float]) -> None:
+        pass  # the log line has them
 
 
 class Bar:
-    """The log scrolls by above a bar with state, step and losses."""
+    """The log, scrolling above a bar with state, step and losses."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
-        self._task = bar.add_task("Starting", total=None, numbers="")
+        self._task = bar.add_task("Starting", total=None, losses="")
 
     def state(self, name: str, message: str) -> None:
         self._bar.update(self._task, description=name)
         self._bar.console.print(f"{name}: {message}", markup=False, style="dim")
 
-    def line(self, text: str) -> None:
+    def log_line(self, text: str) -> None:
         self._bar.console.print(_printable(text), markup=False)
 
-    def numbers(self, step: int, steps: int, values: dict[str, float]) -> None:
-        told = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items()
-                if name.endswith("loss")]  # fmt: skip
-        self._bar.update(self._task, total=steps, completed=step, numbers=" · ".join(told))
+    def metrics(self, step: int, steps: int, values: dict[str, float]) -> None:
+        parts = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items()
+                 if name.endswith("loss")]  # fmt: skip
+        self._bar.update(self._task, total=steps, completed=step, losses=" · ".join(parts))
 
 
 def _printable(text: str) -> str:

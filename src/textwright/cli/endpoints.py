@@ -69,10 +69,10 @@ def deploy(
     """
     from textwright.reporting import numbers
     from textwright.runs import find
-    from textwright.sagemaker import archive, costs, deploying, requests
+    from textwright.sagemaker import archive, costs, endpoints, requests
     from textwright.sagemaker.settings import DeploySettings
 
-    told = settings_from(
+    cloud = settings_from(
         settings, tags=tag, region=region, bucket=bucket, role=role, image=image, kms_key=kms_key,
         subnets=subnet, security_groups=security_group, deploy__instances=instances,
         deploy__memory_mb=memory, deploy__concurrency=concurrency,
@@ -80,35 +80,37 @@ def deploy(
     if instance_type and serverless:
         raise RequestError("--instance-type and --serverless: take one of them")
     if instance_type or serverless:  # either on the command line replaces the file's
-        told.deploy = DeploySettings.model_validate(
-            {**told.deploy.model_dump(), "instance_type": instance_type,
+        cloud.deploy = DeploySettings.model_validate(
+            {**cloud.deploy.model_dump(), "instance_type": instance_type,
              "serverless": bool(serverless)}
         )  # fmt: skip
     found = find(run, runs)
     endpoint = name or requests.resource_name(found.name)
     with TemporaryDirectory() as scratch:
         packed = Path(scratch) / "model.tar.gz"
-        calls = deploying.plan_endpoint(told, endpoint, Path("model.tar.gz") if dry_run else packed)
+        calls = endpoints.plan_endpoint(
+            cloud, endpoint, Path("model.tar.gz") if dry_run else packed
+        )
         if dry_run:
             show_calls(calls)
             return
         from textwright.sagemaker.client import AWS
 
-        aws = AWS(told.region_name())
+        aws = AWS(cloud.region_name())
         archive.package(found, packed)
         say(f"uploading {numbers.size(packed.stat().st_size)}")
-        deploying.deploy(aws, calls, endpoint)
+        endpoints.deploy(aws, calls, endpoint)
     say(f"endpoint {endpoint} is being made in {aws.region}")
     try:
         if not no_wait:
-            deploying.wait(aws, endpoint, say)
+            endpoints.wait(aws, endpoint, say)
     except KeyboardInterrupt:
         say(f"\nit goes on. Look at it: textwright sagemaker status {endpoint}")
         say(f"remove it: textwright sagemaker delete {endpoint}")
         raise
     finally:
         stored = f"s3://{calls[0].parameters['Bucket']}/{calls[0].parameters['Key']}"
-        show_costs([costs.of_endpoint(told, endpoint), costs.of_storage(stored)])
+        show_costs([costs.of_endpoint(cloud, endpoint), costs.of_storage(stored)])
     typer.echo(endpoint)
     say(f'next: textwright sagemaker invoke {endpoint} "It was" --stream')
     say(f"remove it: textwright sagemaker delete {endpoint} --artifacts")
@@ -144,7 +146,7 @@ def invoke(
     """
     from textwright.sagemaker.requests import invoke_endpoint
 
-    told = settings_from(settings, region=region)
+    cloud = settings_from(settings, region=region)
     body = {"prompt": prompt, **defined({"max_tokens": max_tokens, "temperature": temperature,
             "top_k": top_k, "top_p": top_p, "stop": stop or None, "seed": seed})}  # fmt: skip
     call = invoke_endpoint(endpoint, body, stream=stream, target_model=target_model)
@@ -152,10 +154,10 @@ def invoke(
         show_calls([call])
         return
     from textwright.sagemaker.client import AWS
-    from textwright.sagemaker.invoking import invoke as ask
+    from textwright.sagemaker.endpoint_client import invoke as ask
 
     begun = False
-    for piece in ask(AWS(told.region_name()), call):
+    for piece in ask(AWS(cloud.region_name()), call):
         typer.echo(piece if begun else prompt + piece, nl=False)
         begun = True
     typer.echo()
@@ -176,32 +178,32 @@ def delete(
 
     textwright sagemaker delete textwright-my-novel --artifacts
     """
-    from textwright.sagemaker import deploying, requests
+    from textwright.sagemaker import endpoints, requests
 
     requests.check_resource_name(name)
-    told = settings_from(settings, region=region, bucket=bucket)
+    cloud = settings_from(settings, region=region, bucket=bucket)
     if artifacts:
-        told.needed("bucket")
+        cloud.require("bucket")
     if dry_run:
         ends = requests.deletions(name, name, [name])
         if requests.job_ending(name):
             ends = [requests.stop_job(name)]
-        listing = {"Bucket": told.bucket, "Prefix": requests.folder_of(told, name)}
+        listing = {"Bucket": cloud.bucket, "Prefix": requests.folder_of(cloud, name)}
         files = [requests.Call("s3", "ListObjectsV2", listing)] if artifacts else []
         show_calls([*ends, *files])
         return
     from textwright.sagemaker.client import AWS
 
-    aws = AWS(told.region_name())
-    removal = deploying.plan_removal(aws, name)
+    aws = AWS(cloud.region_name())
+    removal = endpoints.plan_removal(aws, name)
     if artifacts and removal.stops:
         raise RequestError(
             f"training job {name} runs, and writes files until it has ended; stop it without "
             "--artifacts, and delete its files then"
         )
-    stored = deploying.stored(aws, told, name) if artifacts else []
+    stored = endpoints.plan_file_deletion(aws, cloud, name) if artifacts else []
     count = sum(len(call.parameters["Delete"]["Objects"]) for call in stored)
-    folder = f"s3://{told.bucket}/{requests.folder_of(told, name)}"
+    folder = f"s3://{cloud.bucket}/{requests.folder_of(cloud, name)}"
     things = [*removal.things, *([f"{count} files below {folder}"] if count else [])]
     if artifacts and (kept := removal.checkpoints) and not kept.startswith(folder):
         say(f"what --checkpoint named stays, and costs: aws s3 rm --recursive {kept}")

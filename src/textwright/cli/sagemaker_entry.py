@@ -35,7 +35,7 @@ def train() -> None:
     from textwright.sagemaker.container import Container
     from textwright.sagemaker.job import run
 
-    if code := run(Container.here(), [Blocks()]):
+    if code := run(Container.current(), [Blocks()]):
         raise typer.Exit(code)
 
 
@@ -67,11 +67,13 @@ def serve(
     def loader(run: Run) -> Generator:
         return load(run, precision=precision)
 
-    told = hosting.Hosting.told()
-    settings = told.settings(max_length, log_prompts=log_prompts)
-    models = hosting.model_pool(Container.here(), told, memory=memory_bytes(memory), loader=loader)
+    container = hosting.Hosting.from_environment()
+    settings = container.settings(max_length, log_prompts=log_prompts)
+    models = hosting.model_pool(
+        Container.current(), container, memory=memory_bytes(memory), loader=loader
+    )
     metrics = Metrics()
-    engine = Engine(slots=slots, waiting=queue, workers=told.workers, observer=metrics)
-    app = hosting.create(models, told, engine, settings, metrics)
+    engine = Engine(slots=slots, waiting=queue, workers=container.workers, observer=metrics)
+    app = hosting.create(models, container, engine, settings, metrics)
     write_json_lines()
-    run(app, listen("0.0.0.0", told.port), settings)
+    run(app, listen("0.0.0.0", container.port), settings)

@@ -1,4 +1,4 @@
-"""`model.tar.gz`: a model folder as SageMaker hosts it: weights and `code/` at the root."""
+"""`model.tar.gz`, which SageMaker hosts: a model folder with `code/inference.py` in it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 
 
 def add_code(folder: Path) -> None:
-    """Put `code/inference.py` and its requirements beside a model."""
+    """Add `code/inference.py` and its requirements to a model folder."""
     atomic.write_text(folder / "code" / "inference.py", _CODE)
     atomic.write_text(folder / "code" / "requirements.txt", f"textwright[serve]=={VERSION}\n")
 
 
 SAMPLES = 3
-"""Texts that a model writes to show that it works."""
+"""Texts that `verify` generates."""
 
 
 def verify(folder: Path) -> list[str]:
-    """Load the model in `folder` and have it write; gives what it wrote, a text a seed.
+    """Load the model in `folder` and generate; returns a text for each of the seeds 1, 2, 3.
 
     Raises:
         RunError: it can't be loaded.
@@ -44,7 +44,7 @@ def package(run: Run, out: Path) -> list[str]:
     """Write the archive of `run` to `out`, verified by unpacking and loading it.
 
     Returns:
-        The names in it.
+        The names of the files in it.
 
     Raises:
         RunError: the run has no model, or the archive can't be loaded.

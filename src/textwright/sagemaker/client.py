@@ -1,6 +1,6 @@
-"""AWS by boto3: a request is sent, and what goes wrong becomes one line.
+"""AWS through boto3: sends requests, and turns errors into one line with a remedy.
 
-Credentials are found by boto3 as by AWS's own tools; nothing here reads, shows or stores them.
+boto3 finds credentials as AWS's own tools do; nothing here reads, shows or stores them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from textwright.errors import MissingPackageError, RequestError, TextwrightError
 from textwright.sagemaker.requests import Call
 
 _REASON = 500
-"""Characters of what AWS says; of a wrong instance type it lists some hundred right ones."""
+"""Characters of AWS's message: for a wrong instance type it lists some hundred valid ones."""
 POLICY = "docs/sagemaker.md has the policy that suffices"
 
 _ACTIONS = {
@@ -31,7 +31,7 @@ _ACTIONS = {
 }
 _SERVICES = {"sagemaker-runtime": "sagemaker"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
-_STRANGER = {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch",
+_BAD_KEYS = {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch",
              "InvalidAccessKeyId", "InvalidSignatureException", "IncompleteSignature"}  # fmt: skip
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _BUSY = {"ThrottlingException", "Throttling", "RequestLimitExceeded", "ServiceUnavailable",
@@ -43,24 +43,24 @@ _MISSING = {"ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "No
 
 
 def action(service: str, operation: str) -> str:
-    """The action of a policy that a request needs: `sagemaker:CreateModel`."""
+    """The IAM action that a request needs, e.g. `sagemaker:CreateModel`."""
     default = f"{_SERVICES.get(service, service)}:{operation}"
     return _ACTIONS.get((service, operation), default)
 
 
-class NotThereError(RequestError):
-    """AWS knows no job, endpoint, bucket or file of this name."""
+class NotFoundError(RequestError):
+    """There is no job, endpoint, bucket or file of this name."""
 
 
 class AWS:
-    """AWS in one region, as whoever the credentials are of."""
+    """AWS in one region, with the credentials that boto3 finds."""
 
     def __init__(self, region: str) -> None:
         """Make a session.
 
         Raises:
             MissingPackageError: boto3 isn't installed.
-            RequestError: the profile that is named isn't there.
+            RequestError: the profile doesn't exist.
         """
         try:
             import boto3
@@ -70,84 +70,82 @@ class AWS:
                 "(--dry-run does without)"
             ) from error
         self.region = region
-        with explained("a session", ""):
+        with aws_errors("a session", ""):
             self._session = boto3.Session(region_name=region)
         self.client = cache(self._client)
 
     def _client(self, service: str) -> Any:
-        with explained("a client", service):
+        with aws_errors("a client", service):
             return self._session.client(service)
 
     def send(self, call: Call) -> Any:
-        """Send a request; gives what AWS answers.
+        """Send a request; returns AWS's response.
 
         Raises:
-            NotThereError: what it is about isn't there.
+            NotFoundError: it names something that doesn't exist.
             RequestError, TextwrightError: AWS refuses, or can't be reached.
         """
         from botocore import xform_name
 
         client = self.client(call.service)
-        with explained(call.operation, call.service):
+        with aws_errors(call.operation, call.service):
             if call.file is None:
                 return getattr(client, xform_name(call.operation))(**call.parameters)
-            told = dict(call.parameters)
-            bucket, key = told.pop("Bucket"), told.pop("Key")
-            return client.upload_file(str(call.file), bucket, key, ExtraArgs=told)
+            extra = dict(call.parameters)
+            bucket, key = extra.pop("Bucket"), extra.pop("Key")
+            return client.upload_file(str(call.file), bucket, key, ExtraArgs=extra)
 
-    def ask(self, service: str, operation: str, **parameters: Any) -> Any:
+    def query(self, service: str, operation: str, **parameters: Any) -> Any:
         """Send a request that changes nothing."""
         return self.send(Call(service, operation, parameters))
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[Any]:
-        """Every page of an answer that comes in several."""
+        """Send a request whose response is paginated; yields its pages."""
         from botocore import xform_name
 
         pages = self.client(service).get_paginator(xform_name(operation)).paginate(**parameters)
-        with explained(operation, service):
+        with aws_errors(operation, service):
             yield from pages
 
     def download(self, bucket: str, key: str, file: str) -> None:
-        """Bring a file of S3 here."""
-        with explained("GetObject", "s3", f"s3://{bucket}/{key}"):
+        """Download a file from S3."""
+        with aws_errors("GetObject", "s3", f"s3://{bucket}/{key}"):
             self.client("s3").download_file(bucket, key, file)
 
     def check_bucket(self, bucket: str) -> None:
-        """See that the bucket is there, ours to use, and in this region.
+        """Check that the bucket exists, can be used, and is in this region.
 
         Raises:
-            RequestError: it isn't; the message says which.
+            RequestError: it doesn't, can't, or isn't.
         """
         from botocore.exceptions import ClientError
 
         try:
-            with explained("HeadBucket", "s3", bucket):
-                told = self.client("s3").head_bucket(Bucket=bucket)
-            there = told.get("BucketRegion")
+            with aws_errors("HeadBucket", "s3", bucket):
+                region = self.client("s3").head_bucket(Bucket=bucket).get("BucketRegion")
         except TextwrightError as error:
-            answer = error.__cause__
-            if not isinstance(answer, ClientError):
+            cause = error.__cause__
+            if not isinstance(cause, ClientError):
                 raise
-            told = answer.response
-            headers = told.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            there = headers.get("x-amz-bucket-region")
-            if not there or there == self.region:
-                if isinstance(error, NotThereError):
+            headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            region = headers.get("x-amz-bucket-region")
+            if not region or region == self.region:
+                if isinstance(error, NotFoundError):
                     raise RequestError(
                         f"there is no bucket {bucket}; make it (aws s3 mb s3://{bucket} --region "
                         f"{self.region}), or name another with --bucket"
                     ) from error
                 raise
-        if there and there != self.region:
+        if region and region != self.region:
             raise RequestError(
-                f"bucket {bucket} lies in {there} and the job would run in {self.region}; give "
-                f"--region {there}, or a --bucket of {self.region}"
+                f"bucket {bucket} lies in {region} and the job would run in {self.region}; give "
+                f"--region {region}, or a --bucket of {self.region}"
             )
 
 
 @contextmanager
-def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
-    """Turn what boto3 raises into one line that names the thing and the remedy."""
+def aws_errors(operation: str, service: str, thing: str = "") -> Iterator[None]:
+    """Raise boto3's errors as ours, in one line that names `thing` and the remedy."""
     from boto3.exceptions import Boto3Error, S3UploadFailedError
     from botocore import exceptions as aws
 
@@ -163,11 +161,11 @@ def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
     except (aws.SSOError, aws.TokenRetrievalError, aws.CredentialRetrievalError) as error:
         raise RequestError(f"AWS credentials can't be had ({error}); aws sso login") from error
     except aws.ClientError as error:
-        raise _of_client(error, operation, service, thing) from error
+        raise _client_error(error, operation, service, thing) from error
     except S3UploadFailedError as error:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, aws.ClientError):
-            raise _of_client(cause, operation, service, thing) from cause
+            raise _client_error(cause, operation, service, thing) from cause
         raise TextwrightError(f"the upload failed: {error}; try again") from error
     except aws.ParamValidationError as error:
         raise RequestError(f"{operation}: {' '.join(str(error).split())}") from error
@@ -177,41 +175,42 @@ def explained(operation: str, service: str, thing: str = "") -> Iterator[None]:
         raise TextwrightError(f"{operation}: {error}") from error
 
 
-def _of_client(error: Any, operation: str, service: str, thing: str) -> TextwrightError:
-    told = error.response.get("Error", {})
-    code = str(told.get("Code", ""))
-    reason = shorten(str(told.get("Message", "")), _REASON, placeholder=" …")
+def _client_error(error: Any, operation: str, service: str, thing: str) -> TextwrightError:
+    """The error for a response of AWS with an error code."""
+    details = error.response.get("Error", {})
+    code = str(details.get("Code", ""))
+    reason = shorten(str(details.get("Message", "")), _REASON, placeholder=" …")
     about = f" ({thing})" if thing else ""
-    found: TextwrightError
+    result: TextwrightError
     if code in _DENIED:
         what = f"AWS denies {action(service, operation)}{about}: {reason}"
-        found = RequestError(f"{what}; let it be allowed, {POLICY}")
+        result = RequestError(f"{what}; let it be allowed, {POLICY}")
     elif code in _EXPIRED:
-        found = RequestError("the AWS credentials have expired; log in again, e.g. aws sso login")
-    elif code in _STRANGER:
-        found = RequestError(f"AWS doesn't take these credentials ({code}); aws configure")
+        result = RequestError("the AWS credentials have expired; log in again, e.g. aws sso login")
+    elif code in _BAD_KEYS:
+        result = RequestError(f"AWS doesn't take these credentials ({code}); aws configure")
     elif code == "ResourceLimitExceeded":
-        found = RequestError(
+        result = RequestError(
             f"a quota of the account is used up: {reason}; ask for more in Service Quotas, or take "
             "another --instance-type"
         )
     elif code in _MISSING or (code.startswith("Validation") and _UNKNOWN.search(reason)):
-        found = NotThereError(f"{operation}{about}: {reason}; check the name")
+        result = NotFoundError(f"{operation}{about}: {reason}; check the name")
     elif code in _TAKEN or _EXISTS.search(reason):
-        found = RequestError(f"{operation}: {reason}; take another --name, or delete that one")
+        result = RequestError(f"{operation}: {reason}; take another --name, or delete that one")
     elif code == "ModelError":
-        found = _of_model(error.response, reason)
+        result = _model_error(error.response, reason)
     elif code in _BUSY:
-        found = TextwrightError(f"AWS is busy ({code}: {reason}); try again in a while")
+        result = TextwrightError(f"AWS is busy ({code}: {reason}); try again in a while")
     else:
-        found = RequestError(f"{operation}{about} is refused ({code}): {reason}")
-    return found
+        result = RequestError(f"{operation}{about} is refused ({code}): {reason}")
+    return result
 
 
-def _of_model(response: Any, reason: str) -> TextwrightError:
-    """What the container itself answered."""
+def _model_error(response: Any, reason: str) -> TextwrightError:
+    """The error for a container's own response of status 4xx or 5xx."""
     status = str(response.get("OriginalStatusCode", ""))
-    said = " ".join(str(response.get("OriginalMessage") or reason).split())
+    message = " ".join(str(response.get("OriginalMessage") or reason).split())
     log = f"; its log: {response['LogStreamArn']}" if response.get("LogStreamArn") else ""
-    kind = RequestError if status.startswith("4") else TextwrightError
-    return kind(f"the model answered {status}: {said}{log}")
+    error = RequestError if status.startswith("4") else TextwrightError
+    return error(f"the model answered {status}: {message}{log}")

@@ -1,4 +1,4 @@
-"""What SageMaker puts into a training container, and where it looks for what comes out.
+"""The folders of a training container: what SageMaker puts there, and what it reads from there.
 
 The folder is `/opt/ml`, or `$SAGEMAKER_BASE_DIR`:
 
@@ -38,8 +38,8 @@ class Container:
     base: Path
 
     @classmethod
-    def here(cls, environment: Mapping[str, str] = os.environ) -> Container:
-        """The one this process runs in."""
+    def current(cls, environment: Mapping[str, str] = os.environ) -> Container:
+        """The container that this process runs in."""
         return cls(Path(environment.get(BASE_VARIABLE) or "/opt/ml"))
 
     @property
@@ -59,20 +59,19 @@ class Container:
         return self.base / "output" / "failure"
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Hyper-parameters by name, those of SageMaker's own toolkits left out.
+        """Hyper-parameters by name, without those of SageMaker's own toolkits.
 
-        Every value comes as a string; the SDKs write JSON into it, people plain words. In a name
-        `__` stands for the dot, which the SDK's version 3 can't put into the environment.
+        Every value is a string: the SDKs write JSON into it, people plain words. In a name `__`
+        stands for the dot, which the SDK's version 3 can't put into the environment.
         """
-        told = self._config("hyperparameters.json")
         return {
-            name.replace("__", "."): _value(value)
-            for name, value in told.items()
+            name.replace("__", "."): _parse(value)
+            for name, value in self._config("hyperparameters.json").items()
             if not name.startswith("sagemaker_")
         }
 
     def channels(self) -> dict[str, Path]:
-        """The folders of the channels that hold anything, by name; `code` is the SDK's own."""
+        """The folders of the channels that aren't empty, by name, without the SDK's own."""
         names = set(self._config("inputdataconfig.json"))
         data = self.base / "input" / "data"
         if data.is_dir():
@@ -84,13 +83,14 @@ class Container:
         }
 
     def hosts(self) -> tuple[str, list[str], str]:
-        """This host, all of them in order, and the network interface between them."""
-        told = self._config("resourceconfig.json")
-        here = told.get("current_host", "algo-1")
-        return here, sorted(told.get("hosts", [here])), told.get("network_interface_name", "eth0")
+        """This host, all hosts in order, and the network interface between them."""
+        config = self._config("resourceconfig.json")
+        host = config.get("current_host", "algo-1")
+        interface = config.get("network_interface_name", "eth0")
+        return host, sorted(config.get("hosts", [host])), interface
 
     def fail(self, reason: str) -> None:
-        """Say in one line why the job failed."""
+        """Write why the job failed, in one line, where SageMaker reads it."""
         atomic.write_text(self.failure, " ".join(reason.split())[:_REASON])
 
     def _config(self, name: str) -> dict[str, Any]:
@@ -106,8 +106,8 @@ class Container:
         return data
 
 
-def _value(text: Any) -> Any:
-    """What a hyper-parameter says; `True` and `true` are the same."""
+def _parse(text: Any) -> Any:
+    """The value of a hyper-parameter; `True` and `true` are the same."""
     if not isinstance(text, str):
         return text
     if text in ("True", "False"):

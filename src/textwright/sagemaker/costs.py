@@ -1,4 +1,4 @@
-"""What costs money while it is there, and about how much.
+"""Estimates of what jobs, endpoints and storage cost.
 
 AWS's prices change and differ by region; they are at https://aws.amazon.com/sagemaker/pricing/.
 The table has the on-demand prices of us-east-1 for training and hosting as public tables quoted
@@ -22,7 +22,7 @@ SOURCE = "estimate: on-demand, us-east-1, 2025; see https://aws.amazon.com/sagem
 
 
 def hourly(settings: CloudSettings, instance_type: str, count: int) -> str:
-    """About what so many instances cost an hour, in words."""
+    """About what `count` instances cost an hour, in words."""
     if (own := settings.prices.get(instance_type)) is not None:
         return f"about ${count * own:.2f} an hour (by the price in your settings)"
     if (known := DOLLARS_AN_HOUR.get(instance_type)) is not None:

@@ -1,8 +1,8 @@
 """Hosting under AWS's own serving toolkits: the four functions that they call.
 
-`code/inference.py` of every `model.tar.gz` takes them from here. Behind them is the app of our own
-container, called in this process, so a request means the same and gets the same answer in both; but
-for a stream, which comes in one piece, for these toolkits know no other.
+`code/inference.py` of every `model.tar.gz` imports them from here. They call the app of our own
+container in this process, so a request gets the same response in both; except that a stream comes
+in one piece, since these toolkits have no streams.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from textwright.sagemaker import hosting
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the app answered."""
+class Response:
+    """A response of the app."""
 
     status: int
     media: str
     body: bytes
 
 
-class Hosted:
-    """A loaded model, behind the app of a container."""
+class HostedModel:
+    """A loaded model, with the app of a hosting container around it."""
 
     def __init__(self, folder: Path) -> None:
         """
@@ -40,29 +40,29 @@ class Hosted:
             ModelUnavailableError: the model in `folder` can't be loaded; the message says why.
         """
         pool = ModelPool()
-        pool.add_loaded(hosting.MODEL, Run(folder))
-        # Of a multi-model endpoint the toolkit itself takes care; each of its models is alone here
-        told = replace(hosting.Hosting.told(), multi_model=False)
-        # These toolkits run as many of these processes as there are cores, one request in each
-        self._app = hosting.create(pool, told, Engine(workers=1))
+        pool.add_loaded(hosting.MODEL_NAME, Run(folder))
+        # the toolkit does multi-model endpoints itself, with a process for each model
+        settings = replace(hosting.Hosting.from_environment(), multi_model=False)
+        # the toolkit runs a process per core, each with one request at a time
+        self._app = hosting.create(pool, settings, Engine(workers=1))
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
-    def invoke(self, body: bytes, media: str) -> Answer:
-        """What `/invocations` answers."""
-        asked = asyncio.run_coroutine_threadsafe(_post(self._app, body, media), self._loop)
-        return asked.result()
+    def invoke(self, body: bytes, media: str) -> Response:
+        """The response of `/invocations`."""
+        future = asyncio.run_coroutine_threadsafe(_post(self._app, body, media), self._loop)
+        return future.result()
 
 
-async def _post(app: ASGIApp, body: bytes, media: str) -> Answer:
+async def _post(app: ASGIApp, body: bytes, media: str) -> Response:
     sent: list[Message] = []
-    given = False
+    is_sent = False
 
     async def receive() -> Message:
-        nonlocal given
-        if given:
-            await asyncio.Event().wait()  # nobody hangs up
-        given = True
+        nonlocal is_sent
+        if is_sent:
+            await asyncio.Event().wait()  # there is no client that could hang up
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
@@ -76,33 +76,35 @@ async def _post(app: ASGIApp, body: bytes, media: str) -> Answer:
     }  # fmt: skip
     await app(scope, receive, send)
     start, *rest = sent
-    answered = dict(start["headers"])[b"content-type"].decode()
-    return Answer(start["status"], answered, b"".join(part.get("body", b"") for part in rest))
+    media = dict(start["headers"])[b"content-type"].decode()
+    return Response(start["status"], media, b"".join(part.get("body", b"") for part in rest))
 
 
-def model_fn(model_dir: str, context: Any = None) -> Hosted:
-    """The model of an unpacked `model.tar.gz`."""
-    return Hosted(Path(model_dir))
+def model_fn(model_dir: str, context: Any = None) -> HostedModel:
+    """Load the model of an unpacked `model.tar.gz`."""
+    return HostedModel(Path(model_dir))
 
 
 def input_fn(
     body: bytes | str, content_type: str | None = None, context: Any = None
 ) -> tuple[bytes, str]:
-    """A request as it came; JSON where nothing says what it is."""
+    """A request's body and content type, unchanged; JSON where it has no type."""
     return body.encode() if isinstance(body, str) else bytes(body), content_type or "*/*"
 
 
-def predict_fn(data: tuple[bytes, str], model: Hosted, context: Any = None) -> Answer:
-    """The answer; a refusal carries its own status, in place of a 500 with a trace."""
-    answer = model.invoke(*data)
-    if answer.status < HTTPStatus.BAD_REQUEST:
-        return answer
+def predict_fn(data: tuple[bytes, str], model: HostedModel, context: Any = None) -> Response:
+    """The response; an error is raised so that it keeps its status: else the toolkit sends 500."""
+    response = model.invoke(*data)
+    if response.status < HTTPStatus.BAD_REQUEST:
+        return response
     from sagemaker_inference.errors import BaseInferenceToolkitError
 
-    message = json.loads(answer.body)["error"]
-    raise BaseInferenceToolkitError(answer.status, message, HTTPStatus(answer.status).phrase)
+    message = json.loads(response.body)["error"]
+    raise BaseInferenceToolkitError(response.status, message, HTTPStatus(response.status).phrase)
 
 
-def output_fn(answer: Answer, accept: str | None = None, context: Any = None) -> tuple[bytes, str]:
-    """The answer's body, and what it is."""
-    return answer.body, answer.media
+def output_fn(
+    prediction: Response, accept: str | None = None, context: Any = None
+) -> tuple[bytes, str]:
+    """The response's body and its content type."""
+    return prediction.body, prediction.media

@@ -1,7 +1,7 @@
-"""A hosting container: our server, with the routes that SageMaker asks it by.
+"""A hosting container: the server of `serving`, with the routes that SageMaker calls.
 
-One model, in `/opt/ml/model`; or, with `SAGEMAKER_MULTI_MODEL=true`, those that the endpoint has it
-load. AWS describes the contract under "Custom Inference Code with Hosting Services".
+One model, in `/opt/ml/model`; or, with `SAGEMAKER_MULTI_MODEL=true`, those that the endpoint loads
+by `/models`. AWS describes the contract under "Custom Inference Code with Hosting Services".
 """
 
 from __future__ import annotations
@@ -26,46 +26,46 @@ from textwright.serving.errors import NativeError, error_responses
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 
-MODEL = "model"
-"""What the one model of an endpoint is called, after its folder."""
+MODEL_NAME = "model"
+"""Name of the one model of an endpoint, after its folder."""
 
-LAST_WORDS = 5
-"""Seconds of an answer's that are kept for sending what is written by then."""
+SEND_SECONDS = 5
+"""Part of `Hosting.timeout` that is reserved for sending the response."""
 
-DRAIN = 20
-"""Seconds for what is under way when the container is told to stop; it is killed after 30."""
+DRAIN_SECONDS = 20
+"""Seconds for running requests at shutdown; SageMaker kills the container after 30."""
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """What a container's environment says of how to serve."""
+    """Settings of a hosting container, from its environment."""
 
     port: int = 8080
     multi_model: bool = False
     timeout: float = 60
-    """Seconds that an answer may take."""
+    """Seconds that a response may take."""
     payload: int = 25
-    """Megabytes of a request's body."""
+    """Megabytes of a request's body, at most."""
     workers: int | None = None
-    """Threads that write; one a core where it is None."""
+    """Threads of the engine; None for one per core."""
 
     @classmethod
-    def told(cls, environment: Mapping[str, str] = os.environ) -> Hosting:
-        """From the variables that AWS's own serving toolkit knows too.
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Hosting:
+        """Read the variables, which are those of AWS's own serving toolkit.
 
         Raises:
-            RequestError: one of them is no number that makes sense.
+            RequestError: one of them is no number, or out of range.
         """
 
-        def number(name: str, default: int | None, most: int) -> int | None:
-            given = environment.get(f"SAGEMAKER_{name}", "").strip()
-            if not given:
+        def number(name: str, default: int | None, maximum: int) -> int | None:
+            text = environment.get(f"SAGEMAKER_{name}", "").strip()
+            if not text:
                 return default
-            if not given.isdecimal() or not 1 <= int(given) <= most:
+            if not text.isdecimal() or not 1 <= int(text) <= maximum:
                 raise RequestError(
-                    f"SAGEMAKER_{name} must be a whole number from 1 to {most}, not {given!r}"
+                    f"SAGEMAKER_{name} must be a whole number from 1 to {maximum}, not {text!r}"
                 )
-            return int(given)
+            return int(text)
 
         return cls(
             port=number("BIND_TO_PORT", 8080, 65535) or 8080,
@@ -76,12 +76,12 @@ class Hosting:
         )
 
     def settings(self, max_length: int = 4096, *, log_prompts: bool = False) -> ServerSettings:
-        """Limits of a server that has so long for an answer."""
+        """The server's settings, with limits that keep within `timeout`."""
         return ServerSettings(
             max_body=self.payload << 20,
             max_length=max_length,
-            deadline=max(1.0, self.timeout - LAST_WORDS),
-            drain=DRAIN,
+            deadline=max(1.0, self.timeout - SEND_SECONDS),
+            drain=DRAIN_SECONDS,
             log_prompts=log_prompts,
         )
 
@@ -100,10 +100,10 @@ def model_pool(
     memory: int | None = None,
     loader: Callable[[Run], Generator] = load,
 ) -> ModelPool:
-    """The models of a container: the one that is there, or none yet."""
+    """The models of a container: its one model, or, of a multi-model endpoint, none yet."""
     if hosting.multi_model:
-        most = multimodel.room() if memory is None else memory
-        return ModelPool(memory=most, loader=loader)
+        memory = multimodel.weight_memory() if memory is None else memory
+        return ModelPool(memory=memory, loader=loader)
     return ModelPool([Run(container.model)], loader=loader)
 
 
@@ -114,7 +114,7 @@ def create(
     settings: ServerSettings | None = None,
     metrics: Metrics | None = None,
 ) -> FastAPI:
-    """The app of a container: all that `textwright serve` has, and SageMaker's routes."""
+    """The app of a container: the routes of `textwright serve`, and SageMaker's."""
     app = create_app(models, engine, settings or hosting.settings(), metrics)
     service: Service = app.state.service
     app.include_router(_router(service, hosting))
@@ -131,7 +131,7 @@ def _router(service: Service, hosting: Hosting) -> APIRouter:
         """200 where it can answer; 503 with the reason while the model is loaded, or can't be."""
         if hosting.multi_model:
             return json_response({"status": "Healthy"})
-        state = service.pool.statuses[MODEL]
+        state = service.pool.statuses[MODEL_NAME]
         if state.status == "Loaded":
             return json_response({"status": "Healthy"})
         reason = state.reason or "the model is being loaded"
@@ -142,6 +142,6 @@ def _router(service: Service, hosting: Hosting) -> APIRouter:
         @routes.post("/invocations", responses=error_responses(NativeError))
         async def invocations(http: Request) -> Response:
             """Whatever the body asks for: a text, texts in bulk, completions, a chat's reply."""
-            return await invoke(service, MODEL, http)
+            return await invoke(service, MODEL_NAME, http)
 
     return routes

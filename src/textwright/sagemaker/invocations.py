@@ -1,9 +1,9 @@
-"""`/invocations`: one route for all that a model is asked for, told apart by the body.
+"""`/invocations`: one route for all kinds of requests, told apart by the body.
 
-The bodies, and their answers, are those of the HTTP API: `messages` makes a request for a chat
-completion, `prompt` one for a completion, `inputs` one for texts in bulk, and an object without any
-of them is a native request. `text/plain` is a prompt, and is answered by text, in pieces as it is
-written. An endpoint's model is known, so what a body says of it is of no matter.
+Bodies and responses are those of the HTTP API: with `messages` it is a chat completion, with
+`prompt` a completion, with `inputs` texts in bulk, without any of them a native request. A body of
+`text/plain` is a prompt, and the response a stream of text. An endpoint has one model, so the
+body's `model` is ignored.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 async def invoke(service: Service, model: str, http: Request) -> Response:
-    """Answer what `http` asks of `model`.
+    """The response of `model` to `http`.
 
     Raises:
-        HTTPError, TextwrightError: it can't be met.
+        HTTPError, TextwrightError: the request is wrong, or fails.
     """
-    given = http.headers.get("content-type", "")
-    media = given.partition(";")[0].strip().lower()
+    content_type = http.headers.get("content-type", "")
+    media = content_type.partition(";")[0].strip().lower()
     body = await http.body()
     if media == TEXT:
         return await _continue(service, model, _text(body), http)
     if media not in ("", "*/*", JSON) and not media.endswith("+json"):
-        raise HTTPError(415, f"content type {given[:100]} is none of {JSON}, {TEXT}")
-    told = _object(body)
-    if "messages" in told:
-        talk = _checked(chat.ChatCompletion, {**told, "model": model})
-        return await chat.converse(service, talk, http)
-    if "prompt" in told:
-        prompts = _checked(completions.Completion, {**told, "model": model})
-        return await completions.complete(service, prompts, http)
-    if "inputs" in told:
-        bulk = _checked(native.AnyBulk, told)
+        raise HTTPError(415, f"content type {content_type[:100]} is none of {JSON}, {TEXT}")
+    data = _object(body)
+    if "messages" in data:
+        conversation = _validate(chat.ChatCompletion, {**data, "model": model})
+        return await chat.converse(service, conversation, http)
+    if "prompt" in data:
+        completion = _validate(completions.Completion, {**data, "model": model})
+        return await completions.complete(service, completion, http)
+    if "inputs" in data:
+        bulk = _validate(native.AnyBulk, data)
         named = {"model_name": model}
         bulk.inputs = [each | named if isinstance(each, dict) else each for each in bulk.inputs]
         return await native.generate_bulk(service, bulk, http)
-    told.pop("model", None)
-    text = _checked(native.GenText, {**told, "model_name": model})
+    data.pop("model", None)
+    text = _validate(native.GenText, {**data, "model_name": model})
     return await native.generate(service, text, http)
 
 
-def _checked(kind: type[_Body], told: dict[str, Any]) -> _Body:
+def _validate(body_class: type[_Body], data: dict[str, Any]) -> _Body:
     try:
-        return kind.model_validate(told)
+        return body_class.model_validate(data)
     except ValidationError as error:
         message, param = describe_error(error)
         raise HTTPError(400, message, param=param) from error
@@ -67,12 +67,12 @@ def _checked(kind: type[_Body], told: dict[str, Any]) -> _Body:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(body)
+        data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPError(400, "the body is not JSON") from error
-    if not isinstance(told, dict):
+    if not isinstance(data, dict):
         raise HTTPError(400, "the body must be a JSON object")
-    return told
+    return data
 
 
 def _text(body: bytes) -> str:
@@ -83,7 +83,7 @@ def _text(body: bytes) -> str:
 
 
 async def _continue(service: Service, name: str, text: str, http: Request) -> Response:
-    """A prompt and its continuation as plain text."""
+    """The response to a plain prompt: it and its continuation, as a stream of text."""
     model = await service.model(name)
     request = service.check(model, {"max_tokens": native.DEFAULT_LENGTH}, length="max_tokens")
     prompt = await service.prompt(model, text, param="text")
@@ -96,19 +96,19 @@ async def _continue(service: Service, name: str, text: str, http: Request) -> Re
                 done = False
                 while not done:
                     await reply.next_event()
-                    done = job.done  # before taking: nothing comes after it
+                    done = job.done  # read before `take`, which must not miss the last text
                     yield job.take().encode("utf-8", "replace")
-                reply.check()  # a status can't be taken back: the connection breaks off
+                reply.check()  # too late for a status: an error breaks the connection off
         finally:
             log_jobs(http, [job], texts=service.settings.log_prompts)
 
-    writing = pieces()
-    first = await anext(writing)  # what goes wrong until now has a status of its own
+    stream = pieces()
+    first = await anext(stream)  # an error up to here is a response with its own status
 
-    async def whole() -> AsyncGenerator[bytes]:
+    async def content() -> AsyncGenerator[bytes]:
         yield first
-        async for piece in writing:
+        async for piece in stream:
             if piece:
                 yield piece
 
-    return StreamingResponse(whole(), media_type=TEXT)
+    return StreamingResponse(content(), media_type=TEXT)

@@ -1,8 +1,8 @@
 """A training job inside the container: from `/opt/ml/input` to `/opt/ml/model`.
 
-The run folder lies in `/opt/ml/checkpoints`, which SageMaker keeps in S3, so a job that is
-interrupted and begun anew goes on exactly. On several hosts, or with several GPUs, this process
-starts `torchrun`, whose workers run the same command; the first of them writes everything.
+The run folder is in `/opt/ml/checkpoints`, which SageMaker syncs with S3, so that a job which is
+interrupted and restarted resumes exactly. On several hosts, or with several GPUs, this process
+starts `torchrun`, whose workers run the same command; rank 0 writes all files.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("textwright")
 
 STOPPED = 128 + signal.SIGTERM
-"""Exit code of a job that was told to stop; what it had is saved."""
+"""Exit code of a job that was stopped; its model is saved."""
 
-_SAVING = "110"
-"""Seconds that workers have to save, of the 120 until SageMaker ends the container."""
+_SHUTDOWN_TIMEOUT = "110"
+"""Seconds that workers have to save; SageMaker kills the container 120 s after SIGTERM."""
 
 _OPTIONS: dict[str, Any] = {
     "name": str, "model": str, "size": str, "tokenizer": str, "vocab_size": int,
@@ -40,24 +40,24 @@ _OPTIONS: dict[str, Any] = {
     "epochs": float, "eval_every": int, "checkpoint_every": int, "seed": int, "device": str,
     "corpus": str, "loss_on": str,
 }  # fmt: skip
-"""Hyper-parameters that are options of `textwright train`; any other is a setting's dotted name."""
+"""Hyper-parameters that are options of `textwright train`; others are settings' dotted names."""
 _ARGUMENTS = {"from": "parent", "val_fraction": "validation_fraction"}
 _OUTPUTS = ("report_file", "metrics_file", "samples_file", "settings_file")
 
 
 def run(container: Container, observers: Sequence[Observer]) -> int:
-    """Do the job; gives the exit code.
+    """Train, and export the results; returns the exit code.
 
-    A failure is told in `output/failure`, in one line.
+    Why it failed is written to `output/failure`, in one line.
     """
     try:
-        workers = _command_for_workers(container)
+        workers = _torchrun_command(container)
         if workers is not None and torchrun.world_size() == 1:
-            return _start_workers(container, *workers)
+            return _run_workers(container, *workers)
         return _train(container, observers)
     except TextwrightError as error:
         _fail(container, str(error))
-        raise TextwrightError(str(error)) from error  # 1, whoever is to blame
+        raise TextwrightError(str(error)) from error  # exit code 1, for a RequestError too
     except Exception as error:
         _fail(container, f"{type(error).__name__}: {error}")
         raise
@@ -67,23 +67,23 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `textwright.train` from hyper-parameters; `corpus` is one of them.
 
     Raises:
-        RequestError: one is unknown, or has no value of its kind.
+        RequestError: one is unknown, or has a value of another type.
     """
-    found: dict[str, Any] = {"changes": []}
+    options: dict[str, Any] = {"changes": []}
     for name, value in hyperparameters.items():
         option = name.replace("-", "_")
         if "." in name:
-            found["changes"].append(f"{name}={_as_set(value)}")
+            options["changes"].append(f"{name}={_setting_value(value)}")
         elif option in _OPTIONS:
-            found[_ARGUMENTS.get(option, option)] = _as_kind(name, value, _OPTIONS[option])
+            options[_ARGUMENTS.get(option, option)] = _convert(name, value, _OPTIONS[option])
         else:
             raise RequestError(f"unknown hyper-parameter {name}{_nearest(option)}")
-    return found
+    return options
 
 
 def _nearest(name: str) -> str:
-    """What was meant: often a setting whose section was forgotten."""
-    sections = [*((section, told.annotation) for section, told in Settings.model_fields.items()),
+    """A hint at what was meant: often a setting whose section was forgotten."""
+    sections = [*((section, field.annotation) for section, field in Settings.model_fields.items()),
                 *(("model", kind) for kind in CONFIG_CLASSES)]  # fmt: skip
     for section, kind in sections:
         if name in getattr(kind, "model_fields", {}):
@@ -91,25 +91,26 @@ def _nearest(name: str) -> str:
     return nearest(name, [*_OPTIONS, *(f"{section}." for section in Settings.model_fields)])
 
 
-def _as_kind(name: str, value: Any, kind: type) -> Any:
-    if kind is bool and isinstance(value, bool):
+def _convert(name: str, value: Any, type_: type) -> Any:
+    """`value` as an option of `type_`; None, the default, for false."""
+    if type_ is bool and isinstance(value, bool):
         return value or None
-    if kind is int and type(value) is int:
-        return value  # a float would round a long one
-    if kind is str and not isinstance(value, dict | list):
+    if type_ is int and type(value) is int:
+        return value  # not by way of a float, which would round a long one
+    if type_ is str and not isinstance(value, dict | list):
         return str(value)
     try:
-        if kind in (int, float) and not isinstance(value, bool | dict | list):
+        if type_ in (int, float) and not isinstance(value, bool | dict | list):
             number = float(value)
-            if kind is float or number.is_integer():
-                return kind(number)
+            if type_ is float or number.is_integer():
+                return type_(number)
     except ValueError:
         pass
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    raise RequestError(f"hyper-parameter {name} must be {words[kind]}, not {value!r}")
+    raise RequestError(f"hyper-parameter {name} must be {words[type_]}, not {value!r}")
 
 
-def _as_set(value: Any) -> str:
+def _setting_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -132,19 +133,19 @@ def _train(container: Container, observers: Sequence[Observer]) -> int:
     )
     if not first:
         return 0
-    hand_over(made, container)
+    export_results(made, container)
     interrupted = made.settings()["result"]["status"] == "interrupted"
     return STOPPED if interrupted else 0
 
 
 def _corpus(container: Container, options: dict[str, Any]) -> list[str]:
-    """The text: a `corpus` that is named, else the channels; `validation` is validated on."""
+    """The hyper-parameter `corpus`, or the channels; `validation` becomes the option."""
     channels = container.channels()
     if "validation" in channels:
         options["validation"] = channels.pop("validation")
-    named = options.pop("corpus", None)
-    if named is not None:
-        return [named]
+    corpus = options.pop("corpus", None)
+    if corpus is not None:
+        return [corpus]
     if not channels:
         raise RequestError(
             "no channel holds a text: give the job a channel `train`, or a hyper-parameter `corpus`"
@@ -153,33 +154,33 @@ def _corpus(container: Container, options: dict[str, Any]) -> list[str]:
 
 
 def _check_done(container: Container, name: str, options: dict[str, Any]) -> None:
-    """Where the epochs asked for are in the checkpoint already, ask for those it has.
+    """Set `epochs` to those of a finished run in the checkpoint, so that it is not trained again.
 
     Raises:
-        RequestError: more are asked for than the run in the checkpoint was planned for.
+        RequestError: it was planned for fewer epochs than requested.
     """
-    there = Run(container.checkpoints / name)
-    recorded = there.settings() if there.settings_file.is_file() else {}
-    epochs, had = options.get("epochs"), recorded.get("training", {}).get("epochs")
-    if epochs is None or had is None:
+    previous = Run(container.checkpoints / name)
+    recorded = previous.settings() if previous.settings_file.is_file() else {}
+    epochs, planned = options.get("epochs"), recorded.get("training", {}).get("epochs")
+    if epochs is None or planned is None:
         return
-    if epochs > had:
+    if epochs > planned:
         raise RequestError(
-            f"the checkpoint holds a run of {had:g} epochs, whose learning rate was fitted to "
+            f"the checkpoint holds a run of {planned:g} epochs, whose learning rate was fitted to "
             f"them, and {epochs:g} are asked for; take another checkpoint folder"
         )
     if recorded["result"]["status"] == "running":
         return
-    if recorded["result"]["status"] in ("finished", "stopped early") and epochs <= had:
-        options["epochs"] = had
-        log.warning("the checkpoint has %g epochs already; it is not trained again", had)
+    if recorded["result"]["status"] in ("finished", "stopped early") and epochs <= planned:
+        options["epochs"] = planned
+        log.warning("the checkpoint has %g epochs already; it is not trained again", planned)
 
 
-def hand_over(run: Run, container: Container) -> None:
-    """Lay out the model, verified, and what tells about it.
+def export_results(run: Run, container: Container) -> None:
+    """Copy the model, verified, to `model/`, and report, metrics and samples to `output/data/`.
 
     Raises:
-        TextwrightError: the model can't be loaded from where it was copied, or the disk is full.
+        TextwrightError: the copied model can't be loaded, or the disk is full.
     """
     container.model.mkdir(parents=True, exist_ok=True)
     for file in run.model_files:
@@ -196,21 +197,21 @@ def hand_over(run: Run, container: Container) -> None:
     atomic.write_text(container.output_data / "sample.txt", "\n\n".join(samples) + "\n")
 
 
-def _command_for_workers(container: Container) -> tuple[list[str], dict[str, str]] | None:
-    """The `torchrun` that starts this host's workers; None where one process is enough."""
-    here, hosts, interface = container.hosts()
-    each = _gpus() or 1
-    if len(hosts) == 1 and each == 1:
+def _torchrun_command(container: Container) -> tuple[list[str], dict[str, str]] | None:
+    """The `torchrun` for this host, and environment variables; None for a single process."""
+    host, hosts, interface = container.hosts()
+    processes = _gpus() or 1
+    if len(hosts) == 1 and processes == 1:
         return None
     words = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(len(hosts)),
-             "--nproc-per-node", str(each), "--node-rank", str(hosts.index(here)),
+             "--nproc-per-node", str(processes), "--node-rank", str(hosts.index(host)),
              "--master-addr", hosts[0], "--master-port", "7777",
-             "--shutdown-timeout", _SAVING,
+             "--shutdown-timeout", _SHUTDOWN_TIMEOUT,
              "-m", "textwright", "sagemaker-entry", "train"]  # fmt: skip
-    between = {} if len(hosts) == 1 else dict.fromkeys(
+    variables = {} if len(hosts) == 1 else dict.fromkeys(
         ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), interface
     )  # fmt: skip
-    return words, between
+    return words, variables
 
 
 def _gpus() -> int:
@@ -219,19 +220,19 @@ def _gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def _start_workers(container: Container, words: list[str], between: dict[str, str]) -> int:
-    """Run the workers; what this process is told to do, they are told."""
-    process = subprocess.Popen(words, env={**os.environ, **between})
-    asked: list[int] = []
+def _run_workers(container: Container, words: list[str], variables: dict[str, str]) -> int:
+    """Run the workers to their end, and forward signals to them; returns the exit code."""
+    process = subprocess.Popen(words, env={**os.environ, **variables})
+    received: list[int] = []
 
-    def pass_on(number: int, frame: Any) -> None:
-        asked.append(number)
+    def forward(number: int, frame: Any) -> None:
+        received.append(number)
         process.send_signal(signal.SIGTERM)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
+        signal.signal(number, forward)
     code = process.wait()
-    if asked:
+    if received:
         return STOPPED
     if code and not container.failure.is_file():
         _fail(container, f"a worker of this host ended with code {code}; its log says why")
@@ -240,7 +241,7 @@ def _start_workers(container: Container, words: list[str], between: dict[str, st
 
 def _fail(container: Container, reason: str) -> None:
     if _is_follower() and container.failure.is_file():
-        return  # the first worker's reason is the one that counts
+        return  # rank 0's reason is the one to show
     try:
         container.fail(reason)
     except TextwrightError as error:

@@ -1,4 +1,4 @@
-"""What textwright has made in an account: jobs and endpoints, known by their tag."""
+"""Lists the jobs and endpoints that textwright made in an account, by their tag."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from textwright.errors import RequestError
-from textwright.sagemaker.client import AWS, NotThereError
+from textwright.sagemaker.client import AWS, NotFoundError
 from textwright.sagemaker.requests import TAG, Call, job_ending
 
 PREFIX = "textwright-"
@@ -31,42 +31,42 @@ class Entry:
     """Whether it costs money now."""
 
 
-def listed(aws: AWS, limit: int = 50) -> list[Entry]:
-    """Jobs, the latest first, at most `limit`; then every endpoint."""
-    found = []
+def list_all(aws: AWS, limit: int = 50) -> list[Entry]:
+    """Jobs, the latest first, at most `limit`; then all endpoints."""
+    entries = []
     for call, kind, key in zip(LISTS, ("training job", "endpoint"), (
         ("TrainingJobSummaries", "TrainingJob"), ("Endpoints", "Endpoint")), strict=True,
     ):  # fmt: skip
         count = 0
-        for told in _summaries(aws, call, key[0]):
+        for item in _summaries(aws, call, key[0]):
             if kind == "training job" and count == limit:
                 break
-            if not _ours(aws, told[f"{key[1]}Arn"]):
+            if not _is_ours(aws, item[f"{key[1]}Arn"]):
                 continue
             count += 1
-            status = told[f"{key[1]}Status"]
+            status = item[f"{key[1]}Status"]
             costs = kind == "endpoint" or status in ("InProgress", "Stopping")
-            found.append(Entry(kind, told[f"{key[1]}Name"], status, told["CreationTime"], costs))
-    return found
+            entries.append(Entry(kind, item[f"{key[1]}Name"], status, item["CreationTime"], costs))
+    return entries
 
 
 def run_of(job: str) -> str:
-    """What a run is called that a job made: `textwright-novel-20260101-120000` → `novel`."""
+    """The name of a job's run: `textwright-novel-20260101-120000` → `novel`."""
     return job.removeprefix(PREFIX).removesuffix(job_ending(job) or "") or job
 
 
-def described(aws: AWS, name: str) -> dict[str, Any]:
-    """What there is to tell of a job or an endpoint, by label.
+def describe(aws: AWS, name: str) -> dict[str, Any]:
+    """What `status NAME` shows of a job or an endpoint, by label.
 
     Raises:
         RequestError: there is none of this name.
     """
     try:
-        job = aws.ask("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
-    except NotThereError:
+        job = aws.query("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
+    except NotFoundError:
         job = None
     if job is not None:
-        metrics = {told["MetricName"]: told["Value"] for told in job.get("FinalMetricDataList", [])}
+        metrics = {item["MetricName"]: item["Value"] for item in job.get("FinalMetricDataList", [])}
         rows = {
             "training job": name,
             "status": f"{job['TrainingJobStatus']} ({job.get('SecondaryStatus', '')})",
@@ -80,8 +80,8 @@ def described(aws: AWS, name: str) -> dict[str, Any]:
         }
         return {label: value for label, value in rows.items() if value is not None}
     try:
-        endpoint = aws.ask("sagemaker", "DescribeEndpoint", EndpointName=name)
-    except NotThereError:
+        endpoint = aws.query("sagemaker", "DescribeEndpoint", EndpointName=name)
+    except NotFoundError:
         raise RequestError(
             f"there is no endpoint and no training job {name} in {aws.region}; "
             "textwright sagemaker status lists them"
@@ -101,7 +101,7 @@ def _summaries(aws: AWS, call: Call, key: str) -> Iterator[dict[str, Any]]:
         yield from page[key]
 
 
-def _ours(aws: AWS, arn: str) -> bool:
+def _is_ours(aws: AWS, arn: str) -> bool:
     pages = aws.pages("sagemaker", "ListTags", ResourceArn=arn)
     return any(tag["Key"] == TAG and tag["Value"] == "textwright"
                for page in pages for tag in page["Tags"])  # fmt: skip

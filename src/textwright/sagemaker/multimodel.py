@@ -1,4 +1,4 @@
-"""`/models`: how a multi-model endpoint has its container load, list and unload models.
+"""`/models`: the routes by which a multi-model endpoint loads, lists and unloads models.
 
 AWS describes it under "Custom Containers Contract for Multi-Model Endpoints".
 """
@@ -21,11 +21,11 @@ from textwright.serving.fields import Body, ModelName
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 
-PAGE = 100
-"""Models of one list."""
+PAGE_SIZE = 100
+"""Models per page of the list."""
 
-_FOR_WEIGHTS = 0.7
-"""Of a container's memory; the rest is for texts being written, and Python."""
+_WEIGHTS_SHARE = 0.7
+"""Share of a container's memory; the rest is for the state of running texts, and Python."""
 
 
 class LoadModel(Body):
@@ -35,14 +35,14 @@ class LoadModel(Body):
     url: str = Field(description="Its folder in the container.")
 
 
-def room() -> int | None:
-    """Bytes of weights that this container has memory for; None where nobody says."""
-    there = machine.memory()
-    return None if there is None else int(there * _FOR_WEIGHTS)
+def weight_memory() -> int | None:
+    """Bytes that weights may take in this container; None where its memory isn't known."""
+    memory = machine.memory()
+    return None if memory is None else int(memory * _WEIGHTS_SHARE)
 
 
 def router(service: Service) -> APIRouter:
-    """The routes, for one server."""
+    """The routes for one server."""
     routes = APIRouter(prefix="/models", tags=["SageMaker"], responses=error_responses(NativeError))
     pool = service.pool
 
@@ -62,10 +62,10 @@ def router(service: Service) -> APIRouter:
     async def models(next_page_token: str = "") -> Response:
         """The loaded models, 100 at a time."""
         names = sorted(name for name in pool.names() if name > next_page_token)
-        answer: dict[str, Any] = {"models": [card(name) for name in names[:PAGE]]}
-        if len(names) > PAGE:
-            answer["nextPageToken"] = names[PAGE - 1]
-        return json_response(answer)
+        page: dict[str, Any] = {"models": [card(name) for name in names[:PAGE_SIZE]]}
+        if len(names) > PAGE_SIZE:
+            page["nextPageToken"] = names[PAGE_SIZE - 1]
+        return json_response(page)
 
     @routes.get("/{name}")
     async def model(name: str) -> Response:

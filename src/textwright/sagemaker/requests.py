@@ -1,7 +1,7 @@
-"""The exact requests of the launcher, as plain data: what `--dry-run` shows is what is sent.
+"""The launcher's requests to AWS as plain data: what `--dry-run` prints is what is sent.
 
-Names and shapes are those of Amazon's API reference for SageMaker and S3. Everything of one job or
-endpoint lies in one folder of the bucket, `s3://BUCKET/PREFIX/NAME/`.
+Names and shapes are those of Amazon's API reference for SageMaker and S3. All files of one job or
+endpoint are in one folder of the bucket, `s3://BUCKET/PREFIX/NAME/`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textwright.errors import RequestError
 from textwright.sagemaker.settings import CloudSettings
 
 TAG = "created-by"
-"""The tag by which `status` knows what textwright made; its value is `textwright`."""
+"""The tag by which `status` recognizes what textwright made; its value is `textwright`."""
 
 METRICS = {
     "train_loss": r"train_loss ([0-9.]+)",
@@ -26,11 +26,11 @@ METRICS = {
     "bits_per_char": r"bits_per_char ([0-9.]+)",
     "tokens_per_second": r"tokens_per_second ([0-9.]+)",
 }
-"""What CloudWatch picks from a job's log, by the name of the metric."""
+"""The patterns by which CloudWatch extracts metrics from a job's log, by name."""
 
 VARIANT = "AllTraffic"
 START_SECONDS = 600
-"""Seconds that a serving container has to answer its first ping."""
+"""Seconds within which a hosting container must pass its first health check."""
 
 _LOCAL_DISKS = re.compile(
     r"ml\.(g4dn|g5|g6|g6e|g7|g7e|gr6|p3dn|p4d|p4de|p5|p5e|p5en|p6\S*|trn\S*|\w+d)\."
@@ -46,9 +46,9 @@ class Call:
     operation: str
     parameters: Mapping[str, Any]
     file: Path | None = None
-    """What is uploaded, where the request has a body from a file."""
+    """The file to upload, where that is the request's body."""
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As `--dry-run` prints it."""
         body = {} if self.file is None else {"Body": str(self.file)}
         return {"service": self.service, "operation": self.operation,
@@ -56,11 +56,11 @@ class Call:
 
 
 def resource_name(text: str, moment: datetime | None = None) -> str:
-    """A name that AWS takes: letters, digits and hyphens, 63 at most, `textwright-` before it.
+    """A valid name for AWS, `textwright-…`: letters, digits and hyphens, at most 63.
 
     Args:
-        text: what it is about.
-        moment: for what must have a new name each time.
+        text: e.g. the run's name.
+        moment: added to the name of a job, which must be new each time.
     """
     end = "" if moment is None else f"-{moment:%Y%m%d-%H%M%S}"
     stem = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "run"
@@ -68,13 +68,13 @@ def resource_name(text: str, moment: datetime | None = None) -> str:
 
 
 def job_ending(name: str) -> str | None:
-    """The moment at the end of a name that `resource_name` gave a job; None of any other name."""
-    found = re.search(r"-\d{8}-\d{6}$", name)
-    return found and found[0]
+    """The moment at the end of a job's name from `resource_name`; None for other names."""
+    match = re.search(r"-\d{8}-\d{6}$", name)
+    return match and match[0]
 
 
 def check_resource_name(name: str) -> str:
-    """`name`, if AWS takes it. Raises `RequestError` otherwise."""
+    """`name`, if it is valid for AWS. Raises `RequestError` otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}", name):
         raise RequestError(
             f"{name!r} is no name for AWS; take letters, digits and hyphens, at most 63"
@@ -83,7 +83,7 @@ def check_resource_name(name: str) -> str:
 
 
 def folder_of(settings: CloudSettings, name: str) -> str:
-    """The key prefix of everything that belongs to a job or an endpoint; ends in a slash."""
+    """The key prefix of all files of a job or an endpoint, ending in a slash."""
     return "/".join(part for part in (settings.prefix.strip("/"), name) if part) + "/"
 
 
@@ -95,15 +95,15 @@ def tags(settings: CloudSettings) -> list[dict[str, str]]:
 
 
 def upload(settings: CloudSettings, file: Path, key: str) -> Call:
-    """A file into the bucket; one above 8 MB goes in several parts."""
-    parameters: dict[str, Any] = {"Bucket": settings.needed("bucket"), "Key": key}
+    """The upload of a file to the bucket; boto3 sends one above 8 MB in several parts."""
+    parameters: dict[str, Any] = {"Bucket": settings.require("bucket"), "Key": key}
     if settings.kms_key:
         parameters |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key}
     return Call("s3", "PutObject", parameters, file)
 
 
 def channel(name: str, address: str) -> dict[str, Any]:
-    """A channel of a job: all below an address of S3, copied to every host."""
+    """A channel of a job: all files below an S3 address, copied to every host."""
     source = {
         "S3DataType": "S3Prefix",
         "S3Uri": address,
@@ -113,7 +113,7 @@ def channel(name: str, address: str) -> dict[str, Any]:
 
 
 def as_strings(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
-    """Hyper-parameters as a job takes them: strings all, a list as JSON."""
+    """Hyper-parameters as the API wants them: all strings, others than strings as JSON."""
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in hyperparameters.items()
@@ -129,9 +129,9 @@ def create_training_job(
     """The request that starts a job.
 
     Raises:
-        RequestError: a setting that it needs is missing.
+        RequestError: a required setting is missing.
     """
-    train, bucket = settings.train, settings.needed("bucket")
+    train, bucket = settings.train, settings.require("bucket")
     folder = f"s3://{bucket}/{folder_of(settings, job)}"
     output = {"S3OutputPath": f"{folder}output"}
     resources: dict[str, Any] = {
@@ -176,7 +176,7 @@ def create_training_job(
 
 
 def create_model(settings: CloudSettings, name: str, archive: str) -> Call:
-    """The request that makes a model of an archive in S3."""
+    """The request that creates a model from an archive in S3."""
     if settings.vpc() and settings.deploy.serverless:
         raise RequestError("a serverless endpoint can't be in a VPC; take --instance-type")
     parameters: dict[str, Any] = {
@@ -199,10 +199,10 @@ def create_model(settings: CloudSettings, name: str, archive: str) -> Call:
 
 
 def create_endpoint_config(settings: CloudSettings, name: str) -> Call:
-    """The request that says what the model runs on.
+    """The request that creates an endpoint config: what the model is served on.
 
     Raises:
-        RequestError: neither or both of an instance type and serverless are told.
+        RequestError: neither or both of an instance type and serverless are set.
     """
     deploy = settings.deploy
     if deploy.serverless == bool(deploy.instance_type):
@@ -228,7 +228,7 @@ def create_endpoint_config(settings: CloudSettings, name: str) -> Call:
 
 
 def create_endpoint(settings: CloudSettings, name: str) -> Call:
-    """The request that puts it to work."""
+    """The request that creates an endpoint from its config."""
     parameters = {"EndpointName": name, "EndpointConfigName": name, "Tags": tags(settings)}
     return Call("sagemaker", "CreateEndpoint", parameters)
 
@@ -236,13 +236,13 @@ def create_endpoint(settings: CloudSettings, name: str) -> Call:
 def invoke_endpoint(
     endpoint: str, body: Mapping[str, Any], *, stream: bool, target_model: str | None = None
 ) -> Call:
-    """The request for a text; the body is that of an OpenAI completion."""
-    told = {**body, "stream": True} if stream else dict(body)
+    """The request for a text; `body` is that of `/v1/completions`."""
+    content = {**body, "stream": True} if stream else dict(body)
     parameters = {
         "EndpointName": endpoint,
         "ContentType": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
-        "Body": json.dumps(told, ensure_ascii=False),
+        "Body": json.dumps(content, ensure_ascii=False),
     }
     if stream:
         if target_model:
@@ -254,12 +254,12 @@ def invoke_endpoint(
 
 
 def stop_job(job: str) -> Call:
-    """The request that stops a job, which saves and hands over what it has."""
+    """The request that stops a job, which saves the model that it has."""
     return Call("sagemaker", "StopTrainingJob", {"TrainingJobName": job})
 
 
 def deletions(endpoint: str, config: str, models: list[str]) -> list[Call]:
-    """The requests that end an endpoint and what it was made of, what costs money first."""
+    """The requests that delete an endpoint, its config and models, what costs money first."""
     return [
         Call("sagemaker", "DeleteEndpoint", {"EndpointName": endpoint}),
         Call("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": config}),

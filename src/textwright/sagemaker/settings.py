@@ -1,4 +1,4 @@
-"""What the launcher is told: a TOML or JSON file, and the command line over it.
+"""Settings of the launcher: a TOML or JSON file, with the command line's options over it.
 
 region = "eu-west-1"
 bucket = "my-bucket"
@@ -38,30 +38,30 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def _seconds(value: Any) -> Any:
     """`90m`, `2h`, or seconds."""
-    if isinstance(value, str) and (told := re.fullmatch(r"(\d+)\s*([smhd]?)", value.strip())):
-        return int(told[1]) * _UNITS[told[2] or "s"]
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([smhd]?)", value.strip())):
+        return int(match[1]) * _UNITS[match[2] or "s"]
     if isinstance(value, str):
         raise ValueError("write seconds, or a number with m, h or d, e.g. 2h")
     return value
 
 
-def _dotted(value: Any) -> Any:
-    """Tables within the table as dotted names: TOML reads `training.patience = 5` so."""
+def _flatten(value: Any) -> Any:
+    """Nested tables as dotted names: TOML reads `training.patience = 5` as a nested one."""
     if not isinstance(value, dict):
         return value
     flat: dict[str, Any] = {}
     for name, inner in value.items():
-        within = _dotted(inner)
+        nested = _flatten(inner)
         flat |= (
-            {f"{name}.{last}": each for last, each in within.items()}
-            if isinstance(within, dict)
+            {f"{name}.{last}": each for last, each in nested.items()}
+            if isinstance(nested, dict)
             else {name: inner}
         )
     return flat
 
 
-def _written(pattern: str, like: str) -> AfterValidator:
-    """Of this shape; else the error says what is."""
+def _matching(pattern: str, like: str) -> AfterValidator:
+    """Accepts what matches `pattern`; the error for others shows the example `like`."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -73,27 +73,27 @@ def _written(pattern: str, like: str) -> AfterValidator:
 
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=60, le=28 * 86400)]
-S3Address = Annotated[str, _written(rf"s3://{_BUCKET}(/.*)?", "s3://my-bucket/novel")]
-Bucket = Annotated[str, _written(_BUCKET, "my-bucket, in small letters, without s3://")]
+S3Address = Annotated[str, _matching(rf"s3://{_BUCKET}(/.*)?", "s3://my-bucket/novel")]
+Bucket = Annotated[str, _matching(_BUCKET, "my-bucket, in small letters, without s3://")]
 Hyperparameters = Annotated[
-    dict[str, bool | int | float | str | list[Any]], BeforeValidator(_dotted)
+    dict[str, bool | int | float | str | list[Any]], BeforeValidator(_flatten)
 ]
-InstanceType = Annotated[str, _written(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge")]
+InstanceType = Annotated[str, _matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge")]
 
 
 class TrainSettings(Section):
-    """Where and how long a job runs."""
+    """What a job runs on, and how long."""
 
     instance_type: InstanceType = "ml.m5.xlarge"
     instances: int = Field(1, ge=1, le=100)
     spot: bool = False
     max_runtime: Seconds = 86400
-    """Seconds of training after which the job is ended."""
+    """Seconds of training after which the job is stopped."""
     max_wait: Seconds | None = None
-    """With spot instances: seconds in all, waiting for one included; else twice `max_runtime`."""
+    """With spot instances: seconds including the wait for one; by default twice `max_runtime`."""
     volume_gb: int = Field(30, ge=1)
     checkpoint: S3Address | None = None
-    """A folder of S3 that keeps the run; a job that finds one there goes on with it."""
+    """A folder in S3 for the run; a job that finds a run there resumes it."""
     hyperparameters: Hyperparameters = Field(default_factory=dict)
 
 
@@ -104,13 +104,13 @@ class DeploySettings(Section):
     instances: int = Field(1, ge=1, le=100)
     serverless: bool = False
     memory_mb: int = Field(3072, ge=1024, le=6144, multiple_of=1024)
-    """Of a serverless endpoint."""
+    """Memory of a serverless endpoint."""
     concurrency: int = Field(5, ge=1, le=200)
-    """Requests at once that a serverless endpoint takes."""
+    """Concurrent requests of a serverless endpoint."""
 
 
 class CloudSettings(Section):
-    """An account's part of it, and that of each command."""
+    """All settings: those of the account, and those of each command."""
 
     region: str | None = None
     bucket: Bucket | None = None
@@ -122,15 +122,15 @@ class CloudSettings(Section):
     security_groups: list[str] = Field(default_factory=list)
     tags: dict[str, str] = Field(default_factory=dict)
     prices: dict[str, float] = Field(default_factory=dict)
-    """Dollars an hour of an instance type, where you know better than the table here."""
+    """Dollars per hour by instance type, in place of those in `costs`."""
     train: TrainSettings = Field(default_factory=TrainSettings)
     deploy: DeploySettings = Field(default_factory=DeploySettings)
 
-    def needed(self, name: str) -> str:
+    def require(self, name: str) -> str:
         """The setting `name`.
 
         Raises:
-            RequestError: it isn't told.
+            RequestError: it isn't set.
         """
         value = getattr(self, name)
         if not value:
@@ -140,8 +140,8 @@ class CloudSettings(Section):
         return str(value)
 
     def role_arn(self) -> str:
-        """The role that jobs and endpoints take on. Raises `RequestError` where it is no ARN."""
-        role = self.needed("role")
+        """The role that jobs and endpoints assume. Raises `RequestError` where it is no ARN."""
+        role = self.require("role")
         if not _ROLE.fullmatch(role):
             raise RequestError(
                 f"role {role!r} is no address of a role; write arn:aws:iam::ACCOUNT:role/NAME, as "
@@ -150,19 +150,19 @@ class CloudSettings(Section):
         return role
 
     def image_address(self) -> str:
-        """The image, else `textwright:VERSION` in the registry of the role's account."""
+        """The image; by default `textwright:VERSION` in the registry of the role's account."""
         if self.image:
             return self.image
-        told = _ROLE.fullmatch(self.role_arn())
-        assert told is not None
-        end = "amazonaws.com.cn" if told[1] == "aws-cn" else "amazonaws.com"
-        return f"{told[2]}.dkr.ecr.{self.region_name()}.{end}/textwright:{VERSION}"
+        role = _ROLE.fullmatch(self.role_arn())
+        assert role is not None
+        domain = "amazonaws.com.cn" if role[1] == "aws-cn" else "amazonaws.com"
+        return f"{role[2]}.dkr.ecr.{self.region_name()}.{domain}/textwright:{VERSION}"
 
     def region_name(self) -> str:
-        """The region: told, from the environment, or from the profile of AWS's own tools.
+        """The region: the setting, the environment's, or that of the AWS profile.
 
         Raises:
-            RequestError: nobody says.
+            RequestError: none of them has one.
         """
         for region in (self.region, os.environ.get("AWS_REGION"),
                        os.environ.get("AWS_DEFAULT_REGION"), _profile_region()):  # fmt: skip
@@ -171,7 +171,7 @@ class CloudSettings(Section):
         raise RequestError("no region is told; give --region, or set AWS_DEFAULT_REGION")
 
     def vpc(self) -> dict[str, list[str]] | None:
-        """The network, if one is told. Raises `RequestError` for half of one."""
+        """The VPC, if one is set. Raises `RequestError` for half of one."""
         if not self.subnets and not self.security_groups:
             return None
         if not self.subnets or not self.security_groups:
@@ -186,10 +186,10 @@ def _profile_region() -> str | None:
     except ImportError:
         return None
     try:
-        found: str | None = boto3.Session().region_name
+        region: str | None = boto3.Session().region_name
     except BotoCoreError:
         return None
-    return found
+    return region
 
 
 def load_settings(file: Path | None, options: Mapping[str, Any]) -> CloudSettings:
@@ -197,41 +197,41 @@ def load_settings(file: Path | None, options: Mapping[str, Any]) -> CloudSetting
 
     Args:
         file: ends in `.json`, else it is TOML.
-        options: by dotted name, e.g. `train.spot`; what is None is not told. A dict adds to the
-            one of the file.
+        options: by dotted name, e.g. `train.spot`; None leaves a setting as it is, a dict adds
+            to the file's.
 
     Raises:
         RequestError: the file can't be read, or a setting is unknown or wrong.
     """
-    told = {} if file is None else _read(file)
+    data = {} if file is None else _read(file)
     for name, value in options.items():
         if value is None or value in ([], {}):
             continue
         *path, last = name.split(".")
-        place = told
+        table = data
         for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
                 raise RequestError(f"{file}: {part} is a table of settings")
-        before = place.get(last)
-        place[last] = {**before, **value} if isinstance(before, dict) else value
+        previous = table.get(last)
+        table[last] = {**previous, **value} if isinstance(previous, dict) else value
     try:
-        return CloudSettings.model_validate(told)
+        return CloudSettings.model_validate(data)
     except ValidationError as error:
         where = "" if file is None else f"{file}: "
-        for fault in error.errors():
-            if fault["type"] == "extra_forbidden":
-                names = ".".join(map(str, fault["loc"]))
+        for detail in error.errors():
+            if detail["type"] == "extra_forbidden":
+                names = ".".join(map(str, detail["loc"]))
                 raise RequestError(
-                    f"{where}unknown setting {names}{_nearest_setting(fault['loc'])}"
+                    f"{where}unknown setting {names}{_nearest_setting(detail['loc'])}"
                 ) from error
         raise RequestError(f"{where}{one_line(error)}") from error
 
 
-def _nearest_setting(place: tuple[int | str, ...]) -> str:
+def _nearest_setting(keys: tuple[int | str, ...]) -> str:
     sections: dict[str, type[Section]] = {"train": TrainSettings, "deploy": DeploySettings}
-    section = sections.get(str(place[0]), CloudSettings) if len(place) > 1 else CloudSettings
-    return nearest(str(place[-1]), list(section.model_fields))
+    section = sections.get(str(keys[0]), CloudSettings) if len(keys) > 1 else CloudSettings
+    return nearest(str(keys[-1]), list(section.model_fields))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An endpoint: made of a run, waited for, and taken away again."""
+"""Endpoints: create one from a run, wait for it, delete it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from textwright.errors import RequestError, TextwrightError
 from textwright.sagemaker import requests
-from textwright.sagemaker.client import AWS, NotThereError
-from textwright.sagemaker.following import ENDED, POLL_SECONDS
+from textwright.sagemaker.client import AWS, NotFoundError
+from textwright.sagemaker.monitor import ENDED, POLL_SECONDS
 from textwright.sagemaker.requests import Call
 from textwright.sagemaker.settings import CloudSettings
 
 
 def plan_endpoint(settings: CloudSettings, endpoint: str, archive: Path) -> list[Call]:
-    """The requests that make an endpoint of an archive; its config and model share its name.
+    """The requests that create an endpoint from an archive; its config and model share its name.
 
     Raises:
-        RequestError: a setting that they need is missing or wrong.
+        RequestError: a required setting is missing or wrong.
     """
     requests.check_resource_name(endpoint)
     key = f"{requests.folder_of(settings, endpoint)}model.tar.gz"
-    address = f"s3://{settings.needed('bucket')}/{key}"
+    address = f"s3://{settings.require('bucket')}/{key}"
     return [
         requests.upload(settings, archive, key),
         requests.create_model(settings, endpoint, address),
@@ -34,61 +34,61 @@ def plan_endpoint(settings: CloudSettings, endpoint: str, archive: Path) -> list
 
 
 def deploy(aws: AWS, calls: list[Call], endpoint: str) -> None:
-    """Send them, after looking whether the bucket and the name can be had.
+    """Send `calls`, after checking the bucket and that the name is free.
 
     Raises:
-        RequestError: the name is taken, or AWS refuses; then what was made is named.
+        RequestError: the name is taken, or AWS refuses; the message names what was created.
     """
     aws.check_bucket(calls[0].parameters["Bucket"])
-    if state(aws, endpoint) is not None:
+    if describe(aws, endpoint) is not None:
         raise RequestError(
             f"there is an endpoint {endpoint} already; give another --name, or remove it first: "
             f"textwright sagemaker delete {endpoint}"
         )
-    made: list[str] = []
+    created: list[str] = []
     for call in calls:
         try:
             aws.send(call)
         except TextwrightError as error:
-            if not made:
+            if not created:
                 raise
             raise type(error)(
-                f"{error}; {' and '.join(made)} {'is' if len(made) == 1 else 'are'} there: "
+                f"{error}; {' and '.join(created)} {'is' if len(created) == 1 else 'are'} there: "
                 f"textwright sagemaker delete {endpoint}"
             ) from error
         if call.service == "sagemaker":
-            made.append(f"{call.operation.removeprefix('Create')} {endpoint}")
+            created.append(f"{call.operation.removeprefix('Create')} {endpoint}")
 
 
-def state(aws: AWS, endpoint: str) -> dict[str, Any] | None:
-    """What AWS says of an endpoint; None where there is none."""
-    try:
-        told: dict[str, Any] = aws.ask("sagemaker", "DescribeEndpoint", EndpointName=endpoint)
-    except NotThereError:
-        return None
-    return told
+def describe(aws: AWS, endpoint: str) -> dict[str, Any] | None:
+    """AWS's description of an endpoint; None where there is none."""
+    return _describe(aws, "DescribeEndpoint", EndpointName=endpoint)
 
 
 def wait(
     aws: AWS,
     endpoint: str,
-    told: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     every: float = POLL_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until an endpoint answers.
+    """Wait until an endpoint is in service.
+
+    Args:
+        report: called with each new status.
+        every: seconds between two queries.
 
     Raises:
-        TextwrightError: it can't be made; the message has the reason.
+        TextwrightError: it failed; the message has the reason.
     """
-    before = ""
+    previous = ""
     while True:
-        described = state(aws, endpoint)
+        described = describe(aws, endpoint)
         status = "Failed" if described is None else str(described["EndpointStatus"])
-        if status != before:
-            told(status)
-            before = status
+        if status != previous:
+            report(status)
+            previous = status
         if status == "InService":
             return
         if status in ("Failed", "OutOfService", "Deleting"):
@@ -103,40 +103,40 @@ def wait(
 
 @dataclass(frozen=True)
 class Removal:
-    """What `delete` would end."""
+    """What `delete` would delete or stop."""
 
     things: list[str]
-    """In words."""
+    """In words, for the question."""
     calls: list[Call]
     stops: bool = False
-    """Whether it is a job that runs: it is told to stop, and writes until it has."""
+    """Whether it is a running job, which still writes files until it has stopped."""
     checkpoints: str | None = None
-    """Where a job keeps its run."""
+    """The job's folder of checkpoints in S3."""
 
 
 def plan_removal(aws: AWS, name: str) -> Removal:
-    """What there is of an endpoint `name`, half-made ones too, or of a job that runs.
+    """What exists of the endpoint `name`, also where some of it is missing, or of a running job.
 
     Raises:
-        RequestError: there is nothing of this name.
+        RequestError: there is no endpoint or job of this name.
     """
-    endpoint = state(aws, name)
+    endpoint = describe(aws, name)
     config = name if endpoint is None else endpoint["EndpointConfigName"]
-    described = _there(aws, "DescribeEndpointConfig", EndpointConfigName=config)
+    described = _describe(aws, "DescribeEndpointConfig", EndpointConfigName=config)
     models = [variant["ModelName"] for variant in (described or {}).get("ProductionVariants", [])]
-    kept = [model for model in dict.fromkeys(models or [name])
-            if _there(aws, "DescribeModel", ModelName=model) is not None]  # fmt: skip
+    models = [model for model in dict.fromkeys(models or [name])
+              if _describe(aws, "DescribeModel", ModelName=model) is not None]  # fmt: skip
     things = [
         *([f"endpoint {name}"] if endpoint else []),
         *([f"endpoint config {config}"] if described else []),
-        *(f"model {model}" for model in kept),
+        *(f"model {model}" for model in models),
     ]
-    calls = requests.deletions(name, config, kept)
-    gone = {"DeleteEndpoint": endpoint is None, "DeleteEndpointConfig": described is None}
-    calls = [call for call in calls if not gone.get(call.operation)]
+    calls = requests.deletions(name, config, models)
+    missing = {"DeleteEndpoint": endpoint is None, "DeleteEndpointConfig": described is None}
+    calls = [call for call in calls if not missing.get(call.operation)]
     if things:
         return Removal(things, calls)
-    job = _there(aws, "DescribeTrainingJob", TrainingJobName=name)
+    job = _describe(aws, "DescribeTrainingJob", TrainingJobName=name)
     if job is None:
         raise RequestError(
             f"there is no endpoint and no training job {name} in {aws.region}; "
@@ -149,9 +149,9 @@ def plan_removal(aws: AWS, name: str) -> Removal:
     return Removal(things, [requests.stop_job(name)], stops=True, checkpoints=checkpoints)
 
 
-def stored(aws: AWS, settings: CloudSettings, name: str) -> list[Call]:
-    """The requests that delete what lies in the bucket of a job or an endpoint."""
-    bucket, prefix = settings.needed("bucket"), requests.folder_of(settings, name)
+def plan_file_deletion(aws: AWS, settings: CloudSettings, name: str) -> list[Call]:
+    """The requests that delete the files of a job or an endpoint in the bucket."""
+    bucket, prefix = settings.require("bucket"), requests.folder_of(settings, name)
     calls = []
     for page in aws.pages("s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix):
         objects = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
@@ -161,9 +161,9 @@ def stored(aws: AWS, settings: CloudSettings, name: str) -> list[Call]:
     return calls
 
 
-def _there(aws: AWS, operation: str, **parameters: str) -> dict[str, Any] | None:
+def _describe(aws: AWS, operation: str, **parameters: str) -> dict[str, Any] | None:
     try:
-        told: dict[str, Any] = aws.ask("sagemaker", operation, **parameters)
-    except NotThereError:
+        description: dict[str, Any] = aws.query("sagemaker", operation, **parameters)
+    except NotFoundError:
         return None
-    return told
+    return description

@@ -1,4 +1,4 @@
-"""A training job: what is uploaded, and the request that starts it."""
+"""Training jobs: plan the uploads and the request that starts one, and send them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ S3 = "s3://"
 
 @dataclass(frozen=True)
 class JobPlan:
-    """A job that is to be started."""
+    """The requests that start a job."""
 
     job: str
     run_name: str
-    """What the run is called when it is brought back."""
+    """Name of the run once it is downloaded."""
     folder: str
-    """The address of everything that is its own."""
+    """Address of the folder with all its files."""
     uploads: tuple[Call, ...]
     create: Call
 
@@ -52,14 +52,14 @@ def plan_job(
     name: str | None = None,
     validation: str | None = None,
 ) -> JobPlan:
-    """What it takes to train on `sources` in the cloud; sends nothing.
+    """The job that trains on `sources`; sends nothing.
 
     Args:
-        settings: where and how.
+        settings: of the account and the job.
         sources: files, folders, globs, `s3://` addresses; or one built-in, URL or
-            `hf:owner/dataset`, which the job fetches itself.
-        moment: now; jobs have new names each time.
-        name: of the run; else after the text.
+            `hf:owner/dataset`, which the job downloads itself.
+        moment: now, as part of the job's name.
+        name: of the run; by default after the text.
         validation: a file, a folder or an `s3://` address.
 
     Raises:
@@ -70,40 +70,43 @@ def plan_job(
     run_name = name or name_from(_stem(sources))
     job = requests.resource_name(run_name, moment)
     hyperparameters: dict[str, Any] = dict(settings.train.hyperparameters)
-    local, remote, fetched = _sorted(sources)
-    if fetched:
+    local, remote, downloaded = _classify(sources)
+    if downloaded:
         if len(sources) > 1 or "corpus" in hyperparameters:
             raise RequestError(
-                f"{fetched[0]} is fetched by the job itself, and it fetches one text; give it "
+                f"{downloaded[0]} is fetched by the job itself, and it fetches one text; give it "
                 "alone, or give files"
             )
-        hyperparameters["corpus"] = fetched[0]
+        hyperparameters["corpus"] = downloaded[0]
     elif not sources and "corpus" not in hyperparameters:
         raise RequestError("no text is named; give a file, a folder, or an s3:// address")
     _check_hyperparameters(hyperparameters)
     inputs: list[dict[str, Path] | str] = [*([local] if local else []), *remote]
     names = ["train"] if len(inputs) == 1 else [f"text-{n}" for n in range(1, len(inputs) + 1)]
-    told = list(zip(names, inputs, strict=True))
+    by_channel = list(zip(names, inputs, strict=True))
     if validation is not None:
-        told.append(("validation", _one(validation)))
-    bucket, prefix = settings.needed("bucket"), requests.folder_of(settings, job)
+        is_remote = validation.startswith(S3)
+        by_channel.append(
+            ("validation", _check_address(validation) if is_remote else _files(validation))
+        )
+    bucket, prefix = settings.require("bucket"), requests.folder_of(settings, job)
     uploads, channels = [], []
-    for channel, source in told:
+    for channel, source in by_channel:
         if isinstance(source, str):
             channels.append(requests.channel(channel, source))
             continue
-        where = f"{prefix}input/{channel}/"
-        channels.append(requests.channel(channel, f"{S3}{bucket}/{where}"))
-        uploads += [requests.upload(settings, file, where + key) for key, file in source.items()]
+        folder = f"{prefix}input/{channel}/"
+        channels.append(requests.channel(channel, f"{S3}{bucket}/{folder}"))
+        uploads += [requests.upload(settings, file, folder + key) for key, file in source.items()]
     create = requests.create_training_job(settings, job, channels, hyperparameters)
     return JobPlan(job, run_name, f"{S3}{bucket}/{prefix}", tuple(uploads), create)
 
 
 def start(aws: AWS, plan: JobPlan) -> None:
-    """Upload what there is and start the job.
+    """Send the uploads and start the job.
 
     Raises:
-        TextwrightError: AWS refuses; no job runs then.
+        TextwrightError: AWS refuses; no job was started then.
     """
     aws.check_bucket(plan.folder.removeprefix(S3).split("/", 1)[0])
     for call in plan.calls:
@@ -117,27 +120,23 @@ def _stem(sources: Sequence[str]) -> str:
     return first.rpartition(".")[0] or first
 
 
-def _sorted(sources: Sequence[str]) -> tuple[dict[str, Path], list[str], list[str]]:
-    """Files by the key they get, addresses of S3, and what the job fetches itself."""
+def _classify(sources: Sequence[str]) -> tuple[dict[str, Path], list[str], list[str]]:
+    """Files to upload, by their keys; S3 addresses; and what the job downloads itself."""
     local: dict[str, Path] = {}
-    remote, fetched = [], []
+    remote, downloaded = [], []
     for source in sources:
         if source.startswith(S3):
-            remote.append(_address(source))
+            remote.append(_check_address(source))
         elif re.match(r"https?://|hf:", source) or builtin.find(source.partition(":")[0]):
-            fetched.append(source)
+            downloaded.append(source)
         else:
             for key, file in _files(source).items():
                 unique = key if key not in local else f"{len(local) + 1}-{key}"
                 local[unique] = file
-    return local, remote, fetched
+    return local, remote, downloaded
 
 
-def _one(source: str) -> dict[str, Path] | str:
-    return _address(source) if source.startswith(S3) else _files(source)
-
-
-def _address(source: str) -> str:
+def _check_address(source: str) -> str:
     if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", source):
         raise CorpusError(
             f"{source} is no text in S3; write s3://BUCKET/FOLDER or s3://BUCKET/FILE"
@@ -146,7 +145,7 @@ def _address(source: str) -> str:
 
 
 def _files(source: str) -> dict[str, Path]:
-    """The files that a local source means, by key; what is hidden is left out."""
+    """The files of a local source, by key, without hidden ones."""
     if source == "-":
         raise CorpusError("standard input can't be uploaded; write it to a file and name that")
     path = Path(source).expanduser()
@@ -174,11 +173,11 @@ def _files(source: str) -> dict[str, Path]:
     return found
 
 
-def _check_hyperparameters(told: dict[str, Any]) -> None:
-    """Find at once what the job would find after minutes that cost money."""
+def _check_hyperparameters(hyperparameters: dict[str, Any]) -> None:
+    """Raise now what the job would raise after minutes that cost money."""
     from textwright.training.planning.request import make_request
 
-    options = arguments(told)
+    options = arguments(hyperparameters)
     for name in ("corpus", "name"):
         options.pop(name, None)
     make_request(**options)

@@ -1,4 +1,4 @@
-"""A text from an endpoint, whole or as it is written."""
+"""Requests a text from an endpoint, at once or as a stream."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from contextlib import closing
 from typing import Any
 
 from textwright.errors import TextwrightError
-from textwright.sagemaker.client import AWS, explained
+from textwright.sagemaker.client import AWS, aws_errors
 from textwright.sagemaker.requests import Call
 
 
 def invoke(aws: AWS, call: Call) -> Iterator[str]:
-    """Pieces of the continuation; one piece where the request is not for a stream.
+    """Yields the continuation in pieces; in one piece where `call` is not for a stream.
 
     Raises:
-        RequestError: the endpoint refuses the request, or isn't there.
-        TextwrightError: it answers something else than a completion.
+        RequestError: the endpoint refuses the request, or doesn't exist.
+        TextwrightError: the response is no completion.
     """
     with closing(aws.send(call)["Body"]) as body:
         if call.operation == "InvokeEndpoint":
-            with explained(call.operation, call.service):
+            with aws_errors(call.operation, call.service):
                 data = body.read()
             yield _text(_json(data))
         else:
@@ -30,24 +30,23 @@ def invoke(aws: AWS, call: Call) -> Iterator[str]:
 
 
 def _parts(body: Iterable[Any], call: Call) -> Iterator[bytes]:
-    """What the event stream carries; a part may end in the middle of a line, or of a character."""
-    with explained(call.operation, call.service):
+    """The bytes of an event stream; a part may end amid a line, or a character."""
+    with aws_errors(call.operation, call.service):
         for event in body:
             if "PayloadPart" in event:
                 yield event["PayloadPart"]["Bytes"]
             else:
-                name, told = next(iter(event.items()))
-                raise TextwrightError(
-                    f"the stream broke off ({name}): {told.get('Message', 'no reason was given')}"
-                )
+                name, details = next(iter(event.items()))
+                reason = details.get("Message", "no reason was given")
+                raise TextwrightError(f"the stream broke off ({name}): {reason}")
 
 
 def _events(parts: Iterable[bytes]) -> Iterator[str]:
-    """The pieces of text in server-sent events; a body of another kind is taken as a whole."""
+    """The texts of server-sent events; a body without events is one JSON response."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    waiting, other = "", ""
+    partial, other = "", ""
     for part in parts:
-        *lines, waiting = (waiting + decoder.decode(part)).split("\n")
+        *lines, partial = (partial + decoder.decode(part)).split("\n")
         for line in lines:
             if line.startswith("data:"):
                 data = line.removeprefix("data:").strip()
@@ -56,7 +55,7 @@ def _events(parts: Iterable[bytes]) -> Iterator[str]:
                 yield _text(_json(data.encode()))
             elif line.strip() and not line.startswith(":"):
                 other += line + "\n"
-    if rest := (other + waiting).strip():
+    if rest := (other + partial).strip():
         yield _text(_json(rest.removeprefix("data:").strip().encode()))
 
 
@@ -64,14 +63,14 @@ def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except ValueError:
-        shown = data[:200].decode("utf-8", "replace")
-        raise TextwrightError(f"the endpoint answered no JSON: {shown!r}") from None
+        beginning = data[:200].decode("utf-8", "replace")
+        raise TextwrightError(f"the endpoint answered no JSON: {beginning!r}") from None
 
 
-def _text(told: Any) -> str:
-    if isinstance(told, dict) and isinstance(error := told.get("error"), dict):
+def _text(data: Any) -> str:
+    if isinstance(data, dict) and isinstance(error := data.get("error"), dict):
         raise TextwrightError(f"the model ended with an error: {error.get('message', error)}")
     try:
-        return str(told["choices"][0].get("text") or "")
+        return str(data["choices"][0].get("text") or "")
     except (KeyError, IndexError, TypeError):
-        raise TextwrightError(f"the endpoint answered no completion: {str(told)[:200]}") from None
+        raise TextwrightError(f"the endpoint answered no completion: {str(data)[:200]}") from None

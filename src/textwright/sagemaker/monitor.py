@@ -1,0 +1,116 @@
+"""Follows a job that runs: its states, its log and its metrics, until it ends."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from textwright.errors import TextwrightError
+from textwright.sagemaker.client import AWS, NotFoundError
+from textwright.sagemaker.requests import METRICS
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+ENDED = {"Completed", "Failed", "Stopped"}
+POLL_SECONDS = 10.0
+
+
+class JobObserver(Protocol):
+    """Called while a job is followed."""
+
+    def state(self, name: str, message: str) -> None:
+        """The job has entered a state, e.g. `Downloading`."""
+
+    def log_line(self, text: str) -> None:
+        """A line of its log."""
+
+    def metrics(self, step: int, steps: int, values: dict[str, float]) -> None:
+        """An evaluation at `step` of `steps`: its metrics by name."""
+
+
+def follow(
+    aws: AWS,
+    job: str,
+    observer: JobObserver,
+    *,
+    every: float = POLL_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Follow a job until it ends; returns AWS's description of it.
+
+    Args:
+        observer: gets each state, log line and evaluation once, also those before the call.
+        every: seconds between two queries.
+
+    Raises:
+        NotFoundError: there is no such job.
+        TextwrightError: it failed; the message has the reason.
+    """
+    log, seen = _Log(aws, job), 0
+    while True:
+        described = aws.query("sagemaker", "DescribeTrainingJob", TrainingJobName=job)
+        transitions = described.get("SecondaryStatusTransitions", [])
+        for state in transitions[seen:]:
+            observer.state(state["Status"], state.get("StatusMessage", ""))
+        seen = len(transitions)
+        ended = described["TrainingJobStatus"] in ENDED
+        for line in log.new_lines():
+            observer.log_line(line)
+            if (parsed := parse_evaluation(line)) is not None:
+                observer.metrics(*parsed)
+        if ended:
+            break
+        sleep(every)
+    if described["TrainingJobStatus"] == "Failed":
+        reason = described.get("FailureReason", "no reason was given")
+        raise TextwrightError(f"training job {job} failed: {reason}")
+    return dict(described)
+
+
+def parse_evaluation(line: str) -> tuple[int, int, dict[str, float]] | None:
+    """Step, steps and metrics of a log line that reports an evaluation; None of others."""
+    progress = re.search(r"\bstep (\d+)/(\d+)", line)
+    if progress is None:
+        return None
+    matches = {name: re.search(rf"\b{regex}", line) for name, regex in METRICS.items()}
+    values = {name: float(match[1]) for name, match in matches.items() if match is not None}
+    return int(progress[1]), int(progress[2]), values
+
+
+class _Log:
+    """The job's log in CloudWatch, which has a stream per host; each line is read once."""
+
+    def __init__(self, aws: AWS, job: str) -> None:
+        self._aws, self._job = aws, job
+        self._tokens: dict[str, str] = {}
+
+    def new_lines(self) -> list[str]:
+        try:
+            streams = [
+                stream["logStreamName"]
+                for page in self._aws.pages(
+                    "logs", "DescribeLogStreams", logGroupName=LOG_GROUP,
+                    logStreamNamePrefix=f"{self._job}/",
+                )
+                for stream in page["logStreams"]
+            ]  # fmt: skip
+        except NotFoundError:  # the first job of an account creates the log group
+            return []
+        prefixed = len(streams) > 1
+        return [line for stream in streams for line in self._read(stream, prefixed=prefixed)]
+
+    def _read(self, stream: str, *, prefixed: bool) -> list[str]:
+        host = re.match(r"\w+-\d+", stream.rpartition("/")[2])  # algo-1-1700000000
+        prefix = f"[{host[0]}] " if prefixed and host else ""
+        lines = []
+        while True:
+            token = self._tokens.get(stream)
+            page = self._aws.query(
+                "logs", "GetLogEvents", logGroupName=LOG_GROUP, logStreamName=stream,
+                startFromHead=True, **({"nextToken": token} if token else {}),
+            )  # fmt: skip
+            lines += [prefix + event["message"].rstrip("\n") for event in page["events"]]
+            if token == page["nextForwardToken"]:
+                return lines
+            self._tokens[stream] = page["nextForwardToken"]
