@@ -33,7 +33,7 @@ from textwright.data.provenance import open_training_corpus
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
-from textwright.runs import SHIPPED_MODELS, Run, listed
+from textwright.runs import SHIPPED_MODELS, Run, list_runs
 from textwright.training.loop.samples import sample_of
 
 RECIPES = Path(__file__).resolve().parent
@@ -147,7 +147,7 @@ def table(package: Path) -> str:
     """The models in `package`, as the table of `docs/shipped.md`, by what their cards say."""
     rows = ["| model | | parameters | files | validation loss | bits a character | |",
             "| --- | --- | ---: | ---: | ---: | ---: | --- |"]  # fmt: skip
-    for run in listed(package):
+    for run in list_runs(package):
         card: Any = ModelCard.load(run.card_file).data
         loss = {
             one.metric_type: one.metric_value

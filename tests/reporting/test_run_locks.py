@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from textwright.errors import RunError, TextwrightError
-from textwright.runs import Run, is_training, locked
+from textwright.runs import Run, is_training, training_lock
 
 ASK = """
 import sys, threading
@@ -61,7 +61,7 @@ def asking(run: Run, processes: int) -> Iterator[list[tuple[int, int]]]:
 def test_trainings_start_while_others_ask(run: Run) -> None:
     with asking(run, 2) as told:
         for _ in range(300):
-            with locked(run):
+            with training_lock(run):
                 assert is_training(run)
     assert all(asked > 0 for _, asked in told)
     assert not run.lock_file.exists()
@@ -83,7 +83,7 @@ def test_only_one_of_many_starts_is_granted(run: Run) -> None:
         nonlocal inside, most, granted
         for _ in range(30):
             try:
-                with locked(run):
+                with training_lock(run):
                     with lock:
                         inside, granted = inside + 1, granted + 1
                         most = max(most, inside)
@@ -104,16 +104,20 @@ def test_only_one_of_many_starts_is_granted(run: Run) -> None:
 def test_a_second_start_is_refused_while_the_first_trains(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textwright.runs.locking.PATIENCE", 0.1)
+    monkeypatch.setattr("textwright.runs.locking.LOCK_TIMEOUT", 0.1)
     holder = filelock.FileLock(run.lock_file)
-    with holder, pytest.raises(RunError, match="being trained by another process"), locked(run):
+    with (
+        holder,
+        pytest.raises(RunError, match="being trained by another process"),
+        training_lock(run),
+    ):
         pass
-    with locked(run):
+    with training_lock(run):
         assert is_training(run)
     assert not is_training(run)
 
 
 def test_a_folder_that_takes_no_lock_says_so(run: Run) -> None:
     run.lock_file.mkdir()
-    with pytest.raises(TextwrightError, match="can't be written"), locked(run):
+    with pytest.raises(TextwrightError, match="can't be written"), training_lock(run):
         pass

@@ -54,10 +54,10 @@ def list_runs(runs: Folder = None, as_json: AsJson = False) -> None:
 
 def _mention_shipped(folder: Path) -> None:
     """Name the models that need no training; a run of the same name goes before one of them."""
-    from textwright.runs import listed, matching, shipped
+    from textwright.runs import list_runs, match_run, shipped
 
-    own = listed(folder)
-    names = [run.name for run in shipped() if matching(run.name, own) is None]
+    own = list_runs(folder)
+    names = [run.name for run in shipped() if match_run(run.name, own) is None]
     if names:
         typer.echo(f"models that come with the package: {', '.join(names)}", err=True)
 

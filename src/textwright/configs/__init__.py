@@ -1,9 +1,9 @@
-"""Typed settings: of every model family, and of a training run. Imports no torch.
+"""Typed settings: of every model family (`families`), and of a training run (`settings`). No torch.
 
-A model's settings live in the run folder's `config.json`, in the shape of the stock
-`transformers` config wherever the family has one; `ModelConfig.to_json` and `model_config` are
-the two directions. A run's settings live in its `run.toml`; every one of them can be set as
-`--set section.name=value`, where a section is a field of `Settings` and `model` is one more.
+Those of a model are in the run folder's `config.json`, in the layout of the stock `transformers`
+config where the family has one, written by `ModelConfig.to_json` and read by `model_config`. Those
+of a run are in its `run.toml`; each can be set as `--set section.name=value`, where a section is a
+field of `Settings`, or `model`. Nothing here reads a file or knows what a setting does.
 """
 
 from textwright.configs.families import (

@@ -1,4 +1,4 @@
-"""The settings of each model family, and how `config.json` spells them."""
+"""The settings of each model family, and their form in `config.json`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from textwright.errors import RequestError
 
 
 class ModelConfig(Section, ABC):
-    """What every family has. A family adds fields and says how `config.json` spells them."""
+    """The settings of every family; each adds fields and the conversion to `config.json`."""
 
     families: ClassVar[tuple[str, ...]]
-    """The names this class answers to as `--model`."""
+    """The values of `--model` that select this class."""
 
     order: ClassVar[Literal["windows", "streams"]]
-    """How training text is read: shuffled windows, or contiguous streams that carry the state."""
+    """How training reads text: shuffled windows, or contiguous streams that carry the state."""
 
     family: str
     vocab_size: int = Field(ge=2, le=MAX_VOCAB_SIZE)
     block_size: int = Field(ge=2, le=65_536)
-    """Tokens a training sample: an attention model's context, a recurrent model's truncation."""
+    """Tokens of a training sample: the context length; of recurrent models, of truncated BPTT."""
     num_layers: int = Field(ge=1, le=256)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -34,7 +34,7 @@ class ModelConfig(Section, ABC):
     @classmethod
     @abstractmethod
     def from_json(cls, data: dict[str, Any]) -> ModelConfig | None:
-        """The config that `data` describes, or None where it is of another family."""
+        """The config of `data`, or None if that is of another family."""
 
     @abstractmethod
     def parameter_count(self) -> int:
@@ -52,7 +52,7 @@ class RecurrentConfig(ModelConfig):
     """Width of the layers; a list for a stack of unequal ones, from the input up."""
     embedding_size: int = Field(default=128, ge=1, le=16_384)
     tie_embeddings: bool = False
-    """Share the output's weights with the embedding; the top layer must then be as wide as it."""
+    """Share the output weights with the embedding; the top layer must have its width."""
 
     @model_validator(mode="after")
     def _check(self) -> RecurrentConfig:
@@ -108,24 +108,24 @@ class RecurrentConfig(ModelConfig):
 
 
 class AttentionConfig(ModelConfig):
-    """What `gpt` and `transformer` share: widths, heads and a context of `block_size` tokens."""
+    """Settings of `gpt` and `transformer`: widths, heads and a context of `block_size` tokens."""
 
     order = "windows"
 
     hidden_size: int = Field(default=128, ge=8, le=16_384)
     num_heads: int = Field(default=4, ge=1, le=256)
     tie_embeddings: bool = False
-    """Share the output's weights with the embedding."""
+    """Share the output weights with the embedding."""
 
     @model_validator(mode="after")
     def _check_heads(self) -> AttentionConfig:
         if self.hidden_size % self.num_heads or self.head_size not in (32, 64, 128):
-            wanted = ", ".join(str(self.hidden_size // size) for size in (32, 64, 128)
-                               if self.hidden_size % size == 0)  # fmt: skip
+            valid = ", ".join(str(self.hidden_size // size) for size in (32, 64, 128)
+                              if self.hidden_size % size == 0)  # fmt: skip
             raise ValueError(
                 f"model.num_heads must give heads of 32, 64 or 128, so that the model can be "
                 f"exported: for model.hidden_size {self.hidden_size}, "
-                + (f"one of {wanted}" if wanted else "none does; take a multiple of 32")
+                + (f"one of {valid}" if valid else "none does; take a multiple of 32")
             )
         return self
 
@@ -178,7 +178,7 @@ class GPTConfig(AttentionConfig):
     @classmethod
     def _width(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("intermediate_size"):
-            width = 8 * _whole(values.get("hidden_size", 128)) / 3
+            width = 8 * _as_int(values.get("hidden_size", 128)) / 3
             values = {**values, "intermediate_size": 32 * -int(-width // 32)}
         return values
 
@@ -210,7 +210,7 @@ class GPTConfig(AttentionConfig):
             return None
         cls._check_fixed(data)
         heads = data["num_attention_heads"]
-        if heads and (  # none at all is named as such below
+        if heads and (  # 0 is an error of its own
             data.get("num_key_value_heads", heads) != heads
             or data.get("head_dim") != data["hidden_size"] // heads
         ):
@@ -250,7 +250,7 @@ class TransformerConfig(AttentionConfig):
     _ACTIVATIONS: ClassVar[dict[str, str]] = {
         "relu": "relu", "gelu": "gelu_new", "gelu_erf": "gelu",
     }  # fmt: skip
-    """By what `transformers` calls them."""
+    """Our names → those of `transformers`."""
 
     families = ("transformer",)
 
@@ -260,14 +260,14 @@ class TransformerConfig(AttentionConfig):
     activation: Literal["relu", "gelu", "gelu_erf"] = "relu"
     """`gelu` is GPT-2's tanh form, `gelu_erf` the exact one."""
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """The paper's sinusoids, or GPT-2's table of weights that are trained."""
+    """The paper's sinusoids, or learned embeddings as in GPT-2."""
     layer_norm_eps: float = Field(default=1e-5, gt=0)
 
     @model_validator(mode="before")
     @classmethod
     def _width(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("intermediate_size"):
-            values = {**values, "intermediate_size": 4 * _whole(values.get("hidden_size", 128))}
+            values = {**values, "intermediate_size": 4 * _as_int(values.get("hidden_size", 128))}
         return values
 
     def to_json(self) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class TransformerConfig(AttentionConfig):
         if data.get("model_type") != "gpt2":
             return None
         cls._check_fixed(data)
-        activations = {theirs: own for own, theirs in cls._ACTIVATIONS.items()}
+        activations = {theirs: ours for ours, theirs in cls._ACTIVATIONS.items()}
         activations["gelu_pytorch_tanh"] = "gelu"
         activation: Any = activations.get(data.get("activation_function", "gelu_new"))
         if activation is None:
@@ -327,8 +327,8 @@ class TransformerConfig(AttentionConfig):
         return tables + self.num_layers * block + 2 * width
 
 
-def _whole(width: Any) -> int:
-    """`width` as a number to reckon with; 0 where it is none, which its own check then says."""
+def _as_int(width: Any) -> int:
+    """`width` as an int; 0 if it is none, which the field's own check reports."""
     try:
         return int(width)
     except (TypeError, ValueError, OverflowError):
@@ -336,7 +336,7 @@ def _whole(width: Any) -> int:
 
 
 CONFIG_CLASSES: list[type[ModelConfig]] = [RecurrentConfig, GPTConfig, TransformerConfig]
-"""Every family's config; a family of your own adds its class here when its module is imported."""
+"""The config classes of all families; `models.register` adds one."""
 
 
 def config_class(family: str) -> type[ModelConfig]:
@@ -353,10 +353,10 @@ def config_class(family: str) -> type[ModelConfig]:
 
 
 def model_config(data: dict[str, Any]) -> ModelConfig:
-    """The model config that the contents of a `config.json` describe.
+    """The model config of a parsed `config.json`.
 
     Raises:
-        RequestError: no family has this shape, or a value is missing or out of range.
+        RequestError: no family matches, or a value is missing or out of range.
     """
     for candidate in CONFIG_CLASSES:
         try:

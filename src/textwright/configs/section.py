@@ -1,4 +1,4 @@
-"""What all groups of settings share, and how a fault in one is told."""
+"""The base of all groups of settings, and one-line messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 MAX_VOCAB_SIZE = 1 << 20
-"""More types than any text of a sane size has; a larger request is a mistake."""
+"""More types than any real vocabulary has; a larger request is a mistake."""
 
 
 class Section(BaseModel):
@@ -18,18 +18,18 @@ class Section(BaseModel):
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The end of an error about an unknown name: the likeliest one meant, or all there are."""
+    """The end of an error message about an unknown name: the closest known one, or all."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
 
 
 def one_line(error: Exception) -> str:
-    """What is wrong with some settings, as one line that names each."""
+    """A validation error as one line that names each invalid setting."""
     if not isinstance(error, ValidationError):
         return re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")
-    faults = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function"))
-        message = fault["msg"].removeprefix("Value error, ")
-        faults.append(f"{place}: {message} (got {fault['input']!r})" if place else message)
-    return "; ".join(dict.fromkeys(faults))
+    messages = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"] if not str(part).startswith("function"))
+        message = item["msg"].removeprefix("Value error, ")
+        messages.append(f"{name}: {message} (got {item['input']!r})" if name else message)
+    return "; ".join(dict.fromkeys(messages))

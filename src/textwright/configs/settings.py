@@ -1,4 +1,4 @@
-"""The settings of a run but the model's: what `run.toml` holds."""
+"""The settings of a run, but for the model's: the contents of `run.toml`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from textwright.configs.section import MAX_VOCAB_SIZE, Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""A number format, or the one that is fast on this machine."""
+"""Of matrix products; `auto` is the faster one on this machine."""
 
 
 class CorpusSettings(Section):
@@ -17,12 +17,12 @@ class CorpusSettings(Section):
 
     sources: list[str] = Field(default=["shakespeare"])
     validation: str | None = None
-    """A file (or any corpus) to validate on, in place of a fraction."""
+    """A source to validate on, instead of a fraction."""
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """The share that is kept for validation, where the corpus has no split of its own: the end of
-    running text, whole conversations as their hashes choose."""
+    """The share held out for validation, if the corpus has no published split: the end of running
+    text, whole conversations chosen by their hashes."""
     form: Literal["auto", "text", "conversations"] = "auto"
-    """What the files are taken for; `auto` looks at them."""
+    """What the files are read as; `auto` detects it."""
 
 
 class TokenizerSettings(Section):
@@ -30,51 +30,51 @@ class TokenizerSettings(Section):
 
     kind: Literal["char", "word", "bpe"] = "char"
     vocab_size: int | None = Field(default=None, ge=2, le=MAX_VOCAB_SIZE)
-    """Types to keep; char takes every distinct character and has no such setting."""
+    """Vocabulary size; char takes every distinct character and has no such setting."""
     lowercase: bool = False
 
 
 def _none_or_value(value: Any) -> Any:
-    """`none` as a value turns a limit off, since TOML and the command line have no null."""
+    """`none` is None, since TOML and the command line have no null."""
     return None if isinstance(value, str) and value.lower() in ("none", "") else value
 
 
 class SamplingSettings(Section):
-    """How the next token is drawn from the model's distribution."""
+    """How the next token is sampled from the model's distribution."""
 
     temperature: float = Field(default=0.8, ge=0.0, le=100.0)
-    """Logits are divided by it; 0 takes the likeliest token each time (greedy)."""
+    """Logits are divided by it; 0 is greedy: the most likely token."""
     top_k: int = 0
-    """Keep the k likeliest tokens; 0 or less keeps all."""
+    """Keep the k most likely tokens; 0 or less keeps all."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Keep the likeliest tokens that together reach this probability (Holtzman et al., 2020)."""
+    """Keep the most likely tokens up to this cumulative probability (Holtzman et al., 2020)."""
     min_p: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Keep tokens at least this likely, relative to the likeliest (Nguyen et al., 2024)."""
+    """Keep tokens at least this likely relative to the most likely (Nguyen et al., 2024)."""
     repetition_penalty: float = Field(default=1.0, gt=0.0, le=100.0)
-    """Logits of tokens already there shrink by this factor (Keskar et al., 2019, section 4.1)."""
+    """Logits of tokens that have occurred shrink by it (Keskar et al., 2019, section 4.1)."""
     stop: list[str] = Field(default=[])
-    """Strings that end the text; they are not part of it."""
+    """Strings that end the text, and are not part of it."""
     seed: Annotated[int | None, BeforeValidator(_none_or_value)] = Field(default=None, ge=0)
-    """The same seed, model, prompt and settings give the same text; None draws one."""
+    """The same seed, model, prompt and settings give the same text; None is a random one."""
 
 
 class TrainingSettings(Section):
-    """The recipe. Presets fill what the user does not set; `run.toml` records what was in force."""
+    """The recipe. Presets fill what the user does not set; `run.toml` records the result."""
 
     seed: int = Field(default=1, ge=0, lt=2**31)
     parent: str | None = None
-    """A run to begin with, in place of fresh weights; it decides model and tokenizer."""
+    """A run whose weights to start from; it determines model and tokenizer."""
     steps: int | None = Field(default=None, ge=1)
-    """How long to train: optimiser steps, or `epochs`, or `minutes`; the first one set counts."""
+    """The budget: optimizer steps, or `epochs`, or `minutes`; the first one set counts."""
     epochs: float | None = Field(default=None, gt=0)
     minutes: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=8, ge=1)
-    """Samples of `block_size` tokens an optimiser step, over all accumulation and workers."""
+    """Samples of `block_size` tokens an optimizer step, over all micro-batches and workers."""
     micro_batch_size: int = Field(default=0, ge=0)
-    """Samples in memory at once; gradients accumulate over the batch. 0: the whole batch, or with
-    a large vocabulary as many as have 16 million logits."""
+    """Samples of one pass; gradients accumulate over the batch. 0: the whole batch, or with a large
+    vocabulary as many as have 16 million logits."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """`muon` orthogonalises the updates of the hidden matrices; the rest always takes AdamW."""
+    """`muon` orthogonalizes the updates of hidden matrices; all else always takes AdamW."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """AdamW's."""
     matrix_learning_rate: float = Field(default=0.02, gt=0)
@@ -88,21 +88,21 @@ class TrainingSettings(Section):
     """Share of the steps over which the learning rate rises."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     decay: float = Field(default=0.6, ge=0, le=1)
-    """Share of the steps, at the end, over which it falls."""
+    """Share of the steps, at the end, over which the learning rate falls."""
     final_learning_rate: float = Field(default=0.0, ge=0, le=1)
-    """Where it ends, as a share of its height."""
+    """The learning rate at the end, as a share of its peak."""
     gradient_clip: float = Field(default=1.0, ge=0)
-    """Largest norm of the whole gradient; 0 leaves it as it is."""
+    """Largest norm of the whole gradient; 0 turns clipping off."""
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Evaluate and keep an exponential average of the weights; 0 keeps the weights themselves."""
+    """Evaluate and save an exponential moving average of the weights; 0 turns it off."""
     fresh_starts: float = Field(default=0.0, ge=0, le=1)
-    """Share of a recurrent model's samples that a step reads from the initial state, in place of
-    the one carried: so it learns to begin, as it must with every prompt."""
+    """Share of a recurrent model's samples in a step that start from the initial state instead of
+    the carried one: so it learns to begin, as it must with every prompt."""
     sampled_softmax: int | None = Field(default=None, ge=0)
-    """Types drawn a step to estimate the loss of a large vocabulary with; 0 takes them all, None
-    draws 2,048 on a processor where there are over 8,192."""
+    """Types sampled a step to estimate the loss of a large vocabulary; 0 takes all, None samples
+    2,048 of over 8,192 on a CPU."""
     patience: int = Field(default=10, ge=0)
-    """Evaluations without a better one after which training stops early; 0 never does."""
+    """Evaluations without improvement after which training stops early; 0 turns it off."""
     eval_every: int | None = Field(default=None, ge=1)
     """Steps between evaluations; None lets the plan choose."""
     eval_tokens: int | None = Field(default=None, ge=0)
@@ -110,18 +110,18 @@ class TrainingSettings(Section):
     checkpoint_every: int | None = Field(default=None, ge=1)
     """Steps between checkpoints; None writes one at each evaluation."""
     keep_checkpoints: int = Field(default=2, ge=1)
-    """How many of the last ones stay, beside the best."""
+    """How many of the latest are kept, beside the best."""
     sample_prompt: str = ""
-    """What the sample at each evaluation continues; empty starts at a line start."""
+    """The prompt of the sample at each evaluation; empty begins a line."""
     sample_tokens: int = Field(default=200, ge=1, le=10_000)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Precision = "auto"
-    """Of matrix products; what `auto` chose on this machine is what a run holds."""
+    """Of matrix products; `run.toml` records what `auto` chose."""
     compile: Literal["auto", "on", "off"] = "auto"
     loss_on: Literal["both", "assistant"] = "both"
-    """Of conversations: learn the words of both sides, or of the assistant alone."""
+    """Of conversations: whose turns count in the loss."""
     threads: int = Field(default=0, ge=0)
-    """Processor threads; 0 takes what the machine gives. Exact resuming needs the same number."""
+    """CPU threads; 0 takes all that the process may use. Exact resuming needs the same number."""
 
 
 class Settings(Section):

@@ -271,7 +271,7 @@ class ModelPool:
         entry = self._entries.get(name)
         if entry is None:
             known = dict(self._entries)
-            matches = [other for other in known if runs.same_name(other) == runs.same_name(name)]
+            matches = [other for other in known if runs.name_key(other) == runs.name_key(name)]
             if not matches:
                 hint = nearest(name, list(known)) if known else "; there are none"
                 raise UnknownModelError(f"no model {name[:100]!r}{hint}")

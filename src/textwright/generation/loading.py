@@ -94,7 +94,7 @@ class Models:
         Raises:
             RunError: there is none of this name, or it is damaged.
         """
-        run = runs.matching(name, self._runs())
+        run = runs.match_run(name, self._runs())
         if run is not None:
             with self._lock:
                 if run.path not in self._loaded:
@@ -105,4 +105,4 @@ class Models:
         raise RunError(f"no model {name!r} in {self.folder}{hint}")
 
     def _runs(self) -> list[Run]:
-        return [run for run in runs.listed(self.folder) if run.has_model()]
+        return [run for run in runs.list_runs(self.folder) if run.has_model()]

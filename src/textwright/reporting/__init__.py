@@ -1,4 +1,9 @@
-"""What a run tells about itself: verdict, report, card, comparison. Imports no torch."""
+"""Everything that is written about a run: verdict, report, model card, comparison. No torch.
+
+Begin with `summary`, the tolerant view of a run folder that all others read; `verdict` judges the
+curves, `report` renders HTML with `charts`, `card` the model card, `comparison` sets runs side by
+side. Nothing here loads a model or opens a corpus.
+"""
 
 from textwright.reporting.card import card_text, write_card
 from textwright.reporting.comparison import Comparison, compare

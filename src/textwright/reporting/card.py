@@ -1,8 +1,8 @@
-"""The model card: `README.md` of a run, as the Hugging Face Hub reads it and as people do.
+"""The model card: `README.md` of a run, for people and for the Hugging Face Hub.
 
-Front matter comes from `huggingface_hub`'s own classes; the body says what the model was trained
-on, how well it does and by which protocol, what it writes, what it can't do, and the commands that
-use it and make it again.
+The front matter is made by `huggingface_hub`'s own classes; the body says what the model was
+trained on, its metrics and their protocol, samples, limits, and the commands that use and reproduce
+it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _HUB_LICENCES = {
     "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0",
     "agpl-3.0", "mpl-2.0", "unlicense", "odc-by", "pddl", "gfdl", "wtfpl", "isc", "zlib",
 }  # fmt: skip
-"""Licences by the identifiers that the Hub knows; any other is `other` with a `license_name`."""
+"""Licence identifiers of the Hub; any other licence is `other` with a `license_name`."""
 
-_STOCK = {"gpt": "Qwen3ForCausalLM", "transformer": "GPT2LMHeadModel"}
-"""Families that stock `transformers` classes load."""
+_STOCK_CLASSES = {"gpt": "Qwen3ForCausalLM", "transformer": "GPT2LMHeadModel"}
+"""Family → the stock `transformers` class that loads it."""
 
 _DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
 CARD_SAMPLES = 3
-"""Samples in the card: the first, one from the middle and the kept one."""
+"""Samples in the card: the first, a middle one and that of the best step."""
 
 
 def write_card(run: Run) -> None:
@@ -46,35 +46,35 @@ def card_text(summary: RunSummary, *, name: str | None = None) -> str:
 
     Args:
         summary: of the run.
-        name: what every installation calls the model, `hf:owner/name` for one of the Hub; None
-            for one that is found by its path.
+        name: under which any installation finds the model, `hf:owner/name` for one of the Hub;
+            None for a path.
     """
     parts = [
         f"# {_plain(summary.name)}",
-        _opening(summary),
-        *_part("Numbers", _numbers(summary)),
-        *_part("Use it", _usage(summary, name)),
-        *_part("What it writes", _samples(summary, name)),
-        *_part("Text it learned from", _table(text_facts(summary))),
-        *_part("Settings", _settings(summary)),
-        *_part("Limits", _limits(summary)),
-        *_part("Where it comes from", _origin(summary)),
-        *_part("Make it again", _reproduce(summary)),
+        _introduction(summary),
+        *_section("Numbers", _numbers(summary)),
+        *_section("Use it", _usage(summary, name)),
+        *_section("What it writes", _samples(summary, name)),
+        *_section("Text it learned from", _table(text_facts(summary))),
+        *_section("Settings", _settings(summary)),
+        *_section("Limits", _limits(summary)),
+        *_section("Where it comes from", _origin(summary)),
+        *_section("Make it again", _reproduce(summary)),
     ]
     text = f"---\n{_front_matter(summary)}\n---\n\n" + "\n\n".join(parts) + "\n"
     return _without_folders(summary, text).encode("utf-8", "replace").decode("utf-8")
 
 
 def _without_folders(summary: RunSummary, text: str) -> str:
-    """`text` with local files named only: a card is published, its author's folders are not."""
+    """`text` with local paths reduced to file names: cards are published, folders are private."""
     corpus, data = summary.section("corpus"), summary.section("data")
-    places = [*as_list(corpus.get("sources")), corpus.get("validation")]
-    places += [one.get("address") for one in as_list(data.get("sources")) if isinstance(one, dict)]
-    places += [place for text in summary.texts_before for place in as_list(text.get("sources"))]
-    places.append(summary.section("training").get("parent"))
-    for place in sorted({str(place) for place in places if place}, key=len, reverse=True):
-        if PurePosixPath(place).is_absolute() or PureWindowsPath(place).is_absolute():
-            text = text.replace(place, PureWindowsPath(place).name)  # it knows both kinds of slash
+    paths = [*as_list(corpus.get("sources")), corpus.get("validation")]
+    paths += [one.get("address") for one in as_list(data.get("sources")) if isinstance(one, dict)]
+    paths += [path for text in summary.parent_texts for path in as_list(text.get("sources"))]
+    paths.append(summary.section("training").get("parent"))
+    for path in sorted({str(path) for path in paths if path}, key=len, reverse=True):
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
+            text = text.replace(path, PureWindowsPath(path).name)  # splits at both kinds of slash
     return text
 
 
@@ -82,14 +82,14 @@ def _front_matter(summary: RunSummary) -> str:
     from huggingface_hub import ModelCardData
 
     data = summary.section("data")
-    stock = summary.family in _STOCK
-    texts = [data, *(summary.texts_before or [{}] if summary.parent else [])]
+    is_stock = summary.family in _STOCK_CLASSES
+    texts = [data, *(summary.parent_texts or [{}] if summary.parent else [])]
     licence, licence_name = _licence([text.get("licence") for text in texts])
     results = _results(summary)
     prompt = _prompt(summary)
     card = ModelCardData(
         language=data.get("language"),
-        library_name="transformers" if stock else "textwright",
+        library_name="transformers" if is_stock else "textwright",
         pipeline_tag="text-generation",
         tags=[
             "textwright", "text-generation",
@@ -99,9 +99,9 @@ def _front_matter(summary: RunSummary) -> str:
         datasets=_datasets(texts) or None,
         metrics=["perplexity"] if results else None,
         eval_results=results or None,
-        # the Hub's class asks for a name beside results
+        # required by the class if there are results
         model_name=summary.name if results else None,
-        widget=[{"text": prompt}] if stock and prompt and not _talks(summary) else None,
+        widget=[{"text": prompt}] if is_stock and prompt and not _is_chat(summary) else None,
         license=licence,
         license_name=licence_name,
     )  # fmt: skip
@@ -112,7 +112,7 @@ def _results(summary: RunSummary) -> list[Any]:
     from huggingface_hub import EvalResult
 
     protocol = summary.protocol
-    measured = (
+    metrics = (
         ("validation", "loss", "Loss (nats a token)", summary.val_loss),
         ("validation", "bits_per_char", "Bits a character", summary.val_bits_per_char),
         ("validation", "perplexity", "Perplexity a token", summary.perplexity),
@@ -126,13 +126,13 @@ def _results(summary: RunSummary) -> list[Any]:
             metric_value=round(value, 6),
             metric_args={"protocol": protocol} if protocol else None,
         )
-        for split, metric, name, value in measured
+        for split, metric, name, value in metrics
         if value is not None
     ]  # fmt: skip
 
 
 def _licence(licences: Sequence[Any]) -> tuple[str | None, str | None]:
-    """The licences of all texts as the Hub's fields have them; nothing where one isn't known."""
+    """(license, license_name) of all texts together; None for both if one is unknown."""
     if not all(licences):
         return None, None
     names = [re.sub(r"[^a-z0-9.]+", "-", str(one).lower()).strip("-.") for one in licences]
@@ -143,16 +143,16 @@ def _licence(licences: Sequence[Any]) -> tuple[str | None, str | None]:
 
 
 def _datasets(texts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sources of the texts that are data sets of the Hub."""
-    found = []
+    """The names of the sources that are datasets of the Hub."""
+    names = []
     for source in (source for text in texts for source in as_list(text.get("sources"))):
         address = str(source.get("address", "") if isinstance(source, dict) else source)
         if re.fullmatch(r"hf:[\w.-]+/[\w.-]+", address):
-            found.append(address.removeprefix("hf:"))
-    return list(dict.fromkeys(found))
+            names.append(address.removeprefix("hf:"))
+    return list(dict.fromkeys(names))
 
 
-def _opening(summary: RunSummary) -> str:
+def _introduction(summary: RunSummary) -> str:
     kind = f"{summary.family} " if summary.family else ""
     size = (
         f" of {numbers.short(summary.parameters)} parameters ({summary.parameters:,})"
@@ -161,20 +161,20 @@ def _opening(summary: RunSummary) -> str:
     )
     corpus = f", trained from scratch on {_plain(summary.corpus)}" if summary.corpus else ""
     if summary.parent:
-        corpus = f" that began as {_plain(summary.parent)}{_read_before(summary)}"
+        corpus = f" that began as {_plain(summary.parent)}{_parent_corpora(summary)}"
         corpus += f" and was trained further on {_plain(summary.corpus)}" if summary.corpus else ""
     tokens = {"char": "characters", "word": "words", "bpe": "byte-level BPE tokens"}
     unit = tokens.get(summary.tokenizer or "")
     reads = f" It reads and writes {unit}." if unit else ""
     does = "It continues text in the style of what it read"
-    if _talks(summary):
+    if _is_chat(summary):
         does = "It takes turns in conversations like those it read"
     return f"A small {kind}language model{size}{corpus}. {does}.{reads} Made with textwright."
 
 
-def _read_before(summary: RunSummary) -> str:
-    """What its parent had been trained on, in brackets."""
-    names = dict.fromkeys(str(text.get("name") or "a text") for text in summary.texts_before)
+def _parent_corpora(summary: RunSummary) -> str:
+    """What its parent was trained on, in brackets."""
+    names = dict.fromkeys(str(text.get("name") or "a text") for text in summary.parent_texts)
     return f" (trained on {_plain(' and '.join(names))})" if names else ""
 
 
@@ -202,32 +202,31 @@ def _numbers(summary: RunSummary) -> str:
 
 
 def _weights(run: Run) -> str:
-    """How exactly the weights are stored, and how much that takes."""
+    """Dtype and size of the weights file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(run.weights_file, "numpy") as file:
-            kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-        stored = " and ".join(sorted(_DTYPES.get(kind, kind) for kind in kinds))
+            dtypes = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        stored = " and ".join(sorted(_DTYPES.get(dtype, dtype) for dtype in dtypes))
         return f"{stored}, {numbers.size(run.weights_file.stat().st_size)}"
-    except (SafetensorError, OSError):  # not there yet, or damaged
+    except (SafetensorError, OSError):  # missing yet, or damaged
         return numbers.NONE
 
 
 def _usage(summary: RunSummary, name: str | None) -> str:
     prompt = _prompt(summary) or "Once"
     path = name or f"path/to/{summary.name}"
-    # what is shipped is stored as float16, in which transformers would compute, less exactly
-    hub = path.startswith("hf:")
-    widened = ', dtype="float32"' if name and not hub else ""
+    # Shipped weights are float16, and transformers would compute in that, less precisely
+    is_hub = path.startswith("hf:")
+    dtype = ', dtype="float32"' if name and not is_hub else ""
     where = f"\npath = {path.removeprefix('hf:')!r}"
-    if name and not hub:
+    if name and not is_hub:
         where = f"from textwright import runs\n\npath = runs.find({name!r}).path"
-    talks = _talks(summary)
     use = f"print(model.generate({prompt!r}, max_tokens=200))"
     read = f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
     command = ["textwright", "generate", path, prompt]
-    if talks:
+    if _is_chat(summary):
         words = prompt.removeprefix("YOU:").strip()
         use = f"chat = model.chat()\nprint(chat.say({words!r}))"
         read = (
@@ -240,7 +239,7 @@ def _usage(summary: RunSummary, name: str | None) -> str:
         _fenced(shlex.join(command), "sh"),
         _fenced(f"import textwright as tw\n\nmodel = tw.load({path!r})\n{use}", "python"),
     ]
-    if hub and summary.family in ("lstm", "gru", "rnn"):
+    if is_hub and summary.family in ("lstm", "gru", "rnn"):
         model = path.removeprefix("hf:")
         parts += [
             "In torch, as a `PyTorchModelHubMixin`:",
@@ -249,14 +248,14 @@ def _usage(summary: RunSummary, name: str | None) -> str:
                 "python",
             ),
         ]
-    if summary.family in _STOCK:
+    if summary.family in _STOCK_CLASSES:
         parts += [
-            f"Stock `transformers` loads it too, as `{_STOCK[summary.family]}`:",
+            f"Stock `transformers` loads it too, as `{_STOCK_CLASSES[summary.family]}`:",
             _fenced(
                 "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
                 f"{where}\n"
                 "tokenizer = AutoTokenizer.from_pretrained(path)\n"
-                f"model = AutoModelForCausalLM.from_pretrained(path{widened})\n"
+                f"model = AutoModelForCausalLM.from_pretrained(path{dtype})\n"
                 f"{read}"
                 "output = model.generate(**inputs, max_new_tokens=100, do_sample=True)\n"
                 "print(tokenizer.decode(output[0]))",
@@ -266,8 +265,8 @@ def _usage(summary: RunSummary, name: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def _talks(summary: RunSummary) -> bool:
-    """Whether it learned conversations."""
+def _is_chat(summary: RunSummary) -> bool:
+    """Whether it was trained on conversations."""
     return bool(summary.section("data").get("train_conversations"))
 
 
@@ -275,20 +274,20 @@ def _samples(summary: RunSummary, name: str | None) -> str:
     samples = summary.samples
     if not samples:
         return ""
-    kept = next(
+    best = next(
         (index for index, one in enumerate(samples) if one["step"] == summary.best_step),
         len(samples) - 1,
     )
-    shown = sorted({0, kept // 2, kept})[:CARD_SAMPLES]
+    shown = sorted({0, best // 2, best})[:CARD_SAMPLES]
     parts = ["As they came, none chosen: the same prompt and seed as training went on."]
     first = "Before the first step" if summary.parent else "Untrained"
     for index in shown:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
         label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
-        if name and not name.startswith("hf:") and index == kept and not _talks(summary):
-            again = ["textwright", "generate", name, str(sample.get("prompt") or "")]
-            label += f", as `{shlex.join([*again, '--seed', '1'])}` prints it"
+        if name and not name.startswith("hf:") and index == best and not _is_chat(summary):
+            command = ["textwright", "generate", name, str(sample.get("prompt") or "")]
+            label += f", as `{shlex.join([*command, '--seed', '1'])}` prints it"
         parts += [f"{label}:", _fenced(text, "text")]
     return "\n\n".join(parts)
 
@@ -305,7 +304,7 @@ def _limits(summary: RunSummary) -> str:
     context = getattr(summary.config, "block_size", None)
     sees = (
         f" It sees at most the last {context:,} tokens."
-        if context and summary.family in _STOCK
+        if context and summary.family in _STOCK_CLASSES
         else ""
     )
     texts = "its texts" if summary.parent else "one text"
@@ -317,10 +316,10 @@ def _limits(summary: RunSummary) -> str:
 
 
 def _reproduce(summary: RunSummary) -> str:
-    found = commands(summary)
-    if not found:
+    shown = [(note.split(" One click")[0], text) for note, text in commands(summary)]
+    if not shown:
         return ""
-    parts = [f"{note.split(' One click')[0]}\n\n{_fenced(text, 'sh')}" for note, text in found]
+    parts = [f"{note}\n\n{_fenced(text, 'sh')}" for note, text in shown]
     sha256 = summary.section("data").get("sha256")
     if sha256:
         parts.append(f"The prepared text has the sha256 `{_cell(str(sha256))}`.")
@@ -328,21 +327,19 @@ def _reproduce(summary: RunSummary) -> str:
 
 
 def _origin(summary: RunSummary) -> str:
-    """What made an imported model."""
-    made = summary.section("imported")
-    if not made:
+    """Where an imported model comes from."""
+    imported = summary.section("imported")
+    if not imported:
         return ""
-    return (
-        f"Trained with {_plain(made.get('from'))} and imported: `{_cell(str(made.get('file')))}`, "
-        f"sha256 `{_cell(str(made.get('sha256')))}`."
-    )
+    file, sha256 = (_cell(str(imported.get(name))) for name in ("file", "sha256"))
+    return f"Trained with {_plain(imported.get('from'))} and imported: `{file}`, sha256 `{sha256}`."
 
 
 def _prompt(summary: RunSummary) -> str:
     return str(summary.samples[-1].get("prompt") or "").strip() if summary.samples else ""
 
 
-def _part(title: str, body: str) -> list[str]:
+def _section(title: str, body: str) -> list[str]:
     return [f"## {title}", body] if body else []
 
 
@@ -354,17 +351,17 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """`text` inside one cell of a table: a bar or a line end would end it."""
+    """`text` escaped for a table cell, which a bar or a line end would end."""
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _plain(text: Any) -> str:
-    """`text` without effect on the Markdown around it."""
+    """`text` with Markdown escaped."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", re.sub(r"\s+", " ", str(text)))
 
 
 def _fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it."""
+    """A code block, its fence longer than any run of backticks in `text`."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"

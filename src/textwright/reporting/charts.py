@@ -1,8 +1,8 @@
-"""Curves as SVG that takes its colours from the page it stands in.
+"""Charts as inline SVG with the colours of the page.
 
-Matplotlib draws; each colour it is given is a stand-in, exchanged in its output for a CSS variable,
-so that one drawing serves a light page and a dark one. Its text stays text. The same numbers give
-the same bytes: no date, and ids from a fixed salt.
+Matplotlib draws with placeholder colours, which are replaced by CSS variables, so that one drawing
+serves light and dark pages. Text stays text. The same numbers give the same bytes: no date, and ids
+from a fixed salt.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _COLOURS = {
     "#0a0006": "var(--best)",
     "#0a0007": "var(--panel)",
 }
-"""Stand-ins: near-black in any viewer that has no such variables."""
+"""Placeholder → CSS variable; near-black where that isn't defined."""
 _INK, _QUIET, _LINE, _TRAIN, _VALIDATION, _BEST, _PANEL = _COLOURS
 
 
 @dataclass(frozen=True)
 class Series:
-    """A curve: `ys` over `xs`; what isn't finite is a gap."""
+    """A curve: `ys` over `xs`."""
 
     name: str
     xs: Sequence[float]
@@ -47,21 +47,21 @@ def loss_chart(
     Args:
         train: nats a token.
         validation: nats a token.
-        best: (step, loss) of the kept weights.
-        narrow: drawn for a phone: the same type size on less room.
+        best: (step, loss) of the best weights.
+        narrow: for a phone: smaller, with the same font size.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
 
     def draw(axes: Any) -> None:
-        # Few evaluations get a dot each: a line through three points is mostly invention.
-        dot = "o" if len(validation.xs) <= 12 else None
-        look = {"marker": dot, "markersize": 4, "solid_capstyle": "round"}
+        # A few evaluations get a marker each: a line alone would suggest values between them
+        marker = "o" if len(validation.xs) <= 12 else None
+        style = {"marker": marker, "markersize": 4, "solid_capstyle": "round"}
         for series, colour, width in ((train, _TRAIN, 1.6), (validation, _VALIDATION, 2.2)):
             if series.xs:
-                axes.plot(series.xs, series.ys, color=colour, linewidth=width, **look)
-        _look_past_the_start(axes, train, validation)
+                axes.plot(series.xs, series.ys, color=colour, linewidth=width, **style)
+        _set_loss_limits(axes, train, validation)
         if best is not None:
             _mark_best(axes, best, validation)
         axes.set_ylabel("loss (nats a token)")
@@ -80,13 +80,13 @@ def small_chart(series: Series, *, narrow: bool = False) -> str:
     return _svg(draw, (4.1, 2.1) if narrow else (4.5, 2.2), f"{series.name}-{narrow}")
 
 
-def _look_past_the_start(axes: Any, *curves: Series) -> None:
-    """Let the curves enter from above: an untrained model's loss would flatten all that follows."""
-    learned = [
+def _set_loss_limits(axes: Any, *curves: Series) -> None:
+    """Limit the y axis without step 0: an untrained model's loss would flatten all the rest."""
+    losses = [
         loss for curve in curves for step, loss in zip(curve.xs, curve.ys, strict=True) if step > 0
     ]
-    if len(learned) >= 2 * len(curves):
-        low, high = min(learned), max(learned)
+    if len(losses) >= 2 * len(curves):
+        low, high = min(losses), max(losses)
         axes.set_ylim(low - 0.06 * (high - low), high + 0.12 * (high - low))
 
 
@@ -95,10 +95,10 @@ def _mark_best(axes: Any, best: tuple[float, float], validation: Series) -> None
     axes.axvline(step, color=_BEST, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
     axes.plot([step], [loss], marker="o", markersize=7, color=_BEST, markeredgecolor=_PANEL,
               markeredgewidth=1.5, zorder=5)  # fmt: skip
-    late = step > (min(validation.xs) + max(validation.xs)) / 2
+    is_late = step > (min(validation.xs) + max(validation.xs)) / 2
     axes.annotate(f"best {loss:.4f} at step {numbers.whole(step)}", (step, 1),
-                  xycoords=("data", "axes fraction"), xytext=(-7 if late else 7, -4),
-                  textcoords="offset points", ha="right" if late else "left", va="top",
+                  xycoords=("data", "axes fraction"), xytext=(-7 if is_late else 7, -4),
+                  textcoords="offset points", ha="right" if is_late else "left", va="top",
                   color=_BEST, fontsize=10.5)  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _svg(draw: Callable[[Any], None], inches: tuple[float, float], salt: str) ->
         raise MissingPackageError(
             "the report's curves need matplotlib; pip install 'textwright[train]'"
         ) from error
-    # A user's own matplotlibrc must not change the page; hashsalt makes the ids repeatable.
+    # A user's own matplotlibrc must not change the page; hashsalt makes ids reproducible
     style = {**mpl.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": salt}
     style.pop("backend", None)  # naming it would load pyplot
     with mpl.rc_context(style):
@@ -137,15 +137,15 @@ def _svg(draw: Callable[[Any], None], inches: tuple[float, float], salt: str) ->
             spine.set_visible(side == "bottom")
             spine.set_color(_LINE)
         file = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=nothing)
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=no_metadata)
     return _inline(file.getvalue())
 
 
 def _inline(svg: str) -> str:
-    """`svg` without what only a file of its own needs, and with the page's colours."""
+    """`svg` for embedding: without headers and global styles, with CSS variables."""
     svg = svg[svg.index("<svg") :].strip()
-    # The page scales it, and says in its own words what it shows.
+    # The page scales and labels it
     svg = re.sub(
         r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
         r'<svg viewBox="\1" aria-hidden="true" focusable="false">',
@@ -153,18 +153,18 @@ def _inline(svg: str) -> str:
         count=1,
     )
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would apply to the whole page
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
-    # Names such as axes_1 would stand in a page once for each chart.
+    # Ids such as axes_1 would occur once for each chart
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if f"#{match[1]}" in svg else "", svg)
-    for stand_in, variable in _COLOURS.items():
-        svg = svg.replace(stand_in, variable)
+    for placeholder, variable in _COLOURS.items():
+        svg = svg.replace(placeholder, variable)
     return svg
 
 
-def finite(records: Sequence[dict[str, Any]], name: str) -> Series:
-    """The curve of `name` over the evaluations that have it."""
+def read_series(records: Sequence[dict[str, Any]], name: str) -> Series:
+    """The curve of `name` over the evaluations that have a finite value of it."""
     points = [
         (float(record["step"]), float(record[name]))
         for record in records

@@ -1,4 +1,4 @@
-"""Runs side by side: which settings differ, the numbers, the curves, and what doesn't compare."""
+"""Runs side by side: settings that differ, metrics, curves, and what isn't comparable."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs or more, in the order they were named."""
+    """A comparison of two or more runs, in the given order."""
 
     runs: tuple[RunSummary, ...]
     settings: dict[str, list[Any]]
-    """The settings that differ: dotted name to the value in each run, None where it has none."""
+    """Dotted name → value in each run, of settings that differ; None where a run lacks it."""
     numbers: dict[str, list[float | int | None]]
-    """Name of a number to its value in each run; losses in nats a token, times in seconds."""
+    """Name → value in each run; losses in nats a token, times in seconds."""
     warnings: tuple[str, ...]
-    """What keeps the numbers from comparing, one line each."""
+    """Reasons why the numbers aren't comparable, one line each."""
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as `textwright runs compare --json` prints it."""
@@ -42,10 +42,10 @@ class Comparison:
 
 
 def compare(runs: Sequence[RunSummary]) -> Comparison:
-    """Set runs side by side.
+    """Compare runs.
 
     Raises:
-        RunError: there are fewer than two, or one is damaged beyond its numbers.
+        RunError: there are fewer than two.
     """
     if len(runs) < 2:
         raise RunError("comparing takes two runs or more; `textwright runs` lists them")
@@ -56,9 +56,9 @@ def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: flo
     """The run's validation loss as `width` block characters, over steps 0 to `last_step`.
 
     Args:
-        run: the run; where it has no evaluation, the line ends.
-        width: characters of the whole line.
-        last_step: the step at its right end, the same for every run that stands beside it.
+        run: the line ends at its last evaluation.
+        width: characters up to `last_step`.
+        last_step: the last step of all runs that are compared.
         low: the loss of the lowest block.
         high: the loss of the highest block.
     """
@@ -71,7 +71,7 @@ def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: flo
         step = last_step * (column + 1) / width
         if step > points[-1][0] + last_step / width:
             break
-        # the evaluation that was the latest at this step
+        # The latest evaluation up to this step
         loss = next((loss for at, loss in reversed(points) if at <= step), points[0][1])
         level = round((loss - low) / span * (len(_BLOCKS) - 1))
         line += _BLOCKS[max(0, min(level, len(_BLOCKS) - 1))]
@@ -79,12 +79,12 @@ def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: flo
 
 
 def sparklines(runs: Sequence[RunSummary], width: int = 40) -> list[str]:
-    """One line a run, all on one scale."""
+    """The sparkline of each run, all to one scale."""
     points = [point for run in runs for point in _curve(run)]
     if not points:
         return ["" for _ in runs]
     last = max(step for step, _ in points)
-    # An untrained model's loss would flatten all that follows.
+    # An untrained model's loss would flatten all the rest
     losses = [loss for step, loss in points if step > 0] or [loss for _, loss in points]
     return [sparkline(run, width, last, min(losses), max(losses)) for run in runs]
 
@@ -98,9 +98,9 @@ def _curve(run: RunSummary) -> list[tuple[int, float]]:
 
 
 def _differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    every = [run.settings() for run in runs]
-    names = dict.fromkeys(name for settings in every for name in settings)
-    rows = {name: [settings.get(name) for settings in every] for name in names}
+    all_settings = [run.settings() for run in runs]
+    names = dict.fromkeys(name for settings in all_settings for name in settings)
+    rows = {name: [settings.get(name) for settings in all_settings] for name in names}
     return {
         name: values
         for name, values in rows.items()
@@ -122,25 +122,25 @@ def _numbers(runs: Sequence[RunSummary]) -> dict[str, list[float | int | None]]:
 
 
 def _warnings(runs: Sequence[RunSummary]) -> list[str]:
-    found = [f"{run.name} is damaged: {run.damage}" for run in runs if run.damage]
+    lines = [f"{run.name} is damaged: {run.damage}" for run in runs if run.damage]
     data = {_validation(run) for run in runs}
     if None in data:
-        found.append("not every run says what it was validated on, so the numbers may not compare")
+        lines.append("not every run says what it was validated on, so the numbers may not compare")
     elif len(data) > 1:
-        found.append(
+        lines.append(
             "they were validated on different text (or different parts of it), so neither losses "
             "nor bits a character compare; `textwright eval RUN FILE` measures each on one file"
         )
     if len({_tokens(run) for run in runs}) > 1:
-        found.append(
+        lines.append(
             "their tokenizers differ, so losses and perplexities a token don't compare"
             + ("; bits a character do" if len(data) == 1 and None not in data else "")
         )
-    return found
+    return lines
 
 
 def _validation(run: RunSummary) -> tuple[Any, ...] | None:
-    """What tells one validation text from another; None where the run doesn't say."""
+    """A key that runs with the same validation text share; None if unknown."""
     data, corpus = run.section("data"), run.section("corpus")
     if not data.get("sha256"):
         return None

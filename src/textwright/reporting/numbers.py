@@ -1,9 +1,9 @@
-"""Numbers as people read them: 1,003,854; 0.82 M; 2 min 05 s. One way for page, card and table."""
+"""Formatting of numbers for report, card and tables: 1,003,854; 0.82 M; 2 min 05 s."""
 
 from __future__ import annotations
 
 NONE = "–"
-"""What stands where a number isn't known."""
+"""For an unknown number."""
 
 
 def whole(value: float | None) -> str:

@@ -1,8 +1,8 @@
-"""`report.html`: one self-contained page about a run, for whoever wants to see how it learned.
+"""`report.html`: one self-contained page about a run.
 
-It opens offline: styles and curves stand in it, nothing is loaded, nothing needs JavaScript. The
-template is beside this file; every value passes through its escaping, so that markup in a name, a
-sample or a setting shows as the text it is. The same run gives the same bytes.
+It opens offline: styles and charts are inline, nothing is loaded, nothing needs JavaScript. The
+template beside this file escapes every value, so that markup in a name, a sample or a setting shows
+as text. The same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from textwright.runs import Run
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 STAGES = 6
-"""Samples shown at once; the others unfold below them."""
+"""Samples shown at first; the others are collapsed below."""
 
 TONES = {
     "improving": "good", "levelled off": "good", "overfitting": "care", "interrupted": "care",
     "diverged": "bad",
 }  # fmt: skip
-"""Colour of a verdict; the others are plain."""
+"""Verdict → colour; others are plain."""
 
 _COLUMNS = {
     "step": ("step", numbers.whole),
@@ -42,7 +42,7 @@ _COLUMNS = {
 
 
 def write_report(run: Run) -> Path:
-    """Write the run's `report.html` and give its path.
+    """Write the run's `report.html` and return its path.
 
     Raises:
         MissingPackageError: matplotlib or Jinja is not installed.
@@ -66,7 +66,7 @@ def report_html(summary: RunSummary) -> str:
         keep_trailing_newline=True,
     )  # fmt: skip
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    drawn = _charts(summary)
+    drawings = _charts(summary)
     samples = _samples(summary)
     page = template.render(
         name=summary.name,
@@ -77,8 +77,8 @@ def report_html(summary: RunSummary) -> str:
         numbers=_numbers(summary),
         prompt=samples[0]["prompt"].strip() if samples else "",
         samples=samples,
-        stages=[samples[index] for index in stages(len(samples), _kept(samples))],
-        charts=_marked(drawn, Markup) if drawn else None,
+        stages=[samples[index] for index in stages(len(samples), _best_index(samples))],
+        charts=_mark_safe(drawings, Markup) if drawings else None,
         loss_label=_loss_label(summary),
         first="before the first step" if summary.parent else "untrained",
         untrained=numbers.loss(_untrained(summary)) if _untrained(summary) else "",
@@ -90,23 +90,23 @@ def report_html(summary: RunSummary) -> str:
         warnings=as_list(summary.section("data").get("warnings")),
         footer=_footer(summary),
     )
-    return page.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair isn't text
+    return page.encode("utf-8", "replace").decode("utf-8")  # lone surrogates
 
 
-def stages(count: int, kept: int | None, most: int = STAGES) -> list[int]:
-    """Which of `count` samples to show at once: the first, the last, the kept one, and some between.
+def stages(count: int, best: int | None, most: int = STAGES) -> list[int]:
+    """Which of `count` samples to show at first: the first, the last, the best, and some between.
 
     Denser towards the beginning, where a model changes fastest.
-    """  # noqa: E501
+    """
     if count <= most:
         return list(range(count))
-    wanted = {0, count - 1} | ({kept} if kept is not None else set())
+    chosen = {0, count - 1} | ({best} if best is not None else set())
     spaced = [round((count - 1) * (step / (most - 1)) ** 2) for step in range(most)]
     for index in [*spaced, *range(count)]:
-        if len(wanted) == most:
+        if len(chosen) == most:
             break
-        wanted.add(index)
-    return sorted(wanted)
+        chosen.add(index)
+    return sorted(chosen)
 
 
 def _lead(summary: RunSummary) -> str:
@@ -130,7 +130,7 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
     best = summary.best_step
     epochs = number(summary.metrics[-1], "epoch") if summary.metrics else None
     test = number(summary.section("result"), "test_loss")
-    found = [
+    rows = [
         ("Validation loss", numbers.loss(summary.val_loss), _measured_on(summary)),
         ("Bits a character", numbers.loss(summary.val_bits_per_char), "whatever the tokenizer"),
         ("Perplexity", numbers.perplexity(summary.perplexity), "a token"),
@@ -140,18 +140,18 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
         ("Kept step", numbers.whole(best), "the lowest validation loss" if best else ""),
     ]  # fmt: skip
     if test is not None:
-        found.insert(1, ("Test loss", numbers.loss(test), "nats a token"))
-    return found
+        rows.insert(1, ("Test loss", numbers.loss(test), "nats a token"))
+    return rows
 
 
 def _measured_on(summary: RunSummary) -> str:
-    """The unit; and how much was read, where that wasn't all."""
-    part, every = (
+    """The unit, and how many of the validation tokens were read if not all."""
+    part, total = (
         number(summary.section(section), name)
         for section, name in (("plan", "eval_tokens"), ("data", "validation_tokens"))
     )
-    if part and every and part < every:
-        return f"nats a token, on {numbers.short(part)} of {numbers.short(every)} tokens"
+    if part and total and part < total:
+        return f"nats a token, on {numbers.short(part)} of {numbers.short(total)} tokens"
     return "nats a token"
 
 
@@ -160,16 +160,16 @@ def _passes(epochs: float) -> str:
 
 
 def _charts(summary: RunSummary) -> dict[str, Any] | None:
-    train = charts.finite(summary.metrics, "train_loss")
-    validation = charts.finite(summary.metrics, "val_loss")
+    train = charts.read_series(summary.metrics, "train_loss")
+    validation = charts.read_series(summary.metrics, "val_loss")
     if not train.xs and not validation.xs:
         return None
     best = summary.best
     mark = (float(best["step"]), float(best["val_loss"])) if best else None
-    wanted = (("lr", "Learning rate"), ("tokens_per_second", "Tokens a second"))
-    # At step 0 nothing has been learned yet, at no speed.
-    begun = [record for record in summary.metrics if record["step"] > 0]
-    small = [(title, charts.finite(begun, name)) for name, title in wanted]
+    quantities = (("lr", "Learning rate"), ("tokens_per_second", "Tokens a second"))
+    # At step 0 neither is defined
+    records = [record for record in summary.metrics if record["step"] > 0]
+    small = [(title, charts.read_series(records, name)) for name, title in quantities]
     return {
         "loss": {
             "wide": charts.loss_chart(train, validation, mark),
@@ -186,23 +186,23 @@ def _charts(summary: RunSummary) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _marked(drawn: dict[str, Any], markup: Any) -> dict[str, Any]:
-    """The drawings, told apart from text: they alone go into the page unescaped."""
-    safe = {form: markup(svg) for form, svg in drawn["loss"].items()}
+def _mark_safe(drawings: dict[str, Any], markup: Any) -> dict[str, Any]:
+    """The drawings as `Markup`, which the template doesn't escape."""
+    loss = {form: markup(svg) for form, svg in drawings["loss"].items()}
     small = [
         (title, {form: markup(svg) for form, svg in forms.items()})
-        for title, forms in drawn["small"]
+        for title, forms in drawings["small"]
     ]
-    return {"loss": safe, "small": small}
+    return {"loss": loss, "small": small}
 
 
 def _loss_label(summary: RunSummary) -> str:
-    known = charts.finite(summary.metrics, "val_loss")
-    if not known.xs:
+    curve = charts.read_series(summary.metrics, "val_loss")
+    if not curve.xs:
         return "Training loss over the steps"
     return (
-        f"Validation and training loss over the steps: validation begins at {known.ys[0]:.4f}, "
-        f"is lowest at {min(known.ys):.4f} and ends at {known.ys[-1]:.4f}"
+        f"Validation and training loss over the steps: validation begins at {curve.ys[0]:.4f}, "
+        f"is lowest at {min(curve.ys):.4f} and ends at {curve.ys[-1]:.4f}"
     )
 
 
@@ -215,22 +215,22 @@ def _untrained(summary: RunSummary) -> float | None:
 def _samples(summary: RunSummary) -> list[dict[str, Any]]:
     losses = {record["step"]: number(record, "val_loss") for record in summary.metrics}
     first = f"As {summary.parent} wrote" if summary.parent else "Untrained"
-    found = []
+    samples = []
     for sample in summary.samples:
         step = sample["step"]
         loss = losses.get(step)
         prompt = str(sample.get("prompt") or "")
-        found.append({
+        samples.append({
             "title": f"Step {numbers.whole(step)}" if step else first,
             "note": f"loss {numbers.loss(loss)}" if loss is not None else "",
             "prompt": prompt if prompt.strip() else "",
             "text": str(sample.get("text") or ""),
             "kept": step == summary.best_step,
         })  # fmt: skip
-    return found
+    return samples
 
 
-def _kept(samples: list[dict[str, Any]]) -> int | None:
+def _best_index(samples: list[dict[str, Any]]) -> int | None:
     return next((index for index, sample in enumerate(samples) if sample["kept"]), None)
 
 

@@ -1,4 +1,4 @@
-"""The command that trains a run again."""
+"""The commands that reproduce a run."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from typing import Any
 from textwright.reporting.summary import RunSummary, number
 
 _COUNTED = re.compile(r"--(steps|epochs)\b|training\.(steps|epochs)=")
-"""Options with which a command means the same steps on every machine."""
+"""Options that make a command plan the same steps on every machine."""
 
-_OWN_OPTION = {
+_HAS_OPTION = {
     "corpus.sources", "corpus.validation", "corpus.validation_fraction", "tokenizer.kind",
     "tokenizer.vocab_size", "tokenizer.lowercase", "training.steps", "training.epochs",
     "training.minutes", "training.seed", "training.eval_every", "training.checkpoint_every",
     "training.parent",
     "model.family", "model.vocab_size",
 }  # fmt: skip
-"""Settings that the exact command gives by an option of their own, or not at all."""
+"""Settings that the exact command sets by an option of their own, or not at all."""
 
-_FREE = "model.dropout"
-"""The one setting of the model that a parent leaves open."""
+_NOT_INHERITED = "model.dropout"
+"""The one setting of the model that its parent doesn't determine."""
 
 
 def typed_command(summary: RunSummary) -> str | None:
-    """The command as it was typed, from `run.toml`; None where Python code began the run."""
+    """The command as typed, from `run.toml`; None for a run that Python code started."""
     command = summary.section("run").get("command")
     if not command:
         return None
     try:
         program, *rest = shlex.split(str(command))
-    except ValueError:  # no command of ours has an open quote
+    except ValueError:  # an open quote
         return None
-    # where the program lies on one machine says nothing on another
-    places = re.split(r"[/\\]", program)
-    if places[-1] == "__main__.py":  # python -m textwright
-        places.pop()
-    if not places or places[-1].removesuffix(".exe") != "textwright":
+    # The path of the program is specific to the machine
+    path = re.split(r"[/\\]", program)
+    if path[-1] == "__main__.py":  # python -m textwright
+        path.pop()
+    if not path or path[-1].removesuffix(".exe") != "textwright":
         return None
     return shlex.join(["textwright", *rest])
 
 
 def exact_command(summary: RunSummary) -> str | None:
-    """A command that names every setting that was in force, or None if too little is known.
+    """A command with every setting that was in effect; None if too little is known.
 
-    `--minutes` measures the machine and so plans other steps on another one; this plans the same.
+    `--minutes` measures the machine, so plans other steps on another; this plans the same.
     """
     settings = summary.settings()
     plan = summary.section("plan")
@@ -67,15 +67,15 @@ def exact_command(summary: RunSummary) -> str | None:
         if value is not None:
             words += [f"--{option.replace('_', '-')}", str(value)]
     for name, value in settings.items():
-        if settings.get("training.parent") and name.startswith("model.") and name != _FREE:
-            continue  # its parent decides it
-        if name not in _OWN_OPTION and value is not None and value != "":
-            words += ["--set", f"{name}={_spelled(value)}"]
+        if settings.get("training.parent") and name.startswith("model.") and name != _NOT_INHERITED:
+            continue
+        if name not in _HAS_OPTION and value is not None and value != "":
+            words += ["--set", f"{name}={_as_toml(value)}"]
     return shlex.join(words)
 
 
 def _model_options(family: str, settings: dict[str, Any]) -> list[str]:
-    """What says which model and tokenizer: those of its parent, or options of their own."""
+    """The options that select model and tokenizer: `--from`, or those of each."""
     if settings.get("training.parent"):
         return ["--from", str(settings["training.parent"])]
     words = ["--model", family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
@@ -87,26 +87,25 @@ def _model_options(family: str, settings: dict[str, Any]) -> list[str]:
 
 
 def commands(summary: RunSummary) -> list[tuple[str, str]]:
-    """(what it is, command) of each that is worth showing, the first the one to take."""
+    """(description, command) of each that is worth showing, the best one first."""
     typed, exact = typed_command(summary), exact_command(summary)
     if typed and (_COUNTED.search(typed) or exact is None):
         return [("The command that trained it. One click selects it.", typed)]
-    found = []
+    listed = []
     if typed:
         timed = number(summary.section("plan"), "minutes") is not None or exact is None
         note = "; it plans its steps by the machine's speed." if timed else "."
-        found.append((f"As it was typed{note}", typed))
+        listed.append((f"As it was typed{note}", typed))
     if exact:
-        found.append(("The same steps with the same settings, on any machine.", exact))
-    return found
+        listed.append(("The same steps with the same settings, on any machine.", exact))
+    return listed
 
 
-def _spelled(value: Any) -> str:
-    """A value as `--set` takes it: TOML, quotes left out where a bare word means the same."""
+def _as_toml(value: Any) -> str:
+    """A value for `--set`: TOML, without quotes where a bare word means the same."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    bare = value == value.strip() and value.isprintable() and value not in ("True", "False")
-    if bare:
+    if value == value.strip() and value.isprintable() and value not in ("True", "False"):
         try:
             tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:

@@ -1,6 +1,5 @@
-"""What is known of a run, read tolerantly: whatever its folder lacks is None or empty.
-
-The report, the card, the list and the comparison all read a run through this one view.
+"""A tolerant view of a run folder, for report, card, list and comparison: what it lacks is None or
+empty, and what is damaged is named.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from typing import Any
 from textwright.configs import ModelConfig, nearest
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting.verdict import Verdict, verdict
-from textwright.runs import Run, is_training, matching, runs_folder, shipped
+from textwright.runs import Run, is_training, match_run, runs_folder, shipped
 
 SECTIONS = ("corpus", "tokenizer", "training", "sampling", "model")
-"""The sections of `run.toml` that are settings, by which `--set` calls them."""
+"""The sections of `run.toml` that hold settings, as `--set` names them."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run's facts and numbers. Losses are nats a token, times seconds."""
+    """The facts and metrics of a run. Losses are in nats a token, times in seconds."""
 
     run: Run
     config: ModelConfig | None
@@ -32,11 +31,11 @@ class RunSummary:
     metrics: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     damage: str | None = None
-    """Why the folder can't be used, one line; None for a sound one."""
+    """Why the folder can't be used, one line; None if it can."""
 
     @classmethod
     def read(cls, run: Run) -> RunSummary:
-        """Read `run`; what is damaged is named in `damage`, and never raises."""
+        """Read `run`, without raising: `damage` names what is damaged."""
         damage: list[str] = []
         config: ModelConfig | None = None
         toml: dict[str, Any] = {}
@@ -56,9 +55,8 @@ class RunSummary:
         return cls(run, config, toml, run.metrics(), run.samples(), "; ".join(damage) or None)
 
     def section(self, name: str) -> dict[str, Any]:
-        """A table of `run.toml`; empty where there is none."""
-        found = self.toml.get(name)
-        return found if isinstance(found, dict) else {}
+        """A table of `run.toml`; empty if there is none."""
+        return _table(self.toml.get(name))
 
     @property
     def name(self) -> str:
@@ -74,19 +72,19 @@ class RunSummary:
 
     @property
     def corpus(self) -> str | None:
-        """The corpus's name."""
+        """The name of the corpus."""
         name = self.section("data").get("name")
         return str(name) if name else None
 
     @property
     def parent(self) -> str | None:
-        """The name of the model that training began with; None where that was a fresh one."""
+        """The name of the model that training started from; None for fresh weights."""
         name = self.section("parent").get("name")
         return str(name) if name else None
 
     @property
-    def texts_before(self) -> list[dict[str, Any]]:
-        """What its parent had read, the first text first; empty where that isn't known."""
+    def parent_texts(self) -> list[dict[str, Any]]:
+        """The records of the texts that its parent was trained on, in order; empty if unknown."""
         texts = self.section("parent").get("texts")
         return [_table(text) for text in texts] if isinstance(texts, list) else []
 
@@ -104,13 +102,13 @@ class RunSummary:
 
     @property
     def best(self) -> dict[str, Any]:
-        """The evaluation with the lowest validation loss; empty where there is none."""
-        readable = [record for record in self.metrics if number(record, "val_loss") is not None]
-        return min(readable, key=lambda record: float(record["val_loss"]), default={})
+        """The evaluation with the lowest validation loss; empty if there is none."""
+        evaluations = [record for record in self.metrics if number(record, "val_loss") is not None]
+        return min(evaluations, key=lambda record: float(record["val_loss"]), default={})
 
     @property
     def best_step(self) -> int | None:
-        """The step whose weights were kept."""
+        """The step whose weights were saved."""
         best = number(self.section("result"), "best_step")
         return self.best.get("step") if best is None else int(best)
 
@@ -121,7 +119,7 @@ class RunSummary:
 
     @property
     def val_bits_per_char(self) -> float | None:
-        """Bits a character of the kept weights: comparable whatever the tokenizer."""
+        """Bits a character of the saved weights: comparable between tokenizers."""
         return _first(
             number(self.section("result"), "val_bits_per_char"),
             number(self.best, "val_bits_per_char"),
@@ -129,32 +127,31 @@ class RunSummary:
 
     @property
     def protocol(self) -> str | None:
-        """How much of the validation text the losses were measured on, and how, in words."""
-        written = self.section("plan").get("protocol")
-        if written:
-            return str(written)
-        every = number(self.section("data"), "validation_tokens")
+        """The evaluation protocol in words: how many validation tokens, and how."""
+        if recorded := self.section("plan").get("protocol"):
+            return str(recorded)
+        total = number(self.section("data"), "validation_tokens")
         part = number(self.section("plan"), "eval_tokens")
-        if every is None:
+        if total is None:
             return None
-        share = f"{part:,.0f} of the" if part and part < every else "all"
-        return f"{share} {every:,.0f} validation tokens"
+        share = f"{part:,.0f} of the" if part and part < total else "all"
+        return f"{share} {total:,.0f} validation tokens"
 
     @property
     def perplexity(self) -> float | None:
-        """e to the best validation loss: a token, so it compares within one tokenizer only."""
+        """exp of the best validation loss, a token; comparable within one tokenizer only."""
         loss = self.val_loss
         return None if loss is None or loss > 700 else math.exp(loss)
 
     @property
     def tokens(self) -> int | None:
-        """Tokens trained on, each time one was read."""
+        """Tokens read in training, repetitions included."""
         read = number(self.metrics[-1], "tokens") if self.metrics else None
         return None if read is None else int(read)
 
     @property
     def seconds(self) -> float | None:
-        """How long it trained."""
+        """Duration of the training."""
         return _first(
             number(self.section("result"), "seconds"),
             number(self.metrics[-1], "seconds") if self.metrics else None,
@@ -164,23 +161,21 @@ class RunSummary:
     def status(self) -> str:
         """`finished`, `stopped early`, `interrupted`, `running`, `model` (no training), `damaged`.
 
-        A run that says it is running while no process holds it was killed: `interrupted`.
+        A run that records `running` while no process trains it was killed: `interrupted`.
         """
         if self.damage:
             return "damaged"
         status = self.section("result").get("status")
         if status:
-            return "interrupted" if status == "running" and not self._held() else str(status)
+            killed = status == "running" and not is_training(self.run)
+            return "interrupted" if killed else str(status)
         if not self.metrics and self.run.has_model():
             return "model"
-        return "running" if self._held() else "interrupted"
-
-    def _held(self) -> bool:
-        return is_training(self.run)
+        return "running" if is_training(self.run) else "interrupted"
 
     @property
     def verdict(self) -> Verdict:
-        """What the curves show."""
+        """The verdict on the curves."""
         plan = self.section("plan")
         steps = number(plan, "steps")
         return verdict(
@@ -203,7 +198,7 @@ class RunSummary:
         return datetime.fromtimestamp(max(times[:-1]) or times[-1], tz=UTC).astimezone()
 
     def settings(self) -> dict[str, Any]:
-        """Every setting by its dotted name, the model's among them."""
+        """All settings by dotted name, the model's included."""
         model = self.section("model") or (self.config.model_dump() if self.config else {})
         sections = {**self.toml, "model": model}
         return {
@@ -235,13 +230,13 @@ class RunSummary:
 
 
 def summaries(folder: Path) -> list[RunSummary]:
-    """Every run directly below `folder`, damaged ones included, the newest first."""
-    found = [RunSummary.read(run) for run in all_runs(folder)]
-    return sorted(found, key=lambda summary: (summary.modified, summary.name), reverse=True)
+    """All runs directly below `folder`, damaged ones included, the newest first."""
+    runs = [RunSummary.read(run) for run in all_runs(folder)]
+    return sorted(runs, key=lambda summary: (summary.modified, summary.name), reverse=True)
 
 
 def all_runs(folder: Path) -> list[Run]:
-    """Every folder directly below `folder` that holds a run or what is left of one, by name."""
+    """All folders directly below `folder` with a run or remains of one, by name."""
     if not folder.is_dir():
         return []
     runs = [Run(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()]
@@ -254,9 +249,9 @@ def all_runs(folder: Path) -> list[Run]:
 
 
 def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
-    """The run directly below the runs folder that `reference` names, as a name or a path.
+    """The run directly below the runs folder with the name or path `reference`.
 
-    Stricter than `textwright.runs.find`, since what it finds is going to be deleted.
+    Stricter than `textwright.runs.find`, since the run is going to be deleted.
 
     Raises:
         RunError: there is none, it lies elsewhere, is a link, is being trained, or comes with the
@@ -264,14 +259,14 @@ def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
     """
     root = runs_folder(folder)
     known = all_runs(root)
-    # a link is compared where it stands, never where it leads
+    # Compare the path of a link itself, not of its target
     path = Path(reference)
-    place = path.parent.resolve() / path.name
-    at_place = (run for run in known if place == run.path.parent.resolve() / run.name)
-    run = matching(reference, known) or next(at_place, None)
-    meant = run or matching(reference, shipped())
-    if meant is not None and meant.is_shipped:
-        raise RunError(f"{meant.name!r} is a model that comes with the package, so it stays")
+    location = path.parent.resolve() / path.name
+    at_path = (run for run in known if location == run.path.parent.resolve() / run.name)
+    run = match_run(reference, known) or next(at_path, None)
+    match = run or match_run(reference, shipped())
+    if match is not None and match.is_shipped:
+        raise RunError(f"{match.name!r} is a model that comes with the package, so it stays")
     if run is not None:
         if run.path.is_symlink():
             raise RunError(f"{run.path} is a link to another folder; remove the link itself")
@@ -289,7 +284,7 @@ def run_to_remove(reference: str, folder: str | Path | None = None) -> Run:
 
 
 def number(table: Mapping[str, Any], name: str) -> float | None:
-    """A finite number of `table`, else None."""
+    """`table[name]` if it is a finite number, else None."""
     value = table.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -301,7 +296,7 @@ def _first(*values: float | None) -> float | None:
 
 
 def _unfinished(toml: dict[str, Any]) -> bool:
-    """Whether the weights may be missing still: training began and has not ended well."""
+    """Whether weights may still be missing: training started and didn't end regularly."""
     status = _table(toml.get("result")).get("status")
     return bool(toml) and status not in ("finished", "stopped early")
 
@@ -311,7 +306,7 @@ def _table(value: Any) -> dict[str, Any]:
 
 
 def _reason(error: TextwrightError, run: Run) -> str:
-    """The error without what the list says anyway, and without advice for another moment."""
+    """The message without the run's name, which the list shows, and without the remedy."""
     text = str(error).removeprefix(f"run {run.name!r}: ").removeprefix(f"run {run.name!r} ")
     return text.split("; train it again", 1)[0].split(f": {run.path} is no run", 1)[0]
 

@@ -1,7 +1,7 @@
-"""What a training's curves mean, in plain words for someone who has never read one.
+"""A verdict on loss curves, in plain words for someone who has never read one.
 
-One pure function of the evaluations and a few facts of the plan. The thresholds are shares of a
-loss, so that they hold for characters (about 1.5 nats) and for words (about 4.5) alike.
+A pure function of the evaluations and a few facts of the plan. Thresholds are relative to the loss,
+so that they suit characters (about 1.5 nats) and words (about 4.5) alike.
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FEWEST = 3
-"""Evaluations of a trained model below which a curve has no shape; the untrained one's at step 0
-doesn't count."""
+MIN_EVALUATIONS = 3
+"""Evaluations that a verdict needs, without that of the untrained model at step 0."""
 
-LAST_STRETCH = 0.25
-"""The share of the steps, at the end, that is asked whether the loss was still falling."""
+LATE_SHARE = 0.25
+"""The share of the steps, at the end, over which the late gain is measured."""
 
 GAIN = 0.01
-"""A last stretch that gains more than this share of the loss is still improving. Less is within
-what the falling learning rate alone brings: no reason to wait as long again."""
+"""A late gain of more than this share of the loss means still improving. Less is what the learning
+rate's decay alone brings: no reason to train as long again."""
 
 RISE = 0.01
 """A validation loss that ends more than this share above its best has turned: evaluations read
-the same text each time, so that they waver by a few thousandths only."""
+the same text each time, so their noise is a few thousandths only."""
 
 DIVERGED = 0.3
 """A *training* loss that ends more than this share above its best has diverged. When a model
-overfits, its training loss goes on falling: that tells the two apart."""
+overfits, its training loss keeps falling, which tells the two apart."""
 
 Kind = Literal[
     "improving", "overfitting", "levelled off", "diverged", "interrupted", "running", "too few"
@@ -37,15 +36,15 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Verdict:
-    """What happened, on what grounds, and what to do about it; `str` of it is what happened."""
+    """What happened, why it is judged so, and what to do; `str` gives what happened."""
 
     kind: Kind
     text: str
     """One line, e.g. `began to overfit at step 1,500; kept that one`."""
     grounds: str = ""
-    """The numbers it rests on, a sentence."""
+    """The numbers behind it, a sentence."""
     advice: str = ""
-    """What to try next, a sentence; empty where there is nothing to advise."""
+    """What to try next, a sentence; may be empty."""
 
     def __str__(self) -> str:
         return self.text
@@ -53,7 +52,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Curve:
-    """The evaluations that can be read, in order of step."""
+    """The evaluations with a finite validation loss, in order of step."""
 
     steps: list[int]
     validation: list[float]
@@ -74,34 +73,35 @@ def verdict(
     epochs: float | None = None,
     continued: bool = False,
 ) -> Verdict:
-    """Say what the curves show.
+    """The verdict on the curves of a training.
 
     Args:
         metrics: the evaluations, as `Run.metrics` gives them; losses in nats a token.
         status: how the training ended: `finished`, `stopped early`, `interrupted`, `running`,
-            `diverged`, or None where that is not known.
-        steps: how many steps were planned.
-        minutes: the time that was asked for, where it was.
-        epochs: the passes over the text that were planned: whether there was text to spare.
-        continued: it began with a trained model, which may well stay the best.
+            `diverged`, or None if unknown.
+        steps: steps planned.
+        minutes: time budget, if one was set.
+        epochs: passes over the text planned; fewer than one leave text unread.
+        continued: whether it started from a trained model, which may remain the best.
     """
     curve = _read(metrics)
     if status == "diverged" or _diverged(metrics, curve, continued):
         return _diverged_verdict(curve, continued)
     done = max((int(record["step"]) for record in metrics), default=0)
     if status in ("interrupted", "running"):
-        return _unfinished(status, curve, done, steps)
-    seen = sum(step > 0 for step in curve.steps)
-    if seen < FEWEST:
+        return _unfinished_verdict(status, curve, done, steps)
+    count = sum(step > 0 for step in curve.steps)
+    if count < MIN_EVALUATIONS:
         return Verdict(
             "too few",
             "too few evaluations to tell",
-            f"A curve needs {FEWEST} evaluations to have a shape; this run has {seen or 'none'}.",
+            f"A curve needs {MIN_EVALUATIONS} evaluations to have a shape; this run has "
+            f"{count or 'none'}.",
             "Train for longer, or evaluate more often with --eval-every.",
         )
     stopped = status == "stopped early"
     if _overfitted(curve):
-        return _overfitting(curve, stopped)
+        return _overfitting_verdict(curve, stopped)
     gain = _late_gain(curve)
     if gain > GAIN and not stopped:
         return Verdict(
@@ -109,21 +109,19 @@ def verdict(
             f"still improving when it ended: give it more time, e.g. {_longer(done, minutes)}",
             f"The last quarter of the steps still lowered the validation loss by {gain:.1%}, "
             f"to {curve.validation[-1]:.4f}.",
-            _many_passes(epochs),
+            _unread_text(epochs),
         )
-    return _levelled_off(curve, stopped, gain)
+    return _plateau_verdict(curve, stopped, gain)
 
 
 def _read(metrics: Sequence[Mapping[str, Any]]) -> _Curve:
-    readable = {
+    losses = {
         int(record["step"]): (float(record["val_loss"]), _finite(record.get("train_loss")))
         for record in metrics
         if _finite(record.get("val_loss")) is not None
     }
-    ordered = sorted(readable)
-    return _Curve(
-        ordered, [readable[step][0] for step in ordered], [readable[step][1] for step in ordered]
-    )
+    steps = sorted(losses)
+    return _Curve(steps, [losses[step][0] for step in steps], [losses[step][1] for step in steps])
 
 
 def _finite(value: Any) -> float | None:
@@ -138,14 +136,14 @@ def _diverged(metrics: Sequence[Mapping[str, Any]], curve: _Curve, continued: bo
         losses = [last[name] for name in ("train_loss", "val_loss") if name in last]
         if any(isinstance(loss, float) and not math.isfinite(loss) for loss in losses):
             return True
-    never_better = len(curve.steps) > FEWEST and curve.best == 0 and curve.steps[0] == 0
+    never_better = len(curve.steps) > MIN_EVALUATIONS and curve.best == 0 and curve.steps[0] == 0
     if never_better and not continued:
         return True  # no step was better than the untrained model
-    known = [loss for loss in curve.training if loss is not None]
-    if len(known) < 2 or curve.training[-1] is None:
+    training = [loss for loss in curve.training if loss is not None]
+    if len(training) < 2 or curve.training[-1] is None:
         return False
-    # Both must have turned: a validation loss that goes on falling is no divergence.
-    return known[-1] > min(known) * (1 + DIVERGED) and curve.validation[-1] > min(
+    # Both must have turned: with a falling validation loss it isn't divergence
+    return training[-1] > min(training) * (1 + DIVERGED) and curve.validation[-1] > min(
         curve.validation
     ) * (1 + RISE)
 
@@ -174,8 +172,8 @@ def _diverged_verdict(curve: _Curve, continued: bool) -> Verdict:
     )
 
 
-def _unfinished(status: str, curve: _Curve, done: int, steps: int | None) -> Verdict:
-    place = f"step {done:,}" + (f" of {steps:,}" if steps else "")
+def _unfinished_verdict(status: str, curve: _Curve, done: int, steps: int | None) -> Verdict:
+    progress = f"step {done:,}" + (f" of {steps:,}" if steps else "")
     grounds = ""
     if curve.steps:
         best = curve.best
@@ -184,9 +182,9 @@ def _unfinished(status: str, curve: _Curve, done: int, steps: int | None) -> Ver
             f"at step {curve.steps[best]:,}."
         )
     if status == "running":
-        return Verdict("running", f"still training: {place}", grounds)
+        return Verdict("running", f"still training: {progress}", grounds)
     return Verdict(
-        "interrupted", f"interrupted at {place}; --resume goes on from there", grounds,
+        "interrupted", f"interrupted at {progress}; --resume goes on from there", grounds,
         "What is kept so far generates already." if curve.steps else "",
     )  # fmt: skip
 
@@ -199,7 +197,7 @@ def _overfitted(curve: _Curve) -> bool:
     return at_best is None or at_end is None or at_end < at_best
 
 
-def _overfitting(curve: _Curve, stopped: bool) -> Verdict:
+def _overfitting_verdict(curve: _Curve, stopped: bool) -> Verdict:
     best = curve.best
     step = f"{curve.steps[best]:,}"
     kept = "stopped early and kept that one" if stopped else "kept that one"
@@ -214,16 +212,16 @@ def _overfitting(curve: _Curve, stopped: bool) -> Verdict:
 
 
 def _late_gain(curve: _Curve) -> float:
-    """The share by which the last stretch lowered the best validation loss there was before it."""
-    edge = curve.steps[-1] * (1 - LAST_STRETCH)
-    before = [
-        loss for step, loss in zip(curve.steps, curve.validation, strict=True) if step <= edge
+    """The relative decrease of the best validation loss over the last `LATE_SHARE` of the steps."""
+    last_early = curve.steps[-1] * (1 - LATE_SHARE)
+    early = [
+        loss for step, loss in zip(curve.steps, curve.validation, strict=True) if step <= last_early
     ]
-    earlier = min(before) if before else curve.validation[0]
-    return (earlier - min(curve.validation)) / earlier if earlier > 0 else 0.0
+    before = min(early) if early else curve.validation[0]
+    return (before - min(curve.validation)) / before if before > 0 else 0.0
 
 
-def _levelled_off(curve: _Curve, stopped: bool, gain: float) -> Verdict:
+def _plateau_verdict(curve: _Curve, stopped: bool, gain: float) -> Verdict:
     best = curve.best
     loss, step = curve.validation[best], f"{curve.steps[best]:,}"
     text = f"levelled off at a validation loss of {loss:.4f}"
@@ -249,7 +247,7 @@ def _longer(done: int, minutes: float | None) -> str:
     return f"--minutes {2 * minutes:g}" if minutes else f"--steps {2 * done}"
 
 
-def _many_passes(epochs: float | None) -> str:
+def _unread_text(epochs: float | None) -> str:
     if epochs is not None and epochs < 1:
         return f"It has read {epochs:.0%} of the text only: there is new text to learn from."
     return ""

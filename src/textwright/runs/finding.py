@@ -1,4 +1,4 @@
-"""Which run a reference means, and what to type to do something with one."""
+"""Resolving a reference to a run, and the commands to type for one."""
 
 from __future__ import annotations
 
@@ -10,38 +10,35 @@ from pathlib import Path
 from textwright.configs import nearest
 from textwright.errors import DownloadError, MissingPackageError, RunError
 from textwright.runs.folder import SHIPPED_MODELS, Run
-from textwright.runs.naming import runs_folder, same_name
+from textwright.runs.naming import name_key, runs_folder
 
 
 def find(reference: str, folder: str | Path | None = None) -> Run:
-    """The run that `reference` means.
-
-    What is the user's own goes before what ships with the package.
+    """The run of `reference`; the user's own take precedence over shipped ones.
 
     Args:
-        reference: a path, a name under the runs folder (`-` and `_` are the same where none is
-            called exactly so), the name of a model that ships with the package, or
-            `hf:owner/name`.
+        reference: a path, a name in the runs folder (`-` and `_` are equal unless one matches
+            exactly), the name of a model that ships with the package, or `hf:owner/name`.
         folder: the runs folder; see `runs_folder`.
 
     Raises:
         RunError: there is none; the message offers the nearest name.
-        DownloadError: `hf:` and the Hub can't be reached or has none of this name.
+        DownloadError: the Hub can't be reached, or has no such model.
     """
     if reference.startswith("hf:"):
         return Run(_download(reference.removeprefix("hf:")))
     if not reference:
         raise RunError("no run named; `textwright runs` lists them")
     root = runs_folder(folder)
-    own, others = listed(root), shipped()
-    if (run := matching(reference, own)) is not None:
+    own, others = list_runs(root), shipped()
+    if (run := match_run(reference, own)) is not None:
         return run
     path = Path(reference)
-    here = Run(path.resolve()) if path.is_dir() else None
-    if here is not None and here.config_file.is_file():
-        return here
-    # a folder of texts may be called as a model that is made of them
-    if (run := matching(reference, others) or here) is not None:
+    local = Run(path.resolve()) if path.is_dir() else None
+    if local is not None and local.config_file.is_file():
+        return local
+    # A folder of texts may be named like a shipped model
+    if (run := match_run(reference, others) or local) is not None:
         return run
     if path.is_file():
         raise RunError(f"{reference} is a file; a run is a folder with config.json in it")
@@ -50,14 +47,14 @@ def find(reference: str, folder: str | Path | None = None) -> Run:
     raise RunError(f"no run {reference!r} in {root}{hint}")
 
 
-def matching(name: str, found: Iterable[Run]) -> Run | None:
-    """The one of `found` that is called `name`; else the first that is, up to `-` and `_`."""
-    alike = [run for run in found if same_name(run.name) == same_name(name)]
+def match_run(name: str, candidates: Iterable[Run]) -> Run | None:
+    """The candidate named `name`; else the first named so with `-` for `_` or the reverse."""
+    alike = [run for run in candidates if name_key(run.name) == name_key(name)]
     return min(alike, key=lambda run: run.name != name, default=None)
 
 
-def listed(folder: Path) -> list[Run]:
-    """Every run or model folder directly below `folder`, by name; not what is being written."""
+def list_runs(folder: Path) -> list[Run]:
+    """The runs and model folders directly below `folder`, by name, without unfinished ones."""
     if not folder.is_dir():
         return []
     entries = sorted(entry for entry in folder.iterdir()
@@ -67,27 +64,27 @@ def listed(folder: Path) -> list[Run]:
 
 def shipped() -> list[Run]:
     """The models that come with the package, by name."""
-    return listed(SHIPPED_MODELS)
+    return list_runs(SHIPPED_MODELS)
 
 
 def command_for(run: Run, verb: str) -> str:
-    """What to type to do `verb` (`generate`, `runs rm` …) with `run`, from this folder."""
+    """The command line of `verb` (`generate`, `runs rm` …) for `run`, from this folder."""
     return f"textwright {verb} {shlex.quote(run.name)}{_runs_option(run)}"
 
 
 def resume_command(run: Run, *sources: str) -> str:
-    """What to type to go on with the training of `run`, from this folder.
+    """The command line that resumes the training of `run`, from this folder.
 
     Args:
         run: the run.
-        sources: its text, where that has to be named again.
+        sources: its text, where it must be given again.
     """
     words = shlex.join(["train", *sources, "--name", run.name, "--resume"])
     return f"textwright {words}{_runs_option(run)}"
 
 
 def _runs_option(run: Run) -> str:
-    """` --runs DIR`, where the run doesn't lie in the folder that is taken anyway."""
+    """` --runs DIR`, if the run isn't in the default runs folder."""
     folder = run.path.parent
     if folder.resolve() == runs_folder().resolve():
         return ""
@@ -102,9 +99,9 @@ def _download(name: str) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
         raise MissingPackageError("hf: needs huggingface_hub; pip install textwright") from error
-    wanted = ["*.json", "*.safetensors", "README.md"]
+    patterns = ["*.json", "*.safetensors", "README.md"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).split("\n", 1)[0]
         raise DownloadError(f"hf:{name} could not be downloaded: {reason}") from error

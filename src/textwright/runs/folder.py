@@ -1,8 +1,8 @@
-"""A run folder: what lies in it, and how that is read and written.
+"""A run folder: its files, and how they are read and written.
 
 A run is a *model folder* (enough to generate: config, weights, tokenizer, default sampling, card)
-and, beside it, how it came to be: settings, metrics, samples, report, checkpoints. A model folder
-alone, as it comes from the Hub, opens the same way; what it lacks reads as empty.
+with the records of its training: settings, metrics, samples, report, checkpoints. A model folder
+alone, as on the Hub, opens the same way; missing records read as empty.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ class Run:
 
     @property
     def model_files(self) -> tuple[Path, ...]:
-        """What makes up the model folder, whether or not it is there."""
+        """The files of the model folder, whether or not they exist."""
         return (
             self.config_file, self.weights_file, self.tokenizer_file, self.tokenizer_config_file,
             self.generation_config_file, self.card_file,
         )  # fmt: skip
 
-    # How it came to be
+    # The training
     @property
     def settings_file(self) -> Path:
         return self.path / "run.toml"
@@ -101,8 +101,8 @@ class Run:
 
     @property
     def start_file(self) -> Path:
-        """Weights to begin with: `weights_file` once `settings_file` stands, and not before, for
-        a folder that has a model is never taken for what a killed start left."""
+        """Initial weights; renamed to `weights_file` once `settings_file` is written. Before that a
+        killed training's folder must not have a model, or it wouldn't count as a leftover."""
         return self.path / ".start.safetensors"
 
     @property
@@ -138,7 +138,7 @@ class Run:
         atomic.write_text(file, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def settings(self) -> dict[str, Any]:
-        """What `run.toml` holds; empty for a model folder that has none."""
+        """The contents of `run.toml`; empty for a model folder without one."""
         try:
             return tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -147,9 +147,9 @@ class Run:
             raise RunError(f"run {self.name!r}: run.toml is damaged ({error})") from error
 
     def write_settings(self, settings: dict[str, Any]) -> None:
-        """Write `run.toml`; what is None is left out, for TOML has no null.
+        """Write `run.toml`, without values that are None, for TOML has no null.
 
-        The bytes of a file name that aren't UTF-8 are spelled out, e.g. `\\udcff`.
+        Bytes of file names that aren't UTF-8 are escaped, e.g. `\\udcff`.
         """
         atomic.write_text(self.settings_file, tomli_w.dumps(_as_toml(settings)))
 
@@ -162,7 +162,7 @@ class Run:
         return _read_lines(self.samples_file)
 
     def append(self, file: Path, record: dict[str, Any]) -> None:
-        """Add one object to `metrics_file` or `samples_file`, on the disk before this returns."""
+        """Append one object to `metrics_file` or `samples_file`, and sync it to the disk."""
         try:
             with file.open("a", encoding="utf-8", newline="\n") as lines:
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -171,33 +171,33 @@ class Run:
         except OSError as error:
             raise atomic.disk_error(error, file) from error
 
-    def forget_after(self, step: int) -> None:
-        """Drop metrics and samples of later steps: what a killed run wrote past its checkpoint."""
+    def drop_after(self, step: int) -> None:
+        """Drop metrics and samples of later steps, as a killed run wrote after its checkpoint."""
         for file in (self.metrics_file, self.samples_file):
-            kept = [record for record in _read_lines(file) if record["step"] <= step]
-            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in kept)
+            records = [record for record in _read_lines(file) if record["step"] <= step]
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             atomic.write_text(file, "".join(lines))
 
     def checkpoint_folder(self, step: int) -> Path:
         return self.checkpoints_folder / f"step-{step}"
 
     def checkpoints(self) -> list[tuple[int, Path]]:
-        """(step, folder) of every whole checkpoint, the latest first."""
-        found = []
+        """(step, folder) of every complete checkpoint, the latest first."""
+        checkpoints = []
         if self.checkpoints_folder.is_dir():
             for entry in self.checkpoints_folder.iterdir():
                 match = re.fullmatch(r"step-(\d+)", entry.name)
                 if match and entry.is_dir():
-                    found.append((int(match[1]), entry))
-        return sorted(found, reverse=True)
+                    checkpoints.append((int(match[1]), entry))
+        return sorted(checkpoints, reverse=True)
 
     @property
     def is_shipped(self) -> bool:
-        """Whether it comes with the package: nothing is written or deleted there."""
+        """Whether it ships with the package, where nothing is written or deleted."""
         return self.path.parent.resolve() == SHIPPED_MODELS.resolve()
 
     def has_model(self) -> bool:
-        """Whether the folder is enough to generate from."""
+        """Whether the folder has all that generating needs."""
         files = (self.config_file, self.weights_file, self.tokenizer_file)
         return all(file.is_file() for file in files)
 
@@ -207,7 +207,7 @@ class Run:
 
 
 def _read_lines(file: Path) -> list[dict[str, Any]]:
-    """The objects of a `.jsonl`; a last line that a kill cut short is left out."""
+    """The objects of a `.jsonl`; a last line that was cut by a kill is skipped."""
     try:
         lines: Iterable[str] = file.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:

@@ -1,9 +1,8 @@
-"""The lock of a run: one process trains it, and anybody may ask whether one does.
+"""The lock of a run: one process trains it, and any process can ask whether one does.
 
-A lock on a file ends with the process that holds it, in whatever way. Asking must not look like
-holding to a training that starts at that moment, so where the system has shared locks one of those
-is asked for, which those who ask never refuse each other, and a start tries for a while: who asks
-is gone again after microseconds.
+A file lock ends with the process that holds it, however that ends. A query must not fail a training
+that starts at that moment: so queries take a shared lock where the system has them, which doesn't
+conflict with other queries, and hold it for microseconds, while a start retries for a while.
 """
 
 from __future__ import annotations
@@ -19,25 +18,25 @@ from textwright import atomic
 from textwright.errors import RunError
 from textwright.runs.folder import Run
 
-PATIENCE = 2.0
-"""Seconds that a start tries for a lock: many times as long as anybody takes to ask."""
-PAUSE = 0.005
-"""Seconds between two tries."""
+LOCK_TIMEOUT = 2.0
+"""Seconds that a start retries: many times as long as a query takes."""
+POLL_INTERVAL = 0.005
+"""Seconds between two attempts."""
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
-    """Be the one process that trains `run`.
+def training_lock(run: Run) -> Iterator[None]:
+    """Hold the exclusive right to train `run`.
 
     Raises:
-        RunError: another one does.
-        TextwrightError: the lock can't be written.
+        RunError: another process holds it.
+        TextwrightError: the lock file can't be written.
     """
     import filelock
 
-    lock = filelock.FileLock(run.lock_file, timeout=PATIENCE)
+    lock = filelock.FileLock(run.lock_file, timeout=LOCK_TIMEOUT)
     try:
-        lock.acquire(poll_interval=PAUSE)
+        lock.acquire(poll_interval=POLL_INTERVAL)
     except filelock.Timeout:
         raise RunError(f"run {run.name!r} is being trained by another process") from None
     except OSError as error:
@@ -45,14 +44,14 @@ def locked(run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        # First: released, it may be another's already. Windows keeps what is open until then
+        # Before the release, after which another may hold it; Windows can't delete an open file
         with suppress(PermissionError):
             run.lock_file.unlink(missing_ok=True)
         lock.release()
 
 
 def lock_to_inherit(file: Path) -> int | None:
-    """Lock `file` and give its descriptor, with which a child process inherits the lock; None where
+    """Lock `file` and return its descriptor, by which a child process inherits the lock; None where
     another process holds it. On Windows, where none can be inherited, nothing is locked.
 
     Raises:
@@ -62,26 +61,26 @@ def lock_to_inherit(file: Path) -> int | None:
     if sys.platform != "win32":
         import fcntl
 
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:  # perhaps somebody only asks
-                if is_held(file) or time.monotonic() > until:
+            except OSError:  # perhaps of a query only
+                if is_locked(file) or time.monotonic() > deadline:
                     os.close(descriptor)
                     return None
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
     return descriptor
 
 
 def is_training(run: Run) -> bool:
-    """Whether a process is training `run` right now: it holds a lock that ends with it."""
-    return is_held(run.lock_file)
+    """Whether a process is training `run` right now."""
+    return is_locked(run.lock_file)
 
 
-def is_held(file: Path) -> bool:
-    """Whether a process holds the lock `file`; also where it can't be asked."""
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock `file`; True if that can't be found out."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
@@ -89,12 +88,12 @@ def is_held(file: Path) -> bool:
     except OSError:  # another user's
         return True
     try:
-        return _is_refused(descriptor)
+        return _is_lock_refused(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _is_refused(descriptor: int) -> bool:
+def _is_lock_refused(descriptor: int) -> bool:
     try:
         if sys.platform != "win32":
             import fcntl
@@ -103,11 +102,11 @@ def _is_refused(descriptor: int) -> bool:
             return False
     except OSError:
         return True
-    return _is_refused_on_windows(descriptor)
+    return _is_lock_refused_on_windows(descriptor)
 
 
-def _is_refused_on_windows(descriptor: int) -> bool:
-    """There Python has no shared locks: who else asks is not taken for one who holds it."""
+def _is_lock_refused_on_windows(descriptor: int) -> bool:
+    """Python has no shared locks there, so retry: another query is over within microseconds."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -115,7 +114,7 @@ def _is_refused_on_windows(descriptor: int) -> bool:
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             except OSError:
-                time.sleep(PAUSE)
+                time.sleep(POLL_INTERVAL)
                 continue
             msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
             return False

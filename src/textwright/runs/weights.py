@@ -15,7 +15,7 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
 def read_weights(file: Path) -> dict[str, Floats]:
-    """The tensors of a safetensors file by name; half precision is widened, integers left out.
+    """The float tensors of a safetensors file by name, as float32; others are left out.
 
     Raises:
         RunError: the file can't be read or is damaged, e.g. cut short.
@@ -31,8 +31,8 @@ def read_weights(file: Path) -> dict[str, Floats]:
     for name, tensor in tensors:
         if tensor["dtype"] == "BF16":
             # bfloat16 is the upper half of a float32
-            wide = np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16
-            values = wide.view(np.float32)
+            bits = np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16
+            values = bits.view(np.float32)
         elif tensor["dtype"] in _DTYPES:
             values = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
         else:
@@ -42,10 +42,10 @@ def read_weights(file: Path) -> dict[str, Floats]:
 
 
 def take(weights: Mapping[str, Floats], name: str, *shape: int) -> Floats:
-    """The tensor `name`, which must be of this shape and finite.
+    """The tensor `name`, checked to have this shape and finite values.
 
     Raises:
-        RunError: it isn't there, isn't of this shape, or holds NaN or infinity.
+        RunError: it is missing, has another shape, or has NaN or infinite values.
     """
     if name not in weights:
         raise RunError(

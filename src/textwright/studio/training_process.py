@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
-from textwright.runs import Run, check_free, is_held, is_training, name_from, same_name
+from textwright.runs import Run, check_free, is_locked, is_training, name_from, name_key
 from textwright.runs.locking import lock_to_inherit
 from textwright.serving.errors import HTTPError
 from textwright.studio.uploads import Upload, Uploads, display_name
@@ -163,7 +163,7 @@ class TrainingProcess:
         stem = name_from(file.name.partition(".")[0])
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
-            if any(same_name(name) == same_name(other) for other in taken):
+            if any(name_key(name) == name_key(other) for other in taken):
                 continue
             with suppress(RunError):
                 check_free(name, self.runs)
@@ -340,7 +340,7 @@ class TrainingProcess:
         if sys.platform == "win32":
             run = self.run()
             return run is not None and is_training(run)
-        return is_held(self.folder / "lock")
+        return is_locked(self.folder / "lock")
 
     def _is_ours(self, record: TrainingRecord) -> bool:
         return self._process is not None and self._process.pid == record.pid

@@ -22,7 +22,7 @@ from textwright.errors import DivergedError, RequestError
 from textwright.models import LanguageModel
 from textwright.models.loading import load_model
 from textwright.models.resizing import resize_vocab
-from textwright.runs import Run, locked
+from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
 from textwright.training.artifacts import write_result, write_start
 from textwright.training.follower import run_follower
@@ -155,7 +155,7 @@ def _train_new(
     dataset = _prepare(request)
     recipe = plan_recipe(request, dataset, begin)
     run = runs.create(request.name, dataset.corpus.name, request.folder)
-    with locked(run), _removed_on_failure(run):
+    with training_lock(run), _removed_on_failure(run):
         if request.parent is not None:
             write_weights(run.start_file, _continued_model(request.parent, dataset, recipe))
         write_start(run, recipe, dataset, request.parent, command)
@@ -165,7 +165,7 @@ def _train_new(
 def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Sequence[str]) -> Run:
     """Go on with a run: as `_train_new`, with recipe and dataset opened in place of made."""
     check_unchanged(run, request)
-    with locked(run):
+    with training_lock(run):
         if (done := result_if_done(run)) is not None:
             if request.sources:
                 open_training_corpus(run, request.sources)  # another text is not this run's

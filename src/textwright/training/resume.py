@@ -35,9 +35,9 @@ def run_to_resume(request: Request) -> Run | None:
     name, folder = request.name, request.folder
     if name is not None:
         runs.check_name(name)
-    known = [run for run in runs.listed(folder) if run.settings_file.is_file()]
+    known = [run for run in runs.list_runs(folder) if run.settings_file.is_file()]
     if name is not None:
-        named = runs.matching(name, known)
+        named = runs.match_run(name, known)
         known = [] if named is None else [named]
     elif request.sources:
         sources = [absolute_source(source) for source in request.sources]

@@ -249,7 +249,7 @@ def test_what_the_parent_decides_is_not_asked_for(
         with pytest.raises((RequestError, RunError), match=message) as caught:
             do(novel, steps=1, **options)
         assert "\n" not in str(caught.value)
-    assert [run.name for run in runs.listed(made_once)] == ["old"]
+    assert [run.name for run in runs.list_runs(made_once)] == ["old"]
 
 
 def test_what_agrees_with_the_parent_may_be_said(novel: Path, made_once: Path) -> None:

@@ -151,12 +151,12 @@ class Trainer:
                 "model.safetensors is untouched: train anew under another name"
             )
         if checkpoint is None:
-            self.run.forget_after(-1)
+            self.run.drop_after(-1)
             return None
         looked = self._last_planned_evaluation()
         if looked == 0 and any(record["step"] > 0 for record in self.run.metrics()):
             self._undo_evaluation_at_stop(checkpoint)
-        self.run.forget_after(looked)
+        self.run.drop_after(looked)
         return checkpoint
 
     def _undo_evaluation_at_stop(self, latest: Checkpoint) -> None:

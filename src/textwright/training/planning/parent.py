@@ -93,7 +93,7 @@ def same_parent(reference: str, recorded: str, folder: Path) -> bool:
     try:
         return _absolute_reference(reference, runs.find(reference, folder)) == recorded
     except RunError:
-        return runs.same_name(Path(reference).name) == runs.same_name(Path(recorded).name)
+        return runs.name_key(Path(reference).name) == runs.name_key(Path(recorded).name)
 
 
 def recipe_size(parent: Parent) -> str | None:
