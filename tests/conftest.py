@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from pydoc_data import topics
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["crew", "model_fixtures"]
@@ -28,7 +29,11 @@ _WANT_OF_AN_INSTALL = re.compile(r"install|package|could not import|No module na
 
 
 def pytest_configure() -> None:
-    """A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C."""
+    # An example may take as long as it takes: on a slow or busy machine that says nothing
+    patient = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+    hypothesis.settings.register_profile("patient", hypothesis.settings(), **patient)
+    hypothesis.settings.load_profile("patient")
+    # A shell that runs the tests in the background has them, and all they start, ignore Ctrl-C
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -79,6 +84,13 @@ def text_file(tmp_path: Path) -> Path:
     file = tmp_path / "prose.txt"
     file.write_text(TEXT, encoding="utf-8")
     return file
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without their drawings, which take longer than a small training; those are looked at
+    in tests/reporting, and made by the commands that tests/cli runs."""
+    monkeypatch.setattr("textwright.reporting.charts._svg", lambda *_: "<svg></svg>")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-GRACE = 20
+GRACE = 100
 """Seconds that workers have to notice that one has failed."""
 
 
@@ -85,7 +85,7 @@ class Crew:
                 os.kill(pid, signal.SIGKILL)
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(200)
         self._process.stdout.close()
 
 

@@ -89,7 +89,7 @@ def test_a_text_whose_name_is_not_utf8_can_be_trained_on(text_file: Path, tmp_pa
     except OSError:
         pytest.skip("this file system has no such names")
     words = [*START, "train", os.fsdecode(name), *SMALL, "--name", "prose"]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     sources = Run(tmp_path / "runs" / "prose").settings()["corpus"]["sources"]
     assert sources[0].endswith(r"d\udce9j\udce0.txt")
@@ -124,7 +124,7 @@ def test_a_reader_that_leaves_ends_it_quietly(command: str, text_file: Path) -> 
     os.close(reading)
     with subprocess.Popen(words, stdout=writing, stderr=subprocess.PIPE) as process:
         os.close(writing)
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=200)[1]
     assert all(line.startswith(b"warning: ") for line in errors.splitlines()), errors
     assert process.returncode == 1
 

@@ -49,7 +49,9 @@ def read(path: Path, data: bytes) -> tuple[str, str]:
         (EMOJI, "utf-32", "utf-32"),
     ],
 )
-def test_encoding(tmp_path: Path, text: str, encoding: str, found: str) -> None:
+def test_the_encoding_of_a_text_is_found(
+    tmp_path: Path, text: str, encoding: str, found: str
+) -> None:
     data = text.replace("\n", "\r\n").encode(encoding)
     assert read(tmp_path / "text", data) == (text, found)
 
@@ -82,7 +84,7 @@ def test_a_few_damaged_bytes_do_not_change_the_encoding(tmp_path: Path) -> None:
         (b"PK\x03\x04" + b"x" * 100, "ZIP"),
     ],
 )
-def test_no_text(tmp_path: Path, data: bytes, says: str) -> None:
+def test_what_is_no_text_is_refused_by_what_it_is(tmp_path: Path, data: bytes, says: str) -> None:
     file = tmp_path / "file.txt"
     file.write_bytes(data)
     with pytest.raises(CorpusError, match=says) as error:
@@ -95,7 +97,7 @@ def test_every_line_end_becomes_lf(tmp_path: Path) -> None:
     assert text == "one\ntwo\nthree\nfour\n\nfive\n\n" * 9
 
 
-def test_composed_form(tmp_path: Path) -> None:
+def test_text_is_read_in_composed_form(tmp_path: Path) -> None:
     text = unicodedata.normalize("NFD", FRENCH + "각 Å")
     assert text != unicodedata.normalize("NFC", text)
     read_back, _ = read(tmp_path / "text", text.encode())

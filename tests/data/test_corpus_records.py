@@ -30,7 +30,7 @@ def lines(records: list[dict[str, object]]) -> str:
         ("a.json", json.dumps({"text": TEXT}, indent=2)),
     ],
 )
-def test_documents(tmp_path: Path, name: str, content: str) -> None:
+def test_the_texts_of_records_are_joined(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
     assert open_text([str(file)]).read() == TEXT
@@ -72,7 +72,7 @@ def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     assert not [path for path in kept.rglob("*") if path.is_file()]
 
 
-def test_damaged_gz(tmp_path: Path) -> None:
+def test_a_damaged_gz_is_told(tmp_path: Path) -> None:
     file = tmp_path / "a.txt.gz"
     file.write_bytes(gzip.compress(TEXT.encode() * 50)[:-30])
     with pytest.raises(CorpusError, match="damaged"):
@@ -82,7 +82,7 @@ def test_damaged_gz(tmp_path: Path) -> None:
         open_corpus([str(file)])
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_the_text_column_of_parquet_is_read(tmp_path: Path) -> None:
     file = tmp_path / "table.parquet"
     try:
         import pyarrow

@@ -23,7 +23,7 @@ def whole(corpus: Corpus) -> str:
     return corpus.train.read() + corpus.validation.read()
 
 
-def test_file(tmp_path: Path) -> None:
+def test_a_file_is_read_whole_and_recorded(tmp_path: Path) -> None:
     file = tmp_path / "My Novel.txt"
     file.write_text(WORDS)
     corpus = open_corpus([str(file)])
@@ -91,7 +91,7 @@ def test_glob_and_several_sources(tmp_path: Path) -> None:
     assert whole(corpus).split() == ["c" * 30, "a" * 30, "b" * 30]
 
 
-def test_standard_input() -> None:
+def test_standard_input_is_read_and_nothing_of_it_kept() -> None:
     code = (
         "from textwright.data import open_corpus; c = open_corpus(['-']);"
         "print(c.name, c.sources[0].address, c.sources[0].encoding);"
@@ -109,7 +109,7 @@ def test_standard_input() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_pipe(tmp_path: Path) -> None:
+def test_a_pipe_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(WORDS,))
@@ -139,7 +139,7 @@ def test_url_of_a_page_is_read_as_html(site) -> None:  # type: ignore[no-untyped
     ("path", "says"),
     [("missing.txt", "answered 404"), ("cut", "stopped after 9 of 1,000")],
 )
-def test_failed_download(site, path: str, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_of_a_failed_download_nothing_is_kept(site, path: str, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DownloadError, match=says) as error:
         open_corpus([f"{site.address}/{path}"])
     assert "\n" not in str(error.value)
@@ -154,7 +154,7 @@ def test_download_is_bounded(site, tmp_path: Path) -> None:  # type: ignore[no-u
             downloading.download(f"{site.address}/{path}", tmp_path / "cache", largest=1000)
 
 
-def test_nothing_answers() -> None:
+def test_an_address_where_nothing_answers_is_told() -> None:
     with pytest.raises(DownloadError, match="can't be reached"):
         open_corpus(["http://127.0.0.1:9/novel.txt"])
 
@@ -189,7 +189,7 @@ def test_file_without_permission(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
-def test_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path;"
         "from textwright.data import open_corpus; from textwright.errors import TextwrightError;"

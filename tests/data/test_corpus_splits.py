@@ -56,7 +56,7 @@ def test_validation_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "abc", "abcdefghij"])
-def test_too_short(tmp_path: Path, text: str) -> None:
+def test_a_text_too_short_to_split_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "short.txt"
     file.write_text(text)
     with pytest.raises(CorpusError, match=rf"{len(text)} characters, too few"):

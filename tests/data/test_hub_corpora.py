@@ -88,7 +88,7 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def test_data_sets(hub: str, tmp_path: Path) -> None:
+def test_data_sets_of_the_hub_are_read_by_their_splits(hub: str, tmp_path: Path) -> None:
     # One process for all, since the library reads its settings when it is imported.
     code = """
 import json, sys

@@ -115,16 +115,16 @@ def test_a_restart_in_the_middle_is_exact(
     family: str, kind: str, crew: Crew, talks: Path, tmp_path: Path
 ) -> None:
     made = settings(family, "model.dropout=0.1", "training.loss_on=assistant")
-    made += ["training.eval_every=15", "training.checkpoint_every=4"]
-    asked: dict[str, Any] = {"model": family, "tokenizer": kind, "steps": 45, "changes": made}
+    made += ["training.eval_every=40", "training.checkpoint_every=4"]
+    asked: dict[str, Any] = {"model": family, "tokenizer": kind, "steps": 100, "changes": made}
     whole = textwright.train(talks, name="whole", **asked)
     words = ["train", str(talks), "--model", family]
-    words += ["--tokenizer", kind, "--steps", "45", "--name", "cut"]
+    words += ["--tokenizer", kind, "--steps", "100", "--name", "cut"]
     for setting in made:
         words += ["--set", setting]
     crew.start(1, words)
     run = Run(tmp_path / "runs" / "cut")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not any(step >= 8 for step, _ in run.checkpoints()) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(crew.pids[0], signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_a_restart_in_the_middle_is_exact(
 
 
 @pytest.mark.slow
-def test_a_hostile_file(tmp_path: Path, talks: Path) -> None:
+def test_of_a_hostile_file_what_is_broken_is_left_out(tmp_path: Path, talks: Path) -> None:
     good = talks.read_text().splitlines()[:60]
     long = {"turns": [{"agent": f"agent_{n % 2}", "text": f"word {n}"} for n in range(10_000)]}
     big = {"turns": [{"agent": "a", "text": "many words " * 460_000}, {"agent": "b", "text": "x"}]}

@@ -155,7 +155,7 @@ def test_chat_at_a_pipe(run: Run) -> None:
     )
     found = subprocess.run(
         [*START, str(run.path), "--seed", "1", "-n", "20"],
-        check=True, input=lines, capture_output=True, encoding="utf-8", timeout=60,
+        check=True, input=lines, capture_output=True, encoding="utf-8", timeout=200,
     )  # fmt: skip
     dialogue = load(run).chat(seed=1, max_tokens=20)
     expected = f"MODEL: {dialogue.say('It was')}\n"
@@ -192,7 +192,7 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.screen, keys.encode())
 
-    def wait_for(self, text: str, seconds: float = 30) -> str:
+    def wait_for(self, text: str, seconds: float = 200) -> str:
         """What was shown up to and with `text`; the rest stays for later."""
         import select
 
@@ -215,7 +215,7 @@ class Terminal:
 
         Python's line editing misses a Ctrl-C that comes right after it has shown its prompt.
         """
-        for _ in range(60):
+        for _ in range(400):
             self.type(keys)
             try:
                 self.wait_for(text, seconds=0.5)

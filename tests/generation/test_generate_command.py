@@ -23,7 +23,7 @@ def run(make_run: Callable[..., Run]) -> Run:
 
 def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     words = [*START, "generate", *map(str, arguments)]
-    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60, **options}
+    options = {"capture_output": True, "encoding": "utf-8", "timeout": 200, **options}
     return subprocess.run(words, check=False, **options)
 
 
@@ -112,7 +112,7 @@ def test_text_comes_while_it_is_generated_and_ctrl_c_keeps_it(run: Run) -> None:
         head = process.stdout.read(40)
         process.send_signal(signal.SIGINT)
         rest, errors = process.stdout.read(), process.stderr.read()
-        process.wait(timeout=30)
+        process.wait(timeout=200)
     text = (head + rest).decode()
     assert text.startswith("It was") and text.endswith("\n")
     assert load(run).generate("It was", max_tokens=20, seed=1).text in text
@@ -126,7 +126,7 @@ def test_a_reader_that_has_had_enough_is_no_error(run: Run) -> None:
         process.stdout.read(10)
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=200) == 0
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

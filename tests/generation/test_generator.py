@@ -334,7 +334,7 @@ def test_explain_warns_of_characters_never_seen(
         gpt.explain("It Ж was", strict=True)
 
 
-def test_next_distribution(gpt: Generator, chain: Generator) -> None:
+def test_the_next_distribution_is_ranked_and_sums_to_one(gpt: Generator, chain: Generator) -> None:
     ten = gpt.next_distribution("It was")
     assert len(ten) == 10 and ten == gpt.next_distribution("It was", top=None)[:10]
     assert sum(p for _, p in gpt.next_distribution("It was", top=None)) == pytest.approx(1)

@@ -150,7 +150,7 @@ def test_log_probabilities_are_stable() -> None:
     np.testing.assert_allclose(logs[0], [-0.313262, -1.313262], rtol=1e-5)
 
 
-def test_ranked() -> None:
+def test_the_likeliest_come_first_and_equal_ones_in_order() -> None:
     assert ranked(P, 3).tolist() == [1, 3, 2]
     assert ranked(np.ones(4), 2).tolist() == [0, 1]
     assert ranked(P, 99).tolist() == [1, 3, 2, 0, 4]

@@ -57,7 +57,7 @@ def some_tokens(count: int, seed: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.family)
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 @given(data=st.data())
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 def test_the_same_bits_in_any_company(
     config: ModelConfig, precision: str, data: st.DataObject
 ) -> None:

@@ -30,7 +30,7 @@ class Studio:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(200)
 
 
 def ready(tab: Any) -> None:
@@ -40,5 +40,5 @@ def ready(tab: Any) -> None:
 
 def finished(tab: Any) -> str:
     """Wait until Write has written; gives the text on the first sheet."""
-    tab.wait_for_selector(".write .sheet:not(.writing) .status:has-text('tokens')", timeout=60_000)
+    tab.wait_for_selector(".write .sheet:not(.writing) .status:has-text('tokens')")
     return str(tab.evaluate("document.querySelector('.write .sheet .tokens').textContent"))

@@ -42,7 +42,9 @@ def replied(tab: Any, count: int) -> str:
 
 
 @pytest.mark.parametrize("model", ["chat", "shakespeare"])
-def test_it_talks(tab: Any, watch: Watch, studio: Studio, model: str) -> None:
+def test_a_conversation_goes_on_and_a_reply_is_drawn_again(
+    tab: Any, watch: Watch, studio: Studio, model: str
+) -> None:
     open_part(tab, studio, "chat", model)
     said = "<img src=x onerror=alert(1)> Hello!"
     for count in (1, 2):

@@ -4,6 +4,7 @@ must not go wrong on the way."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,12 +19,13 @@ from browsing import Watch
 from studios import Studio, finished, ready
 
 from textwright.runs import Run
+from textwright.studio.training_routes import PIECE, PIECES
 
 pytestmark = pytest.mark.slow
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))
 MARKUP = "<img src=x onerror=alert(1)>.txt"
-LONG = "0.7"
+LONG = "1.4"
 """Minutes of a training that is not waited for; a longer one measures longer before it begins."""
 
 DROP = """([name, text]) => {
@@ -32,6 +34,15 @@ DROP = """([name, text]) => {
     const event = {bubbles: true, cancelable: true, dataTransfer: carried};
     const zone = document.querySelector(".drop");
     for (const kind of ["dragover", "drop"]) zone.dispatchEvent(new DragEvent(kind, event));
+}"""
+
+
+WRITE_AND_STOP = """async () => {
+    const button = (name) => [...document.querySelectorAll(".view.write button")]
+        .find((one) => one.textContent.trim() === name && one.checkVisibility());
+    button("Write").click();
+    while (!button("Stop")) await Promise.resolve();
+    button("Stop").click();
 }"""
 
 
@@ -56,7 +67,7 @@ def alive(pid: int) -> bool:
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came to that"
@@ -76,7 +87,7 @@ def train(tab: Any, name: str, minutes: str, text: str = TEXT, family: str = "gp
     tab.get_by_role("button", name="Train", exact=True).click()
 
 
-def phase(tab: Any, which: str, seconds: float = 60) -> str:
+def phase(tab: Any, which: str, seconds: float = 200) -> str:
     """Wait until a training stands so; gives how the page says it."""
     tab.wait_for_selector(f".phase.{which}", timeout=1000 * seconds)
     return str(tab.locator(".phase").text_content())
@@ -110,16 +121,16 @@ def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path
     minutes = os.environ.get("TEXTWRIGHT_TEST_MINUTES", "0.08")
     text = os.environ.get("TEXTWRIGHT_TEST_TEXT")
     train(tab, "My Novel.txt", minutes, Path(text).read_text(encoding="utf-8") if text else TEXT)
-    phase(tab, "training", 30 + 60 * float(minutes))
+    phase(tab, "training", 200 + 60 * float(minutes))
     mark("training begins")
-    tab.wait_for_selector(".sample >> nth=1", timeout=60_000)
+    tab.wait_for_selector(".sample >> nth=1")
     mark("a first evaluation")
     assert "," in tab.locator(".curves .val").first.get_attribute("points")
     assert tab.locator(".sample.latest .tokens").text_content()
     if os.environ.get("TEXTWRIGHT_PICTURES"):
-        tab.wait_for_selector(".sample >> nth=3", timeout=240_000)
+        tab.wait_for_selector(".sample >> nth=3")
     pictures(tab, "train-begun")
-    phase(tab, "finished", 60 + 60 * float(minutes))
+    phase(tab, "finished", 200 + 60 * float(minutes))
     mark("trained")
     assert tab.locator(".verdict p").first.text_content()
     pictures(tab, "train")
@@ -165,6 +176,7 @@ def test_two_browsers_a_reload_and_stop(
     train(tab, MARKUP, LONG, family="lstm")
     phase(tab, "training")
     other = browser.new_context()
+    other.set_default_timeout(200_000)
     second = other.new_page()
     watch.over(second)
     open_train(second, studio)
@@ -176,12 +188,11 @@ def test_two_browsers_a_reload_and_stop(
     second.wait_for_selector(".picker option[value=shakespeare]", state="attached")
     second.locator(".picker").select_option("shakespeare")
     second.get_by_label("Length").fill("4000")
-    second.get_by_role("button", name="Write", exact=True).click()
-    # While the training goes on; at once, for four thousand tokens may take a third of a second
-    second.get_by_role("button", name="Stop", exact=True).dispatch_event("click")
+    # While the training goes on; in one go, for four thousand tokens may be written in no time
+    second.evaluate(WRITE_AND_STOP)
     second.wait_for_selector(".write .sheet:not(.writing)")
     assert second.locator(".write .sheet .t").count() < 4000
-    tab.wait_for_selector(".sample", timeout=60_000)
+    tab.wait_for_selector(".sample")
     tab.reload()
     phase(tab, "training")
     assert MARKUP in tab.locator(".status").first.text_content()
@@ -213,7 +224,7 @@ def test_a_crash_is_told_with_its_reason(
     assert str(tmp_path) not in tab.locator("body").text_content()
     train(tab, "shakespeare.txt", LONG)
     phase(tab, "training")
-    tab.wait_for_selector(".sample", timeout=60_000)
+    tab.wait_for_selector(".sample")
     os.kill(record(tmp_path)["pid"], signal.SIGKILL)
     assert "was killed (SIGKILL)" in phase(tab, "failed")
     assert tab.get_by_role("button", name="Go on").is_visible()
@@ -236,7 +247,7 @@ def test_a_server_that_is_gone_and_comes_again(
     open_train(tab, studio)
     train(tab, "mine.txt", LONG)
     phase(tab, "training")
-    tab.wait_for_selector(".sample", timeout=60_000)
+    tab.wait_for_selector(".sample")
     pid, port = record(tmp_path)["pid"], int(studio.url.rpartition(":")[2])
     studio.process.kill()
     studio.process.wait()
@@ -245,14 +256,14 @@ def test_a_server_that_is_gone_and_comes_again(
     assert alive(pid)
     again = Studio("studio", "--no-browser", folder=tmp_path, port=port)
     try:
-        tab.wait_for_selector(".lens:not(.stale) .phase.training", timeout=30_000)
+        tab.wait_for_selector(".lens:not(.stale) .phase.training")
         assert tab.locator(".train .notice").text_content() == ""
         tab.get_by_role("button", name="Stop", exact=True).click()
         phase(tab, "stopped")
         until(lambda: not alive(pid))
         train(tab, "mine.txt", LONG)
         phase(tab, "training")
-        tab.wait_for_selector(".sample", timeout=60_000)
+        tab.wait_for_selector(".sample")
     finally:
         again.close()
     until(lambda: not alive(record(tmp_path)["pid"]))  # it may save for longer than that waits
@@ -277,7 +288,7 @@ def test_a_server_that_is_gone_and_comes_again(
         third.close()
     texts = list((tmp_path / "runs" / ".studio" / "uploads").iterdir())
     assert len(texts) == 1
-    others = ("ERR_CONNECTION_REFUSED", "409")
+    others = ("ERR_CONNECTION_REFUSED", "409", "503")  # gone, in another's way, about to go
     assert [line for line in watch.said if not any(one in line for one in others)] == []
 
 
@@ -289,17 +300,17 @@ def test_fifty_megabytes_and_more(tab: Any, watch: Watch, studio: Studio, tmp_pa
     tab.wait_for_selector(".drop:visible")
     tab.locator("input[type=file]").set_input_files(large)
     tab.get_by_label("Minutes").fill(LONG)
-    began = time.monotonic()
     tab.get_by_role("button", name="Train", exact=True).click()
     phase(tab, "preparing")
-    assert time.monotonic() - began < 30
+    pieces = [url for url in watch.requested if PIECES in url]
+    assert len(pieces) == math.ceil(50_000_000 / PIECE) > 10  # each was sent once
     tab.goto(f"{studio.page}#write")
     ready(tab)
     tab.get_by_label("Length").fill("20")
     tab.get_by_role("button", name="Write", exact=True).click()
     finished(tab)
     tab.goto(f"{studio.page}#train")
-    phase(tab, "training", 120)
+    phase(tab, "training")
     tab.get_by_role("button", name="Stop", exact=True).click()
     phase(tab, "stopped")
     with large.open("a") as file:

@@ -135,7 +135,7 @@ def test_files_in_another_form_limit_nothing(tmp_path: Path, text: str) -> None:
     assert (machine.cores(system), machine.memory(system)) == (MANY, WHOLE)
 
 
-def test_affinity(tmp_path: Path) -> None:
+def test_cores_are_those_a_process_may_run_on(tmp_path: Path) -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("only Linux lets a process choose its processors")
     code = (
@@ -146,7 +146,7 @@ def test_affinity(tmp_path: Path) -> None:
     assert said.stdout == "1\n"
 
 
-def test_a_real_group() -> None:
+def test_limits_of_a_real_control_group_hold() -> None:
     """A process that is put into control groups of its own is told what they allow."""
     within = (
         "import os, sys; from textwright import machine\n"

@@ -49,7 +49,7 @@ def app() -> Iterator[Any]:
 def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
     client = client_of(app.local_url, verbose=False)
     job = client.submit("ROMEO:", 80, 0.0, None, api_name="/generate")
-    text = job.result(timeout=60)
+    text = job.result(timeout=200)
     expected = textwright.load("shakespeare").generate("ROMEO:", max_tokens=80, temperature=0)
     assert text == str(expected)
     pieces = job.outputs()
@@ -65,11 +65,11 @@ def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
 def test_stopping_one_leaves_the_others(app: Any) -> None:
     clients = [client_of(app.local_url, verbose=False) for _ in range(2)]
     jobs = [client.submit("KING", 1500, 0.7, None, api_name="/generate") for client in clients]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not all(job.outputs() for job in jobs) and time.monotonic() < deadline:
         time.sleep(0.02)
     jobs[0].cancel()
-    assert len(jobs[1].result(timeout=120)) > 1000
+    assert len(jobs[1].result(timeout=200)) > 1000
 
 
 def test_analytics_are_off_and_mistakes_are_one_line(app: Any) -> None:
@@ -116,7 +116,7 @@ def test_a_space_in_an_environment_of_its_own(built_wheel: Path, tmp_path: Path)
             _drive(f"http://127.0.0.1:{port}", process, tmp_path)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=200)
             log.close()
 
 
@@ -145,7 +145,7 @@ def _without_hub_settings() -> dict[str, str]:
 
 def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Generate through the client, then in the browser; leaves a screenshot."""
-    client, deadline = None, time.monotonic() + 90
+    client, deadline = None, time.monotonic() + 200
     while client is None:
         assert process.poll() is None, (tmp_path / "space.log").read_text()
         assert time.monotonic() < deadline, (tmp_path / "space.log").read_text()
@@ -168,7 +168,7 @@ def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
         page.get_by_label("Seed text").fill("JULIET:")
         page.get_by_role("button", name="Write").click()
         box = page.locator("#text textarea")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 200
         while len(box.input_value()) < 100 and time.monotonic() < until:
             time.sleep(0.1)
         assert box.input_value().startswith("JULIET:") and len(box.input_value()) > 100

@@ -63,7 +63,9 @@ def random_strings(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("family", ["gpt", "transformer"])
-def test_transformers(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+def test_transformers_opens_an_export_with_the_same_logits(
+    family: str, trained: dict[str, Run], tmp_path: Path
+) -> None:
     import tokenizers
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
@@ -147,7 +149,9 @@ def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Pa
         assert other.generate("The ", max_tokens=150, **settings).text == expected.text
 
 
-def test_gguf(trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_llama_cpp_opens_an_export_with_the_same_text(
+    trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     # The one optional test: it takes many minutes to build, so nobody is made to.
     llama_cpp = pytest.importorskip("llama_cpp", reason="optional: no llama.cpp is built here")
     file = export(trained["gpt"], "gguf", tmp_path / "model.gguf")
@@ -188,7 +192,7 @@ def test_what_does_not_fit_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command(
+def test_the_command_replaces_exports_and_nothing_else(
     trained: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, out = trained["gpt"], tmp_path / "out"

@@ -82,7 +82,9 @@ def own_logits(run: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_nanogpt(bias: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_nanogpt_checkpoint_keeps_its_logits(
+    bias: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = stock_gpt2()
     if not bias:
         for name, parameter in model.named_parameters():
@@ -149,7 +151,9 @@ class CharRNN(nn.Module):
 
 @pytest.mark.parametrize("whole", [True, False], ids=["module", "state_dict"])
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_char_rnn(kind: str, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_char_rnn_checkpoint_keeps_its_logits(
+    kind: str, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(1)
     model = CharRNN(kind, 2)
     module = type(sys)("model")  # where that program has the class
@@ -200,7 +204,7 @@ def test_a_damaged_checkpoint_is_one_line(
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_transformers(parts: int, tmp_path: Path) -> None:
+def test_folders_of_transformers_keep_their_logits(parts: int, tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
     from textwright.publishing.vocabularies import of_characters

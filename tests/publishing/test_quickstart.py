@@ -28,7 +28,7 @@ def test_the_notebook_runs_from_start_to_end(
     monkeypatch.delenv("TEXTWRIGHT_RUNS", raising=False)
     notebook = nbformat.read(NOTEBOOK, 4)
     place = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=240, resources=place).execute()
+    nbclient.NotebookClient(notebook, timeout=1000, resources=place).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.get("text", "") for output in outputs)
     assert "largest difference" in printed and "validation loss" in printed

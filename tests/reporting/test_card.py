@@ -74,7 +74,9 @@ def test_a_recurrent_model_promises_no_stock_class(make_run: MakeRun) -> None:
         (None, {}),
     ],
 )
-def test_licences(make_run: MakeRun, licence: str | None, expected: dict[str, str]) -> None:
+def test_a_licence_is_named_as_the_hub_does(
+    make_run: MakeRun, licence: str | None, expected: dict[str, str]
+) -> None:
     found = front_matter(make_run(changes={"data": {"licence": licence}}))
     assert {key: found[key] for key in ("license", "license_name") if key in found} == expected
 

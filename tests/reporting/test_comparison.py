@@ -16,7 +16,7 @@ def read(*runs: Run) -> list[RunSummary]:
     return [RunSummary.read(run) for run in runs]
 
 
-def test_what_differs(make_run: MakeRun) -> None:
+def test_only_what_differs_is_told(make_run: MakeRun) -> None:
     wider = GPTConfig(vocab_size=65, block_size=128, num_layers=4, hidden_size=256, num_heads=8)
     comparison = compare(
         read(make_run("a"), make_run("b", config=wider, changes={"training": {"seed": 7}}))
@@ -89,7 +89,7 @@ def test_curves_stand_on_one_scale(make_run: MakeRun) -> None:
     assert list(lines[1]) == sorted(lines[1], reverse=True)
 
 
-def test_json(make_run: MakeRun) -> None:
+def test_a_comparison_as_json_has_names_and_curves(make_run: MakeRun) -> None:
     data = compare(read(make_run("a"), make_run("b"))).to_json()
     assert data["runs"] == ["a", "b"]
     assert data["curves"][0][0] == {

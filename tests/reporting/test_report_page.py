@@ -175,14 +175,14 @@ def test_half_a_surrogate_pair_does_not_stop_it(make_run: MakeRun) -> None:
     assert write_report(run).read_text(encoding="utf-8").count("caf?") == 1
 
 
-def test_no_evaluation_yet(make_run: MakeRun) -> None:
+def test_without_an_evaluation_it_says_so(make_run: MakeRun) -> None:
     page = page_of(make_run(records=[], samples=[], status="interrupted"))
     assert "There is no evaluation to draw yet" in page
     assert "<svg" not in page
     Page(page)
 
 
-def test_one_evaluation(make_run: MakeRun) -> None:
+def test_one_evaluation_is_too_few_to_tell(make_run: MakeRun) -> None:
     records = evaluations([0], [4.17], [4.17], 100)
     page = page_of(make_run(records=records))
     assert "A sample" in text_of(page)
@@ -190,7 +190,7 @@ def test_one_evaluation(make_run: MakeRun) -> None:
     Page(page)
 
 
-def test_an_interrupted_run(make_run: MakeRun) -> None:
+def test_an_interrupted_run_says_where_it_goes_on(make_run: MakeRun) -> None:
     steps = range(0, 801, 200)
     losses = [curve(step, 1.4) for step in steps]
     page = page_of(make_run(records=evaluations(steps, losses, losses, 3000), status="interrupted"))
@@ -208,7 +208,7 @@ def test_a_run_that_was_killed_is_interrupted(make_run: MakeRun) -> None:
     assert RunSummary.read(make_run(status="running")).status == "interrupted"
 
 
-def test_a_bare_model_folder(make_run: MakeRun) -> None:
+def test_a_bare_model_folder_has_a_page_too(make_run: MakeRun) -> None:
     run = make_run(config=RecurrentConfig(vocab_size=40, block_size=32, num_layers=2))
     for file in (run.settings_file, run.metrics_file, run.samples_file):
         file.unlink()

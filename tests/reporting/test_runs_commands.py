@@ -88,7 +88,9 @@ def test_no_runs_yet(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_compare(make_run: MakeRun, folder: Path) -> None:
+def test_compare_shows_what_differs_and_whether_losses_compare(
+    make_run: MakeRun, folder: Path
+) -> None:
     make_run("a_1")
     make_run("b", changes={"training": {"seed": 7}, "tokenizer": {"kind": "bpe"}})
     result = call("runs", "compare", "a-1", "b", "--runs", folder)

@@ -144,7 +144,7 @@ def test_interrupted_says_how_to_go_on() -> None:
     assert verdict([], status="interrupted", steps=100).text.startswith("interrupted at step 0")
 
 
-def test_running() -> None:
+def test_a_running_training_is_at_a_step() -> None:
     assert str(verdict(IMPROVING[:3], status="running", steps=500)) == (
         "still training: step 200 of 500"
     )

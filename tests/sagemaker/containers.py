@@ -52,7 +52,7 @@ class Serving:
                 stdout=log,
                 stderr=log,
             )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=200)
 
     def ping(self) -> tuple[int, str]:
         """What `/ping` says; 0 before anybody answers."""
@@ -62,7 +62,7 @@ class Serving:
             return 0, ""
         return answer.status_code, answer.text
 
-    def wait(self, status: int, seconds: float = 60) -> str:
+    def wait(self, status: int, seconds: float = 200) -> str:
         """What `/ping` says once it has this status."""
         end = time.monotonic() + seconds
         while (pinged := self.ping())[0] != status:
@@ -75,4 +75,4 @@ class Serving:
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(200)

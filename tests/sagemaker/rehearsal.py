@@ -235,7 +235,7 @@ class Rehearsal:
         endpoint = self.endpoints.pop(name, None)
         if endpoint is not None:
             endpoint.process.terminate()
-            endpoint.process.wait(30)
+            endpoint.process.wait(200)
 
     def close(self) -> None:
         for name in list(self.endpoints):
@@ -291,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         host = self.rehearsal.moto.removeprefix("http://")
-        connection = http.client.HTTPConnection(host, timeout=60)
+        connection = http.client.HTTPConnection(host, timeout=200)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
         connection.request(
             self.command, self.path, body, {**headers, "Content-Length": str(len(body))}
@@ -356,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
                 400, "ValidationError", f"Endpoint {name} of account 123456789012 not found."
             )
             return
-        with closing(http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=60)) as way:
+        with closing(http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=200)) as way:
             wanted = {"Content-Type": self.headers["Content-Type"]}
             way.request("POST", "/invocations", body, wanted)
             with way.getresponse() as answer:
@@ -421,4 +421,4 @@ def rehearsed(folder: Path) -> Iterator[tuple[str, Rehearsal]]:
             server.server_close()
     finally:
         moto.terminate()
-        moto.wait(30)
+        moto.wait(200)

@@ -46,7 +46,7 @@ class AWSServing(Serving):
     def stop(self) -> int:
         self.client.close()
         self.process.kill()  # and all that it started
-        return self.process.wait(60)
+        return self.process.wait(200)
 
 
 @pytest.fixture(scope="module", autouse=True)

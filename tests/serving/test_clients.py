@@ -80,7 +80,7 @@ def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None
     filler.join()
 
 
-def test_curl(process: Process) -> None:
+def test_curl_is_answered(process: Process) -> None:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not on the PATH")

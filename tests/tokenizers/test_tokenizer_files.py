@@ -68,7 +68,8 @@ def test_loading_gives_the_same_tokenizer(saved: runs.Run, tmp_path: Path) -> No
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(text=TEXT)
 def test_the_library_gives_the_same_ids(saved: runs.Run, text: str) -> None:
@@ -85,7 +86,7 @@ def test_transformers_gives_the_same_ids(saved: runs.Run, family: str | None) ->
     stock = AutoTokenizer.from_pretrained(saved.path)
     tokenizer = Tokenizer.load(saved)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(text=TEXT)
     def same(text: str) -> None:
         ids = tokenizer.encode(text)

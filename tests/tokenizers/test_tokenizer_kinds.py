@@ -60,7 +60,7 @@ def made() -> dict[str, Tokenizer]:
 # --- all kinds ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 @example(text="e\u0301")
 @example(text="\u0301e İ ΑΣ")
@@ -82,7 +82,7 @@ def test_fast_encoding_of_running_text_equals_the_library(made: dict[str, Tokeni
         assert tokenizer.encode_array("").tolist() == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_stream_concatenates_to_decode(made: dict[str, Tokenizer], data: st.DataObject) -> None:
     for name, tokenizer in made.items():
@@ -168,8 +168,14 @@ def test_char_vocabulary_is_the_characters_by_code_point() -> None:
 
 
 @pytest.mark.parametrize("lowercase", [False, True])
-def test_char_lookup_equals_the_library_for_every_code_point(lowercase: bool) -> None:
-    everything = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+def test_char_lookup_equals_the_library_for_every_character(lowercase: bool) -> None:
+    # Of those that Unicode says nothing about, one in a hundred
+    everything = [
+        chr(code)
+        for code in range(0x110000)
+        if (kind := unicodedata.category(chr(code))) not in ("Cs", "Cn", "Co")
+        or (kind != "Cs" and code % 101 == 0)
+    ]
     tokenizer = make("char", "x".join(everything[:0x3000]), lowercase=lowercase)
     assert not lowercase or "A" not in tokenizer.backend.get_vocab()
     for start in range(0, len(everything), 997):
@@ -214,7 +220,7 @@ def test_word_splits_so_that_text_reads_well() -> None:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 def test_word_splitting_loses_nothing(made: dict[str, Tokenizer], text: str) -> None:
     assert "".join(pretokens(made["word"], text)) == unicodedata.normalize("NFC", text)
@@ -261,7 +267,7 @@ def test_whitespace_form_is_that_of_the_benchmark() -> None:
 # --- bpe ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 def test_bpe_gives_back_any_text(made: dict[str, Tokenizer], text: str) -> None:
     assert made["bpe"].decode(made["bpe"].encode(text)) == text

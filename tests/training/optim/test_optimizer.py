@@ -31,7 +31,7 @@ def test_the_rate_rises_stays_and_falls_to_its_end() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_other_schedules() -> None:
+def test_a_constant_and_a_cosine_schedule() -> None:
     constant = TrainingSettings(warmup=0.0, schedule="constant")
     assert {lr_multiplier(step, constant, 50) for step in range(50)} == {1.0}
     cosine = TrainingSettings(warmup=0.0, decay=1.0, schedule="cosine", final_learning_rate=0.1)

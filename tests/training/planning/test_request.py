@@ -87,7 +87,7 @@ def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
         make_request(config=file)
 
 
-def test_model_settings() -> None:
+def test_own_settings_of_a_model_are_taken_or_refused() -> None:
     config = model_settings("lstm", "nano", 65, {"hidden_size": [128, 64], "num_layers": 2})
     assert isinstance(config, RecurrentConfig)
     assert config.layer_sizes == [128, 64]

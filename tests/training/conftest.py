@@ -1,0 +1,10 @@
+"""What the tests of training share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_curves(no_curves: None) -> None:
+    """Nobody here looks at the reports of the runs that are trained."""
