@@ -22,8 +22,8 @@ from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
 
-PIECE = 256
-"""Tokens of a text explained at once; bounds the memory their logits take."""
+EXPLAIN_TOKENS = 256
+"""Tokens explained in one call of the model, which bounds the memory that logits take."""
 
 logger = logging.getLogger("textwright")
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("textwright")
 class Generator:
     """Generates text; see `Options` for the settings that every method takes.
 
-    It never changes once made, so threads may share it.
+    Immutable, so threads may share it.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Generator:
         Args:
             runtime: from `load_runtime`.
             tokenizer: of the same vocabulary.
-            name: what the model is called in errors and answers.
+            name: of the model, in errors and responses.
             defaults: what holds for settings that a request leaves out.
 
         Raises:
-            RunError: tokenizer and model are not of one vocabulary.
+            RunError: tokenizer and model have vocabularies of different sizes.
         """
         if tokenizer.vocab_size != runtime.vocab_size:
             raise RunError(
@@ -70,22 +70,22 @@ class Generator:
             raise RunError(f"run {name!r} may draw no token at all; train it on more text")
 
     def generate(self, prompt: str = "", **options: Unpack[Options]) -> Generation:
-        """Continue `prompt`; an empty one begins at the start of a line.
+        """Continue `prompt`; an empty one starts a line.
 
         Raises:
             RequestError: a setting is out of range.
-            TokenizerError: `strict`, and the prompt has characters that the model never saw.
+            TokenizerError: `strict`, and the prompt has characters outside the vocabulary.
         """
-        return _finish(self.stream(prompt, **options))
+        return _run_to_end(self.stream(prompt, **options))
 
     def generate_many(
         self, prompt: str = "", count: int = 1, **options: Unpack[Options]
     ) -> list[Generation]:
-        """`count` continuations, with the seeds `seed`, `seed` + 1 …, each as if it were alone."""
-        return [_finish(stream) for stream in self.streams(prompt, count, **options)]
+        """`count` continuations with the seeds `seed`, `seed` + 1 …; the prompt is read once."""
+        return [_run_to_end(stream) for stream in self.streams(prompt, count, **options)]
 
     def stream(self, prompt: str = "", **options: Unpack[Options]) -> Stream:
-        """The continuation in pieces as it is generated; `.generation` of it is the whole."""
+        """The continuation in pieces as they come; its `.generation` is the whole."""
         return next(self.streams(prompt, 1, **options))
 
     def streams(
@@ -102,15 +102,15 @@ class Generator:
         cursor = Cursor(self.runtime)
         cursor.read(encoded.tokens)
         if count > 1:
-            _ = cursor.logits  # the prompt is read once for all
+            _ = cursor.logits  # reads the prompt, once for all copies
         return (self.continue_from(cursor.copy(), encoded, request, seed) for seed in seeds)
 
     def continue_from(self, cursor: Cursor, prompt: Prompt, request: Request, seed: int) -> Stream:
-        """A stream that goes on from `cursor`, which is not copied and has read `prompt`."""
+        """A stream that continues `cursor`, which has read `prompt` and is not copied."""
         return Stream(cursor, self.begin(prompt, request, seed))
 
     def begin(self, prompt: Prompt, request: Request, seed: int) -> Continuation:
-        """The continuation of `prompt` before its first token, for who brings the logits."""
+        """An empty continuation of `prompt`, for callers that supply the logits."""
         suppress_tokens = self._suppress_tokens
         if request.allow_unk:
             suppress_tokens = [token for token in suppress_tokens if token != self.tokenizer.unk_id]
@@ -124,16 +124,16 @@ class Generator:
         )
 
     def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:
-        """The continuation token by token, with the distribution each was drawn from."""
+        """The continuation token by token, with the model's distribution for each."""
         return self.stream(prompt, **options).steps()
 
     def explain(self, text: str, *, top: int = 5, strict: bool = False) -> list[Explanation]:
-        """How likely the model finds each token of `text`, and what it would rather have seen.
+        """The probability of each token of `text` given those before it, with alternatives.
 
         Args:
-            text: any length.
-            top: how many alternatives a token gets.
-            strict: make characters that the model never saw an error.
+            text: of any length.
+            top: how many alternatives for each token.
+            strict: make characters outside the vocabulary an error.
         """
         if top < 0:
             raise RequestError(f"top must be at least 0, not {top}")
@@ -143,19 +143,19 @@ class Generator:
         return self.explain_tokens(tokens, top=top)
 
     def explain_tokens(self, tokens: Sequence[int], *, top: int = 5) -> list[Explanation]:
-        """As `explain`, of a text that is token ids already, each below the vocabulary's size."""
+        """As `explain`, for token ids, each below the vocabulary's size."""
         explanations: list[Explanation] = []
         if not tokens:
             return explanations
-        # Nothing stands before the first token but what an empty prompt begins with.
+        # The first token is conditioned on the start tokens, the rest on the text alone.
         state = self.runtime.initial_state()
-        logits, _ = self.runtime(np.array(self._start), state, last_only=True)
+        logits, _ = self.runtime(np.array(self._start_tokens), state, last_only=True)
         explanations += self._explain(logits, tokens[:1], top)
         state = self.runtime.initial_state()
-        for start in range(0, len(tokens) - 1, PIECE):
-            piece = tokens[start : min(start + PIECE, len(tokens) - 1)]
-            logits, state = self.runtime(np.array(piece), state)
-            explanations += self._explain(logits, tokens[start + 1 : start + 1 + PIECE], top)
+        for start in range(0, len(tokens) - 1, EXPLAIN_TOKENS):
+            end = min(start + EXPLAIN_TOKENS, len(tokens) - 1)
+            logits, state = self.runtime(np.array(tokens[start:end]), state)
+            explanations += self._explain(logits, tokens[start + 1 : end + 1], top)
         return explanations
 
     def next_distribution(
@@ -166,7 +166,7 @@ class Generator:
         Args:
             prompt: the text before.
             top: how many; None gives the whole vocabulary.
-            strict: make characters that the model never saw an error.
+            strict: make characters outside the vocabulary an error.
         """
         cursor = Cursor(self.runtime)
         cursor.read(self.encode_prompt(prompt, strict=strict).tokens)
@@ -181,11 +181,11 @@ class Generator:
         system: str = "",
         **options: Unpack[Options],
     ) -> Dialogue:
-        """A conversation with the model; one of plain text improvises it.
+        """A conversation with the model.
 
         Args:
-            user, name: what you and the model are called where it improvises.
-            system: a message that stands before the conversation.
+            user, name: the speakers, where the model learned from plain text.
+            system: a message before the conversation.
             options: settings of the replies.
         """
         return Dialogue(self, user=user, name=name, system=system, **options)
@@ -198,22 +198,22 @@ class Generator:
         reply: Role = "assistant",
         strict: bool = False,
     ) -> ChatPrompt:
-        """What the model reads before its reply to `messages`; `continue_from` takes it.
+        """The prompt for the reply to `messages`; `continue_from` takes it.
 
-        A model that learned conversations gets them in its chat template, one of plain text as a
-        dialogue of `NAME: words`, which a warning says. Where the context is too small, the oldest
-        whole turns are dropped, never the system message or the last turn, so that a quarter of it
-        is free for the reply.
+        A model trained on conversations gets them in its chat template, one of plain text as a
+        dialogue of `NAME: words`, with a warning. Where the context is too small, the oldest turns
+        are dropped whole, never the system message or the last turn, so that a quarter of the
+        context is free for the reply.
 
         Args:
-            messages: what was said, the oldest first.
-            names: what the two are called in a dialogue of plain text.
-            reply: whose turn the model writes.
-            strict: make characters that the model never saw an error.
+            messages: the conversation, the oldest first.
+            names: the speakers in a dialogue of plain text.
+            reply: whose turn the model generates.
+            strict: make characters outside the vocabulary an error.
 
         Raises:
             RequestError: a role is none of `system`, `user`, `assistant`.
-            TokenizerError: `strict`, and there are characters that the model never saw.
+            TokenizerError: `strict`, and there are characters outside the vocabulary.
         """
         return encode_messages(
             self.tokenizer,
@@ -225,29 +225,29 @@ class Generator:
         )
 
     def reply_to(self, prompt: ChatPrompt, **options: Unpack[Options]) -> Generation:
-        """The turn that goes on from what `encode_messages` gave."""
+        """The whole reply to a prompt of `encode_messages`."""
         request = check(options, self.defaults)
         cursor = Cursor(self.runtime)
         cursor.read(prompt.tokens)
-        return _finish(self.continue_from(cursor, prompt, request, request.seed))
+        return _run_to_end(self.continue_from(cursor, prompt, request, request.seed))
 
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
-        """`prompt` as the model reads it; one of conversations takes it for a first turn's start.
+        """`prompt` as ids; a model of conversations gets it as the start of a user's first turn.
 
         Raises:
-            TokenizerError: `strict`, and it has characters that the model never saw.
+            TokenizerError: `strict`, and it has characters outside the vocabulary.
         """
         if self.tokenizer.chat:
             text = turn_text(prompt) if prompt.strip() else ""
             words, warnings = self.tokenizer.encode_prompt(text, strict=strict)
-            return Prompt(prompt, [*self._start, *words], warnings)
+            return Prompt(prompt, [*self._start_tokens, *words], warnings)
         tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
-        return Prompt(prompt, tokens or self._start, warnings)
+        return Prompt(prompt, tokens or self._start_tokens, warnings)
 
     @property
-    def _start(self) -> list[int]:
-        """What stands for the start of a text: the first of these that is a token by itself; of
-        conversations, what a first turn begins with."""
+    def _start_tokens(self) -> list[int]:
+        """Ids that stand for the start of a text: of conversations, `<bos>` and the user's role;
+        else the first of line end, space, `<eos>`, `<bos>` that is one token, else id 0."""
         if chat := self.tokenizer.chat:
             return [chat.bos_id, chat.role_ids["user"]]
         for text in ("\n", " "):
@@ -260,13 +260,13 @@ class Generator:
         return [0]
 
     def _explain(self, logits: Floats, tokens: Sequence[int], top: int) -> list[Explanation]:
-        """Tokens (T,) beside the logits (T, V) before each."""
-        spread = np.exp(log_probabilities(logits))
+        """Explanations of tokens (T,) from the logits (T, V) before each."""
+        rows = np.exp(log_probabilities(logits))
         return [
             Explanation(
                 self.tokenizer.token_text(token), float(row[token]), self._alternatives(row, top)
             )
-            for token, row in zip(tokens, spread, strict=True)
+            for token, row in zip(tokens, rows, strict=True)
         ]
 
     def _alternatives(self, probabilities: Doubles, count: int) -> list[tuple[str, float]]:
@@ -276,7 +276,7 @@ class Generator:
         ]
 
 
-def _finish(stream: Stream) -> Generation:
+def _run_to_end(stream: Stream) -> Generation:
     while stream.step() is not None:
         pass
     return stream.generation

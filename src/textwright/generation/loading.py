@@ -28,12 +28,12 @@ def load(
         reference: a run or model folder, a name under the runs folder, the name of a model that
             ships with the package, `hf:owner/name`, or a `Run`.
         runs_folder: where runs live; `$TEXTWRIGHT_RUNS` or `runs` where it is None.
-        precision: what the weights are held in: `auto`, `float32`, `float16` or `int8`; see
+        precision: of the weights in memory: `auto`, `float32`, `float16` or `int8`; see
             `load_runtime`.
 
     Raises:
         RunError: there is no such run, it has no weights yet, or a file of it is damaged.
-        RequestError: there is no such precision, or it can't be had here.
+        RequestError: there is no such precision, or no runtime here has it.
     """
     run = reference if isinstance(reference, Run) else runs.find(str(reference), runs_folder)
     config = run.config()
@@ -47,7 +47,7 @@ def load(
         prefix = f"run {run.name!r}: "
         raise error if str(error).startswith("run ") else RunError(prefix + str(error)) from error
     name = run.name
-    if str(reference).startswith("hf:"):  # whose folder in the cache is called by its commit
+    if str(reference).startswith("hf:"):  # the folder in the cache has the name of a commit
         name = str(reference).rsplit("/", 1)[-1]
     return Generator(runtime, tokenizer, name=name, defaults=defaults)
 
@@ -65,13 +65,13 @@ def _no_weights(run: Run) -> str:
 
 
 class Models:
-    """The models directly below a folder; each is loaded once, when it is first asked for."""
+    """The models directly below a folder; each is loaded once, at its first use."""
 
     def __init__(self, folder: str | Path, *, precision: str = "auto") -> None:
         """
         Args:
             folder: holds runs or model folders.
-            precision: what all are loaded in, as `load` takes it.
+            precision: of all, as for `load`.
 
         Raises:
             RunError: there is no such folder.
@@ -85,11 +85,11 @@ class Models:
 
     @property
     def available_models(self) -> list[str]:
-        """The names of the models that can be loaded, in order; looked up each time."""
+        """The names of the models that can be loaded, in order; reads the folder each time."""
         return [run.name for run in self._runs()]
 
     def load_model(self, name: str) -> Generator:
-        """The model `name`; `-` and `_` are the same where none is called exactly so.
+        """The model `name`; without an exact match `-` and `_` are the same.
 
         Raises:
             RunError: there is none of this name, or it is damaged.

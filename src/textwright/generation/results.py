@@ -1,4 +1,4 @@
-"""What generating gives back."""
+"""The results of generating: a text, a token, an explanation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from textwright.arrays import Floats
 from textwright.generation.sampling import Doubles, log_probabilities
 
 FinishReason = Literal["stop", "length"]
-"""`stop`: a stop string or the model's own end of text. `length`: as many tokens as asked for."""
+"""`stop`: a stop string or the model's own end of text. `length`: `max_tokens` were reached."""
 
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """How likely the model itself thought a token, before any sampling setting."""
+    """A token's log probability in the model's own distribution, before any sampling setting."""
 
     token: str
     id: int
     logprob: float
-    """Natural logarithm of its probability."""
+    """Natural logarithm."""
     top: list[tuple[str, float]] = field(default_factory=list)
-    """The likeliest tokens there with their logarithms, the likeliest first."""
+    """The likeliest tokens with their log probabilities, the likeliest first."""
 
     @property
     def probability(self) -> float:
@@ -33,7 +33,7 @@ class TokenLogprob:
 
     @property
     def likeliest(self) -> list[tuple[str, float]]:
-        """`top` with probabilities in place of their logarithms."""
+        """`top` with probabilities in place of log probabilities."""
         return [(token, math.exp(logprob)) for token, logprob in self.top]
 
 
@@ -46,14 +46,14 @@ class Generation:
     text: str
     """The continuation alone."""
     tokens: list[int]
-    """Ids of the tokens drawn; those that spelled a stop string among them, an end of text not."""
+    """Ids drawn, those of a stop string included, an end of text not."""
     finish_reason: FinishReason
     seed: int
-    """The seed it was drawn with, also where none was given."""
+    """The one given, or the one drawn where none was."""
     warnings: list[str] = field(default_factory=list)
-    """One line each, e.g. of characters in the prompt that the model never saw."""
+    """One line each, e.g. of characters in the prompt that the model doesn't know."""
     logprobs: list[TokenLogprob] | None = None
-    """One a token, where asked for."""
+    """One a token, where requested."""
 
     def __str__(self) -> str:
         return self.prompt + self.text
@@ -61,30 +61,30 @@ class Generation:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One token as it was drawn."""
+    """One drawn token."""
 
     token: int
     text: str
-    """The characters that it completed; empty while one is still in parts."""
+    """The characters that it completed; empty after the first bytes of a character."""
     logits: Floats = field(repr=False)
-    """Of every token of the vocabulary before it was drawn, (V,)."""
+    """Of the vocabulary, (V,), before any sampling setting."""
 
     @property
     def probability(self) -> float:
-        """How likely the model itself thought the token, before any sampling setting."""
+        """Of the token, in `distribution`."""
         return float(self.distribution[self.token])
 
     @cached_property
     def distribution(self) -> Doubles:
-        """The model's own distribution over the vocabulary, (V,)."""
+        """The softmax of `logits`, (V,), in float64."""
         return np.exp(log_probabilities(self.logits))
 
 
 class Explanation(NamedTuple):
-    """How a model sees one token of a text."""
+    """How likely a token of a text was."""
 
     token: str
     probability: float
     """Of the token, given everything before it."""
     alternatives: list[tuple[str, float]]
-    """The likeliest tokens in its place with their probabilities, the likeliest first."""
+    """The likeliest tokens at its position with their probabilities, the likeliest first."""

@@ -10,17 +10,17 @@ from textwright.generation.results import FinishReason, Generation, Step
 
 
 class Stream(Iterator[str]):
-    """Iterates over the continuation in pieces, whole characters only.
+    """Iterates over the continuation in pieces of whole characters, as they come.
 
-    `steps` iterates over its tokens instead; either way `generation` tells the outcome, also of
-    a text that was left before its end.
+    `steps` iterates over its tokens instead. `generation` is the result, also after a loop that was
+    left before the end.
     """
 
     def __init__(self, cursor: Cursor, continuation: Continuation) -> None:
         """
         Args:
-            cursor: has read the prompt; it goes on from there and is not copied.
-            continuation: of that prompt, with nothing written yet.
+            cursor: has read the prompt; it is used, not copied.
+            continuation: of that prompt, without a token yet.
         """
         self.cursor = cursor
         self._continuation = continuation
