@@ -16,7 +16,7 @@ MakeRun = Callable[..., Run]
 
 def test_memory_is_counted_as_it_is_held(make_run: MakeRun) -> None:
     first, second = make_run("gpt", name="first"), make_run("gpt", name="second")
-    sizes = {kind: load(first, precision=kind).runtime.held_bytes for kind in ("float32", "int8")}
+    sizes = {kind: load(first, precision=kind).runtime.weight_bytes for kind in ("float32", "int8")}
     if sizes["int8"] == sizes["float32"]:
         pytest.skip("needs compiled kernels: install a C compiler, then `python hatch_build.py`")
     assert sizes["int8"] < 0.6 * sizes["float32"]

@@ -86,7 +86,7 @@ def metrics(process: Process) -> str:
 def test_models_make_room_for_each_other(folder: Path, make_model: Callable[..., Run]) -> None:
     make_model(folder / "three", seed=3)
     make_model(folder / "four", seed=4)
-    size = load(folder / "four").runtime.held_bytes
+    size = load(folder / "four").runtime.weight_bytes
     shutil.rmtree(folder / "two")
     served = Process("--models", str(folder), "--memory", str(2 * size + size // 2))
     try:

@@ -307,7 +307,7 @@ class ModelPool:
             cause, entry.reason = error, f"it can't be loaded ({type(error).__name__})"
         else:
             entry.reason, entry.failures = None, 0
-            entry.size = generator.runtime.held_bytes
+            entry.size = generator.runtime.weight_bytes
             if evicts:
                 self._make_room(entry, replaces)
             entry.generator, entry.last_used = generator, time.monotonic()

@@ -1,8 +1,10 @@
-"""Compiled runtimes: C, one readable file a family, chosen for the processor when it is loaded.
+"""The C kernels, a file a family, and the build of them that fits the processor.
 
-The libraries beside this file are made when the package is built or installed (`hatch_build.py`),
-each for other instructions. Where none is there, or none loads, NumPy serves.
-`TEXTWRIGHT_KERNELS` chooses: `auto`, `off`, or the name of a build.
+`hatch_build.py` compiles the C files into libraries beside this file, each for other instruction
+sets; `kernels()` chooses one, by default the fastest that runs, and `$TEXTWRIGHT_KERNELS` overrides
+it: `auto`, `off`, or the name of a build. Without a library the runtimes are NumPy's. Begin with
+`gpt.c` and `products.h`; `batch.py` and `matrices.py` mirror their structures with ctypes. Nothing
+here knows a family's Python side, which is `runtimes`.
 """
 
 from __future__ import annotations
@@ -19,50 +21,50 @@ from textwright.errors import RequestError
 
 VARIABLE = "TEXTWRIGHT_KERNELS"
 BUILDS = ("avx512", "avxvnni", "avx2", "dotprod", "baseline")
-"""From the fastest to the one that runs everywhere."""
+"""The fastest first; the last runs everywhere."""
 FOLDER = Path(__file__).parent
 
 
 class Kernels(NamedTuple):
-    """What serves here."""
+    """The build in use."""
 
     library: ctypes.CDLL | None
-    """None: NumPy."""
+    """None where NumPy is used."""
     name: str
-    """Of the build, or `numpy`."""
+    """The build, or `numpy`."""
     reason: str
-    """Why it is this one."""
+    """Why this one, for `doctor`."""
 
 
 def kernels() -> Kernels:
-    """The kernels in force.
+    """The build in use in this process.
 
     Raises:
-        RequestError: `TEXTWRIGHT_KERNELS` names none, or one that this processor can't run.
+        RequestError: `TEXTWRIGHT_KERNELS` names no build, or one that this processor can't run.
     """
     return _choose(os.environ.get(VARIABLE, "").strip().lower() or "auto")
 
 
 @functools.cache
-def _choose(wanted: str) -> Kernels:
-    if wanted == "off":
+def _choose(choice: str) -> Kernels:
+    if choice == "off":
         return Kernels(None, "numpy", f"{VARIABLE} is off")
-    if wanted not in ("auto", *BUILDS):
-        hint = nearest(wanted, ["auto", "off", *BUILDS])
-        raise RequestError(f"{VARIABLE}: no kernels are called {wanted!r}{hint}")
+    if choice not in ("auto", *BUILDS):
+        hint = nearest(choice, ["auto", "off", *BUILDS])
+        raise RequestError(f"{VARIABLE}: no kernels are called {choice!r}{hint}")
     usable, problem = available()
-    if wanted != "auto" and wanted not in usable:
+    if choice != "auto" and choice not in usable:
         known = ", ".join(usable) or problem
-        raise RequestError(f"{VARIABLE}: {wanted!r} doesn't run here; what does: {known}")
+        raise RequestError(f"{VARIABLE}: {choice!r} doesn't run here; what does: {known}")
     if not usable:
         return Kernels(None, "numpy", problem)
-    name = usable[0] if wanted == "auto" else wanted
-    reason = "the fastest that this processor runs" if wanted == "auto" else f"{VARIABLE} says so"
+    name = usable[0] if choice == "auto" else choice
+    reason = "the fastest that this processor runs" if choice == "auto" else f"{VARIABLE} says so"
     return Kernels(ctypes.CDLL(str(_file(name))), name, reason)
 
 
 def available() -> tuple[list[str], str]:
-    """The builds that are there and that this processor runs, the fastest first; or why none."""
+    """The builds present that this processor runs, the fastest first; else the reason."""
     file = _file("baseline")
     if file is None:
         return [], "the package was built without a C compiler"
@@ -79,6 +81,6 @@ def available() -> tuple[list[str], str]:
 
 
 def _file(name: str) -> Path | None:
-    """A build's library; its ending is the platform's."""
-    found = [FOLDER / f"{name}{ending}" for ending in (".so", ".dylib", ".dll")]
-    return next((file for file in found if file.is_file()), None)
+    """A build's library, with the suffix of the platform; None where there is none."""
+    files = [FOLDER / f"{name}{suffix}" for suffix in (".so", ".dylib", ".dll")]
+    return next((file for file in files if file.is_file()), None)

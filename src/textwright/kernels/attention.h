@@ -102,21 +102,21 @@ static void add_rows(float *to, int width, const float *from, int stride, int ro
 
 /* --- the rows of a call ---------------------------------------------------------------------- */
 
-/* Where in a call's texts the next row is. */
+/* Where in a call's batch the next row is. */
 typedef struct {
     int text, token;
 } Place;
 
 /* The next rows, ROWS at most; their number. */
-static int next_rows(const Texts *texts, int logits, Place *place, Row *rows) {
+static int next_rows(const Batch *batch, int logits, Place *place, Row *rows) {
     int count = 0;
-    while (count < ROWS && place->text < texts->count) {
-        const int text = place->text, length = texts->lengths[text];
+    while (count < ROWS && place->text < batch->count) {
+        const int text = place->text, length = batch->lengths[text];
         const int last = place->token == length - 1;
         rows[count++] = (Row){
-            .token = texts->tokens[text][place->token],
-            .position = texts->positions[text] + place->token,
-            .cache = texts->states[text],
+            .token = batch->tokens[text][place->token],
+            .position = batch->positions[text] + place->token,
+            .cache = batch->states[text],
             .wanted = logits == ALL_LOGITS || (logits == LAST_LOGITS && last),
         };
         *place = last ? (Place){text + 1, 0} : (Place){text, place->token + 1};
@@ -125,13 +125,13 @@ static int next_rows(const Texts *texts, int logits, Place *place, Row *rows) {
 }
 
 /* How many rows there are in all; −1 where a token or a position is out of range. */
-static int count_rows(const Texts *texts, int vocab_size, Shape shape) {
+static int count_rows(const Batch *batch, int vocab_size, Shape shape) {
     int rows = 0;
-    for (int text = 0; text < texts->count; text++) {
-        const int length = texts->lengths[text], position = texts->positions[text];
+    for (int text = 0; text < batch->count; text++) {
+        const int length = batch->lengths[text], position = batch->positions[text];
         if (length < 1 || position < 0 || length > shape.block_size - position) return -1;
         for (int i = 0; i < length; i++)
-            if (texts->tokens[text][i] < 0 || texts->tokens[text][i] >= vocab_size) return -1;
+            if (batch->tokens[text][i] < 0 || batch->tokens[text][i] >= vocab_size) return -1;
         rows += length;
     }
     return rows;

@@ -1,4 +1,4 @@
-"""Pieces of several texts for the kernels to read: `Texts` of products.h."""
+"""The arguments of a kernel: pieces of several texts, as `Batch` of products.h."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from textwright.arrays import Floats, Tokens
 
 NO_LOGITS, LAST_LOGITS, ALL_LOGITS = range(3)
-"""Which tokens' logits are wanted of each text."""
+"""Which tokens' logits a kernel computes for each text."""
 
 
-class Texts(ctypes.Structure):
-    """`Texts` of products.h."""
+class Batch(ctypes.Structure):
+    """`Batch` of products.h."""
 
     _fields_ = [
         ("count", ctypes.c_int32),
@@ -28,22 +28,22 @@ class Texts(ctypes.Structure):
 
 
 Kernel = Callable[[Any, Any, int, int], int]
-"""(model, texts, wanted, address of the logits) → 0, or what is wrong."""
+"""(model, batch, one of `NO_LOGITS` …, address of the logits) → 0, or a status for `check`."""
 
 
 def kernel(library: ctypes.CDLL, name: str) -> Kernel:
-    """A function of a library that reads texts."""
+    """The exported function `name` of a library."""
     function = getattr(library, name)
     function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
     function.restype = ctypes.c_int
     return function  # type: ignore[no-any-return]
 
 
-class OneText(ctypes.Structure):
-    """`Texts` of one text with all that it points to, which a state keeps: no arrays a call."""
+class SingleBatch(ctypes.Structure):
+    """A `Batch` of one text and what it points to; a state has one, so calls make no arrays."""
 
     _fields_ = [
-        ("texts", Texts),
+        ("batch", Batch),
         ("length", ctypes.c_int32),
         ("position", ctypes.c_int32),
         ("tokens", ctypes.c_void_p),
@@ -54,18 +54,18 @@ class OneText(ctypes.Structure):
     def __init__(self, state: int) -> None:
         """
         Args:
-            state: the address of what the text's state holds.
+            state: the address of the text's state in C.
         """
         super().__init__(state=state)
         self.address = ctypes.addressof(self)
-        kind = type(self)
-        self.own_token = self.address + kind.token.offset
-        self.texts = Texts(
+        cls = type(self)
+        self.token_address = self.address + cls.token.offset
+        self.batch = Batch(
             1,
-            self.address + kind.length.offset,
-            self.address + kind.tokens.offset,
-            self.address + kind.state.offset,
-            self.address + kind.position.offset,
+            self.address + cls.length.offset,
+            self.address + cls.tokens.offset,
+            self.address + cls.state.offset,
+            self.address + cls.position.offset,
         )
 
 
@@ -73,21 +73,21 @@ def read_one(
     call: Kernel,
     model: int,
     tokens: Tokens,
-    text: OneText,
+    batch: SingleBatch,
     position: int,
-    wanted: int,
+    logits_for: int,
     vocab_size: int,
 ) -> Floats:
-    """As `read_all` for one text, quicker; `wanted` may be all its logits."""
+    """As `read_all` for one text, faster; `logits_for` is one of `NO_LOGITS` …"""
     count = len(tokens)
     if count == 1:
-        text.token, text.tokens = int(tokens[0]), text.own_token
+        batch.token, batch.tokens = int(tokens[0]), batch.token_address
     else:
         ids = np.array(tokens, np.int64)
-        text.tokens = address(ids)
-    text.length, text.position = count, position
-    logits = np.empty(((0, 1, count)[wanted], vocab_size), np.float32)
-    check(call(model, text.address, wanted, address(logits)), vocab_size)
+        batch.tokens = address(ids)
+    batch.length, batch.position = count, position
+    logits = np.empty(((0, 1, count)[logits_for], vocab_size), np.float32)
+    check(call(model, batch.address, logits_for, address(logits)), vocab_size)
     return logits
 
 
@@ -106,7 +106,7 @@ def read_all(
         model: the address of its model.
         pieces: ids of N texts, of one token at least.
         states: the addresses of their states.
-        positions: where in their windows they begin.
+        positions: of each piece's first token in its window; unused by recurrent models.
 
     Returns:
         Logits after the last token of each, (N, vocab_size).
@@ -114,7 +114,7 @@ def read_all(
     Raises:
         IndexError: an id is not in the vocabulary, or a piece is empty.
         ValueError: there are more pieces than states, or fewer.
-        MemoryError: there is no memory for what is computed.
+        MemoryError: there is no memory for intermediate values.
     """
     count = len(pieces)
     if len(states) != count:
@@ -125,19 +125,18 @@ def read_all(
     # [lengths | positions] and [addresses of tokens | of states], one array each
     numbers = np.array([*map(len, ids), *positions], np.int32)
     addresses = np.array([*map(address, ids), *states], np.uintp)
-    at, there = address(numbers), address(addresses)
-    texts = Texts(count, at, there, there + 8 * count, at + 4 * count)
+    lengths, pointers = address(numbers), address(addresses)
+    batch = Batch(count, lengths, pointers, pointers + 8 * count, lengths + 4 * count)
     logits = np.empty((count, vocab_size), np.float32)
-    outcome = call(model, ctypes.addressof(texts), LAST_LOGITS, address(logits))
-    check(outcome, vocab_size)
+    check(call(model, ctypes.addressof(batch), LAST_LOGITS, address(logits)), vocab_size)
     return logits
 
 
-def check(outcome: int, vocab_size: int) -> None:
-    """Raise what a kernel's answer means."""
-    if outcome == 1:
+def check(status: int, vocab_size: int) -> None:
+    """Raises the error that a kernel's return value stands for; 0 is none."""
+    if status == 1:
         raise token_error(vocab_size)
-    if outcome:
+    if status:
         raise MemoryError("no memory for what the model computes")
 
 
@@ -147,8 +146,8 @@ def token_error(vocab_size: int) -> IndexError:
 
 
 def address(array: NDArray[Any]) -> int:
-    """Where the values of an array begin, which is writable and in order.
+    """The address of the values of an array, which must be writable and contiguous.
 
-    Asking the buffer takes a quarter of the time of `array.ctypes.data`.
+    In a quarter of the time of `array.ctypes.data`.
     """
     return ctypes.addressof(ctypes.c_char.from_buffer(array.data)) if array.size else 0

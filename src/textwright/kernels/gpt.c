@@ -115,15 +115,15 @@ static float *read_rows(const GPT *model, const Row *rows, int count, const Scra
 
    Returns 0; 1 where a token or a position is out of range, and 2 where there is no memory, before
    anything is changed. */
-EXPORT int gpt_read(const GPT *model, const Texts *texts, int wanted, float *logits) {
-    const int count = count_rows(texts, model->vocab_size, model->shape);
+EXPORT int gpt_read(const GPT *model, const Batch *batch, int wanted, float *logits) {
+    const int count = count_rows(batch, model->vocab_size, model->shape);
     Scratch at;
     if (count < 0) return 1;
     if (!reserve(&at, count, model->width, model->inner, model->widest, model->shape.block_size))
         return 2;
     Place place = {0, 0};
     Row rows[ROWS];
-    for (int some; (some = next_rows(texts, wanted, &place, rows));)
+    for (int some; (some = next_rows(batch, wanted, &place, rows));)
         logits = read_rows(model, rows, some, &at, logits);
     free(at.x);
     return 0;

@@ -1,4 +1,4 @@
-"""Weights in the order that `products.h` reads them in."""
+"""Weights in the memory layout that `products.h` reads."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from textwright.arrays import Floats
 from textwright.errors import RequestError
 
 Precision = Literal["auto", "float32", "float16", "int8"]
-"""What the weights of products are held in; the arithmetic of all but `int8` is that of float32.
+"""Of matrices in memory; the arithmetic of all but `int8` is float32.
 
-`auto`: in 16 bits each matrix for which that is exact, as it is for files in half precision, in 32
-the others. `int8`: as whole numbers of a scale for each output.
+`auto`: float16 for each matrix for which that is exact, as it is for files in half precision, else
+float32. `int8`: integers with a scale for each output.
 """
 TILE = 64
+"""Outputs of a matrix that lie together."""
 LANES = 16
-"""The widest vector; what the kernels read in vectors has a multiple of it."""
+"""Floats of the widest vector register; arrays that are read in vectors have a multiple of it."""
 
 ALIGNMENT = 64
-"""Bytes of a cache line: a vector that lies across two takes twice as long to load."""
+"""Bytes of a cache line; a vector across two lines takes twice as long to load."""
 CHUNK = 1 << 23
-"""Bytes that are asked for at once; what isn't used takes no memory."""
+"""Bytes mapped at once; pages that are never written take no memory."""
 
 INTEGER, FLOAT, POINTER = ctypes.c_int32, ctypes.c_float, ctypes.c_void_p
 
 
 def check_precision(precision: str) -> Precision:
-    """`precision`, if it is one. Raises `RequestError` where it isn't."""
+    """`precision`. Raises `RequestError` where there is no such one."""
     for known in get_args(Precision):
         if precision == known:
             return known  # type: ignore[no-any-return]
@@ -57,44 +58,45 @@ class Matrix(ctypes.Structure):
 
 
 class Memory:
-    """Makes what C reads, and keeps the arrays that it points into."""
+    """Allocates what C reads, and references it so that Python doesn't free it."""
 
     def __init__(self, precision: Precision) -> None:
         self.precision = precision
-        self._kept: list[Any] = []
-        self._room = np.empty(0, np.uint8)
+        self._references: list[Any] = []
+        self._free = np.empty(0, np.uint8)
         self.used = 0
-        """Bytes of what it made."""
+        """Bytes allocated."""
 
-    def keep(self, thing: Any) -> Any:
-        self._kept.append(thing)
-        return thing
+    def keep(self, item: Any) -> Any:
+        """`item`, which lives as long as this object."""
+        self._references.append(item)
+        return item
 
     def floats(self, array: Floats) -> int:
-        """The address of an array's values, in order."""
+        """Copy an array as float32; returns its address."""
         return self.values(np.asarray(array, np.float32))
 
     def values(self, array: NDArray[Any]) -> int:
-        """The same of any kind: a copy in large pages, which are found sooner."""
-        size = up_to(array.nbytes, ALIGNMENT)
+        """Copy an array into large pages, which need fewer TLB entries; returns its address."""
+        size = round_up(array.nbytes, ALIGNMENT)
         self.used += size
-        if size > len(self._room):
+        if size > len(self._free):
             pages = mmap.mmap(-1, max(size, CHUNK))
-            _ask_for_large_pages(pages)
-            self._room = self.keep(np.frombuffer(pages, np.uint8))
-        place, self._room = self._room[:size], self._room[size:]
-        place[: array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
-        return int(place.ctypes.data)
+            _advise_huge_pages(pages)
+            self._free = self.keep(np.frombuffer(pages, np.uint8))
+        target, self._free = self._free[:size], self._free[size:]
+        target[: array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
+        return int(target.ctypes.data)
 
     def matrix(self, weight: Floats, bias: Floats | None = None) -> Matrix:
-        """A matrix (inputs, outputs) and its bias (outputs,).
+        """Copy a matrix (inputs, outputs) and its bias (outputs,), padded with zeros.
 
         Raises:
-            RequestError: a weight is too large for 16 bits, which were asked for.
+            RequestError: the precision is float16, and a weight is too large for it.
         """
         inputs, outputs = weight.shape
-        rows = up_to(inputs, LANES)
-        columns = up_to(outputs, TILE)
+        rows = round_up(inputs, LANES)
+        columns = round_up(outputs, TILE)
         padded = np.zeros((rows, columns), np.float32)
         padded[:inputs, :outputs] = weight
         matrix = Matrix(inputs=rows, outputs=columns)
@@ -111,14 +113,14 @@ class Memory:
                 matrix.halves = self.values(halves)
             return matrix
         quantised, scales = quantise(padded)
-        fours = quantised.reshape(rows // 4, 4, columns // TILE, TILE).transpose(2, 0, 3, 1)
-        matrix.quantised = self.values(fours)
+        blocks = quantised.reshape(rows // 4, 4, columns // TILE, TILE).transpose(2, 0, 3, 1)
+        matrix.quantised = self.values(blocks)
         matrix.scales = self.floats(scales)
         matrix.sums = self.values(quantised.sum(axis=0, dtype=np.int32))
         return matrix
 
     def _halves(self, weights: Floats) -> NDArray[np.float16] | None:
-        """The weights in 16 bits, if they are to be held so."""
+        """The weights in float16; None where they stay float32."""
         if self.precision == "float32":
             return None
         with np.errstate(over="ignore"):
@@ -133,32 +135,32 @@ class Memory:
 
 
 def quantise(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """A matrix (inputs, outputs) as whole numbers, −127 to 127, and each output's scale."""
+    """A matrix (inputs, outputs) as integers from −127 to 127, and a scale for each output."""
     scales = np.abs(weight).max(axis=0) / np.float32(127)
     divisors = np.where(scales > 0, scales, np.float32(1))
     return np.rint(weight / divisors).astype(np.int8), scales
 
 
-def _ask_for_large_pages(memory: mmap.mmap) -> None:
-    """Where the system has them: Linux may be built without, and refuses then."""
+def _advise_huge_pages(memory: mmap.mmap) -> None:
+    """On Linux, where kernels that are built without huge pages refuse."""
     if sys.platform == "linux":
         with suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
 
 
-def up_to(number: int, multiple: int) -> int:
-    """The next multiple of `multiple`."""
+def round_up(number: int, multiple: int) -> int:
+    """`number` rounded up to a multiple of `multiple`."""
     return -(-number // multiple) * multiple
 
 
 def pad(array: Floats, width: int) -> Floats:
-    """`array` with zeros after its last axis, up to `width`."""
+    """`array` with its last axis padded with zeros to `width`."""
     return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])])
 
 
 def aligned(shape: tuple[int, ...]) -> Floats:
-    """Zeros that begin with a cache line."""
+    """Zeros whose first value is at a multiple of `ALIGNMENT`."""
     count = int(np.prod(shape))
-    room = np.zeros(count + ALIGNMENT // 4, np.float32)
-    skipped = -room.ctypes.data % ALIGNMENT // 4
-    return room[skipped : skipped + count].reshape(shape)
+    buffer = np.zeros(count + ALIGNMENT // 4, np.float32)
+    offset = -buffer.ctypes.data % ALIGNMENT // 4
+    return buffer[offset : offset + count].reshape(shape)

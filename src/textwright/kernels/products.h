@@ -42,7 +42,7 @@ typedef struct {
     const int64_t *const *tokens;
     float *const *states;
     const int32_t *positions; /* attention: of each piece's first token in its window */
-} Texts;
+} Batch;
 
 typedef struct {
     int32_t inputs; /* int8: a multiple of 16 */

@@ -85,21 +85,21 @@ static void rnn(const float *z, const float *u, int width, float *h) {
 
 /* Take the layer through the next tokens of each text: `steps[t]` of them, whose rows of `gates` are
    one text's after another's. What comes out goes to `x`. */
-static void walk(const Recurrent *model, const Layer *layer, Texts texts, const int32_t *steps,
+static void walk(const Recurrent *model, const Layer *layer, Batch batch, const int32_t *steps,
                  int longest, size_t offset, const Scratch *at) {
     const int width = layer->width, outputs = layer->from_state.outputs;
     for (int step = 0; step < longest; step++) {
         int active = 0;
-        for (int text = 0; text < texts.count; text++)
+        for (int text = 0; text < batch.count; text++)
             if (steps[text] > step)
-                memcpy(at->states + (size_t)active++ * width, texts.states[text] + offset,
+                memcpy(at->states + (size_t)active++ * width, batch.states[text] + offset,
                        sizeof(float) * (size_t)width);
         product(&layer->from_state, at->states, active, at->from_states, at->rounded);
         const float *u = at->from_states;
-        for (int text = 0, row = step; text < texts.count; row += steps[text++]) {
+        for (int text = 0, row = step; text < batch.count; row += steps[text++]) {
             if (steps[text] <= step) continue;
             const float *z = at->gates + (size_t)row * outputs;
-            float *h = texts.states[text] + offset;
+            float *h = batch.states[text] + offset;
             if (model->kind == LSTM) lstm(z, u, width, h, h + width);
             else if (model->kind == GRU) gru(z, u, width, h);
             else rnn(z, u, width, h);
@@ -110,29 +110,29 @@ static void walk(const Recurrent *model, const Layer *layer, Texts texts, const 
 }
 
 /* The first layer's inputs: embeddings in `x`, or what the layer makes of them in `gates`. */
-static void embed(const Recurrent *model, Texts texts, const int32_t *done, const int32_t *steps,
+static void embed(const Recurrent *model, Batch batch, const int32_t *done, const int32_t *steps,
                   const Scratch *at) {
     const size_t width = (size_t)model->embedding_width;
     float *to = model->is_table ? at->gates : at->x;
-    for (int text = 0; text < texts.count; text++)
+    for (int text = 0; text < batch.count; text++)
         for (int step = 0; step < steps[text]; step++, to += width)
-            memcpy(to, model->embedding + (size_t)texts.tokens[text][done[text] + step] * width,
+            memcpy(to, model->embedding + (size_t)batch.tokens[text][done[text] + step] * width,
                    sizeof(float) * width);
 }
 
 /* Take every text of a group further by `steps` tokens, `rows` in all. */
-static void read_some(const Recurrent *model, Texts texts, const int32_t *done,
+static void read_some(const Recurrent *model, Batch batch, const int32_t *done,
                       const int32_t *steps, int rows, const Scratch *at) {
     int longest = 0;
-    for (int text = 0; text < texts.count; text++)
+    for (int text = 0; text < batch.count; text++)
         longest = steps[text] > longest ? steps[text] : longest;
-    embed(model, texts, done, steps, at);
+    embed(model, batch, done, steps, at);
     size_t offset = 0;
     for (int number = 0; number < model->layers; number++) {
         const Layer *layer = model->layer + number;
         if (number || !model->is_table)
             product(&layer->from_input, at->x, rows, at->gates, at->rounded);
-        walk(model, layer, texts, steps, longest, offset, at);
+        walk(model, layer, batch, steps, longest, offset, at);
         offset += (size_t)layer->width * (model->kind == LSTM ? 2 : 1);
     }
 }
@@ -148,19 +148,19 @@ static void put_logits(const Recurrent *model, int count, const Scratch *at, flo
 
 /* Read a group of ROWS texts at most to their ends. Logits after the last token of each, or, of one
    text alone, after every one. */
-static void read_group(const Recurrent *model, Texts texts, int wanted, const Scratch *at,
+static void read_group(const Recurrent *model, Batch batch, int wanted, const Scratch *at,
                        float *logits) {
     int32_t done[ROWS] = {0}, steps[ROWS];
     for (;;) {
         int rows = 0;
-        for (int text = 0; text < texts.count; text++) {
-            int left = texts.lengths[text] - done[text], room = ROWS / texts.count;
+        for (int text = 0; text < batch.count; text++) {
+            int left = batch.lengths[text] - done[text], room = ROWS / batch.count;
             steps[text] = left < room ? left : room;
             rows += steps[text];
         }
         if (!rows) break;
-        read_some(model, texts, done, steps, rows, at);
-        for (int text = 0; text < texts.count; text++) done[text] += steps[text];
+        read_some(model, batch, done, steps, rows, at);
+        for (int text = 0; text < batch.count; text++) done[text] += steps[text];
         if (wanted == ALL_LOGITS) {
             put_logits(model, rows, at, logits);
             logits += (size_t)rows * model->vocab_size;
@@ -171,30 +171,30 @@ static void read_group(const Recurrent *model, Texts texts, int wanted, const Sc
     for (int number = 0; number < model->layers - 1; number++)
         offset += (size_t)model->layer[number].width * (model->kind == LSTM ? 2 : 1);
     const size_t width = (size_t)model->layer[model->layers - 1].width;
-    for (int text = 0; text < texts.count; text++)
-        memcpy(at->x + text * width, texts.states[text] + offset, sizeof(float) * width);
-    put_logits(model, texts.count, at, logits);
+    for (int text = 0; text < batch.count; text++)
+        memcpy(at->x + text * width, batch.states[text] + offset, sizeof(float) * width);
+    put_logits(model, batch.count, at, logits);
 }
 
 /* Read pieces of several texts; the logits that are wanted of them (all only of one text alone).
 
    Returns 0; 1 where a token is out of range, and 2 where there is no memory, before anything is
    changed. */
-EXPORT int recurrent_read(const Recurrent *model, const Texts *texts, int wanted, float *logits) {
+EXPORT int recurrent_read(const Recurrent *model, const Batch *batch, int wanted, float *logits) {
     int rows = 0;
-    for (int text = 0; text < texts->count; text++) {
-        if (texts->lengths[text] < 1 || (wanted == ALL_LOGITS && text)) return 1;
-        for (int i = 0; i < texts->lengths[text]; i++)
-            if (texts->tokens[text][i] < 0 || texts->tokens[text][i] >= model->vocab_size) return 1;
-        rows = smaller(ROWS, rows + smaller(ROWS, texts->lengths[text]));
+    for (int text = 0; text < batch->count; text++) {
+        if (batch->lengths[text] < 1 || (wanted == ALL_LOGITS && text)) return 1;
+        for (int i = 0; i < batch->lengths[text]; i++)
+            if (batch->tokens[text][i] < 0 || batch->tokens[text][i] >= model->vocab_size) return 1;
+        rows = smaller(ROWS, rows + smaller(ROWS, batch->lengths[text]));
     }
     Scratch at;
     if (!reserve(&at, (size_t)rows, (size_t)model->widest, (size_t)model->most_outputs)) return 2;
-    for (int begin = 0; begin < texts->count; begin += ROWS) {
-        Texts group = {.count = smaller(texts->count - begin, ROWS),
-                       .lengths = texts->lengths + begin,
-                       .tokens = texts->tokens + begin,
-                       .states = texts->states + begin};
+    for (int begin = 0; begin < batch->count; begin += ROWS) {
+        Batch group = {.count = smaller(batch->count - begin, ROWS),
+                       .lengths = batch->lengths + begin,
+                       .tokens = batch->tokens + begin,
+                       .states = batch->states + begin};
         read_group(model, group, wanted, &at, logits + (size_t)begin * (size_t)model->vocab_size);
     }
     free(at.x);

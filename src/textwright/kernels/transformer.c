@@ -122,15 +122,15 @@ static float *read_rows(const Transformer *model, const Row *rows, int count, co
 }
 
 /* As `gpt_read`. */
-EXPORT int transformer_read(const Transformer *model, const Texts *texts, int wanted, float *logits) {
-    const int count = count_rows(texts, model->vocab_size, model->shape);
+EXPORT int transformer_read(const Transformer *model, const Batch *batch, int wanted, float *logits) {
+    const int count = count_rows(batch, model->vocab_size, model->shape);
     Scratch at;
     if (count < 0) return 1;
     if (!reserve(&at, count, model->width, model->inner, model->widest, model->shape.block_size))
         return 2;
     Place place = {0, 0};
     Row rows[ROWS];
-    for (int some; (some = next_rows(texts, wanted, &place, rows));)
+    for (int some; (some = next_rows(batch, wanted, &place, rows));)
         logits = read_rows(model, rows, some, &at, logits);
     free(at.x);
     return 0;

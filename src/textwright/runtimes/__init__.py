@@ -1,6 +1,8 @@
-"""The families without torch: `(tokens, state) → (logits, state)` in NumPy and in compiled C.
+"""The model families without torch: `(tokens, state) → (logits, state)`, in NumPy and compiled.
 
-`load_runtime` picks the one for a config; `base` says what each of them is.
+`load_runtime` picks the one for a config. Begin with `base.py`, the protocol of all, then `gpt.py`
+and `kv_cache.py`, the readable reference in NumPy; each `compiled_*.py` computes the same on a C
+file of `kernels`. Nothing here knows text or sampling; only `torch_runtime.py` imports torch.
 """
 
 from __future__ import annotations

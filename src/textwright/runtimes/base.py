@@ -1,8 +1,8 @@
-"""What every runtime is: `(tokens, state) → (logits, state)`, in NumPy, for one sequence.
+"""The protocol of all runtimes: `(tokens, state) → (logits, state)`, on NumPy arrays.
 
-A runtime is a model made ready to generate. Families differ in their state only, so nothing above
-this interface asks which family it holds. A runtime itself never changes once made: everything
-that does lives in the state, so several threads may share one runtime, each with its own states.
+A runtime is a model that can generate. Families differ in their state only, so no caller asks for
+the family. A runtime is immutable: what changes is in the state, so threads may share a runtime,
+each with states of its own.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from textwright.kernels.batch import token_error
 
 
 class State(Protocol):
-    """What a model carries from one token to the next."""
+    """What a model carries from one token to the next: a KV cache, or hidden vectors."""
 
     def copy(self) -> State:
-        """An independent state that continues from the same place."""
+        """An independent state at the same position."""
         ...
 
 
 class Runtime(Protocol):
-    """A model that reads tokens one after another."""
+    """A model that reads tokens in order."""
 
     @property
     def vocab_size(self) -> int: ...
 
     @property
     def block_size(self) -> int | None:
-        """Tokens a state holds at most, or None where it has no such limit."""
+        """Tokens of the context; None for a recurrent model."""
         ...
 
     @property
-    def held_bytes(self) -> int:
-        """Bytes of memory that the weights take, about."""
+    def weight_bytes(self) -> int:
+        """Bytes of memory of the weights, approximately."""
         ...
 
     def initial_state(self) -> Any:
-        """The state before any token; a `State`, known in full to this runtime only."""
+        """The `State` before any token; its content is the runtime's own matter."""
         ...
 
     def __call__(
@@ -51,9 +51,9 @@ class Runtime(Protocol):
 
         Args:
             tokens: ids, (T,), T ≥ 1, each below `vocab_size`.
-            state: from `initial_state` or an earlier call. It is used up: copy it beforehand to
-                continue from the same place twice.
-            last_only: give the logits after the last token alone, which saves work.
+            state: from `initial_state` or an earlier call. It may be changed in place: copy it
+                first to continue from the same position twice.
+            last_only: return the logits after the last token alone, which saves work.
 
         Returns:
             Logits of the token after each one read, (T, vocab_size), or (1, vocab_size) with
@@ -65,13 +65,13 @@ class Runtime(Protocol):
         ...
 
     def batch(self, tokens: Sequence[Tokens], states: Sequence[Any]) -> tuple[Floats, list[Any]]:
-        """Read pieces of several texts at once, each after its own state.
+        """Read pieces of several texts together, each after its own state.
 
-        Several threads may call this at once on one runtime, each with states of its own.
+        Threads may call this at the same time, each with states of its own.
 
         Args:
-            tokens: N pieces, of a length of their own each, as for a call with one text.
-            states: N states, used up.
+            tokens: N pieces of any lengths ≥ 1, each as for a call with one text.
+            states: N states, which may be changed in place.
 
         Returns:
             Logits after the last token of each piece, (N, vocab_size), and the new states. Row i
@@ -86,10 +86,10 @@ def check_tokens(tokens: Tokens, vocab_size: int) -> None:
         raise token_error(vocab_size)
 
 
-def one_by_one(
+def batch_sequentially(
     runtime: Runtime, tokens: Sequence[Tokens], states: Sequence[Any]
 ) -> tuple[Floats, list[Any]]:
-    """`Runtime.batch` for a runtime that gains nothing from reading texts together."""
+    """`Runtime.batch` by one call a piece, for runtimes that gain nothing from a batch."""
     logits = np.empty((len(tokens), runtime.vocab_size), np.float32)
     after = []
     for row, piece, state in zip(logits, tokens, states, strict=True):

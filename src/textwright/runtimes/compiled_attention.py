@@ -1,4 +1,4 @@
-"""What `gpt` and `transformer` share when compiled: `attention.h`, from Python's side."""
+"""The Python side of `attention.h`, which compiled `gpt` and `transformer` share."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from textwright.kernels.batch import (
     ALL_LOGITS,
     LAST_LOGITS,
     NO_LOGITS,
-    OneText,
+    SingleBatch,
     kernel,
     read_all,
     read_one,
     token_error,
 )
-from textwright.kernels.matrices import INTEGER, TILE, Memory, aligned, up_to
-from textwright.runtimes.kv_cache import AttentionRuntime, Wanted, Window
+from textwright.kernels.matrices import INTEGER, TILE, Memory, aligned, round_up
+from textwright.runtimes.kv_cache import AttentionRuntime, LogitsFor, Window
 
-WANTED = {"none": NO_LOGITS, "last": LAST_LOGITS, "all": ALL_LOGITS}
+_CODES = {"none": NO_LOGITS, "last": LAST_LOGITS, "all": ALL_LOGITS}
 
 
 class Shape(ctypes.Structure):
@@ -36,32 +36,32 @@ class Shape(ctypes.Structure):
 
 
 class CompiledWindow(Window):
-    """A window with the cache of attention.h: for every layer and head, keys, then values."""
+    """A window with the KV cache of attention.h: for each layer and head, keys, then values."""
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__(config)
-        tiles = up_to(config.block_size, TILE) // TILE
-        # It takes no memory before it is written to, so a long context costs nothing yet.
-        self._keep(
+        tiles = round_up(config.block_size, TILE) // TILE
+        # Its pages take memory when they are written to, so a long context is free so far.
+        self._set_cache(
             aligned((config.num_layers, config.num_heads, 2, tiles, config.head_size * TILE))
         )
 
-    def _keep(self, cache: Floats) -> None:
+    def _set_cache(self, cache: Floats) -> None:
         self.cache = cache
         self.address = cache.ctypes.data
-        self.text = OneText(self.address)
+        self.batch = SingleBatch(self.address)
 
     def copy(self) -> CompiledWindow:
         other = super().copy()
-        other._keep(aligned(self.cache.shape))
+        other._set_cache(aligned(self.cache.shape))
         # A tile of keys has the same 64 positions as a tile's worth of values.
-        tiles = up_to(self.held, TILE) // TILE
+        tiles = round_up(self.length, TILE) // TILE
         other.cache[:, :, :, :tiles] = self.cache[:, :, :, :tiles]
         return other
 
 
 class CompiledAttention(AttentionRuntime[CompiledWindow]):
-    """What both families share; a family makes the structure that its kernel reads."""
+    """The base of both families; a family makes the structure that its kernel reads."""
 
     kernel_name: str
 
@@ -72,50 +72,50 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         self._call = kernel(library, self.kernel_name)
         self._memory = memory
         self._address = ctypes.addressof(memory.keep(model))
-        self.held_bytes = memory.used
+        self.weight_bytes = memory.used
 
     def initial_state(self) -> CompiledWindow:
         return CompiledWindow(self.config)
 
-    def encode(self, tokens: Tokens, state: CompiledWindow, wanted: Wanted) -> Floats:
+    def encode(self, tokens: Tokens, state: CompiledWindow, logits_for: LogitsFor) -> Floats:
         return read_one(
             self._call,
             self._address,
             tokens,
-            state.text,
-            state.held,
-            WANTED[wanted],
+            state.batch,
+            state.length,
+            _CODES[logits_for],
             self.vocab_size,
         )
 
     def __call__(
         self, tokens: Tokens, state: CompiledWindow, *, last_only: bool = False
     ) -> tuple[Floats, CompiledWindow]:
-        if len(tokens) == 1 and state.held < self.block_size:  # nearly always
+        if len(tokens) == 1 and state.length < self.block_size:  # nearly always
             return self._read(tokens, state, "last"), state
         return super().__call__(tokens, state, last_only=last_only)
 
     def batch(
         self, tokens: Sequence[Tokens], states: Sequence[CompiledWindow]
     ) -> tuple[Floats, list[CompiledWindow]]:
-        """All ends of the pieces in one call; what doesn't fit into a window's rest before it."""
+        """The last part of each piece in one call, parts that end a window before it."""
         ends = []
         for piece, state in zip(tokens, states, strict=True):
             if len(piece) == 0:
                 raise token_error(self.vocab_size)
-            end, rest = self._cut(self._skip(piece, state), state)
+            end, rest = self._split_at_window(self._skip_prefix(piece, state), state)
             while len(rest):
                 self._read(end, state, "none")
-                end, rest = self._cut(rest, state)
+                end, rest = self._split_at_window(rest, state)
             ends.append(end)
-        caches, positions = [state.address for state in states], [state.held for state in states]
+        caches, positions = [state.address for state in states], [state.length for state in states]
         logits = read_all(self._call, self._address, ends, caches, positions, self.vocab_size)
         for end, state in zip(ends, states, strict=True):
-            state.tokens[state.held : state.held + len(end)] = end
-            state.held += len(end)
+            state.tokens[state.length : state.length + len(end)] = end
+            state.length += len(end)
         return logits, list(states)
 
 
 def shape_of(config: AttentionConfig) -> Shape:
-    """A model's numbers as C has them."""
+    """The config as C has it."""
     return Shape(config.num_layers, config.num_heads, config.head_size, config.block_size)

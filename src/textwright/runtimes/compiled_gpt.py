@@ -1,4 +1,4 @@
-"""`gpt` on `gpt.c`: its structures, and the weights brought into them."""
+"""`gpt` on `gpt.c`: its structures, and the weights copied into them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textwright.kernels.matrices import (
     Memory,
     Precision,
     pad,
-    up_to,
+    round_up,
 )
 from textwright.runs.weights import take
 from textwright.runtimes.compiled_attention import CompiledAttention, Shape, shape_of
@@ -59,7 +59,7 @@ class GPTModel(ctypes.Structure):
 
 
 class CompiledGPT(CompiledAttention):
-    """A `gpt` model."""
+    """A `gpt` model on `gpt.c`."""
 
     kernel_name = "gpt_read"
 
@@ -72,7 +72,7 @@ class CompiledGPT(CompiledAttention):
     ) -> None:
         self._weights, self._memory = weights, Memory(precision)
         memory, width, vocabulary = self._memory, config.hidden_size, config.vocab_size
-        self._inner = up_to(config.intermediate_size, LANES)
+        self._inner = round_up(config.intermediate_size, LANES)
         layers = [self._layer(config, number) for number in range(config.num_layers)]
         embedding = take(weights, "model.embed_tokens.weight", vocabulary, width)
         output = embedding

@@ -12,7 +12,7 @@ from textwright.configs import RecurrentConfig
 from textwright.kernels.batch import (
     ALL_LOGITS,
     LAST_LOGITS,
-    OneText,
+    SingleBatch,
     address,
     kernel,
     read_all,
@@ -26,7 +26,7 @@ from textwright.kernels.matrices import (
     Memory,
     Precision,
     pad,
-    up_to,
+    round_up,
 )
 from textwright.runs.weights import take
 
@@ -59,19 +59,19 @@ class Model(ctypes.Structure):
 
 
 class CompiledRecurrentState:
-    """What the layers carry, one after another; updated in place."""
+    """The states of all layers in one array, updated in place."""
 
     def __init__(self, values: Floats) -> None:
         self.values = values
         self.address = values.ctypes.data
-        self.text = OneText(self.address)
+        self.batch = SingleBatch(self.address)
 
     def copy(self) -> CompiledRecurrentState:
         return CompiledRecurrentState(self.values.copy())
 
 
 class CompiledRecurrentRuntime:
-    """A recurrent model."""
+    """A recurrent model on `recurrent.c`."""
 
     block_size = None
 
@@ -86,7 +86,7 @@ class CompiledRecurrentRuntime:
         self._call = kernel(library, "recurrent_read")
         self._memory = memory = Memory(precision)
         inputs = [config.embedding_size, *config.layer_sizes]
-        padded = [up_to(width, LANES) for width in inputs]
+        padded = [round_up(width, LANES) for width in inputs]
         layers = [
             _layer(config, weights, number, memory) for number in range(len(config.layer_sizes))
         ]
@@ -120,7 +120,7 @@ class CompiledRecurrentRuntime:
             )
         )
         self._address = ctypes.addressof(self._model)
-        self.held_bytes = memory.used
+        self.weight_bytes = memory.used
 
     def initial_state(self) -> CompiledRecurrentState:
         return CompiledRecurrentState(np.zeros(self._floats, np.float32))
@@ -128,16 +128,16 @@ class CompiledRecurrentRuntime:
     def __call__(
         self, tokens: Tokens, state: CompiledRecurrentState, *, last_only: bool = False
     ) -> tuple[Floats, CompiledRecurrentState]:
-        wanted = LAST_LOGITS if last_only else ALL_LOGITS
+        logits_for = LAST_LOGITS if last_only else ALL_LOGITS
         size = self.vocab_size
-        return read_one(self._call, self._address, tokens, state.text, 0, wanted, size), state
+        return read_one(self._call, self._address, tokens, state.batch, 0, logits_for, size), state
 
     def batch(
         self, tokens: Sequence[Tokens], states: Sequence[CompiledRecurrentState]
     ) -> tuple[Floats, list[CompiledRecurrentState]]:
         addresses = [state.address for state in states]
-        nowhere, size = [0] * len(addresses), self.vocab_size
-        logits = read_all(self._call, self._address, tokens, addresses, nowhere, size)
+        positions, size = [0] * len(addresses), self.vocab_size  # which the kernel doesn't use
+        logits = read_all(self._call, self._address, tokens, addresses, positions, size)
         return logits, list(states)
 
 
@@ -159,7 +159,7 @@ def _layer(
     from_input, input_bias = _gates(config, weights, number, "ih")
     from_state, state_bias = _gates(config, weights, number, "hh")
     return Layer(
-        width=up_to(config.layer_sizes[number], LANES),
+        width=round_up(config.layer_sizes[number], LANES),
         from_input=memory.matrix(from_input, input_bias),
         from_state=memory.matrix(from_state, state_bias),
     )
@@ -168,14 +168,14 @@ def _layer(
 def _gates(
     config: RecurrentConfig, weights: Mapping[str, Floats], number: int, part: str
 ) -> tuple[Floats, Floats]:
-    """A layer's product (in, gates × width) and its bias, each padded with units that stay 0."""
+    """A layer's weight (in, gates × width) and bias, padded to whole vectors with zeros."""
     inputs = [config.embedding_size, *config.layer_sizes]
     width, gates = config.layer_sizes[number], config.gates
     below = inputs[number] if part == "ih" else width
     name = f"layers.{number}"
     weight = take(weights, f"{name}.weight_{part}", gates * width, below)
     bias = take(weights, f"{name}.bias_{part}", gates * width)
-    padded = up_to(width, LANES)
+    padded = round_up(width, LANES)
     weight = pad(weight.T.reshape(below, gates, width), padded).reshape(below, gates * padded)
-    weight = np.pad(weight, ((0, up_to(below, LANES) - below), (0, 0)))
+    weight = np.pad(weight, ((0, round_up(below, LANES) - below), (0, 0)))
     return weight, pad(bias.reshape(gates, width), padded).reshape(-1)

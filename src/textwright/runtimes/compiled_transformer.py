@@ -1,4 +1,4 @@
-"""`transformer` on `transformer.c`: its structures, and the weights brought into them."""
+"""`transformer` on `transformer.c`: its structures, and the weights copied into them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textwright.kernels.matrices import (
     Matrix,
     Memory,
     Precision,
-    up_to,
+    round_up,
 )
 from textwright.runs.weights import take
 from textwright.runtimes.compiled_attention import CompiledAttention, Shape, shape_of
@@ -64,7 +64,7 @@ _ACTIVATIONS = ("relu", "gelu", "gelu_erf")
 
 
 class CompiledTransformer(CompiledAttention):
-    """A `transformer` model."""
+    """A `transformer` model on `transformer.c`."""
 
     kernel_name = "transformer_read"
 
@@ -88,7 +88,7 @@ class CompiledTransformer(CompiledAttention):
             shape=shape_of(config),
             vocab_size=vocabulary,
             width=width,
-            inner=up_to(config.intermediate_size, LANES),
+            inner=round_up(config.intermediate_size, LANES),
             widest=max(head.outputs, layers[0].qkv.outputs, layers[0].inner.outputs),
             activation=_ACTIVATIONS.index(config.activation),
             epsilon=config.layer_norm_eps,

@@ -1,9 +1,9 @@
-"""`gpt` in NumPy: the shape of `Qwen3ForCausalLM`. Beside it, `textwright/models/gpt.py`.
+"""`gpt` in NumPy: the shape of `Qwen3ForCausalLM`; in torch `textwright/models/gpt.py`.
 
-Small models are bound by the number of calls, not by arithmetic, so everything constant is worked
-into the matrices when a model is loaded: the weights of each RMSNorm and its √C into the product
-after it, those of the query and key norms and the attention's 1/√D into the rotary tables, the
-gate's factor ½ into its half of the gate-and-up product. What is left are few, large products.
+The time of small models is calls, not arithmetic, so constants are folded into the weights when a
+model is loaded: the weights of each RMSNorm and its √C into the product after it, those of the
+query and key norms and the attention's 1/√D into the rotary tables, the gate's factor ½ into its
+half of the gate-and-up product.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from textwright.runtimes.kv_cache import AttentionState, NumPyAttention, attend
 
 
 class Layer(NamedTuple):
-    """The matrices of a block, each (in, out); C is the width, I the inner one."""
+    """The weights of a block, each (in, out); C is `hidden_size`, I `intermediate_size`."""
 
     qkv: Floats  # (C, 3C)
     cos: Floats  # (B, 2, 1, 2, D/2): for queries and keys, each half of a head
@@ -31,7 +31,7 @@ class Layer(NamedTuple):
 
 
 class GPTRuntime(NumPyAttention):
-    """A `gpt` model; weights as in the stock class's file."""
+    """A `gpt` model; weights by the names of `Qwen3ForCausalLM`."""
 
     def __init__(self, config: GPTConfig, weights: Mapping[str, Floats]) -> None:
         super().__init__(config)
@@ -44,21 +44,21 @@ class GPTRuntime(NumPyAttention):
         head = self.embedding
         if not config.tie_embeddings:
             head = take(weights, "lm_head.weight", vocabulary, width)
-        self.head = _after_norm(take(weights, "model.norm.weight", width), head)  # (C, V)
+        self.head = _fold_norm(take(weights, "model.norm.weight", width), head)  # (C, V)
 
-    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
+    def hidden_states(self, tokens: Tokens, state: AttentionState) -> Floats:
         time, inner = len(tokens), self.layers[0].down.shape[0]
         heads, size = self.config.num_heads, self.config.head_size
-        positions = slice(state.held, state.held + time)
+        positions = slice(state.length, state.length + time)
         x = self.embedding[tokens]  # (T, C)
         for number, layer in enumerate(self.layers):
-            qkv = (_unit(x, self.epsilon) @ layer.qkv).reshape(time, 3, heads, size)
-            qk = _unit(qkv[:, :2], self.head_epsilon).reshape(time, 2, heads, 2, size // 2)
-            turned = qk * layer.cos[positions]
-            turned += qk[..., ::-1, :] * layer.sin[positions]
-            turned = turned.reshape(time, 2, heads, size)
-            x += attend(turned[:, 0], turned[:, 1], qkv[:, 2], state, number) @ layer.out
-            gate_up = _unit(x, self.epsilon) @ layer.gate_up
+            qkv = (_normalize(x, self.epsilon) @ layer.qkv).reshape(time, 3, heads, size)
+            qk = _normalize(qkv[:, :2], self.head_epsilon).reshape(time, 2, heads, 2, size // 2)
+            rotated = qk * layer.cos[positions]
+            rotated += qk[..., ::-1, :] * layer.sin[positions]
+            rotated = rotated.reshape(time, 2, heads, size)
+            x += attend(rotated[:, 0], rotated[:, 1], qkv[:, 2], state, number) @ layer.out
+            gate_up = _normalize(x, self.epsilon) @ layer.gate_up
             gate, up = gate_up[:, :inner], gate_up[:, inner:]
             # silu(g) = g/2 · (1 + tanh(g/2)), which can't overflow; `gate` is g/2.
             swish = np.tanh(gate)
@@ -68,21 +68,21 @@ class GPTRuntime(NumPyAttention):
             x += swish @ layer.down
         return x
 
-    def logits(self, vectors: Floats) -> Floats:
-        return _unit(vectors, self.epsilon) @ self.head
+    def logits(self, hidden_states: Floats) -> Floats:
+        return _normalize(hidden_states, self.epsilon) @ self.head
 
 
-def _unit(x: Floats, epsilon: np.float32) -> Floats:
-    """`x` divided by its length over the last axis."""
-    length = np.vecdot(x, x)
-    length += epsilon
-    np.sqrt(length, out=length)
-    unit: Floats = x / length[..., None]
-    return unit
+def _normalize(x: Floats, epsilon: np.float32) -> Floats:
+    """`x` divided by its Euclidean norm over the last axis, √(Σx² + ε)."""
+    norm = np.vecdot(x, x)
+    norm += epsilon
+    np.sqrt(norm, out=norm)
+    normalized: Floats = x / norm[..., None]
+    return normalized
 
 
-def _after_norm(norm: Floats, weight: Floats) -> Floats:
-    """A linear layer (out, in) that follows an RMSNorm over C, as (in, out)."""
+def _fold_norm(norm: Floats, weight: Floats) -> Floats:
+    """A linear layer (out, in) with the RMSNorm before it folded in, as (in, out)."""
     scaled = weight * (norm * np.sqrt(np.float32(len(norm))))
     return np.ascontiguousarray(scaled.T)
 
@@ -101,11 +101,11 @@ def _layer(config: GPTConfig, weights: Mapping[str, Floats], number: int) -> Lay
     gate, up = linear("mlp.gate_proj", inner, width), linear("mlp.up_proj", inner, width)
     cos, sin = rotary_tables(config, norm("self_attn.q_norm", size), norm("self_attn.k_norm", size))
     return Layer(
-        qkv=_after_norm(norm("input_layernorm", width), qkv),
+        qkv=_fold_norm(norm("input_layernorm", width), qkv),
         cos=cos,
         sin=sin,
         out=np.ascontiguousarray(linear("self_attn.o_proj", width, width).T),
-        gate_up=_after_norm(
+        gate_up=_fold_norm(
             norm("post_attention_layernorm", width), np.concatenate((gate * np.float32(0.5), up))
         ),
         down=np.ascontiguousarray(linear("mlp.down_proj", width, inner).T),
@@ -113,25 +113,25 @@ def _layer(config: GPTConfig, weights: Mapping[str, Floats], number: int) -> Lay
 
 
 def rotary_tables(config: GPTConfig, query_norm: Floats, key_norm: Floats) -> tuple[Floats, Floats]:
-    """Factors of a head's own half and of its other half: Su et al., "RoFormer" (2021).
+    """Rotary factors of each half of a head and of its other half: Su et al., "RoFormer" (2021).
 
     With the head as (left, right), rotation by the angle a of a position gives
     (left · cos a − right · sin a, right · cos a + left · sin a).
 
     Args:
         config: of the model.
-        query_norm: the weights of the norm of queries, (D,), which are worked into the tables.
-        key_norm: those of keys.
+        query_norm: weights of the norm of queries, (D,), which are folded into the tables.
+        key_norm: of the norm of keys, (D,).
 
     Returns:
-        Cosines and sines, (B, 2, 1, 2, D/2): of queries and keys, each half of a head.
+        Cosines and sines, (B, 2, 1, 2, D/2): of queries and keys, of each half of a head.
     """
     # The norms' √D and the attention's 1/√D: the first belongs to both, the second to the queries.
     scales = np.stack((query_norm, key_norm * np.float32(config.head_size**0.5)))
     half = config.head_size // 2
     exponents = np.arange(0, config.head_size, 2, dtype=np.float32) / config.head_size
-    # As torch's, to the last bit nearly always: NumPy's powers in float32 are less exact, and the
-    # thousandth position turns by a thousand times what they are off.
+    # float64 gives torch's float32 powers nearly always; NumPy's own in float32 are less exact, and
+    # position 1,000 multiplies their error by 1,000.
     speeds = (config.rope_theta ** -exponents.astype(np.float64)).astype(np.float32)
     angles = np.outer(np.arange(config.block_size, dtype=np.float32), speeds)  # (B, D/2)
     # In 64 bits and then rounded: NumPy's in 32 depend on the processor in their last bit.

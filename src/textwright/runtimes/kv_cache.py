@@ -1,9 +1,9 @@
-"""What attention runtimes share: the cache of keys and values, and text beyond the context.
+"""The KV cache that attention runtimes share, and text beyond the context.
 
-The cache holds at most B = `block_size` tokens. When it is full and another token comes, its last
-H = B // 2 tokens are encoded anew from position 0, and reading goes on from there. So windows
-begin at the multiples of B − H, whatever the calls, and the logits after a token are a function
-of the tokens alone. Cost and memory a token are the same after a million tokens as after B.
+The cache has room for B = `block_size` tokens. When it is full and another token comes, its last
+H = B // 2 tokens are encoded again from position 0, and reading goes on from there. So windows
+begin at the multiples of B − H, however the calls are cut, and the logits after a token are a
+function of the tokens alone. Time and memory per token stay the same however long the text.
 """
 
 from __future__ import annotations
@@ -17,155 +17,156 @@ import numpy as np
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
 from textwright.kernels.batch import token_error
-from textwright.runtimes.base import check_tokens, one_by_one
+from textwright.runtimes.base import batch_sequentially, check_tokens
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 256
-"""Tokens encoded at once: enough for the matrix products, few enough for the attention weights."""
+"""Tokens encoded in one call: enough for fast matrix products, few enough for small scores."""
 
 
-Wanted = Literal["none", "last", "all"]
-"""Of which tokens the logits are wanted."""
+LogitsFor = Literal["none", "last", "all"]
+"""Which tokens' logits are computed."""
 
 
 class Window:
-    """The tokens that a window holds. A runtime adds what it remembers of them."""
+    """The tokens of the current window; subclasses add the keys and values."""
 
     def __init__(self, config: AttentionConfig) -> None:
         self.tokens = np.empty(config.block_size, np.int64)  # (B,)
-        self.held = 0
-        """Tokens in the window."""
+        self.length = 0
+        """How many tokens are in it."""
         self.start = 0
-        """Where in the whole text the window begins."""
+        """Index in the whole text of its first token."""
 
     def copy(self) -> Self:
         other = object.__new__(type(self))
-        other.held, other.start = self.held, self.start
+        other.length, other.start = self.length, self.start
         other.tokens = self.tokens.copy()
         return other
 
 
 class AttentionState(Window):
-    """A window with the keys and values of every layer; filled in place."""
+    """A window with the KV cache of every layer, filled in place."""
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__(config)
         shape = (config.num_layers, config.num_heads, config.block_size, config.head_size)
-        # np.empty takes no memory before it is written to, so a long context costs nothing yet.
+        # Pages of np.empty take memory when they are written to, so a long context is free so far.
         self.keys = np.empty(shape, np.float32)  # (layers, heads, B, head_size)
         self.values = np.empty(shape, np.float32)
-        self.watched: Floats | None = None
-        """(layers, heads, B, B), where what each token takes from those before is to be noted."""
+        self.attention_weights: Floats | None = None
+        """If set, (layers, heads, B, B): the attention of each token to those before is stored."""
 
     def copy(self) -> AttentionState:
         other = super().copy()
-        other.watched = None
+        other.attention_weights = None
         other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
-        other.keys[:, :, : self.held] = self.keys[:, :, : self.held]
-        other.values[:, :, : self.held] = self.values[:, :, : self.held]
+        other.keys[:, :, : self.length] = self.keys[:, :, : self.length]
+        other.values[:, :, : self.length] = self.values[:, :, : self.length]
         return other
 
 
-AnyWindow = TypeVar("AnyWindow", bound=Window)
+WindowType = TypeVar("WindowType", bound=Window)
 
 
-class AttentionRuntime(ABC, Generic[AnyWindow]):
-    """A family derives from this and fills in `initial_state` and `encode`."""
+class AttentionRuntime(ABC, Generic[WindowType]):
+    """The base of attention runtimes; a family implements `initial_state` and `encode`."""
 
     def __init__(self, config: AttentionConfig) -> None:
         self.config: Any = config
         self.vocab_size = config.vocab_size
         self.block_size = config.block_size
-        self.held_bytes = 4 * config.parameter_count()
+        self.weight_bytes = 4 * config.parameter_count()
 
     @abstractmethod
-    def initial_state(self) -> AnyWindow:
+    def initial_state(self) -> WindowType:
         """An empty window."""
 
     @abstractmethod
-    def encode(self, tokens: Tokens, state: AnyWindow, wanted: Wanted) -> Floats:
-        """Read tokens (T,) at positions `state.held` and up, which exist.
+    def encode(self, tokens: Tokens, state: WindowType, logits_for: LogitsFor) -> Floats:
+        """Compute and cache tokens (T,) at the positions from `state.length`, within the window.
 
         Returns:
-            The logits that are wanted: (T, V), (1, V) or (0, V).
+            Logits for all tokens, the last or none: (T, V), (1, V) or (0, V).
         """
 
     def __call__(
-        self, tokens: Tokens, state: AnyWindow, *, last_only: bool = False
-    ) -> tuple[Floats, AnyWindow]:
+        self, tokens: Tokens, state: WindowType, *, last_only: bool = False
+    ) -> tuple[Floats, WindowType]:
         if len(tokens) == 0:
             raise token_error(self.vocab_size)
         if last_only:
-            tokens = self._skip(tokens, state)
+            tokens = self._skip_prefix(tokens, state)
         pieces = []
         while len(tokens):
-            piece, tokens = self._cut(tokens, state)
-            wanted: Wanted = "all" if not last_only else "none" if len(tokens) else "last"
-            pieces.append(self._read(piece, state, wanted))
+            piece, tokens = self._split_at_window(tokens, state)
+            logits_for: LogitsFor = "all" if not last_only else "none" if len(tokens) else "last"
+            pieces.append(self._read(piece, state, logits_for))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), state
 
     def batch(
-        self, tokens: Sequence[Tokens], states: Sequence[AnyWindow]
-    ) -> tuple[Floats, list[AnyWindow]]:
-        return one_by_one(self, tokens, states)
+        self, tokens: Sequence[Tokens], states: Sequence[WindowType]
+    ) -> tuple[Floats, list[WindowType]]:
+        return batch_sequentially(self, tokens, states)
 
-    def _cut(self, tokens: Tokens, state: AnyWindow) -> tuple[Tokens, Tokens]:
-        """What the window has room for and is read at once, and the rest."""
-        if state.held == self.block_size:
-            self._begin_window(state)
-        count = min(PIECE, self.block_size - state.held)
+    def _split_at_window(self, tokens: Tokens, state: WindowType) -> tuple[Tokens, Tokens]:
+        """The tokens to encode next, at most `PIECE`, and the rest; restarts a full window."""
+        if state.length == self.block_size:
+            self._restart_window(state)
+        count = min(PIECE, self.block_size - state.length)
         return tokens[:count], tokens[count:]
 
-    def _read(self, tokens: Tokens, state: AnyWindow, wanted: Wanted) -> Floats:
-        logits = self.encode(tokens, state, wanted)
-        state.tokens[state.held : state.held + len(tokens)] = tokens
-        state.held += len(tokens)
+    def _read(self, tokens: Tokens, state: WindowType, logits_for: LogitsFor) -> Floats:
+        logits = self.encode(tokens, state, logits_for)
+        state.tokens[state.length : state.length + len(tokens)] = tokens
+        state.length += len(tokens)
         return logits
 
-    def _begin_window(self, state: AnyWindow) -> None:
+    def _restart_window(self, state: WindowType) -> None:
+        """Encode the last half of a full window again, as the start of the next window."""
         half = self.block_size // 2
-        kept = state.tokens[self.block_size - half :].copy()
+        tail = state.tokens[self.block_size - half :].copy()
         state.start += self.block_size - half
-        state.held = 0
-        while state.held < half:
-            self._read(kept[state.held : state.held + PIECE], state, "none")
+        state.length = 0
+        while state.length < half:
+            self._read(tail[state.length : state.length + PIECE], state, "none")
 
-    def _skip(self, tokens: Tokens, state: AnyWindow) -> Tokens:
-        """Leave out what the logits after the last token don't depend on.
+    def _skip_prefix(self, tokens: Tokens, state: WindowType) -> Tokens:
+        """Drop tokens that the logits after the last one don't depend on.
 
         Token t is read in window max(0, (t − H) // (B − H)). If the last token's window begins
-        within `tokens`, then everything before it can be forgotten unread.
+        within `tokens`, the state is moved there and the tokens before it aren't read.
         """
         half = self.block_size // 2
-        seen = state.start + state.held
+        position = state.start + state.length
         stride = self.block_size - half
-        start = max(0, seen + len(tokens) - 1 - half) // stride * stride
-        if start <= seen:
+        start = max(0, position + len(tokens) - 1 - half) // stride * stride
+        if start <= position:
             return tokens
-        state.start, state.held = start, 0
-        return tokens[start - seen :]
+        state.start, state.length = start, 0
+        return tokens[start - position :]
 
 
 class NumPyAttention(AttentionRuntime[AttentionState]):
-    """The families in NumPy: each fills in `vectors` and `logits`."""
+    """The base of attention models in NumPy; a family implements `hidden_states` and `logits`."""
 
     @abstractmethod
-    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
-        """Read tokens (T,) as `encode` does; the vectors (T, C) that come out of the blocks."""
+    def hidden_states(self, tokens: Tokens, state: AttentionState) -> Floats:
+        """Read tokens (T,) as `encode` does; the output of the last block, (T, C)."""
 
     @abstractmethod
-    def logits(self, vectors: Floats) -> Floats:
-        """Vectors (T, C) as logits (T, V)."""
+    def logits(self, hidden_states: Floats) -> Floats:
+        """The final norm and the output layer: (T, C) → (T, V)."""
 
     def initial_state(self) -> AttentionState:
         return AttentionState(self.config)
 
     @single_threaded
-    def encode(self, tokens: Tokens, state: AttentionState, wanted: Wanted) -> Floats:
+    def encode(self, tokens: Tokens, state: AttentionState, logits_for: LogitsFor) -> Floats:
         check_tokens(tokens, self.vocab_size)
-        vectors = self.vectors(tokens, state)
-        begin = {"none": len(vectors), "last": len(vectors) - 1, "all": 0}[wanted]
-        return self.logits(vectors[begin:])
+        hidden_states = self.hidden_states(tokens, state)
+        begin = {"none": len(hidden_states), "last": len(hidden_states) - 1, "all": 0}[logits_for]
+        return self.logits(hidden_states[begin:])
 
 
 def attend(
@@ -174,26 +175,26 @@ def attend(
     """Causal attention of new positions over all (Vaswani et al., 2017, section 3.2.1).
 
     Args:
-        queries, keys, values: of the T new positions, (T, heads, head_size) each; the queries
+        queries, keys, values: of the T new positions, (T, heads, head_size) each; the queries are
             already divided by √head_size.
-        state: its cache takes the new keys and values of `layer`.
+        state: the new keys and values are added to its cache of `layer`.
 
     Returns:
         (T, heads × head_size).
     """
-    time, end = len(queries), state.held + len(queries)
-    state.keys[layer, :, state.held : end] = keys.transpose(1, 0, 2)
-    state.values[layer, :, state.held : end] = values.transpose(1, 0, 2)
+    time, end = len(queries), state.length + len(queries)
+    state.keys[layer, :, state.length : end] = keys.transpose(1, 0, 2)
+    state.values[layer, :, state.length : end] = values.transpose(1, 0, 2)
     all_keys = state.keys[layer, :, :end]  # (heads, S, head_size)
     scores: Floats = queries.transpose(1, 0, 2) @ all_keys.transpose(0, 2, 1)  # (heads, T, S)
     if time > 1:
-        future = np.arange(end) > np.arange(state.held, end)[:, None]  # (T, S)
+        future = np.arange(end) > np.arange(state.length, end)[:, None]  # (T, S)
         scores[:, future] = -np.inf
     scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     mixed: Floats = scores @ state.values[layer, :, :end]  # (heads, T, head_size)
     total = np.add.reduce(scores, axis=-1, keepdims=True)
-    if state.watched is not None:
-        state.watched[layer, :, state.held : end, :end] = scores / total
+    if state.attention_weights is not None:
+        state.attention_weights[layer, :, state.length : end, :end] = scores / total
     mixed /= total
     return mixed.transpose(1, 0, 2).reshape(time, -1)

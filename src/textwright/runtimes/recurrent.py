@@ -1,9 +1,9 @@
-"""`lstm`, `gru` and `rnn` in NumPy. Beside it, `textwright/models/recurrent.py`.
+"""`lstm`, `gru` and `rnn` in NumPy; in torch `textwright/models/recurrent.py`.
 
-The equations and the gates are those of `torch.nn.LSTM`, `GRU` and `RNN`. Two things are worked
-into the matrices when a model is loaded, so that few calls are left a token: σ(x) is computed as
-½ + ½ tanh(x/2), with x/2 coming out of the product, so that one tanh serves all gates; and the
-first layer's share of a token's embedding is a table, where the vocabulary is small.
+The equations and the order of the gates are those of `torch.nn.LSTM`, `GRU` and `RNN`. Two things
+are folded into the weights when a model is loaded, which leaves fewer calls per token: σ(x) is
+½ + ½ tanh(x/2), with the factor ½ of x in the matrix, so that one tanh serves all gates; and where
+the vocabulary is small, a table has the first layer's input product of every token.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
 from textwright.runs.weights import take
-from textwright.runtimes.base import check_tokens, one_by_one
+from textwright.runtimes.base import batch_sequentially, check_tokens
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 1024
-"""Tokens whose inputs are multiplied at once."""
+"""Tokens whose input products are computed in one call."""
 TABLE_VALUES = 1 << 22
 """The largest table of a first layer's inputs, in values: 16 MiB."""
 
 
 class RecurrentState:
-    """What each layer carries: (h,), for the LSTM (h, c); (width,) each, updated in place."""
+    """Each layer's (h,), for the LSTM (h, c); (width,) each, updated in place."""
 
     def __init__(self, layers: list[tuple[Floats, ...]]) -> None:
         self.layers = layers
@@ -36,13 +36,13 @@ class RecurrentState:
 
 
 class RecurrentRuntime:
-    """A recurrent model."""
+    """A recurrent model; weights by the names of `models/recurrent.py`."""
 
     block_size = None
 
     def __init__(self, config: RecurrentConfig, weights: Mapping[str, Floats]) -> None:
         self.vocab_size = config.vocab_size
-        self.held_bytes = 4 * config.parameter_count()
+        self.weight_bytes = 4 * config.parameter_count()
         inputs = [config.embedding_size, *config.layer_sizes]
         self.layers = [
             LAYERS[config.family](weights, f"layers.{number}", inputs[number], width)
@@ -50,7 +50,7 @@ class RecurrentRuntime:
         ]
         embedding = take(weights, "embedding.weight", config.vocab_size, config.embedding_size)
         self.is_table = config.vocab_size * self.layers[0].from_input.shape[1] <= TABLE_VALUES
-        self.embedding = self.layers[0].inputs(embedding) if self.is_table else embedding
+        self.embedding = self.layers[0].project(embedding) if self.is_table else embedding
         output = embedding
         if not config.tie_embeddings:
             output = take(weights, "output.weight", config.vocab_size, inputs[-1])
@@ -58,7 +58,7 @@ class RecurrentRuntime:
         self.output_bias = take(weights, "output.bias", config.vocab_size)
 
     def initial_state(self) -> RecurrentState:
-        return RecurrentState([layer.initial() for layer in self.layers])
+        return RecurrentState([layer.initial_state() for layer in self.layers])
 
     @single_threaded
     def __call__(
@@ -70,8 +70,8 @@ class RecurrentRuntime:
             x = self.embedding[tokens[start : start + PIECE]]
             for number, layer in enumerate(self.layers):
                 if number or not self.is_table:
-                    x = layer.inputs(x)
-                x = layer.walk(x, state.layers[number])  # (T, H)
+                    x = layer.project(x)
+                x = layer.run(x, state.layers[number])  # (T, H)
             if not last_only:
                 pieces.append(self._logits(x))
         if last_only:
@@ -81,10 +81,10 @@ class RecurrentRuntime:
     def batch(
         self, tokens: Sequence[Tokens], states: Sequence[RecurrentState]
     ) -> tuple[Floats, list[RecurrentState]]:
-        return one_by_one(self, tokens, states)
+        return batch_sequentially(self, tokens, states)
 
-    def _logits(self, vectors: Floats) -> Floats:
-        logits: Floats = vectors @ self.output
+    def _logits(self, hidden: Floats) -> Floats:
+        logits: Floats = hidden @ self.output
         logits += self.output_bias
         return logits
 
@@ -94,31 +94,31 @@ class Layer(ABC):
 
     gates: int
     parts: int = 1
-    """Vectors it carries."""
+    """Vectors of its state."""
 
     def __init__(self, weights: Mapping[str, Floats], name: str, inputs: int, width: int) -> None:
         rows = self.gates * width
         self.width = width
-        self.from_input = self._prepare(take(weights, f"{name}.weight_ih", rows, inputs).T)
-        self.from_state = self._prepare(take(weights, f"{name}.weight_hh", rows, width).T)
-        self.input_bias = self._prepare(take(weights, f"{name}.bias_ih", rows))
-        self.state_bias = self._prepare(take(weights, f"{name}.bias_hh", rows))
+        self.from_input = self._arrange_gates(take(weights, f"{name}.weight_ih", rows, inputs).T)
+        self.from_state = self._arrange_gates(take(weights, f"{name}.weight_hh", rows, width).T)
+        self.input_bias = self._arrange_gates(take(weights, f"{name}.bias_ih", rows))
+        self.state_bias = self._arrange_gates(take(weights, f"{name}.bias_hh", rows))
 
-    def initial(self) -> tuple[Floats, ...]:
+    def initial_state(self) -> tuple[Floats, ...]:
         return tuple(np.zeros(self.width, np.float32) for _ in range(self.parts))
 
-    def inputs(self, x: Floats) -> Floats:
-        """What inputs (T, in) give to all gates, (T, gates × H)."""
+    def project(self, x: Floats) -> Floats:
+        """The input product of all gates: (T, in) → (T, gates × H)."""
         y: Floats = x @ self.from_input
         y += self.input_bias
         return y
 
     @abstractmethod
-    def walk(self, inputs: Floats, carried: tuple[Floats, ...]) -> Floats:
-        """Go through time; outputs (T, H). `carried` is brought up to date."""
+    def run(self, inputs: Floats, state: tuple[Floats, ...]) -> Floats:
+        """Run T steps from input products (T, gates × H); outputs (T, H). Updates `state`."""
 
-    def _prepare(self, array: Floats) -> Floats:
-        """Bring the last axis, the gates, into the order and scale that `walk` wants."""
+    def _arrange_gates(self, array: Floats) -> Floats:
+        """Bring the last axis, the gates, into the order and scale that `run` expects."""
         return np.ascontiguousarray(array)
 
 
@@ -131,8 +131,8 @@ class RNNLayer(Layer):
         super().__init__(weights, name, inputs, width)
         self.input_bias = self.input_bias + self.state_bias
 
-    def walk(self, inputs: Floats, carried: tuple[Floats, ...]) -> Floats:
-        (h,) = carried
+    def run(self, inputs: Floats, state: tuple[Floats, ...]) -> Floats:
+        (h,) = state
         outputs = np.empty((len(inputs), self.width), np.float32)
         for time, x in enumerate(inputs):
             np.add(x, np.dot(h, self.from_state), out=h)
@@ -151,13 +151,13 @@ class LSTMLayer(Layer):
         super().__init__(weights, name, inputs, width)
         self.input_bias = self.input_bias + self.state_bias
 
-    def _prepare(self, array: Floats) -> Floats:
+    def _arrange_gates(self, array: Floats) -> Floats:
         i, f, g, o = np.split(array, 4, axis=-1)
         half = np.float32(0.5)
         return np.concatenate((i * half, f * half, o * half, g), axis=-1)
 
-    def walk(self, inputs: Floats, carried: tuple[Floats, ...]) -> Floats:
-        h, c = carried
+    def run(self, inputs: Floats, state: tuple[Floats, ...]) -> Floats:
+        h, c = state
         width = self.width
         outputs = np.empty((len(inputs), width), np.float32)
         for time, x in enumerate(inputs):
@@ -180,13 +180,13 @@ class GRULayer(Layer):
 
     gates = 3
 
-    def _prepare(self, array: Floats) -> Floats:
+    def _arrange_gates(self, array: Floats) -> Floats:
         r, z, n = np.split(array, 3, axis=-1)
         half = np.float32(0.5)
         return np.concatenate((r * half, z * half, n), axis=-1)
 
-    def walk(self, inputs: Floats, carried: tuple[Floats, ...]) -> Floats:
-        (h,) = carried
+    def run(self, inputs: Floats, state: tuple[Floats, ...]) -> Floats:
+        (h,) = state
         width = self.width
         outputs = np.empty((len(inputs), width), np.float32)
         for time, x in enumerate(inputs):

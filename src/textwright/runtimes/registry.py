@@ -1,4 +1,4 @@
-"""Which runtime a model's config asks for; nothing above this line of files knows."""
+"""The runtime of each config class; callers of `load_runtime` need not know the family."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ RUNTIMES: dict[type[ModelConfig], Callable[[Any, Mapping[str, Floats]], Runtime]
     GPTConfig: GPTRuntime,
     TransformerConfig: TransformerRuntime,
 }
-"""The runtime of each config class in NumPy: the readable reference, and the fallback."""
+"""In NumPy: the readable reference, and the fallback without kernels."""
 
 COMPILED: dict[type[ModelConfig], Callable[..., Runtime]] = {
     RecurrentConfig: CompiledRecurrentRuntime,
     GPTConfig: CompiledGPT,
     TransformerConfig: CompiledTransformer,
 }
-"""The compiled one, which runs by default."""
+"""Compiled, the default."""
 
 
 def load_runtime(
@@ -41,13 +41,13 @@ def load_runtime(
     Args:
         config: its config.
         weights: the tensors of its `model.safetensors`, float32.
-        precision: what the weights are held in. `auto`: 16 bits where that loses nothing, as with
-            files in half precision, else 32; `float32`; `float16`: 16 bits, rounded where they
-            must be; `int8`: faster still, and nearly as good. The last two are compiled only.
+        precision: of the weights in memory. `auto`: float16 where that is exact, as for files in
+            half precision, else float32; `float32`; `float16`, rounded; `int8`, the fastest, with
+            a small loss. The last two are compiled only.
 
     Raises:
         RunError: a tensor is missing, has another shape or holds numbers that aren't finite.
-        RequestError: there is no such precision, or it can't be had here.
+        RequestError: there is no such precision, or no runtime here has it.
         MissingPackageError: only torch can run this family, and it isn't installed.
     """
     chosen = check_precision(precision)

@@ -1,6 +1,6 @@
-"""A torch model as a generation runtime: for families that have none of their own in NumPy.
+"""A torch model as a runtime, for families without one in NumPy.
 
-It lets a new family generate, chat and be sampled from the day its one file is written.
+So a new family generates, chats and is sampled in training as soon as its one file is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from textwright.runtimes.base import check_tokens
 
 @dataclass
 class TorchState:
-    """A torch state of one sequence; its tensors are never changed in place."""
+    """A torch state of one sequence; its tensors aren't changed in place, so `copy` is shallow."""
 
     tensors: models.State
 
@@ -29,7 +29,7 @@ class TorchState:
 
 
 class TorchRuntime:
-    """Runs `(tokens, state) → (logits, state)` of a torch model for one sequence."""
+    """`Runtime` on a torch model, in evaluation mode on the CPU."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """
@@ -43,7 +43,7 @@ class TorchRuntime:
         self.model = models.build(config).eval()
         self.model.load_weights({name: torch.tensor(array) for name, array in weights.items()})
         self.vocab_size = config.vocab_size
-        self.held_bytes = 4 * config.parameter_count()
+        self.weight_bytes = 4 * config.parameter_count()
         self.block_size = config.block_size if config.order == "windows" else None
 
     def initial_state(self) -> TorchState:
@@ -62,6 +62,6 @@ class TorchRuntime:
     def batch(
         self, tokens: Sequence[NDArray[np.integer[Any]]], states: Sequence[TorchState]
     ) -> tuple[NDArray[np.float32], list[TorchState]]:
-        """Pieces of several texts, each after its own state; one by one."""
-        read = [self(*each, last_only=True) for each in zip(tokens, states, strict=True)]
-        return np.concatenate([rows for rows, _ in read]), [after for _, after in read]
+        """One call a piece."""
+        results = [self(*each, last_only=True) for each in zip(tokens, states, strict=True)]
+        return np.concatenate([rows for rows, _ in results]), [after for _, after in results]

@@ -1,7 +1,7 @@
-"""`transformer` in NumPy: the shape of `GPT2LMHeadModel`. Beside it, `models/transformer.py`.
+"""`transformer` in NumPy: the shape of `GPT2LMHeadModel`; in torch `models/transformer.py`.
 
-The scale and shift of each LayerNorm and the attention's 1/√D are worked into the product after
-them when a model is loaded, so that few calls are left a token.
+The scale and shift of each LayerNorm and the attention's 1/√D are folded into the product after
+them when a model is loaded, which leaves fewer calls per token.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Linear(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """The products of a block; C is the width, I the inner one."""
+    """The linear layers of a block; C is `hidden_size`, I `intermediate_size`."""
 
     qkv: Linear  # C → 3C
     out: Linear  # C → C
@@ -39,7 +39,7 @@ class Layer(NamedTuple):
 
 
 class TransformerRuntime(NumPyAttention):
-    """A `transformer` model; weights as in the stock class's file."""
+    """A `transformer` model; weights by the names of `GPT2LMHeadModel`."""
 
     def __init__(self, config: TransformerConfig, weights: Mapping[str, Floats]) -> None:
         super().__init__(config)
@@ -53,20 +53,20 @@ class TransformerRuntime(NumPyAttention):
         if not config.tie_embeddings:
             head = take(weights, "lm_head.weight", vocabulary, width)
         zero = np.zeros(vocabulary, np.float32)
-        self.head = _after_norm(weights, "transformer.ln_f", Linear(head.T, zero))
+        self.head = _fold_norm(weights, "transformer.ln_f", Linear(head.T, zero))
 
-    def vectors(self, tokens: Tokens, state: AttentionState) -> Floats:
+    def hidden_states(self, tokens: Tokens, state: AttentionState) -> Floats:
         time, heads, size = len(tokens), self.config.num_heads, self.config.head_size
         x = self.embedding[tokens]  # (T, C)
-        x += self.positions[state.held : state.held + time]
+        x += self.positions[state.length : state.length + time]
         for number, layer in enumerate(self.layers):
             q, k, v = layer.qkv(self._standardise(x)).reshape(time, 3, heads, size).swapaxes(0, 1)
             x += layer.out(attend(q, k, v, state, number))
             x += layer.outer(self.activate(layer.inner(self._standardise(x))))
         return x
 
-    def logits(self, vectors: Floats) -> Floats:
-        return self.head(self._standardise(vectors))
+    def logits(self, hidden_states: Floats) -> Floats:
+        return self.head(self._standardise(hidden_states))
 
     def _standardise(self, x: Floats) -> Floats:
         """`x` with mean 0 and variance 1 over the last axis (Ba et al., 2016)."""
@@ -120,19 +120,19 @@ def _gelu_erf(x: Floats) -> Floats:
 
 
 ACTIVATIONS = {"relu": _relu, "gelu": _gelu, "gelu_erf": _gelu_erf}
-"""By `model.activation`; each may write over its argument."""
+"""By `model.activation`; each may overwrite its argument."""
 
 
 def _linear(weights: Mapping[str, Floats], name: str, inputs: int, outputs: int) -> Linear:
-    """A layer of the file, which has it as (in, out) already."""
+    """A linear layer, which GPT-2's files have as (in, out)."""
     return Linear(
         np.ascontiguousarray(take(weights, f"{name}.weight", inputs, outputs)),
         take(weights, f"{name}.bias", outputs),
     )
 
 
-def _after_norm(weights: Mapping[str, Floats], name: str, linear: Linear) -> Linear:
-    """`linear`, with the scale and shift of the LayerNorm `name` before it worked in."""
+def _fold_norm(weights: Mapping[str, Floats], name: str, linear: Linear) -> Linear:
+    """`linear` with the scale and shift of the LayerNorm `name` before it folded in."""
     width = linear.weight.shape[0]
     scale, shift = take(weights, f"{name}.weight", width), take(weights, f"{name}.bias", width)
     return Linear(
@@ -147,9 +147,9 @@ def _layer(config: TransformerConfig, weights: Mapping[str, Floats], number: int
     scale = np.ones(3 * width, np.float32)
     scale[:width] = config.head_size**-0.5  # of the queries
     return Layer(
-        qkv=_after_norm(weights, f"{name}.ln_1", Linear(qkv.weight * scale, qkv.bias * scale)),
+        qkv=_fold_norm(weights, f"{name}.ln_1", Linear(qkv.weight * scale, qkv.bias * scale)),
         out=_linear(weights, f"{name}.attn.c_proj", width, width),
-        inner=_after_norm(
+        inner=_fold_norm(
             weights, f"{name}.ln_2", _linear(weights, f"{name}.mlp.c_fc", width, inner)
         ),
         outer=_linear(weights, f"{name}.mlp.c_proj", inner, width),

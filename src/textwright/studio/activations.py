@@ -104,8 +104,8 @@ def _attention(runtime: NumPyAttention, tokens: list[int]) -> list[NDArray[np.ui
     shape = (config.num_layers, config.num_heads, len(tokens), len(tokens))
     weights = np.zeros(shape, np.float32)
     state = AttentionState(config)
-    state.watched = weights
-    runtime.vectors(np.array(tokens), state)
+    state.attention_weights = weights
+    runtime.hidden_states(np.array(tokens), state)
     return list(np.rint(weights * 65535).astype("<u2"))
 
 
