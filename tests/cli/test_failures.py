@@ -64,7 +64,7 @@ def test_a_family_that_is_no_name_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"num_attention_heads": 0}, "num_heads"), ({"rope_theta": 0, "rope_parameters": [1]}, "get")],
+    [({"num_attention_heads": 0}, "num_heads"), ({"rope_parameters": [1]}, "rope_parameters is")],
 )
 def test_a_damaged_config_is_one_error(change: dict[str, object], named: str) -> None:
     sound = GPTConfig(vocab_size=9, block_size=8, num_layers=1).to_json()

@@ -143,17 +143,17 @@ class AttentionConfig(ModelConfig):
     @classmethod
     def _check_fixed(cls, data: dict[str, Any]) -> None:
         """Raises `RequestError` where `config.json` describes another attention or activation."""
-        odd = [(name, repr(data[name])) for name, value in cls._FIXED.items()
-               if data.get(name, value) != value]  # fmt: skip
+        others = [(name, repr(data[name])) for name, value in cls._FIXED.items()
+                  if data.get(name, value) != value]  # fmt: skip
         for name in ("rope_scaling", "rope_parameters"):  # the second of transformers 5
             rope = data.get(name) or {}
             if not isinstance(rope, dict):
                 raise TypeError(f"{name} is {rope!r}")
             kind = rope.get("rope_type") or rope.get("type") or "default"
             if kind != "default":
-                odd.append((name, f"of the type {kind!r}"))
-        if odd:
-            name, found = odd[0]
+                others.append((name, f"of the type {kind!r}"))
+        if others:
+            name, found = others[0]
             raise RequestError(
                 f"config.json: {name} is {found}, which textwright's models haven't; "
                 "run this model with transformers"
@@ -244,7 +244,7 @@ class TransformerConfig(AttentionConfig):
     """`transformer`: the decoder of Vaswani et al., "Attention Is All You Need" (2017).
 
     Fixed sinusoidal positions (section 3.5), multi-head attention, LayerNorm, ReLU or GELU. The
-    norms stand before each block, which trains stably; so it loads as `GPT2LMHeadModel`.
+    norms come before each block, which trains stably; so it loads as `GPT2LMHeadModel`.
     """
 
     _ACTIVATIONS: ClassVar[dict[str, str]] = {

@@ -1,7 +1,7 @@
 """`transformer`: the decoder of Vaswani et al., "Attention Is All You Need" (2017).
 
 Sinusoidal positions, multi-head self-attention, a feed-forward layer of two products, LayerNorm,
-residual sums: the paper's components, as a decoder alone. The one change: LayerNorm stands before
+residual sums: the paper's components, as a decoder alone. The one change: LayerNorm comes before
 each sub-layer and once at the end ("pre-norm"), since the paper's order needs a careful warmup.
 
 That is the shape of GPT-2, with the sinusoids stored as its position weights, and the parameter

@@ -161,7 +161,7 @@ def _normalize_words(words: str) -> str:
 
 
 def _assign_roles(turns: list[Turn]) -> Conversation:
-    """`turns` with roles in place of names.
+    """`turns` with roles for names.
 
     Raises:
         ValueError: more than two speak.

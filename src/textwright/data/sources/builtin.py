@@ -282,12 +282,12 @@ def source_files(built_in: BuiltIn, cache: Path, *, again: bool = False) -> list
     """
     if built_in.name == PYTHON_DOCS:
         return [_python_docs()]
-    found = []
+    files = []
     fetched: set[tuple[str, ...]] = set()  # one archive may hold several files
     for file in built_in.files:
         source = _fetch(file, cache, again and file.addresses not in fetched)
         fetched.add(file.addresses)
-        found.append(
+        files.append(
             replace(
                 source,
                 role=file.role,
@@ -295,7 +295,7 @@ def source_files(built_in: BuiltIn, cache: Path, *, again: bool = False) -> list
                 editions=frozenset(edition.sha256 for edition in file.editions) or None,
             )
         )
-    return found
+    return files
 
 
 def locate(built_in: BuiltIn, cache: Path) -> str:
@@ -314,8 +314,8 @@ def locate(built_in: BuiltIn, cache: Path) -> str:
 
 
 def _fetch(file: BuiltInFile, cache: Path, again: bool) -> SourceFile:
-    if found := _find_local(file):
-        return found
+    if local := _find_local(file):
+        return local
     failure: DownloadError | None = None
     for address in file.addresses:
         try:

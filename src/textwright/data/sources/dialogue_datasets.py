@@ -64,7 +64,7 @@ def _self_dialogue(archive: Path, role: str) -> Iterator[Record]:
     Rejected answers and those of blocked workers are left out. It has no published split, so the
     SHA-256 of a conversation's id decides: 5 % validation, 5 % test.
     """
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     with zipfile.ZipFile(archive) as files:
         names = files.namelist()
         blocked: set[str] = set()
@@ -80,8 +80,8 @@ def _self_dialogue(archive: Path, role: str) -> Iterator[Record]:
                     if row["WorkerId"] not in blocked and not (row.get("Reject") or "").strip():
                         record = _answers(row, path.parent.name)
                         if _role_of(record["id"]) == role and len(record["turns"]) > 1:
-                            found[record["id"]] = record
-    return (found[name] for name in sorted(found))
+                            records[record["id"]] = record
+    return (records[name] for name in sorted(records))
 
 
 def _rows(table: Iterable[str]) -> Iterator[dict[str, str]]:

@@ -68,8 +68,8 @@ def download(
         DownloadError: an HTTP error, an incomplete body, or one of more than `largest` bytes.
         TextwrightError: the cache can't be written.
     """
-    if not again and (found := cached(address, cache)):
-        return found
+    if not again and (hit := cached(address, cache)):
+        return hit
     folder = _folder(address, cache)
     request = urllib.request.Request(
         quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "textwright"}
