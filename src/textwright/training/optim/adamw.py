@@ -30,7 +30,7 @@ class AdamW:
         self._groups = [(list(parameters), decay) for parameters, decay in groups if parameters]
         self._betas = betas
         self.parameters = [one for parameters, _ in self._groups for one in parameters]
-        self.state = [_beginning(parameter) for parameter in self.parameters]
+        self.state = [_initial_state(parameter) for parameter in self.parameters]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -56,7 +56,7 @@ class AdamW:
             )
 
 
-def _beginning(parameter: Tensor) -> dict[str, Tensor]:
+def _initial_state(parameter: Tensor) -> dict[str, Tensor]:
     parameter = parameter.detach()
     return {
         "step": torch.zeros((), dtype=torch.float32, device=parameter.device),

@@ -18,7 +18,7 @@ _ITERATIONS = 5
 _EPS = 1e-7
 """Of the Newton–Schulz iteration, as Jordan et al. chose them."""
 
-_TOGETHER_UP_TO = 192
+_BATCHED_UP_TO = 192
 """On a processor, the smaller side of what is done at once: larger ones leave the caches."""
 
 
@@ -44,18 +44,18 @@ class Muon:
         self.state = [{"momentum_buffer": torch.zeros_like(matrix)} for matrix in matrices]
         self._weight_decay, self._momentum = weight_decay, momentum
         self._precision = precision
-        self._places = _together(self.parameters)
+        self._groups = _group_by_shape(self.parameters)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update every matrix by its gradient, at the learning rate `rate`."""
-        for places in self._places:
-            matrices = [self.parameters[place] for place in places]
+        for group in self._groups:
+            matrices = [self.parameters[place] for place in group]
             gradients = [_gradient(matrix) for matrix in matrices]
-            momenta = [self.state[place]["momentum_buffer"] for place in places]
+            momenta = [self.state[place]["momentum_buffer"] for place in group]
             torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
             looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
-            wide = [_wide(matrix).to(self._precision) for matrix in looking_ahead]
+            wide = [_transpose_if_tall(matrix).to(self._precision) for matrix in looking_ahead]
             torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
             for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
                 rows, columns = matrix.shape
@@ -86,17 +86,17 @@ def _gradient(matrix: Tensor) -> Tensor:
     return matrix.grad
 
 
-def _wide(matrix: Tensor) -> Tensor:
-    """Lying, where it stands."""
+def _transpose_if_tall(matrix: Tensor) -> Tensor:
+    """(rows, columns) with rows ≤ columns, as a view."""
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
 
 
-def _together(matrices: list[Tensor]) -> list[list[int]]:
-    """The places of those that are orthogonalised at once."""
+def _group_by_shape(matrices: list[Tensor]) -> list[list[int]]:
+    """Indices of the matrices that are orthogonalised at once, a list a group."""
     found: dict[tuple[int, ...], list[int]] = {}
     for place, matrix in enumerate(matrices):
         key: tuple[int, ...] = tuple(sorted(matrix.shape))
-        if matrix.device.type == "cpu" and key[0] > _TOGETHER_UP_TO:
+        if matrix.device.type == "cpu" and key[0] > _BATCHED_UP_TO:
             key = (*key, place)  # by itself
         found.setdefault(key, []).append(place)
     return list(found.values())

@@ -45,7 +45,7 @@ class Optimizers:
         if self._views:
             precision = getattr(torch, settings.precision)
             self.all.append(Muon(self._views, settings.weight_decay, settings.momentum, precision))
-        self._heights = [settings.learning_rate, settings.matrix_learning_rate]
+        self._peak_lrs = [settings.learning_rate, settings.matrix_learning_rate]
 
     def step(self, factor: float) -> None:
         """Update the parameters at `factor` × the learning rates, and clear the gradients."""
@@ -56,8 +56,8 @@ class Optimizers:
             for part in matrices.of(gradient):
                 next(views).grad = part
             matrices.parameter.grad = None
-        for optimizer, height in zip(self.all, self._heights, strict=False):
-            optimizer.step(height * factor)
+        for optimizer, peak_lr in zip(self.all, self._peak_lrs, strict=False):
+            optimizer.step(peak_lr * factor)
             for parameter in optimizer.parameters:
                 parameter.grad = None
 
