@@ -10,7 +10,6 @@ from textwright.reporting.comparison import Comparison, compare
 from textwright.reporting.report import report_html, write_report
 from textwright.reporting.summary import RunSummary, all_runs, run_to_remove, summaries
 from textwright.reporting.verdict import Verdict, verdict
-from textwright.runs import is_training
 
 __all__ = [
     "Comparison",
@@ -19,7 +18,6 @@ __all__ = [
     "all_runs",
     "card_text",
     "compare",
-    "is_training",
     "report_html",
     "run_to_remove",
     "summaries",
