@@ -40,12 +40,26 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["train", "--json", "--then", "chat"], "--json and --then"),
         (["eval", "prose", "--device", "gpu"], "--device"),
         (["train", "--set", "model.family=5"], "unknown model '5'"),
+        (["trian"], "No such command 'trian'"),
+        (["train", "--minuets", "5"], "No such option: --minuets"),
+        (["generate"], "Missing argument 'RUN'"),
+        (["generate", "prose", "--seed"], "'--seed' requires an argument"),
     ],
 )
 def test_what_makes_no_sense_is_named(
     capsys: pytest.CaptureFixture[str], words: list[str], named: str
 ) -> None:
     assert named in complaint(capsys, *words)
+
+
+@pytest.mark.parametrize("words", [[], ["sagemaker"]])
+def test_a_group_without_a_command_shows_its_help(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        app.main(words)
+    shown = capsys.readouterr()
+    assert (end.value.code, shown.err) == (2, "") and "Usage: textwright" in shown.out
 
 
 @pytest.mark.parametrize("model", ["gpt", "transformer"])
@@ -77,7 +91,7 @@ def test_torch_says_that_memory_is_full_in_words_of_its_own(
 ) -> None:
     with pytest.raises(RuntimeError) as info:
         torch.empty(1 << 55, dtype=torch.uint8)
-    assert app._explain(info.value) == 1
+    assert app._report_error(info.value) == 1
     assert capsys.readouterr().err.startswith("error: not enough memory; take a smaller --size")
 
 
@@ -132,11 +146,11 @@ def test_a_reader_that_leaves_ends_it_quietly(command: str, text_file: Path) -> 
 LIVE = """
 import logging, sys
 from pathlib import Path
-from textwright.cli.app import _say_to_stderr
+from textwright.cli.app import _configure_logging
 from textwright.cli.progress import progress
 from textwright.runs import Run
 from textwright.training import Plan, Progress
-_say_to_stderr(False)
+_configure_logging(False)
 shown = progress()
 plan = Plan(size=None, parameters=9, steps=100, tokens_per_step=9, epochs=1.0, eval_every=9,
             checkpoint_every=9, eval_tokens=0, protocol="", memory_bytes=9)

@@ -1,4 +1,4 @@
-"""The `textwright` command: its groups, and what happens when one of them fails."""
+"""The `textwright` command: its groups, logging, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -31,11 +31,8 @@ from textwright.cli import (
 )
 from textwright.errors import RequestError, TextwrightError
 
-# Typer's copy of click keeps the base of all usage errors to itself; a public one derives from it.
-_UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
-
 _OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory|can't allocate memory", re.I)
-"""How torch says so, of a processor and of a GPU; it has a class of its own for the latter only."""
+"""torch's messages, on a CPU and on a GPU: only for the latter it has a class of error."""
 
 app = typer.Typer(
     name="textwright",
@@ -86,8 +83,8 @@ _entry.command("serve")(sagemaker_entry.serve)
 app.add_typer(_entry, name="sagemaker-entry")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from textwright.version import VERSION
 
         typer.echo(f"textwright {VERSION}")
@@ -109,27 +106,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or bool(os.environ.get("TEXTWRIGHT_DEBUG"))
     words = [word for word in words if word != "--debug"]
-    _be_printable()
-    _say_to_stderr(debug)
+    _configure_encoding()
+    _configure_logging(debug)
     sys.exit(_run(words, debug))
 
 
-def _be_printable() -> None:
-    """Never fail on a character that an encoding hasn't got: it shows as `?`.
+def _configure_encoding() -> None:
+    """Write `?` for characters that the output's encoding lacks, in place of raising an error.
 
-    Into files and pipes Windows would write the encoding of its language, which has few characters;
-    they get UTF-8, as from Python 3.15 on, unless the environment says otherwise.
+    For files and pipes Windows takes the encoding of its language, which has few characters; they
+    get UTF-8, as from Python 3.15 on, unless the environment says otherwise.
     """
-    said = os.environ.keys() & {"PYTHONIOENCODING", "PYTHONUTF8"}
+    is_set = os.environ.keys() & {"PYTHONIOENCODING", "PYTHONUTF8"}
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            if os.name == "nt" and not said and not stream.isatty():
+            if os.name == "nt" and not is_set and not stream.isatty():
                 stream.reconfigure(encoding="utf-8")
             stream.reconfigure(errors="replace")
 
 
 def _run(words: list[str], debug: bool) -> int:
-    """The exit code of a command."""
+    """Run a command; returns its exit code."""
     try:
         try:
             result = app(args=words, prog_name="textwright", standalone_mode=False)
@@ -137,63 +134,63 @@ def _run(words: list[str], debug: bool) -> int:
             sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
-        return _unheard()
+        return _broken_pipe()
     except (KeyboardInterrupt, typer.Abort):
         return 128 + signal.SIGINT
     except Exception as error:
         if debug:
             raise
-        return _explain(error)
+        return _report_error(error)
 
 
-def _unheard() -> int:
-    """The reader has had enough (`| head`): end quietly, as Typer does where it notices first."""
+def _broken_pipe() -> int:
+    """Standard output was closed (`| head`): end quietly, as Typer does where it catches that."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
-def _explain(error: Exception) -> int:
-    """Say what went wrong, in one line; gives the exit code."""
+def _report_error(error: Exception) -> int:
+    """Print an error in one line; returns the exit code."""
     if isinstance(error, TextwrightError):
-        return _complain(str(error), 2 if isinstance(error, RequestError) else 1)
-    if isinstance(error, _UsageProblem):
-        message = str(error.format_message())  # type: ignore[attr-defined]
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help itself, and no mistake
+        return _print_error(str(error), 2 if isinstance(error, RequestError) else 1)
+    if isinstance(error, typer.TyperException):  # the base of all usage errors
+        message = error.format_message()
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help, where words are missing
             typer.echo(message)
             return 2
-        return _complain(message, 2)
+        return _print_error(message, 2)
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
     ):
-        return _complain("not enough memory; take a smaller --size or training.batch_size", 1)
-    what = f"{type(error).__name__}: {error}"
-    return _complain(f"{what} (a fault in textwright; --debug shows where)", 1)
+        return _print_error("not enough memory; take a smaller --size or training.batch_size", 1)
+    name = type(error).__name__
+    return _print_error(f"{name}: {error} (a fault in textwright; --debug shows where)", 1)
 
 
-def _complain(message: str, code: int) -> int:
+def _print_error(message: str, code: int) -> int:
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
     return code
 
 
-class _Line(logging.Formatter):
+class _Formatter(logging.Formatter):
     """`note: …` and `warning: …`, one line each."""
 
     def format(self, record: logging.LogRecord) -> str:
-        kind = "warning" if record.levelno >= logging.WARNING else "note"
-        return f"{kind}: {' '.join(record.getMessage().split())}"
+        level = "warning" if record.levelno >= logging.WARNING else "note"
+        return f"{level}: {' '.join(record.getMessage().split())}"
 
 
-class _ToStderr(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error now: a live display puts a stream of its own there."""
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to the current `sys.stderr`, which a live display replaces while it runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
 
-def _say_to_stderr(debug: bool) -> None:
-    handler = _ToStderr()
-    handler.setFormatter(_Line())
+def _configure_logging(debug: bool) -> None:
+    handler = _StderrHandler()
+    handler.setFormatter(_Formatter())
     logger = logging.getLogger("textwright")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if debug else logging.INFO)

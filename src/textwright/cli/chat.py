@@ -1,4 +1,4 @@
-"""`textwright chat`: talk with a model at the terminal."""
+"""`textwright chat`: a conversation with a model at the terminal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HELP = """\
 Ctrl-C stops a reply; the arrow keys bring back and edit what you typed."""
 
 BAR = 30
-"""Characters of the longest bar."""
+"""Width of the longest bar, in characters."""
 
 
 def chat(
@@ -98,7 +98,7 @@ def chat(
     _say(
         f"{dialogue.names.model} learned from {learned}. /help tells what you can do, Ctrl-D ends."
     )
-    with _interrupted():  # nothing but a reply and a line that is awaited looks at Ctrl-C
+    with _interrupts():  # Ctrl-C is ignored but in a reply and in `_read_line`
         for line in _lines(f"{dialogue.names.user}: "):
             if not line.startswith("/"):
                 try:
@@ -113,22 +113,22 @@ def chat(
 
 
 def _lines(prompt: str) -> Iterator[str]:
-    """What the user types, line by line, with editing and history at a terminal."""
-    terminal = sys.stdin.isatty()
-    if terminal:
+    """The user's lines, without empty ones; with editing and history at a terminal."""
+    is_terminal = sys.stdin.isatty()
+    if is_terminal:
         _edit_lines()
     else:
-        _tolerate_any_bytes()
-    deaf = signal.getsignal(signal.SIGINT)
+        _replace_undecodable()
+    ignore = signal.getsignal(signal.SIGINT)
     while True:
         try:
-            line = _awaited(prompt if terminal else "", deaf).strip()
+            line = _read_line(prompt if is_terminal else "", ignore).strip()
         except EOFError:
-            if terminal:
+            if is_terminal:
                 show("\n")
             return
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, deaf)
+            signal.signal(signal.SIGINT, ignore)
             _say("\n(/quit or Ctrl-D ends)")
             continue
         if line:
@@ -136,26 +136,27 @@ def _lines(prompt: str) -> Iterator[str]:
 
 
 def _edit_lines() -> None:
-    """Have `input` edit lines and remember them, as Windows does by itself."""
+    """Let `input` edit lines and keep a history, as Windows does by itself."""
     if sys.platform != "win32":
         with contextlib.suppress(ImportError):  # some Pythons are built without
             import readline
 
             if "libedit" not in (readline.__doc__ or ""):
-                # Lines that are pasted at once are one message, with their line ends
+                # several lines pasted at once are one message
                 readline.parse_and_bind("set enable-bracketed-paste on")
 
 
-def _awaited(prompt: str, deaf: Any) -> str:
-    """A line. Only meanwhile Ctrl-C is a `KeyboardInterrupt`; else `deaf` handles it."""
+def _read_line(prompt: str, ignore: Any) -> str:
+    """Read a line; Ctrl-C raises `KeyboardInterrupt` meanwhile, after that `ignore` handles it."""
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return input(prompt)
     finally:
-        signal.signal(signal.SIGINT, deaf)
+        signal.signal(signal.SIGINT, ignore)
 
 
-def _tolerate_any_bytes() -> None:
+def _replace_undecodable() -> None:
+    """Read bytes of standard input that aren't text in its encoding as `�`."""
     reconfigure: Callable[..., Any] | None = getattr(sys.stdin, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -163,7 +164,7 @@ def _tolerate_any_bytes() -> None:
 
 def _reply(dialogue: Dialogue, begin: Callable[[], Generator[str, None, None]]) -> None:
     dropped = dialogue.dropped
-    with _interrupted() as interrupted:
+    with _interrupts() as interrupted:
         pieces = begin()
         show(f"{dialogue.names.model}: ")
         for piece in pieces:
@@ -181,11 +182,9 @@ def _reply(dialogue: Dialogue, begin: Callable[[], Generator[str, None, None]]) 
 
 
 @contextlib.contextmanager
-def _interrupted() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C was pressed meanwhile, which then does nothing else.
-
-    An exception in the middle of a token could leave the model's state half-updated.
-    """
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Gives a function that returns whether Ctrl-C was pressed, which does nothing else meanwhile:
+    an exception in the middle of a token could leave the model's state half-updated."""
     pressed: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
@@ -195,12 +194,12 @@ def _interrupted() -> Iterator[Callable[[], bool]]:
 
 
 def _command(dialogue: Dialogue, command: str, value: str) -> None:
-    do = _COMMANDS.get(command)
-    if do is None:
+    run = _COMMANDS.get(command)
+    if run is None:
         _say(f"no command /{command}; /help tells what there is")
         return
     try:
-        do(dialogue, value)
+        run(dialogue, value)
     except TextwrightError as error:
         _say(str(error))
 
@@ -235,9 +234,9 @@ def _undo(dialogue: Dialogue, value: str) -> None:
 def _next(dialogue: Dialogue, value: str) -> None:
     likeliest = dialogue.next_distribution(value)
     width = max(len(repr(token)) for token, _ in likeliest)
-    for token, share in likeliest:
-        bar = "█" * round(BAR * share / likeliest[0][1]) or "▏"
-        show(f"{token!r:<{width}}  {share:6.1%}  {bar}\n")
+    for token, probability in likeliest:
+        bar = "█" * round(BAR * probability / likeliest[0][1]) or "▏"
+        show(f"{token!r:<{width}}  {probability:6.1%}  {bar}\n")
 
 
 def _system(dialogue: Dialogue, value: str) -> None:
@@ -278,13 +277,13 @@ def _file(value: str) -> Path:
     return Path(value).expanduser()
 
 
-def _number(kind: Callable[[str], Number], text: str) -> Number:
+def _number(type_: Callable[[str], Number], text: str) -> Number:
     try:
-        return kind(text)
+        return type_(text)
     except ValueError:
         raise RequestError(f"{text!r} is not a number; /help shows how it is written") from None
 
 
 def _say(text: str) -> None:
-    """What isn't part of the dialogue goes to standard error."""
+    """Print what isn't part of the conversation, to standard error."""
     typer.echo(text, err=True)

@@ -148,7 +148,7 @@ def train(
         train__checkpoint=checkpoint,
     )  # fmt: skip
     chosen = cloud.train.hyperparameters
-    if budget:  # one on the command line replaces the file's
+    if budget:  # that of the command line replaces the file's
         chosen = {key: chosen[key] for key in chosen if key not in ("minutes", "steps", "epochs")}
     chosen |= {**budget, **defined({"model": model, "size": size}), **pairs(set_, "--set")}
     cloud.train.hyperparameters = chosen
@@ -208,9 +208,9 @@ def status(
         raise RequestError("name the job to follow; textwright sagemaker status lists them")
     cloud = settings_from(settings, region=region)
     if dry_run:
-        one = (Call("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name}),
-               Call("sagemaker", "DescribeEndpoint", {"EndpointName": name}))  # fmt: skip
-        show_calls(listing.LISTS if name is None else one)
+        calls = (Call("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name}),
+                 Call("sagemaker", "DescribeEndpoint", {"EndpointName": name}))  # fmt: skip
+        show_calls(listing.LISTS if name is None else calls)
         return
     aws = AWS(cloud.region_name())
     if name is None:
@@ -245,22 +245,22 @@ def _follow(aws: AWS, job: str, name: str, runs: Path | None) -> Run:
 
 
 def _show(run: Run, then: Then | None) -> None:
-    from textwright.cli.train import go_on
+    from textwright.cli.train import run_then
     from textwright.runs import command_for
 
     typer.echo(str(run.path))
     say(f"next: {command_for(run, 'generate')}")
-    go_on(run, then)
+    run_then(run, then)
 
 
 def _show_all(entries: list[Any], *, as_json: bool) -> None:
     from textwright.cli.tables import show_table
 
     if as_json:
-        shown = [{"kind": entry.kind, "name": entry.name, "status": entry.status,
+        items = [{"kind": entry.kind, "name": entry.name, "status": entry.status,
                   "created": entry.created.isoformat(), "costs": entry.costs}
                  for entry in entries]  # fmt: skip
-        typer.echo(json.dumps(shown, indent=2))
+        typer.echo(json.dumps(items, indent=2))
         return
     if not entries:
         typer.echo("textwright has made nothing in this region")

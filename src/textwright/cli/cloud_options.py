@@ -80,22 +80,22 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Don't wait until it ans
 def settings_from(
     file: Path | None, *, tags: list[str] | None = None, **options: Any
 ) -> CloudSettings:
-    """The settings of a command: its file, and its options by dotted name with `__` for the dot."""
+    """The settings of a command: its file and, over it, its options, with `__` for the dot."""
     from textwright.sagemaker.settings import load_settings
 
-    told = {name.replace("__", "."): value for name, value in options.items()}
-    return load_settings(file, {**told, "tags": pairs(tags, "--tag")})
+    dotted = {name.replace("__", "."): value for name, value in options.items()}
+    return load_settings(file, {**dotted, "tags": pairs(tags, "--tag")})
 
 
-def pairs(told: list[str] | None, option: str) -> dict[str, str]:
-    """`KEY=VALUE` words. Raises `RequestError` for one without `=`."""
-    found = {}
-    for word in told or []:
+def pairs(words: list[str] | None, option: str) -> dict[str, str]:
+    """The values of `KEY=VALUE` words. Raises `RequestError` for one without `=`."""
+    values = {}
+    for word in words or []:
         key, equals, value = word.partition("=")
         if not key or not equals:
             raise RequestError(f"{option} {word!r} has no =; write {option} KEY=VALUE")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def show_calls(calls: Iterable[Call]) -> None:
@@ -106,17 +106,17 @@ def show_calls(calls: Iterable[Call]) -> None:
 
 
 def say(line: str) -> None:
-    """A line about what happens, on standard error."""
+    """Print a line about the progress, on standard error."""
     typer.echo(line, err=True)
 
 
 def show_costs(lines: Iterable[str]) -> None:
-    """Name what costs money."""
+    """Print what costs money, on standard error."""
     say("costs money:")
     for line in lines:
         say(f"  {line}")
 
 
 def defined(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that were given."""
+    """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -1,4 +1,4 @@
-"""`textwright corpora`: the texts that have a name."""
+"""`textwright corpora`: lists the built-in corpora, and downloads one."""
 
 from __future__ import annotations
 

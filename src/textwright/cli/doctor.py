@@ -1,4 +1,4 @@
-"""`textwright doctor`: what this machine has, what is missing, and which command brings it."""
+"""`textwright doctor`: what this machine has, what is missing, and how to install it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import typer
 from textwright.cli.tables import show_json, show_table
 
 VOCABULARY = 65
-"""The vocabulary for which sizes are counted: the characters of Tiny Shakespeare."""
+"""The vocabulary for which parameters are counted: that of Tiny Shakespeare, by characters."""
 
 _GROUPS = ("all", "dev")
-"""Extras that stand for others."""
+"""Extras made of other extras."""
 
 
 def doctor(
@@ -32,7 +32,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what this machine has, what is missing, and how to get it."""
-    found = {
+    report = {
         "machine": _machine(),
         "kernels": _kernels(),
         "torch": _torch(),
@@ -42,9 +42,9 @@ def doctor(
         "sizes": _sizes(),
     }
     if as_json:
-        show_json(found)
+        show_json(report)
     else:
-        _show(found)
+        _show(report)
 
 
 def _machine() -> dict[str, Any]:
@@ -71,15 +71,15 @@ def _disk_free(folder: Path) -> int | None:
 
 
 def _kernels() -> dict[str, Any]:
-    """What generates: a compiled build, or NumPy, and why."""
+    """Which build of the kernels generates, or NumPy, and why."""
     from textwright.errors import RequestError
     from textwright.kernels import available, kernels
 
     try:
-        found = kernels()
+        build = kernels()
     except RequestError as error:
         return {"name": None, "reason": str(error), "available": available()[0]}
-    return {"name": found.name, "reason": found.reason, "available": available()[0]}
+    return {"name": build.name, "reason": build.reason, "available": available()[0]}
 
 
 def _torch() -> dict[str, Any]:
@@ -104,16 +104,16 @@ def _torch() -> dict[str, Any]:
 
 
 def _training() -> dict[str, Any]:
-    """What a training would choose here, and what it looked at."""
+    """The device, precision and so on that a training would choose here, and what it measured."""
     from textwright.models import device
 
     chosen = {}
     for family in ("lstm", "gpt"):
-        there = device.choose_device("auto", family)
+        choice = device.choose_device("auto", family)
         chosen[family] = {
-            "device": there.type,
-            "precision": device.choose_precision("auto", there, family),
-            "compile": device.choose_compile("auto", there),
+            "device": choice.type,
+            "precision": device.choose_precision("auto", choice, family),
+            "compile": device.choose_compile("auto", choice),
         }
     return {
         "core_gflops": {name: round(speed, 1) for name, speed in device.core_gflops().items()},
@@ -136,7 +136,7 @@ class Extra:
 
 
 def extras(requirements: Sequence[str], has: Callable[[str], bool]) -> list[Extra]:
-    """The extras that `requirements` name, and what of each is missing.
+    """The extras in `requirements`, each with its missing packages.
 
     Args:
         requirements: a package's requirements, as `importlib.metadata.requires` gives them.
@@ -149,8 +149,8 @@ def extras(requirements: Sequence[str], has: Callable[[str], bool]) -> list[Extr
         if extra and package and package[0] != "textwright" and extra[1] not in _GROUPS:
             packages.setdefault(extra[1], []).append(package[0])
     return [
-        Extra(name, tuple(package for package in needed if not has(package)))
-        for name, needed in packages.items()
+        Extra(name, tuple(package for package in required if not has(package)))
+        for name, required in packages.items()
     ]
 
 
@@ -194,14 +194,14 @@ def _folders(runs: Path | None) -> list[dict[str, Any]]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether something can be written into `folder`, or the folder be made."""
-    place = _nearest_existing(folder)
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    """Whether files can be written to `folder`, or it can be created."""
+    parent = _nearest_existing(folder)
+    return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
 
 
 def _nearest_existing(path: Path) -> Path:
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
 def _corpora() -> dict[str, Any]:
@@ -232,10 +232,10 @@ def _sizes() -> list[dict[str, Any]]:
     ]
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(report: dict[str, Any]) -> None:
     from textwright.reporting import numbers
 
-    machine, torch = found["machine"], found["torch"]
+    machine, torch = report["machine"], report["torch"]
     rows = [
         ("textwright", machine["textwright"]),
         ("python", f"{machine['python']} ({machine['executable']})"),
@@ -243,20 +243,20 @@ def _show(found: dict[str, Any]) -> None:
         ("cores", str(machine["cores"])),
         ("memory", numbers.size(machine["memory_bytes"])),
         ("disk free", numbers.size(machine["disk_free_bytes"])),
-        ("kernels", f"{found['kernels']['name']} ({found['kernels']['reason']})"),
+        ("kernels", f"{report['kernels']['name']} ({report['kernels']['reason']})"),
         ("torch", _torch_line(torch)),
     ]
     if torch["version"]:
         rows += [("devices", ", ".join(torch["devices"])), *_training_lines(torch)]
-    for extra in found["extras"]:
+    for extra in report["extras"]:
         missing = ", ".join(extra["missing"])
         state = f"{missing} missing: {extra['install']}" if missing else "installed"
         rows.append((f"extra {extra['name']}", state))
-    rows += [(f"{folder['name']} folder", _folder_line(folder)) for folder in found["folders"]]
-    rows += _corpora_lines(found["corpora"])
+    rows += [(f"{folder['name']} folder", _folder_line(folder)) for folder in report["folders"]]
+    rows += _corpora_lines(report["corpora"])
     show_table(("", ""), rows)
     typer.echo()
-    _show_sizes(found["sizes"])
+    _show_sizes(report["sizes"])
 
 
 def _torch_line(torch: dict[str, Any]) -> str:
@@ -282,9 +282,9 @@ def _training_lines(torch: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _folder_line(folder: dict[str, Any]) -> str:
     state = "writable" if folder["writable"] else "NOT writable; name another"
-    made = "" if folder["exists"] else ", made when it is needed"
+    missing = "" if folder["exists"] else ", made when it is needed"
     origin = f"from ${folder['variable']}" if folder["set"] else f"${folder['variable']} is not set"
-    return f"{folder['path']} ({state}{made}; {origin})"
+    return f"{folder['path']} ({state}{missing}; {origin})"
 
 
 def _corpora_lines(corpora: dict[str, Any]) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ from textwright.cli.cloud_options import (
     show_calls,
     show_costs,
 )
+from textwright.cli.confirm import confirmed
 from textwright.cli.generate import MaxTokens, RunName, Runs, Temperature
 from textwright.errors import RequestError
 
@@ -84,21 +85,19 @@ def deploy(
             {**cloud.deploy.model_dump(), "instance_type": instance_type,
              "serverless": bool(serverless)}
         )  # fmt: skip
-    found = find(run, runs)
-    endpoint = name or requests.resource_name(found.name)
+    model = find(run, runs)
+    endpoint = name or requests.resource_name(model.name)
     with TemporaryDirectory() as scratch:
-        packed = Path(scratch) / "model.tar.gz"
-        calls = endpoints.plan_endpoint(
-            cloud, endpoint, Path("model.tar.gz") if dry_run else packed
-        )
+        file = Path(scratch) / "model.tar.gz"
+        calls = endpoints.plan_endpoint(cloud, endpoint, Path("model.tar.gz") if dry_run else file)
         if dry_run:
             show_calls(calls)
             return
         from textwright.sagemaker.client import AWS
 
         aws = AWS(cloud.region_name())
-        archive.package(found, packed)
-        say(f"uploading {numbers.size(packed.stat().st_size)}")
+        archive.package(model, file)
+        say(f"uploading {numbers.size(file.stat().st_size)}")
         endpoints.deploy(aws, calls, endpoint)
     say(f"endpoint {endpoint} is being made in {aws.region}")
     try:
@@ -109,8 +108,8 @@ def deploy(
         say(f"remove it: textwright sagemaker delete {endpoint}")
         raise
     finally:
-        stored = f"s3://{calls[0].parameters['Bucket']}/{calls[0].parameters['Key']}"
-        show_costs([costs.of_endpoint(cloud, endpoint), costs.of_storage(stored)])
+        address = f"s3://{calls[0].parameters['Bucket']}/{calls[0].parameters['Key']}"
+        show_costs([costs.of_endpoint(cloud, endpoint), costs.of_storage(address)])
     typer.echo(endpoint)
     say(f'next: textwright sagemaker invoke {endpoint} "It was" --stream')
     say(f"remove it: textwright sagemaker delete {endpoint} --artifacts")
@@ -154,12 +153,12 @@ def invoke(
         show_calls([call])
         return
     from textwright.sagemaker.client import AWS
-    from textwright.sagemaker.endpoint_client import invoke as ask
+    from textwright.sagemaker.endpoint_client import invoke as request_text
 
-    begun = False
-    for piece in ask(AWS(cloud.region_name()), call):
-        typer.echo(piece if begun else prompt + piece, nl=False)
-        begun = True
+    is_first = True
+    for piece in request_text(AWS(cloud.region_name()), call):
+        typer.echo(prompt + piece if is_first else piece, nl=False)
+        is_first = False
     typer.echo()
 
 
@@ -185,12 +184,12 @@ def delete(
     if artifacts:
         cloud.require("bucket")
     if dry_run:
-        ends = requests.deletions(name, name, [name])
+        calls = requests.deletions(name, name, [name])
         if requests.job_ending(name):
-            ends = [requests.stop_job(name)]
+            calls = [requests.stop_job(name)]
         listing = {"Bucket": cloud.bucket, "Prefix": requests.folder_of(cloud, name)}
         files = [requests.Call("s3", "ListObjectsV2", listing)] if artifacts else []
-        show_calls([*ends, *files])
+        show_calls([*calls, *files])
         return
     from textwright.sagemaker.client import AWS
 
@@ -201,28 +200,20 @@ def delete(
             f"training job {name} runs, and writes files until it has ended; stop it without "
             "--artifacts, and delete its files then"
         )
-    stored = endpoints.plan_file_deletion(aws, cloud, name) if artifacts else []
-    count = sum(len(call.parameters["Delete"]["Objects"]) for call in stored)
+    file_deletions = endpoints.plan_file_deletion(aws, cloud, name) if artifacts else []
+    count = sum(len(call.parameters["Delete"]["Objects"]) for call in file_deletions)
     folder = f"s3://{cloud.bucket}/{requests.folder_of(cloud, name)}"
     things = [*removal.things, *([f"{count} files below {folder}"] if count else [])]
-    if artifacts and (kept := removal.checkpoints) and not kept.startswith(folder):
-        say(f"what --checkpoint named stays, and costs: aws s3 rm --recursive {kept}")
+    if artifacts and (other := removal.checkpoints) and not other.startswith(folder):
+        say(f"what --checkpoint named stays, and costs: aws s3 rm --recursive {other}")
     if not things:
         say(f"nothing of {name} runs, or is left to delete")
         return
-    if not yes and not agreed(f"Delete {', '.join(things)}?"):
+    if not yes and not confirmed(f"Delete {', '.join(things)}?"):
         raise RequestError("nothing was deleted")
-    for call in (*removal.calls, *stored):
+    for call in (*removal.calls, *file_deletions):
         aws.send(call)
     for thing in things:
         typer.echo(f"told: {thing}" if removal.stops else f"deleted: {thing}")
     if not artifacts:
         say("its files in S3 stay, and cost a little: add --artifacts and --bucket to delete them")
-
-
-def agreed(question: str) -> bool:
-    """Ask; nobody there to answer is an error."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        raise RequestError("nobody answered, so nothing was deleted; --yes doesn't ask") from None

@@ -1,4 +1,4 @@
-"""`textwright eval`: the loss of a run on a text."""
+"""`textwright eval`: a run's loss on a text; of conversations, the quality of its replies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import typer
 if TYPE_CHECKING:
     from textwright.evaluation import ConversationScore
 
-from textwright.cli import novelty as novel
+from textwright.cli import novelty as novelty_options
 from textwright.cli.generate import ComputePrecision, Precision
 from textwright.errors import RequestError
 
 
 class Device(StrEnum):
-    """What `--device` offers."""
+    """Values of `--device`."""
 
     auto = "auto"
     cpu = "cpu"
@@ -62,13 +62,13 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: ComputePrecision = Precision.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    novelty: novel.Wanted = False,
-    minimum: novel.Minimum = None,
-    count: novel.Count = None,
-    max_tokens: novel.MaxTokens = None,
-    temperature: novel.Temperature = None,
-    top_k: novel.TopK = None,
-    seed: novel.Seed = None,
+    novelty: novelty_options.NoveltyFlag = False,
+    minimum: novelty_options.Minimum = None,
+    count: novelty_options.Count = None,
+    max_tokens: novelty_options.MaxTokens = None,
+    temperature: novelty_options.Temperature = None,
+    top_k: novelty_options.TopK = None,
+    seed: novelty_options.Seed = None,
 ) -> None:
     """Measure how well a run predicts a text: loss, bits a character and a byte, perplexity.
 
@@ -79,15 +79,15 @@ def evaluate(
     from textwright.cli.train import check_torch
     from textwright.runs import find
 
-    writing = {
+    generation = {
         "--minimum": minimum, "--count": count, "--max-tokens": max_tokens,
         "--temperature": temperature, "--top-k": top_k, "--seed": seed,
     }  # fmt: skip
-    _check_together(novelty, writing, {"--window": window, "--stride": stride})
-    found = find(run, runs)
+    _check_options(novelty, generation, {"--window": window, "--stride": stride})
+    model = find(run, runs)
     if novelty:
-        novel.show_novelty(
-            found,
+        novelty_options.show_novelty(
+            model,
             files or [],
             minimum=minimum,
             count=count,
@@ -103,7 +103,7 @@ def evaluate(
     from textwright.evaluation import ConversationScore, evaluate_run
 
     score = evaluate_run(
-        found,
+        model,
         files or [],
         window=window,
         stride=stride,
@@ -129,12 +129,12 @@ def evaluate(
     show_rows(rows)
 
 
-def _check_together(novelty: bool, writing: dict[str, Any], reading: dict[str, Any]) -> None:
-    """Raises `RequestError`: an option of one measure is given with the other."""
-    for name, value in (reading if novelty else writing).items():
+def _check_options(novelty: bool, generation: dict[str, Any], reading: dict[str, Any]) -> None:
+    """Raise `RequestError` where an option of one measure is given with the other."""
+    for name, value in (reading if novelty else generation).items():
         if value is not None:
-            with_it = "can't go with" if novelty else "needs"
-            raise RequestError(f"{name} {with_it} --novelty")
+            reason = "can't go with" if novelty else "needs"
+            raise RequestError(f"{name} {reason} --novelty")
 
 
 def _show_conversations(score: ConversationScore) -> None:

@@ -1,4 +1,4 @@
-"""`textwright export` and `import`: runs in the form of other programs, and the other way round."""
+"""`textwright export` and `import`: runs as other programs' models, and the reverse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textwright.cli.generate import RunName, Runs
 
 
 class Target(enum.StrEnum):
-    """What `--to` takes."""
+    """Values of `--to`."""
 
     TRANSFORMERS = "transformers"
     ONNX = "onnx"
@@ -21,14 +21,14 @@ class Target(enum.StrEnum):
 
 
 class PageType(enum.StrEnum):
-    """What `--dtype` takes."""
+    """Values of `--dtype`."""
 
     FLOAT16 = "float16"
     INT8 = "int8"
 
 
 class Source(enum.StrEnum):
-    """What `--from` takes."""
+    """Values of `--from`."""
 
     NANOGPT = "nanogpt"
     CHAR_RNN = "char-rnn.pytorch"

@@ -1,4 +1,4 @@
-"""`textwright generate`: continue a prompt on standard output, as it is written."""
+"""`textwright generate`: streams the continuation of a prompt to standard output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # `textwright --help` must not wait for NumPy
     from textwright.generation import Generation, Generator, Options, Stream, TokenLogprob
 
 ALTERNATIVES = 5
-"""Tokens that `--probabilities` shows beside each one."""
+"""Likeliest tokens that `--probabilities` shows beside each token."""
 
 _SAMPLING = "Sampling (the run's own defaults where left out)"
 
@@ -63,7 +63,7 @@ Seed = Annotated[
 
 
 class Precision(StrEnum):
-    """What `--precision` offers."""
+    """Values of `--precision`."""
 
     auto = "auto"
     float32 = "float32"
@@ -170,12 +170,12 @@ def generate(
             if probabilities:
                 _write_probabilities(stream.generation)
     except BrokenPipeError:
-        # The reader has had enough (`| head`): nothing went wrong, and nothing is left to flush.
+        # standard output was closed (`| head`): no error, and nothing is left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(text: str) -> None:
-    """Write a piece of text at once; a terminal gets no control characters."""
+    """Write a piece of text and flush; a terminal gets no control characters."""
     if sys.stdout.isatty():
         text = "".join(
             char if char in "\n\t" or (char >= " " and not "\x7f" <= char < "\xa0") else "�"
@@ -186,7 +186,7 @@ def show(text: str) -> None:
 
 
 def _from_stdin() -> str:
-    """All of standard input, without the line end that `echo` and editors put after it."""
+    """All of standard input, without the line end that `echo` and editors add."""
     text = sys.stdin.buffer.read().decode("utf-8-sig", errors="replace")
     return text.replace("\r\n", "\n").removesuffix("\n")
 
@@ -196,7 +196,7 @@ def _write(stream: Stream) -> None:
         show(stream.generation.prompt)
         for piece in stream:
             show(piece)
-    finally:  # also after Ctrl-C, so that what is there stands on a line of its own
+    finally:  # after Ctrl-C too, so that the shell's prompt begins a line
         show("\n")
 
 
@@ -247,7 +247,7 @@ def _write_probabilities(generation: Generation) -> None:
 
 
 def _quoted(token: str) -> str:
-    """A token so that spaces and line ends show."""
+    """A token in quotes, with its spaces and line ends visible."""
     return json.dumps(token, ensure_ascii=False)
 
 

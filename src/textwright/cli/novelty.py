@@ -1,4 +1,4 @@
-"""`textwright eval --novelty`: what a model writes word for word as it learned it."""
+"""`textwright eval --novelty`: what of a model's texts is copied from its training text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:  # `textwright --help` must not wait for them
     from textwright.runs import Run
 
 _PANEL = "Novelty"
-_SHOWN = 10
-_WIDTH = 60
+_MAX_ROWS = 10
+_MAX_WIDTH = 60
 
-Wanted = Annotated[
+NoveltyFlag = Annotated[
     bool,
     typer.Option(
         "--novelty",
@@ -79,60 +79,60 @@ def show_novelty(
     precision: str,
     as_json: bool,
 ) -> None:
-    """Write with `run`, measure, print."""
+    """Generate texts, measure what is copied, and print it."""
     from textwright.evaluation import memorization
     from textwright.generation import load
 
     minimum = memorization.check_min_length(memorization.MINIMUM if minimum is None else minimum)
     corpus = memorization.find_training_corpus(run, sources)  # fails before generation
-    if count is None:  # of conversations a text is one turn
+    if count is None:  # a text of a chat model is one turn
         count = 200 if corpus.conversations else 10
     settings: dict[str, Any] = {"max_tokens": 1000 if max_tokens is None else max_tokens}
     settings |= {"temperature": temperature, "top_k": top_k, "seed": 1 if seed is None else seed}
     texts = load(run, precision=precision).generate_many("", count, **settings)
     passages = [text.text for text in texts]
-    found = memorization.novelty(run, passages, minimum=minimum, corpus=corpus)
+    novelty = memorization.novelty(run, passages, minimum=minimum, corpus=corpus)
     if as_json:
-        record = found.record()
-        for one, text, number in zip(record["passages"], texts, range(len(texts)), strict=True):
-            one |= {"text": text.text, "seed": settings["seed"] + number}
+        record = novelty.record()
+        for index, (passage, text) in enumerate(zip(record["passages"], texts, strict=True)):
+            passage |= {"text": text.text, "seed": settings["seed"] + index}
         from textwright.cli.tables import show_json
 
         show_json({**record, "settings": {"count": count, **settings}}, indent=None)
         return
-    _show(found)
+    _show(novelty)
 
 
-def _show(found: Novelty) -> None:
+def _show(novelty: Novelty) -> None:
     from textwright.cli.tables import show_rows, show_table
 
-    whole, held_out = found.whole, found.held_out
+    whole, held_out = novelty.whole, novelty.held_out
     rows = {
         "copied": f"{whole.share:.1%} of {whole.characters:,} characters, in stretches of "
-        f"{found.minimum} or more that stand in {found.corpus}",
+        f"{novelty.minimum} or more that stand in {novelty.corpus}",
         "longest": f"{whole.longest:,} characters",
         "held-out text": f"{held_out.share:.1%} of {held_out.characters:,} characters, longest "
         f"{held_out.longest:,}: what text has that the model never saw",
     }
-    if not found.complete:
+    if not novelty.complete:
         rows["at least"] = "both repeat themselves so much that not every place was compared"
     show_rows(rows)
-    every = [
-        (stretch, number)
-        for number, passage in enumerate(found.passages, 1)
-        for stretch in passage.stretches
+    spans = [
+        (span, number)
+        for number, passage in enumerate(novelty.passages, 1)
+        for span in passage.stretches
     ]
-    every.sort(key=lambda pair: -pair[0].length)
+    spans.sort(key=lambda pair: -pair[0].length)
     table = [
-        (f"{one.length:,}", str(number), one.source.rpartition("/")[2] or found.corpus,
-         f"{one.line:,}", _shortened(one.text))
-        for one, number in every[:_SHOWN]
+        (f"{span.length:,}", str(number), span.source.rpartition("/")[2] or novelty.corpus,
+         f"{span.line:,}", _shorten(span.text))
+        for span, number in spans[:_MAX_ROWS]
     ]  # fmt: skip
     if table:
-        columns = ("characters", "of text", "stands in", found.unit, "what")
-        show_table(columns, table, right=("characters", "of text", found.unit))
+        columns = ("characters", "of text", "stands in", novelty.unit, "what")
+        show_table(columns, table, right=("characters", "of text", novelty.unit))
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     line = text.replace("\n", "↵")
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+    return line if len(line) <= _MAX_WIDTH else f"{line[: _MAX_WIDTH - 1]}…"

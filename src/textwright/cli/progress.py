@@ -1,4 +1,4 @@
-"""How a training shows: live on a terminal, plain blocks elsewhere, JSON lines for programs."""
+"""The progress of a training: live on a terminal, plain blocks elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SAMPLE_LINES = 10
 
 
 def progress() -> Observer:
-    """The observer for where standard error goes."""
+    """The observer for standard error: a live display on a terminal, else plain blocks."""
     console = Console(stderr=True, highlight=False)
     moves = sys.stderr.isatty() and not console.is_dumb_terminal
     return Terminal(console) if moves else Blocks()
 
 
 class JSONLines(Observer):
-    """One object a line on standard output; the last has `run`, `val_loss` and `seconds`."""
+    """A JSON object per line on standard output; the last has `run`, `val_loss` and `seconds`."""
 
     def started(self, run: Run, plan: Plan, step: int) -> None:
         self._write({"event": "started", "run": str(run.path), "step": step, "plan": plan.record()})
@@ -47,7 +47,7 @@ class JSONLines(Observer):
 
 
 class Blocks(Observer):
-    """A plain block an evaluation: for notebooks, logs, CloudWatch."""
+    """A plain block per evaluation: for notebooks, logs, CloudWatch."""
 
     def __init__(self) -> None:
         self._steps = 0
@@ -69,7 +69,7 @@ class Blocks(Observer):
 
     def finished(self, run: Run, result: Result) -> None:
         self._write("")
-        _close(run, result)
+        _print_result(run, result)
 
     def _write(self, line: str) -> None:
         sys.stderr.write(line + "\n")
@@ -77,7 +77,7 @@ class Blocks(Observer):
 
 
 class Terminal(Observer):
-    """A bar with the numbers, and below it the latest sample; evaluations scroll by above."""
+    """A bar with the metrics and the latest sample below it; evaluations scroll above."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -104,7 +104,7 @@ class Terminal(Observer):
         self._train_loss = progress.train_loss
         words = [
             f"loss {progress.train_loss:.3f}",
-            # A run that goes on has none before its next evaluation
+            # none yet in a run that was resumed
             *([] if self._val_loss is None else [f"validation {self._val_loss:.3f}"]),
             f"{progress.tokens_per_second:,.0f} tokens/s",
             f"{numbers.duration(progress.seconds_left)} left",
@@ -127,10 +127,10 @@ class Terminal(Observer):
     def finished(self, run: Run, result: Result) -> None:
         self._live.stop()
         self.console.print(self._sample)
-        _close(run, result)
+        _print_result(run, result)
 
     def closed(self) -> None:
-        self._live.stop()  # does nothing where it is over already
+        self._live.stop()  # a second time it does nothing
 
     def _show(self) -> None:
         self._live.update(Group(self._bar, self._sample))
@@ -153,13 +153,13 @@ def _opening(run: Run, plan: Plan, step: int) -> str:
 
 def _lines(sample: Sample) -> list[str]:
     lines = (sample.prompt + sample.text).split("\n")
-    # Control characters that a model may write are shown, not obeyed.
-    shown = ["".join(c if c.isprintable() else "·" for c in line) for line in lines]
-    return shown[:_SAMPLE_LINES] + (["…"] if len(shown) > _SAMPLE_LINES else [])
+    # no control characters, which a model may write, reach the terminal
+    printable = ["".join(c if c.isprintable() else "·" for c in line) for line in lines]
+    return printable[:_SAMPLE_LINES] + (["…"] if len(printable) > _SAMPLE_LINES else [])
 
 
-def _close(run: Run, result: Result) -> None:
-    """The outcome and what to do next: the result of the command, so on standard output."""
+def _print_result(run: Run, result: Result) -> None:
+    """Print the result and what to do next, to standard output."""
     loss = "–" if result.val_loss is None else f"{result.val_loss:.4f} nats a token"
     if result.val_bits_per_char is not None:
         loss += f", {result.val_bits_per_char:.4f} bits a character"
@@ -173,7 +173,7 @@ def _close(run: Run, result: Result) -> None:
     if result.status == "interrupted":
         rows["go on"] = resume_command(run)
     else:
-        talks = run.settings().get("data", {}).get("train_conversations")
-        rows["next"] = command_for(run, "chat" if talks else "generate")
+        is_chat = run.settings().get("data", {}).get("train_conversations")
+        rows["next"] = command_for(run, "chat" if is_chat else "generate")
         rows["report"] = str(run.report_file)
     show_rows(rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textwright.cli.confirm import confirmed
 from textwright.cli.tables import show_json, show_table
 from textwright.errors import RequestError
 
@@ -53,7 +54,7 @@ def list_runs(runs: Folder = None, as_json: AsJson = False) -> None:
 
 
 def _mention_shipped(folder: Path) -> None:
-    """Name the models that need no training; a run of the same name goes before one of them."""
+    """Print the names of the shipped models, but those that a run of the same name hides."""
     from textwright.runs import list_runs, match_run, shipped
 
     own = list_runs(folder)
@@ -90,10 +91,10 @@ def remove_run(
     from textwright.atomic import disk_error
     from textwright.reporting import run_to_remove
 
-    # all are looked up before the first is deleted: a slip in one name deletes nothing
+    # all are looked up first, so that a mistyped name deletes nothing
     found = {run.path: run for run in (run_to_remove(name, runs) for name in names)}
     for run in found.values():
-        if not yes and not _agreed(f"Delete {run.path} for good?"):
+        if not yes and not confirmed(f"Delete {run.path} for good?"):
             typer.echo(f"{run.name} stays", err=True)
             continue
         try:
@@ -146,7 +147,7 @@ def _show_comparison(comparison: Comparison) -> None:
     from textwright.reporting import numbers
     from textwright.reporting.comparison import sparklines
 
-    forms: dict[str, tuple[str, Callable[[Any], str]]] = {
+    formats: dict[str, tuple[str, Callable[[Any], str]]] = {
         "parameters": ("parameters", numbers.short),
         "val_loss": ("validation loss", numbers.loss),
         "val_bits_per_char": ("bits a character", numbers.loss),
@@ -168,7 +169,7 @@ def _show_comparison(comparison: Comparison) -> None:
     typer.echo()
     rows = [
         (label, *(form(value) for value in comparison.numbers[name]))
-        for name, (label, form) in forms.items()
+        for name, (label, form) in formats.items()
     ]
     rows.append(("verdict", *(str(run.verdict) for run in comparison.runs)))
     show_table(("result", *names), rows)
@@ -176,10 +177,3 @@ def _show_comparison(comparison: Comparison) -> None:
     if any(lines):
         typer.echo()
         show_table(("validation loss over the steps", ""), list(zip(names, lines, strict=True)))
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:  # nobody is there to answer
-        raise RequestError("nobody answered, so nothing was deleted; --yes doesn't ask") from None

@@ -132,8 +132,8 @@ def _serve(
     workers: int | None,
     runs: Path,
     api: str | None = None,
-    opens: bool = False,
-    logs: bool = True,
+    open_browser: bool = False,
+    log_requests: bool = True,
 ) -> None:
     try:
         from textwright import studio
@@ -148,17 +148,17 @@ def _serve(
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
     app = create_app(pool, engine, settings, metrics)
-    local = is_loopback(host) and not settings.root_path  # where it isn't for a proxy
+    local = is_loopback(host) and not settings.root_path  # behind a proxy all clients look local
     studio.mount(app, api=api, runs=runs, local=local)
-    at = listen(host, port)
-    url = _greet(pool, settings, at.getsockname(), api)
-    if logs:
+    socket = listen(host, port)
+    url = _print_address(pool, settings, socket.getsockname(), api)
+    if log_requests:
         write_json_lines()
-    else:  # the terminal is for a person, who sees on the page what comes of a request
+    else:  # a person at the terminal sees on the page what comes of a request
         logging.getLogger("textwright.requests").setLevel(logging.WARNING)
-    if opens:
-        webbrowser.open(f"{url}/studio/")  # connections wait until they are taken
-    run(app, at, settings)
+    if open_browser:
+        webbrowser.open(f"{url}/studio/")  # the socket listens already
+    run(app, socket, settings)
 
 
 def studio(
@@ -199,11 +199,12 @@ def studio(
         pool = ModelPool(shipped(), folder if folder.is_dir() else None)
     settings = ServerSettings(drain=5, allow_training=allow_training, max_upload=max_upload)
     _serve(pool, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
-           runs=runs_folder(runs), api=api, opens=not no_browser, logs=False)  # fmt: skip
+           runs=runs_folder(runs), api=api, open_browser=not no_browser,
+           log_requests=False)  # fmt: skip
 
 
 def missing(error: ImportError) -> MissingPackageError:
-    """What a failed import of a server's packages means."""
+    """The error for a failed import of a package that serving needs."""
     return MissingPackageError(
         f"serving needs {error.name or 'a package'}; pip install 'textwright[serve]'"
     )
@@ -229,7 +230,7 @@ def _model_pool(
 
 
 def memory_bytes(text: str | None) -> int | None:
-    """What `--memory` says, in bytes."""
+    """`--memory` in bytes; None for no limit."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
@@ -238,9 +239,9 @@ def memory_bytes(text: str | None) -> int | None:
     return int(float(match[1]) * _SIZES[match[2].upper()])
 
 
-def _keys(given: list[str], file: Path | None) -> list[str]:
-    """Keys from the options and the file; an empty one would be as good as none."""
-    keys = list(given)
+def _keys(options: list[str], file: Path | None) -> list[str]:
+    """Keys from the options and the file. Raises `RequestError` for an empty one."""
+    keys = list(options)
     if file is not None:
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
@@ -254,16 +255,13 @@ def _keys(given: list[str], file: Path | None) -> list[str]:
     return keys
 
 
-def _greet(
+def _print_address(
     pool: ModelPool, settings: ServerSettings, address: tuple[str, int], api: str | None
 ) -> str:
-    """Say where it is and how to try it; to standard error, as all that isn't a result.
-
-    Gives the address.
-    """
+    """Print the server's URL and examples, to standard error; returns the URL."""
     host, port = address[:2]
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}"
+    url_host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    url = f"http://{url_host}:{port}"
     names = pool.names()
     body = f'{{"model_name": "{names[0] if names else "NAME"}", "start_phrase": "It was"}}'
     key = " -H 'Authorization: Bearer KEY'" if settings.api_keys else ""

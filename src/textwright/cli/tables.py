@@ -24,48 +24,48 @@ def show_table(
 
     Args:
         columns: the headings.
-        rows: a cell a column; what isn't printable in them shows as `�`.
-        right: the columns of numbers, by heading.
+        rows: a cell per column; characters that aren't printable become `�`.
+        right: headings of the columns to align right.
         title: a line above it.
-        spare: columns that a narrow terminal may go without, the first to go first.
+        spare: headings of the columns to leave out on a narrow terminal, in this order.
     """
     cells = [[_printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        columns, cells = _fitting(columns, cells, spare)
+        columns, cells = _fit(columns, cells, spare)
         _draw(columns, cells, right, title)
         return
     if title:
         typer.echo(title)
     widths = _widths(columns, cells)
     for row in [list(columns), *cells] if any(columns) else cells:
-        typer.echo(_aligned(row, columns, widths, right))
+        typer.echo(_align(row, columns, widths, right))
 
 
 def show_json(data: Any, *, indent: int | None = 2) -> None:
     """Print one JSON value; without `indent` on one line."""
-    # Only UTF-8 can hold every character; elsewhere they are written as \u escapes
+    # other encodings than UTF-8 lack characters, which are written as \u escapes
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     typer.echo(json.dumps(data, ensure_ascii=not utf8, indent=indent))
 
 
-def _fitting(
+def _fit(
     columns: Sequence[str], rows: list[list[str]], spare: Sequence[str]
 ) -> tuple[Sequence[str], list[list[str]]]:
-    """The table without as many of its `spare` columns as it takes to fit the terminal."""
-    room = shutil.get_terminal_size().columns
+    """The table without those of its `spare` columns that don't fit the terminal."""
+    width = shutil.get_terminal_size().columns
     for name in spare:
-        if sum(_widths(columns, rows)) + 3 * len(columns) <= room:
+        if sum(_widths(columns, rows)) + 3 * len(columns) <= width:
             break
-        kept = [index for index, column in enumerate(columns) if column != name]
-        columns = [columns[index] for index in kept]
-        rows = [[row[index] for index in kept] for row in rows]
+        indexes = [index for index, column in enumerate(columns) if column != name]
+        columns = [columns[index] for index in indexes]
+        rows = [[row[index] for index in indexes] for row in rows]
     return columns, rows
 
 
 def _widths(columns: Sequence[str], rows: list[list[str]]) -> list[int]:
-    """How wide each column shows: a Chinese character takes two columns of a terminal."""
-    every = [list(columns), *rows]
-    return [max(cell_len(row[index]) for row in every) for index in range(len(columns))]
+    """The width of each column: a Chinese character takes two columns of a terminal."""
+    lines = [list(columns), *rows]
+    return [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
 
 
 def _draw(
@@ -85,13 +85,13 @@ def _draw(
     Console(file=sys.stdout).print(table)
 
 
-def _aligned(
+def _align(
     row: Sequence[str], columns: Sequence[str], widths: Sequence[int], right: Sequence[str]
 ) -> str:
     parts = []
     for cell, column, width in zip(row, columns, widths, strict=True):
-        gap = " " * (width - cell_len(cell))
-        parts.append(gap + cell if column in right else cell + gap)
+        padding = " " * (width - cell_len(cell))
+        parts.append(padding + cell if column in right else cell + padding)
     return "  ".join(parts).rstrip()
 
 
@@ -100,7 +100,7 @@ def _printable(cell: str) -> str:
 
 
 def show_rows(rows: Mapping[str, str]) -> None:
-    """Labels and what belongs to them, a line each; nothing is cut or wrapped."""
+    """Print labels with their values, a line each, without cutting or wrapping."""
     width = max(map(len, rows))
     for label, value in rows.items():
         typer.echo(f"{label:<{width}}  {value}")

@@ -1,4 +1,4 @@
-"""`textwright train`: read the options, show progress, say what to do next."""
+"""`textwright train`: options, progress, and what comes after."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MODEL = "Model and text"
 
 
 class Then(StrEnum):
-    """What `--then` offers."""
+    """Values of `--then`."""
 
     generate = "generate"
     chat = "chat"
 
 
 class LossOn(StrEnum):
-    """What `--loss-on` offers."""
+    """Values of `--loss-on`."""
 
     both = "both"
     assistant = "assistant"
@@ -215,7 +215,7 @@ def train(
     status = run.settings()["result"]["status"]
     if status == "interrupted":
         raise typer.Exit(130)
-    go_on(run, then)
+    run_then(run, then)
 
 
 def check_torch() -> None:
@@ -231,14 +231,14 @@ def check_torch() -> None:
 
 
 def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:
-    """Find plain mistakes at once: importing torch takes seconds."""
+    """Raise `RequestError` for wrong options before torch is imported, which takes seconds."""
     from textwright.runs import check_name
     from textwright.training.planning.request import apply_parent, make_request
 
     if name is not None:
         check_name(name)
     request = make_request(**options)
-    if not resume:  # what goes on with its training may have outlived its parent
+    if not resume:  # the parent of a run that is resumed may be gone
         apply_parent(request)
 
 
@@ -269,8 +269,8 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
     show_rows(rows)
 
 
-def go_on(run: Run, then: Then | None) -> None:
-    """Do what `--then` asks for."""
+def run_then(run: Run, then: Then | None) -> None:
+    """Run the command of `--then`."""
     if then is None:
         return
     sys.stdout.flush()
