@@ -28,7 +28,7 @@ SECONDS = 200
 
 
 class Watched:
-    """A runtime that notes what it is asked to read, and can be made to wait."""
+    """A runtime that records the lengths of pieces of each batch, and can be made to wait."""
 
     def __init__(self, runtime: Any) -> None:
         self.inner = runtime
@@ -69,7 +69,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_a_text_is_the_same_alone_and_among_64(make_run: MakeRun, family: str) -> None:
     model = load(make_run(family))
     texts = ["", "It was", "the worst of times,\n" * 5, "ROMEO: But"]
-    asked = [
+    requests = [
         (
             texts[number % 4],
             {
@@ -84,11 +84,13 @@ def test_a_text_is_the_same_alone_and_among_64(make_run: MakeRun, family: str) -
         )
         for number in range(64)
     ]
-    alone = [model.generate(prompt, **options) for prompt, options in asked]
+    alone = [model.generate(prompt, **options) for prompt, options in requests]
     with Engine(slots=48, workers=2) as engine:
-        jobs = [engine.stream(model, prompt, **options) for prompt, options in asked]
+        jobs = [engine.stream(model, prompt, **options) for prompt, options in requests]
         assert [job.result(SECONDS) for job in jobs] == alone
-        assert ["".join(engine.stream(model, prompt, **options)) for prompt, options in asked[:5]]
+        assert [
+            "".join(engine.stream(model, prompt, **options)) for prompt, options in requests[:5]
+        ]
         assert engine.running == engine.waiting == 0
 
 
@@ -275,13 +277,13 @@ def test_one_failure_is_one_texts_own(watched: Generator, gpt: Generator) -> Non
 
 
 def test_listeners_are_told_once_a_step(watched: Generator) -> None:
-    told: list[int] = []
+    sizes: list[int] = []
     finished = threading.Event()
     jobs: list[Job] = []
 
-    class Ear:
-        def changed(self, news: Sequence[Job]) -> None:
-            told.append(len(news))
+    class Recorder:
+        def changed(self, changed_jobs: Sequence[Job]) -> None:
+            sizes.append(len(changed_jobs))
             if all(job.done for job in jobs):
                 finished.set()
 
@@ -292,10 +294,10 @@ def test_listeners_are_told_once_a_step(watched: Generator) -> None:
     prompt = watched.encode_prompt("It was")
     jobs = [Job(watched, prompt, checked, seed) for seed in range(10)]
     with Engine(workers=1) as engine:
-        engine.submit(jobs, Ear())
+        engine.submit(jobs, Recorder())
         assert finished.wait(SECONDS)
-    assert len(told) == 20
-    assert max(told) == 10
+    assert len(sizes) == 20
+    assert max(sizes) == 10
 
 
 def test_workers_of_an_idle_engine_sleep(

@@ -48,8 +48,8 @@ def test_the_oldest_whole_turns_go_when_the_context_is_full(talker: Generator) -
         prompt = talker.encode_messages(said)
         assert len(prompt.tokens) <= 48  # a quarter is free for the reply
         assert prompt.dropped and prompt.dropped % 2 == 0
-        kept = [said[0], *said[1 + prompt.dropped :]]
-        assert prompt.tokens == talker.encode_messages(kept).tokens
+        latest = [said[0], *said[1 + prompt.dropped :]]
+        assert prompt.tokens == talker.encode_messages(latest).tokens
     long = [Message("user", "it was the best of times " * 100)]
     prompt = talker.encode_messages(long)
     assert prompt.dropped == 0 and any("longer than" in line for line in prompt.warnings)

@@ -134,12 +134,12 @@ def test_logits_past_the_context_are_as_defined(config: ModelConfig) -> None:
     runtime = load_runtime(config, random_weights(config))
     tokens = some_tokens(70)
     logits, _ = runtime(tokens, runtime.initial_state())
-    held: list[int] = []
+    window: list[int] = []
     for time, token in enumerate(tokens):
-        if len(held) == config.block_size:
-            held = held[-(config.block_size // 2) :]
-        held.append(int(token))
-        expected, _ = runtime(np.array(held), runtime.initial_state())
+        if len(window) == config.block_size:
+            window = window[-(config.block_size // 2) :]
+        window.append(int(token))
+        expected, _ = runtime(np.array(window), runtime.initial_state())
         np.testing.assert_allclose(logits[time], expected[-1], atol=1e-5)
 
 

@@ -174,7 +174,7 @@ class Engine:
         return self._scheduler.waiting
 
     def close(self, *, cancel: bool = False, timeout: float | None = None) -> bool:
-        """Refuse new jobs and wait until those there are have finished.
+        """Refuse new jobs and wait for the others to finish.
 
         Args:
             cancel: cancel them instead.

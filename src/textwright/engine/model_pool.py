@@ -30,7 +30,7 @@ from textwright.generation.loading import load
 from textwright.runs import Run
 
 Status = Literal["Loaded", "Unloaded", "Loading", "Failed"]
-"""`Unloaded`: it made room for others, and is loaded again when asked for."""
+"""`Unloaded`: evicted for others; the next `get` loads it again."""
 
 WATCH_SECONDS = 1.0
 """Between two looks at the folders."""
@@ -69,7 +69,7 @@ class _Entry:
     last_used: float = 0.0
     """By `time.monotonic`."""
     considered: bool = False
-    """Whether it was loaded once, or there was no room for it."""
+    """Whether `load_all` has had its turn with it: loaded, failed, or without memory for it."""
     loading: bool = False
     added_at: float = field(default_factory=time.time)
 
@@ -90,7 +90,7 @@ class ModelPool:
             named: models that are always part of it; of two of one name, the first.
             folder: a folder whose models come and go, too.
             memory: bytes of weights at most; a model larger than that is loaded alone.
-            loader: gives a run's generator.
+            loader: loads a run.
 
         Raises:
             RunError: there is no such folder.
@@ -115,7 +115,7 @@ class ModelPool:
         return {name: _status(self._entries[name]) for name in list(self._entries)}
 
     def names(self) -> list[str]:
-        """Of the models that can be asked for."""
+        """Of the models that haven't failed."""
         return [name for name, entry in list(self._entries.items()) if entry.reason is None]
 
     def add(self, run: Run) -> None:
@@ -214,10 +214,9 @@ class ModelPool:
                             logger.warning(str(error))
 
     def refresh(self) -> None:
-        """Compare the folders with what is known: models that are new, changed or gone.
+        """Find models that are new, changed or gone in the folders.
 
-        A new or changed one counts once its files were the same in two calls in a row, so one that
-        is still being copied isn't loaded; the first call takes everything.
+        After the first call, files count that were the same in two calls: not still being copied.
         """
         found = {run.name: run for run in reversed(self._runs())}
         found = {name: run for name, run in found.items() if name not in self._added}
@@ -283,14 +282,11 @@ class ModelPool:
     def _load(
         self, entry: _Entry, replaces: _Entry | None = None, *, evicts: bool = True
     ) -> Generator:
-        """Load a model; the caller holds `_loading`.
+        """Load a model, or raise `ModelUnavailableError`; the caller holds `_loading`.
 
         Args:
             replaces: the entry that the caller will drop for this one; its memory counts as free.
             evicts: whether others may be unloaded for it.
-
-        Raises:
-            ModelUnavailableError: it failed; `entry` has the reason and the time.
         """
         entry.considered = entry.loading = True
         cause: Exception
@@ -378,10 +374,7 @@ def _file_size(run: Run) -> int:
 
 
 def _is_model(run: Run) -> bool:
-    """Whether a folder has a file of a model; a damaged model counts, so that its error shows.
-
-    A run that is being trained and has saved no weights yet doesn't.
-    """
+    """Whether a folder has a model's file, be it damaged; not a training without weights so far."""
     files = (run.config_file, run.weights_file, run.tokenizer_file)
     if run.lock_file.exists() and not run.weights_file.exists():
         return False

@@ -131,7 +131,7 @@ class StepRunner:
         return successors
 
     def _fail(self, job: Job, error: Exception) -> list[Job]:
-        """End a job with an error, and its siblings, which it returns: nobody reads for them."""
+        """End a job, and its siblings, which it returns, with an error: their prompt isn't read."""
         if not isinstance(error, TextwrightError):
             logger.error("the engine failed on a text", exc_info=error)
             error = TextwrightError(f"generating failed ({type(error).__name__})")

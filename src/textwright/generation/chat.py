@@ -25,7 +25,7 @@ from textwright.generation.chat_template import (
 from textwright.generation.cursor import Cursor
 from textwright.generation.generation_config import GenerationConfig
 from textwright.generation.options import Options, Prompt, Request, check
-from textwright.generation.sampling import check_seed, log_probabilities, ranked
+from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
 from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
@@ -158,11 +158,7 @@ class Dialogue:
         cursor = Cursor(self._generator.runtime)
         cursor.read([*prompt.tokens, *tokenizer.encode_prompt(words)[0]])
         probabilities = np.exp(log_probabilities(cursor.logits))
-        count = len(probabilities) if top is None else top
-        return [
-            (tokenizer.token_text(int(token)), float(probabilities[token]))
-            for token in ranked(probabilities, count)
-        ]
+        return top_tokens(probabilities, top, tokenizer.token_text)
 
     def save(self, file: str | Path) -> None:
         """Write the conversation as one JSON line, `{"messages": [{"role", "content"} …]}`: what

@@ -14,7 +14,7 @@ import numpy as np
 from textwright.arrays import Floats
 from textwright.generation.options import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, TokenLogprob
-from textwright.generation.sampling import Sampler, log_probabilities, ranked
+from textwright.generation.sampling import Sampler, log_probabilities, top_tokens
 from textwright.generation.stopping import StopFilter
 from textwright.tokenizers import Tokenizer
 
@@ -121,7 +121,7 @@ class Continuation:
         return "".join(new)
 
     def end(self, reason: FinishReason) -> None:
-        """End the text, with what was held back as a possible stop string."""
+        """End the text, which gets what was buffered as a possible stop string."""
         self._emit(self._detokenizer.flush())
         if self._filter.stopped:
             reason = "stop"
@@ -136,5 +136,5 @@ class Continuation:
     def _logprob(self, token: int, logits: Floats, alternatives: int) -> TokenLogprob:
         logs = log_probabilities(logits)
         name = self._tokenizer.token_text
-        top = [(name(int(other)), float(logs[other])) for other in ranked(logs, alternatives)]
+        top = top_tokens(logs, alternatives, name)
         return TokenLogprob(name(token), token, float(logs[token]), top)

@@ -96,8 +96,8 @@ class Cursor:
         """Restart with the window that the last pending token belongs to.
 
         Windows of B tokens begin at the multiples of B − H, H = B // 2: when one is full, its last
-        H tokens are encoded anew. Counted from where this window begins, the last of n tokens is in
-        the window that begins at (n − 1 − H) // (B − H) of these strides.
+        H tokens are encoded again. Counted from the start of this window, the last of n tokens is
+        in the window that begins at (n − 1 − H) // (B − H) of these strides.
         """
         half = block // 2
         stride = block - half

@@ -17,7 +17,7 @@ from textwright.generation.cursor import Cursor
 from textwright.generation.generation_config import GenerationConfig, end_token
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
-from textwright.generation.sampling import Doubles, check_seed, log_probabilities, ranked
+from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
 from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
@@ -170,8 +170,8 @@ class Generator:
         """
         cursor = Cursor(self.runtime)
         cursor.read(self.encode_prompt(prompt, strict=strict).tokens)
-        count = self.runtime.vocab_size if top is None else top
-        return self._alternatives(np.exp(log_probabilities(cursor.logits)), count)
+        probabilities = np.exp(log_probabilities(cursor.logits))
+        return top_tokens(probabilities, top, self.tokenizer.token_text)
 
     def chat(
         self,
@@ -262,17 +262,10 @@ class Generator:
     def _explain(self, logits: Floats, tokens: Sequence[int], top: int) -> list[Explanation]:
         """Explanations of tokens (T,) from the logits (T, V) before each."""
         rows = np.exp(log_probabilities(logits))
+        name = self.tokenizer.token_text
         return [
-            Explanation(
-                self.tokenizer.token_text(token), float(row[token]), self._alternatives(row, top)
-            )
+            Explanation(name(token), float(row[token]), top_tokens(row, top, name))
             for token, row in zip(tokens, rows, strict=True)
-        ]
-
-    def _alternatives(self, probabilities: Doubles, count: int) -> list[tuple[str, float]]:
-        return [
-            (self.tokenizer.token_text(int(token)), float(probabilities[token]))
-            for token in ranked(probabilities, count)
         ]
 
 

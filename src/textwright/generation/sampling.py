@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -218,6 +218,14 @@ def log_probabilities(logits: Floats) -> Doubles:
     scores -= scores.max(axis=-1, keepdims=True)
     scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
     return scores
+
+
+def top_tokens(
+    values: Doubles, count: int | None, token_text: Callable[[int], str]
+) -> list[tuple[str, float]]:
+    """The texts of the `count` likeliest tokens (None: all) with their `values`, highest first."""
+    ids = ranked(values, len(values) if count is None else count)
+    return [(token_text(int(token)), float(values[token])) for token in ids]
 
 
 def ranked(probabilities: Doubles, count: int) -> Ids:

@@ -78,15 +78,8 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         return CompiledWindow(self.config)
 
     def encode(self, tokens: Tokens, state: CompiledWindow, logits_for: LogitsFor) -> Floats:
-        return read_one(
-            self._call,
-            self._address,
-            tokens,
-            state.batch,
-            state.length,
-            _CODES[logits_for],
-            self.vocab_size,
-        )
+        batch, position, code = state.batch, state.length, _CODES[logits_for]
+        return read_one(self._call, self._address, tokens, batch, position, code, self.vocab_size)
 
     def __call__(
         self, tokens: Tokens, state: CompiledWindow, *, last_only: bool = False

@@ -106,11 +106,8 @@ class CompiledTransformer(CompiledAttention):
         return Norm(self._memory.floats(scale), self._memory.floats(shift))
 
     def _layer(self, config: TransformerConfig, number: int) -> TransformerLayer:
-        name, width, inner = (
-            f"transformer.h.{number}.",
-            config.hidden_size,
-            config.intermediate_size,
-        )
+        name = f"transformer.h.{number}."
+        width, inner = config.hidden_size, config.intermediate_size
 
         def linear(part: str, inputs: int, outputs: int) -> Matrix:
             weight = take(self._weights, f"{name}{part}.weight", inputs, outputs)
