@@ -3,7 +3,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: setup test slow lint types models
+.PHONY: setup test slow lint types models wheels check-wheels
 
 setup:  ## an environment with all that the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[dev]'
@@ -22,3 +22,9 @@ types:
 
 models:  ## those that come with the package, each from its recipe: make models ARGS='--only shakespeare'
 	$(PYTHON) recipes/build.py $(ARGS)
+
+wheels:  ## all that is published, in dist/; wants pip install -e '.[release]'
+	rm -rf dist && $(PYTHON) release/wheels.py dist && $(PYTHON) release/check.py dist
+
+check-wheels:  ## once more, built anew elsewhere; and the one for this machine, installed and run
+	$(PYTHON) release/check.py --again dist && $(PYTHON) release/install.py dist

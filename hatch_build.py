@@ -7,6 +7,9 @@ package is built without them, and generates on NumPy; `textwright doctor` tells
 
 The compiler is `$CC` where that is set, and no other; else the system's, else that of the package
 `ziglang`, which is asked for where there is none.
+
+With `TEXTWRIGHT_WHEEL` set to one of `WHEELS`, a wheel is made for that platform, whatever this one
+is; `release/wheels.py` makes them all.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -35,12 +39,26 @@ AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 DOTPROD = ["-march=armv8.2-a+dotprod"]
 AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
 FLAGS = [
-    "-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-g0",
+    "-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-g0",
     "-ffp-contract=off",  # each operation is rounded by itself: the same bits on every processor
     "-fno-math-errno", "-fno-trapping-math",
 ]  # fmt: skip
-SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}
 ZIG = "ziglang==0.15.2"
+WHEEL = "TEXTWRIGHT_WHEEL"
+WHEELS = {
+    "manylinux_2_17_x86_64": "x86_64-linux-gnu.2.17",
+    "manylinux_2_17_aarch64": "aarch64-linux-gnu.2.17",
+    "manylinux_2_17_armv7l": "arm-linux-gnueabihf.2.17",
+    "musllinux_1_2_x86_64": "x86_64-linux-musl",
+    "musllinux_1_2_aarch64": "aarch64-linux-musl",
+    "macosx_11_0_arm64": "aarch64-macos.11.0",
+    "macosx_10_13_x86_64": "x86_64-macos.10.13",
+    "win_amd64": "x86_64-windows-gnu",
+    "win_arm64": "aarch64-windows-gnu",
+    "any": "",  # without kernels: nobody whose platform isn't above needs a compiler either
+}
+"""The wheels that are published: a wheel's platform, and what Zig calls it."""
 
 
 def builds(machine: str = platform.machine(), system: str = sys.platform) -> dict[str, list[str]]:
@@ -61,15 +79,27 @@ def builds(machine: str = platform.machine(), system: str = sys.platform) -> dic
     return made
 
 
+def names_of(target: str) -> tuple[str, str]:
+    """What `platform.machine()` and `sys.platform` say on a platform that Zig names so."""
+    if not target:
+        return platform.machine(), sys.platform
+    machine, system, *_ = re.split(r"[-.]", target)
+    return machine, {"macos": "darwin", "windows": "win32"}.get(system, system)
+
+
 def compiler() -> list[str] | None:
     """The command of a C compiler that works, or None."""
     candidates = [["cc"], ["gcc"], ["clang"]]
     if chosen := shlex.split(os.environ.get("CC", "")):
         candidates = [chosen]
     elif importlib.util.find_spec("ziglang"):
-        # Zig takes this very processor for granted unless told not to.
-        candidates.append([sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"])
+        candidates.append(_zig())
     return next((command for command in candidates if _works(command)), None)
+
+
+def _zig() -> list[str]:
+    # Zig takes this very processor for granted unless told not to.
+    return [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
 
 def _works(command: list[str]) -> bool:
@@ -79,13 +109,32 @@ def _works(command: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "try.c")
         source.write_text("#include <math.h>\nfloat half(float x) { return sqrtf(x) / 2; }\n")
-        return not _compile(command, [], [source], Path(folder, "try" + SUFFIX))
+        library = Path(folder, "try" + SUFFIX.get(sys.platform, ".so"))
+        return not _compile(command, [], [source], library)
 
 
 def _compile(command: list[str], flags: list[str], sources: list[Path], to: Path) -> str:
     """Make one library; what the compiler said if it could not."""
-    math = [] if sys.platform == "win32" else ["-lm"]
-    call = [*command, *FLAGS, *flags, *map(str, sources), "-o", str(to), *math]
+    if "-target" in command:
+        # Zig makes a system's C library anew for other flags, so it links without them.
+        objects = [to.with_name(f"{source.stem}.o") for source in sources]
+        for source, made in zip(sources, objects, strict=True):
+            if problem := _run([*command, *FLAGS, *flags, "-c", str(source), "-o", str(made)]):
+                return problem
+        sources, flags = objects, []
+    call = [*command, *FLAGS, *flags, "-shared", *map(str, sources), "-o", str(to)]
+    if any(word.endswith("-musl") for word in command):
+        # Systems call this C library by several names, and who loads the kernels has it loaded.
+        call.append("-nostdlib")
+    elif to.suffix != ".dll":
+        call.append("-lm")
+    if to.suffix == ".dylib":  # it would say in which folder it was made
+        call.append(f"-Wl,-install_name,@rpath/{to.name}")
+    return _run(call)
+
+
+def _run(call: list[str]) -> str:
+    """What a compiler said if it failed."""
     try:
         done = subprocess.run(call, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -93,21 +142,27 @@ def _compile(command: list[str], flags: list[str], sources: list[Path], to: Path
     return (done.stderr or "it failed without a word") if done.returncode else ""
 
 
-def build(root: Path, folder: Path) -> list[Path]:
+def build(root: Path, folder: Path, target: str = "") -> list[Path]:
     """Compile every build into `folder`; the libraries, none where there is no compiler.
 
     A build that the compiler is too old for is left out: processors that want it take another.
+
+    Args:
+        root: of the project.
+        folder: where the libraries go.
+        target: what Zig calls the platform that they are for, if it isn't this one.
     """
-    command = compiler()
+    command = [*_zig(), "-target", target, "-s"] if target else compiler()
     if command is None:
         return []
     sources = sorted((root / KERNELS).glob("*.c"))
     # The library says what it was made of, so that it never runs under code of another day.
     said = zlib.crc32(b"".join(one.read_bytes() for one in sorted((root / KERNELS).glob("*.[ch]"))))
     mark = f"-DSOURCES={said}u"
-    flags = builds()
+    machine, system = names_of(target)
+    flags, suffix = builds(machine, system), SUFFIX.get(system, ".so")
     with ThreadPoolExecutor(len(flags)) as pool:
-        libraries = {name: folder / f"{name}{SUFFIX}" for name in flags}
+        libraries = {name: folder / f"{name}{suffix}" for name in flags}
         made = {
             name: pool.submit(_make, command, [*flags[name], mark], sources, library)
             for name, library in libraries.items()
@@ -139,20 +194,36 @@ class KernelsBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
     """Puts the libraries beside their sources: in the wheel, or in place where it is editable."""
 
     def dependencies(self) -> list[str]:
+        if wheel := os.environ.get(WHEEL):
+            return [ZIG] if WHEELS.get(wheel) else []
         return [] if compiler() or os.environ.get("CC") else [ZIG]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
+        tag = os.environ.get(WHEEL, "")
         if version == "editable":
-            made = build(root, root / KERNELS)
+            made, tag = build(root, root / KERNELS), ""
         else:
             self.folder = tempfile.TemporaryDirectory()
-            made = build(root, Path(self.folder.name))
+            folder = Path(self.folder.name)
+            made = _build_for(tag, root, folder) if tag else build(root, folder)
             inside = Path(*KERNELS.parts[1:])
             build_data["force_include"] |= {str(one): str(inside / one.name) for one in made}
         if made:
-            tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            tag = tag or sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data |= {"pure_python": False, "tag": f"py3-none-{tag}"}
+
+
+def _build_for(tag: str, root: Path, folder: Path) -> list[Path]:
+    """The libraries of one of `WHEELS`, all that its processors have use for."""
+    if tag not in WHEELS:
+        raise ValueError(f"{WHEEL}: {tag!r} is none of {', '.join(WHEELS)}")
+    if not (target := WHEELS[tag]):
+        return []
+    made = build(root, folder, target)
+    if missing := builds(*names_of(target)).keys() - {one.stem for one in made}:
+        raise RuntimeError(f"{tag}: not made: {', '.join(sorted(missing))}")
+    return made
 
 
 if __name__ == "__main__":

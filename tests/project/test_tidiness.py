@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pages import PAGES, ROOT, blocks, prose
 
-FOLDERS = (".ci", "benchmarks", "docs", "examples", "recipes", "src", "tests")
+FOLDERS = (".ci", ".github", "benchmarks", "docs", "examples", "recipes", "release", "src", "tests")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

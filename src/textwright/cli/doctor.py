@@ -20,8 +20,8 @@ from textwright.cli.tables import show_json, show_table
 VOCABULARY = 65
 """The vocabulary for which parameters are counted: that of Tiny Shakespeare, by characters."""
 
-_GROUPS = ("all", "dev")
-"""Extras made of other extras."""
+_GROUPS = ("all", "dev", "peers", "release")
+"""Extras made of other extras, and those for whoever works on textwright itself."""
 
 
 def doctor(

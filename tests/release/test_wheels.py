@@ -1,0 +1,165 @@
+"""What is published: the wheels pass their checks, the checks find what is wrong, one runs here.
+
+Three of the ten are built, one a format but for Windows's, whose C library Zig takes a minute to
+make; `make wheels` builds and checks them all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ("manylinux_2_17_x86_64", "musllinux_1_2_aarch64", "macosx_11_0_arm64")
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of `release/`, as a module."""
+    monkeypatch.syspath_prepend(str(ROOT / "release"))
+    spec = importlib.util.spec_from_file_location(f"release_{name}", ROOT / f"release/{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source archive of this checkout, and some wheels made of it."""
+    for name in ("hatchling", "ziglang"):
+        pytest.importorskip(name, reason=f"needs the package {name}")
+    folder = tmp_path_factory.mktemp("dist")
+    with pytest.MonkeyPatch.context() as patch:
+        wheels = script("wheels", patch)
+        wheels.make_wheels(wheels.make_archive(folder), folder, BUILT)
+    return folder
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that checks them."""
+    for name in ("lief", "auditwheel", "twine"):
+        pytest.importorskip(name, reason=f"needs the package {name}")
+    return script("check", monkeypatch)
+
+
+def the_wheel(folder: Path, tag: str) -> Path:
+    (wheel,) = folder.glob(f"*-{tag}.whl")
+    return wheel
+
+
+def changed(wheel: Path, to: Path, *, name: str = "", **files: bytes | None) -> Path:
+    """A copy of a wheel under another name, with other kernels in it, or without them (None)."""
+    copy = to / (name or wheel.name)
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w") as new:
+        for file in old.namelist():
+            kernel = Path(file).stem if file.endswith((".so", ".dylib")) else ""
+            data = files[kernel] if kernel in files else old.read(file)
+            if data is not None:
+                new.writestr(file, data)
+    return copy
+
+
+@pytest.mark.slow
+def test_the_wheels_pass_every_check(published: Path, check: ModuleType) -> None:
+    assert list(check.problems_of(published)) == []
+    assert {wheel.stem.rpartition("-")[2] for wheel in published.glob("*.whl")} == set(BUILT)
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_a_wheel_is_found(
+    published: Path, check: ModuleType, tmp_path: Path
+) -> None:
+    linux, musl, mac = (the_wheel(published, tag) for tag in BUILT)
+    with zipfile.ZipFile(mac) as archive:
+        of_macos = archive.read("textwright/kernels/baseline.dylib")
+    with zipfile.ZipFile(musl) as archive:
+        for_arm = archive.read("textwright/kernels/baseline.so")
+    problems = {
+        "RECORD is wrong about textwright/kernels/avx2.so": {"avx2": for_arm},
+        "RECORD and the archive differ": {"avx2": None},
+        "and not ['avx2.so', 'avx512.so', 'avxvnni.so', 'baseline.so']": {"avx2": None},
+        "baseline.so: is no library of linux": {"baseline": of_macos},
+        "baseline.so: is for AARCH64, not x86_64": {"baseline": for_arm},
+    }
+    for expected, files in problems.items():
+        found = check.problems_of_wheel(changed(linux, tmp_path, **files))
+        assert any(expected in problem for problem in found), found
+    renamed = changed(linux, tmp_path, name=linux.name.replace("x86_64", "aarch64"))
+    assert any("WHEEL says" in problem for problem in check.problems_of_wheel(renamed))
+    other = changed(linux, tmp_path, name=linux.name.replace("manylinux_2_17_x86_64", "linux_ppc"))
+    assert "linux_ppc is none of" in check.problems_of_wheel(other)[0]
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_a_library_is_found(
+    published: Path, check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(the_wheel(published, BUILT[0])) as archive:
+        linux = archive.read("textwright/kernels/baseline.so")
+        functions = check.exported_functions(
+            {name: archive.read(name) for name in archive.namelist()}
+        )
+    with zipfile.ZipFile(the_wheel(published, BUILT[2])) as archive:
+        mac = archive.read("textwright/kernels/baseline.dylib")
+    assert {"can_run", "made_of", "gpt_read", "recurrent_read", "transformer_read"} <= functions
+    wheels = check.hatch_build.WHEELS
+    monkeypatch.setitem(wheels, "manylinux_2_5_x86_64", wheels[BUILT[0]])
+    monkeypatch.setitem(wheels, "macosx_10_9_arm64", wheels[BUILT[2]])
+    for expected, data, tag, exported in [
+        ("needs GLIBC_2.14, which manylinux_2_5_x86_64", linux, "manylinux_2_5_x86_64", functions),
+        ("needs libc.so.6", linux, "musllinux_1_2_x86_64", functions),
+        ("exports ['can_run'", linux, BUILT[0], functions - {"gpt_read"}),
+        ("is for macOS [11, 0, 0], not [10, 9]", mac, "macosx_10_9_arm64", functions),
+    ]:
+        found = list(check.problems_of_library(data, tag, exported))
+        assert any(problem.startswith(expected) for problem in found), found
+
+
+@pytest.mark.slow
+def test_built_again_a_wheel_has_the_same_bytes(
+    published: Path, check: ModuleType, tmp_path: Path
+) -> None:
+    for file in (*published.glob("*.tar.gz"), the_wheel(published, BUILT[2])):
+        shutil.copy(file, tmp_path)
+    assert list(check.unlike_when_built_again(tmp_path)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="the wheel is for Linux, x86-64",
+)
+def test_a_wheel_runs_where_there_is_no_compiler(
+    published: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Of textwright there is the wheel alone; what it needs is taken from this environment."""
+    install = script("install", monkeypatch)
+    variables = install.install(published, tmp_path / "environment")
+    (packages,) = (tmp_path / "environment").rglob("site-packages")
+    here = [folder for folder in sys.path if Path(folder).name == "site-packages"]
+    (packages / "borrowed.pth").write_text("\n".join(here) + "\n")
+    kernels = install.run(variables)
+    assert kernels["name"] in kernels["available"] and "baseline" in kernels["available"]
+    assert capfd.readouterr().out.startswith("ROMEO:\n")
+
+
+def test_one_version_of_the_compiler() -> None:
+    """A build asks for the version that the constraints have."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [Requirement(line) for line in project["optional-dependencies"]["release"]]
+    (zig,) = (str(one) for one in asked if one.name == "ziglang")
+    assert zig in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f'"{zig}"' in (ROOT / "hatch_build.py").read_text(encoding="utf-8")
