@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import psutil
 
 from streaming_clients import Outcome, together

@@ -87,13 +87,6 @@ def text_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without their drawings, which take longer than a small training; those are looked at
-    in tests/reporting, and made by the commands that tests/cli runs."""
-    monkeypatch.setattr("textwright.reporting.charts._svg", lambda *_: "<svg></svg>")
-
-
-@pytest.fixture
 def real_corpora() -> Path:
     """The folder of real corpora; the test is skipped where there is none."""
     folder = os.environ.get("TEXTWRIGHT_CORPORA")

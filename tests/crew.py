@@ -99,15 +99,13 @@ def crew() -> Iterator[Crew]:
 
 def _serve() -> None:
     import huggingface_hub.repocard
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure
     import torch._dynamo
 
     from textwright.cli import app, train
     from textwright.reporting import report
     from textwright.training import pipeline
 
-    del huggingface_hub, matplotlib, torch, app, train, report, pipeline
+    del huggingface_hub, torch, app, train, report, pipeline
     for line in sys.stdin:
         request = json.loads(line)
         port = _free_port()

@@ -151,7 +151,7 @@ def test_it_stays_light(run: Run) -> None:
         "import sys; sys.argv[0] = 'textwright'\n"
         "from textwright.cli.app import main\n"
         "try: main()\n"
-        "finally: print({'torch', 'transformers', 'matplotlib', 'rich.table'} & set(sys.modules))"
+        "finally: print({'torch', 'transformers', 'rich.table'} & set(sys.modules))"
     )
     found = subprocess.run(
         [sys.executable, "-c", code, "generate", str(run.path), "It", "-n", "1"],

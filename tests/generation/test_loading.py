@@ -263,7 +263,7 @@ def test_generating_needs_no_torch(run: Run) -> None:
     code = f"""
 import sys, textwright as tw
 text = tw.load({str(run.path)!r}).generate("It was", seed=1, max_tokens=5).text
-heavy = {{"torch", "transformers", "matplotlib", "fastapi"}} & set(sys.modules)
+heavy = {{"torch", "transformers", "fastapi"}} & set(sys.modules)
 print(heavy or "light")
 """
     assert script(code) == "light"

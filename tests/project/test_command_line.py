@@ -85,7 +85,7 @@ LIGHT |= {"rich", "markdown_it", "mdurl", "pygments"}
 """What typer needs, and rich, in which it prints."""
 SLOW = {"asyncio", "http", "ssl", "multiprocessing", "xml", "unittest", "sqlite3"}
 """Of Python's own, what takes long to import and nothing here needs."""
-HEAVY = {"torch", "transformers", "matplotlib", "tensorboard"}
+HEAVY = {"torch", "transformers", "tensorboard"}
 
 
 def loaded_by_help(commands: Sequence[Sequence[str]]) -> list[set[str]]:

@@ -123,6 +123,12 @@ def test_extras_that_name_extras_name_some_of_this_project() -> None:
                 assert requirement.extras <= PROJECT["optional-dependencies"].keys()
 
 
+def test_all_brings_every_extra_but_those_for_developers() -> None:
+    extras = PROJECT["optional-dependencies"]
+    (requirement,) = map(Requirement, extras["all"])
+    assert requirement.extras == extras.keys() - {"all", "dev", "peers", "release"}
+
+
 def test_torch_is_the_version_whose_results_the_pages_show() -> None:
     assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 

@@ -21,7 +21,7 @@ def test_the_notebook_runs_from_start_to_end(
 ) -> None:
     nbformat = pytest.importorskip("nbformat", reason="needs the package nbformat")
     nbclient = pytest.importorskip("nbclient", reason="needs the package nbclient")
-    for package in ("ipykernel", "gradio"):
+    for package in ("ipykernel", "gradio", "matplotlib"):
         pytest.importorskip(package, reason=f"needs the package {package}")
     monkeypatch.setenv("QUICKSTART_MINUTES", "0.06")
     monkeypatch.setenv("TEXTWRIGHT_CACHE", str(tmp_path / "cache"))

@@ -1,33 +1,36 @@
 """Charts as inline SVG with the colours of the page.
 
-Matplotlib draws with placeholder colours, which are replaced by CSS variables, so that one drawing
-serves light and dark pages. Text stays text. The same numbers give the same bytes: no date, and ids
-from a fixed salt.
+Colours are CSS variables of the page, so that one drawing serves light and dark pages. Text stays
+text, and keeps its size: phones get a smaller drawing. The same numbers give the same bytes.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textwright.errors import MissingPackageError
 from textwright.reporting import numbers
 
-_COLOURS = {
-    "#0a0001": "var(--ink)",
-    "#0a0002": "var(--quiet)",
-    "#0a0003": "var(--line)",
-    "#0a0004": "var(--train)",
-    "#0a0005": "var(--validation)",
-    "#0a0006": "var(--best)",
-    "#0a0007": "var(--panel)",
-}
-"""Placeholder → CSS variable; near-black where that isn't defined."""
-_INK, _QUIET, _LINE, _TRAIN, _VALIDATION, _BEST, _PANEL = _COLOURS
+_FONT = 10.5
+"""Of all text, in points as all lengths here."""
+_LETTER = 0.6 * _FONT
+"""Approximate width of a digit, whatever the font."""
+
+_TOP, _RIGHT, _BOTTOM = 8.0, 16.0, 36.0
+"""Margins; the left one depends on the labels."""
+
+_OUTLINE = "paint-order: stroke"
+"""Draws the outline behind the letters, so that it hides the curve below them."""
+
+_NICE = (1, 2, 2.5, 5, 10)
+"""Spacings of ticks, times a power of ten."""
+
+_LARGEST = 1e300
+"""Bound of what is drawn; NaN and infinity fail the comparison, too."""
+
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -49,118 +52,188 @@ def loss_chart(
         validation: nats a token.
         best: (step, loss) of the best weights.
         narrow: for a phone: smaller, with the same font size.
-
-    Raises:
-        MissingPackageError: matplotlib is not installed.
     """
-
-    def draw(axes: Any) -> None:
-        # A few evaluations get a marker each: a line alone would suggest values between them
-        marker = "o" if len(validation.xs) <= 12 else None
-        style = {"marker": marker, "markersize": 4, "solid_capstyle": "round"}
-        for series, colour, width in ((train, _TRAIN, 1.6), (validation, _VALIDATION, 2.2)):
-            if series.xs:
-                axes.plot(series.xs, series.ys, color=colour, linewidth=width, **style)
-        _set_loss_limits(axes, train, validation)
-        if best is not None:
-            _mark_best(axes, best, validation)
-        axes.set_ylabel("loss (nats a token)")
-
-    return _svg(draw, (4.1, 3.0) if narrow else (9.2, 3.7), f"loss-{narrow}")
+    size = (295.0, 216.0) if narrow else (662.0, 266.0)
+    steps = [*train.xs, *validation.xs]
+    axes = _Axes(size, _padded(min(steps), max(steps), 0.02), _loss_limits(train, validation),
+                 most=6, label="loss (nats a token)")  # fmt: skip
+    # A few evaluations get a marker each: a line alone would suggest values between them
+    dots = len(validation.xs) <= 12
+    curves = [
+        axes.curve(series, colour, width, dots=dots)
+        for series, colour, width in ((train, "train", 1.6), (validation, "validation", 2.2))
+    ]
+    marked = axes.mark_best(best) if best else ""
+    return axes.svg("".join(curves), marked, name=f"loss-{'narrow' if narrow else 'wide'}")
 
 
 def small_chart(series: Series, *, narrow: bool = False) -> str:
-    """One quantity over the steps, from zero, as an `<svg>`. Raises `MissingPackageError`."""
-
-    def draw(axes: Any) -> None:
-        axes.plot(series.xs, series.ys, color=_QUIET, linewidth=1.6, solid_capstyle="round",
-                  marker="o" if len(series.xs) <= 3 else None, markersize=4)  # fmt: skip
-        axes.set_ylim(bottom=0)
-
-    return _svg(draw, (4.1, 2.1) if narrow else (4.5, 2.2), f"{series.name}-{narrow}")
+    """One quantity over the steps, from zero, as an `<svg>`."""
+    size = (295.0, 151.0) if narrow else (324.0, 158.0)
+    axes = _Axes(size, _padded(min(series.xs), max(series.xs), 0.02),
+                 (0.0, 1.08 * max(0.0, *series.ys) or 1.0), most=4)  # fmt: skip
+    curve = axes.curve(series, "quiet", 1.6, dots=len(series.xs) <= 3)
+    return axes.svg(curve, name=f"{series.name}-{'narrow' if narrow else 'wide'}")
 
 
-def _set_loss_limits(axes: Any, *curves: Series) -> None:
-    """Limit the y axis without step 0: an untrained model's loss would flatten all the rest."""
+def _loss_limits(*curves: Series) -> Limits:
+    """Limits of the y axis without step 0: an untrained model's loss would flatten all the rest."""
     losses = [
         loss for curve in curves for step, loss in zip(curve.xs, curve.ys, strict=True) if step > 0
     ]
     if len(losses) >= 2 * len(curves):
         low, high = min(losses), max(losses)
-        axes.set_ylim(low - 0.06 * (high - low), high + 0.12 * (high - low))
+        room = high - low or 1.0
+        return low - 0.06 * room, high + 0.12 * room
+    all_losses = [loss for curve in curves for loss in curve.ys]
+    return _padded(min(all_losses), max(all_losses), 0.06)
 
 
-def _mark_best(axes: Any, best: tuple[float, float], validation: Series) -> None:
-    step, loss = best
-    axes.axvline(step, color=_BEST, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
-    axes.plot([step], [loss], marker="o", markersize=7, color=_BEST, markeredgecolor=_PANEL,
-              markeredgewidth=1.5, zorder=5)  # fmt: skip
-    is_late = step > (min(validation.xs) + max(validation.xs)) / 2
-    axes.annotate(f"best {loss:.4f} at step {numbers.whole(step)}", (step, 1),
-                  xycoords=("data", "axes fraction"), xytext=(-7 if is_late else 7, -4),
-                  textcoords="offset points", ha="right" if is_late else "left", va="top",
-                  color=_BEST, fontsize=10.5)  # fmt: skip
+def _padded(low: float, high: float, share: float) -> Limits:
+    """With room on both sides, also where there is but one value."""
+    room = share * (high - low) or 1.0
+    return low - room, high + room
 
 
-def _svg(draw: Callable[[Any], None], inches: tuple[float, float], salt: str) -> str:
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
-    except ImportError as error:
-        raise MissingPackageError(
-            "the report's curves need matplotlib; pip install 'textwright[train]'"
-        ) from error
-    # A user's own matplotlibrc must not change the page; hashsalt makes ids reproducible
-    style = {**mpl.rcParamsDefault, "svg.fonttype": "none", "svg.hashsalt": salt}
-    style.pop("backend", None)  # naming it would load pyplot
-    with mpl.rc_context(style):
-        figure = Figure(figsize=inches, layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
-        draw(axes)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-        axes.xaxis.set_major_locator(MaxNLocator(5 if inches[0] < 6 else 8, integer=True))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
+class _Axes:
+    """Two axes: their limits and ticks, and data coordinates as places on the drawing."""
+
+    def __init__(
+        self,
+        size: tuple[float, float],
+        steps: Limits,
+        values: Limits,
+        *,
+        most: int,
+        label: str = "",
+    ) -> None:
+        self.size, self.steps, self.values, self.label = size, steps, values, label
+        self.y_ticks = [(value, _value_text(value)) for value in ticks(*values, most)]
+        self.left = _LETTER * max((len(text) for _, text in self.y_ticks), default=1) + 8
+        self.left += 1.6 * _FONT if label else 0
+        self.right, self.bottom = size[0] - _RIGHT, size[1] - _BOTTOM
+        longest = max(len(f"{step:,.0f}") for step in steps) + 3
+        room = int((self.right - self.left) / (_LETTER * longest))
+        self.x_ticks = [step for step in ticks(*steps, min(8, room), whole=True) if step >= 0]
+
+    def x(self, step: float) -> float:
+        low, high = self.steps
+        return self.left + (step - low) / (high - low) * (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        low, high = self.values
+        return _TOP + (high - value) / (high - low) * (self.bottom - _TOP)
+
+    def curve(self, series: Series, colour: str, width: float, *, dots: bool) -> str:
+        """A line through the points of a series; `colour` is a variable of the page."""
+        points = [(self.x(x), self.y(y)) for x, y in zip(series.xs, series.ys, strict=True)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        line = (
+            f'<polyline points="{path}" style="fill: none; stroke: var(--{colour});'
+            f' stroke-width: {width}; stroke-linecap: round"/>\n'
         )
-        axes.yaxis.set_major_locator(MaxNLocator(3 if inches[1] < 2.5 else 6))
-        axes.set_xlabel("step")
-        axes.grid(axis="y", color=_LINE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=_QUIET, length=0, labelsize=10.5, pad=5)
-        axes.margins(x=0.02)
-        for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set(color=_QUIET, fontsize=10.5)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side == "bottom")
-            spine.set_color(_LINE)
-        file = io.StringIO()
-        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=no_metadata)
-    return _inline(file.getvalue())
+        if dots:
+            line += "".join(_dot(x, y, 2.5, f"fill: var(--{colour})") for x, y in points)
+        return line
+
+    def mark_best(self, best: tuple[float, float]) -> str:
+        """A vertical line at the best step, a dot at its loss, and both as text."""
+        step, loss = best
+        x, is_late = self.x(step), step > sum(self.steps) / 2
+        text = f"best {loss:.4f} at step {numbers.whole(step)}"
+        place, anchor = (x - 7, "end") if is_late else (x + 7, "start")
+        line = (
+            f'<path d="M{x:.1f} {_TOP}V{self.bottom}" style="stroke: var(--best);'
+            ' stroke-dasharray: 3 3"/>\n'
+        )
+        look = "fill: var(--best); stroke: var(--panel)"
+        words = _text(text, place, _TOP + _FONT, anchor, f"{look}; stroke-width: 3; {_OUTLINE}")
+        if not self.values[0] <= loss <= self.values[1]:
+            return line + words
+        return line + _dot(x, self.y(loss), 3.5, f"{look}; stroke-width: 1.5") + words
+
+    def svg(self, curves: str, above: str = "", *, name: str) -> str:
+        """The whole drawing.
+
+        Args:
+            curves: elements that are clipped to the axes.
+            above: elements drawn over them, not clipped.
+            name: unique in the page: the id of the clipping path.
+        """
+        width, height = self.size
+        grid = "".join(
+            f'<path d="M{self.left:.1f} {self.y(value):.1f}H{self.right}"'
+            f' style="stroke: var(--line); stroke-width: .8"/>\n'
+            for value, _ in self.y_ticks
+        )
+        clip = (
+            f'<clipPath id="{name}"><rect x="{self.left:.1f}" y="{_TOP}"'
+            f' width="{self.right - self.left:.1f}" height="{self.bottom - _TOP:.1f}"/></clipPath>'
+        )
+        base = (
+            f'<path d="M{self.left:.1f} {self.bottom}H{self.right}" style="stroke: var(--line)"/>\n'
+        )
+        # The page scales it, and says in its own words what it shows.
+        return (
+            f'<svg viewBox="0 0 {width:g} {height:g}" aria-hidden="true" focusable="false">\n'
+            f'{clip}\n{self._labels()}{grid}{base}<g clip-path="url(#{name})">\n{curves}</g>\n'
+            f"{above}</svg>"
+        )
+
+    def _labels(self) -> str:
+        """Tick labels and axis labels."""
+        found = [
+            _text(text, self.left - 6, self.y(value) + 0.35 * _FONT, "end")
+            for value, text in self.y_ticks
+        ]
+        found += [
+            _text(f"{step:,.0f}", self.x(step), self.bottom + 1.5 * _FONT, "middle")
+            for step in self.x_ticks
+        ]
+        middle = (self.left + self.right) / 2
+        found.append(_text("step", middle, self.size[1] - 0.4 * _FONT, "middle"))
+        if self.label:
+            across = 'transform="rotate(-90)" style="fill: var(--quiet)"'
+            x, y = -(_TOP + self.bottom) / 2, 0.9 * _FONT
+            found.append(
+                f'<text x="{x:.1f}" y="{y:.1f}" font-size="{_FONT}" text-anchor="middle" {across}>'
+                f"{self.label}</text>\n"
+            )
+        return "".join(found)
 
 
-def _inline(svg: str) -> str:
-    """`svg` for embedding: without headers and global styles, with CSS variables."""
-    svg = svg[svg.index("<svg") :].strip()
-    # The page scales and labels it
-    svg = re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
-        r'<svg viewBox="\1" aria-hidden="true" focusable="false">',
-        svg,
-        count=1,
+def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
+    """Round numbers from `low` to `high`, evenly spaced.
+
+    Args:
+        low: lower end of the axis.
+        high: upper end, greater than `low`.
+        most: intervals that there is room for.
+        whole: integers only.
+    """
+    least = (high - low) / max(most, 1)
+    power = 10.0 ** math.floor(math.log10(least))
+    spacings = [nice * power for nice in _NICE if nice * power >= least * (1 - 1e-9)]
+    if whole:
+        spacings = [spacing for spacing in spacings if spacing.is_integer()] or [1.0]
+    spacing = spacings[0]
+    first, last = math.ceil(low / spacing), math.floor(high / spacing)
+    return [spacing * number for number in range(first, last + 1)]
+
+
+def _value_text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _text(text: str, x: float, y: float, anchor: str, style: str = "fill: var(--quiet)") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{_FONT}" text-anchor="{anchor}"'
+        f' style="{style}">{text}</text>\n'
     )
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would apply to the whole page
-    svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
-    # Ids such as axes_1 would occur once for each chart
-    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if f"#{match[1]}" in svg else "", svg)
-    for placeholder, variable in _COLOURS.items():
-        svg = svg.replace(placeholder, variable)
-    return svg
+
+
+def _dot(x: float, y: float, radius: float, style: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" style="{style}"/>\n'
 
 
 def read_series(records: Sequence[dict[str, Any]], name: str) -> Series:
@@ -168,6 +241,6 @@ def read_series(records: Sequence[dict[str, Any]], name: str) -> Series:
     points = [
         (float(record["step"]), float(record[name]))
         for record in records
-        if isinstance(record.get(name), int | float) and math.isfinite(record[name])
+        if isinstance(record.get(name), int | float) and abs(record[name]) < _LARGEST
     ]
     return Series(name, [step for step, _ in points], [value for _, value in points])

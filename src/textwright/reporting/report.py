@@ -45,7 +45,7 @@ def write_report(run: Run) -> Path:
     """Write the run's `report.html` and return its path.
 
     Raises:
-        MissingPackageError: matplotlib or Jinja is not installed.
+        MissingPackageError: Jinja is not installed.
         TextwrightError: the folder can't be written.
     """
     atomic.write_text(run.report_file, report_html(RunSummary.read(run)))
@@ -53,7 +53,7 @@ def write_report(run: Run) -> Path:
 
 
 def report_html(summary: RunSummary) -> str:
-    """The page as text. Raises `MissingPackageError` without matplotlib or Jinja."""
+    """The page as text. Raises `MissingPackageError` without Jinja."""
     try:
         from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup

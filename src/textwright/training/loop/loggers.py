@@ -85,6 +85,6 @@ def log_observers(names: Sequence[str], run: Run | None) -> list[Observer]:
             import tensorboard  # noqa: F401
         except ImportError:
             raise MissingPackageError(
-                "--log tensorboard needs tensorboard; pip install 'textwright[train]'"
+                "--log tensorboard needs a package; pip install 'textwright[tensorboard]'"
             ) from None
     return [] if run is None else [kinds[name](run) for name in names]
