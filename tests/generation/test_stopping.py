@@ -55,12 +55,6 @@ def test_what_can_be_no_stop_string_any_more_comes_at_once() -> None:
     assert passing.flush() == "\n\n"
 
 
-def test_the_rest_is_kept_apart() -> None:
-    passing = StopFilter(["STOP"])
-    assert passing.push("go STOP now") == "go "
-    assert passing.stopped and passing.rest == "STOP now"
-
-
 def test_an_empty_stop_string_is_refused() -> None:
     with pytest.raises(RequestError, match="empty"):
         StopFilter(["a", ""])

@@ -80,11 +80,6 @@ class Continuation:
             logprobs=list(self.logprobs) if self._alternatives is not None else None,
         )
 
-    @property
-    def rest(self) -> str:
-        """What was drawn but is not part of the text: a stop string and what came with it."""
-        return self._filter.rest
-
     def push(self, logits: Floats) -> tuple[int, str] | None:
         """Draw the next token from its logits, (V,).
 

@@ -26,11 +26,6 @@ class StopFilter:
         self._buffer = ""
         self.stopped = False
 
-    @property
-    def rest(self) -> str:
-        """What was pushed but not passed on: after a stop, the stop string and what follows."""
-        return self._buffer
-
     def push(self, piece: str) -> str:
         """The text that can be passed on after one more `piece`."""
         if not self._stops:

@@ -35,11 +35,6 @@ class Stream(Iterator[str]):
         """The text so far and how it ended; `length` where it was left before its end."""
         return self._continuation.generation
 
-    @property
-    def rest(self) -> str:
-        """What was drawn but is not part of the text: a stop string and what came with it."""
-        return self._continuation.rest
-
     def __next__(self) -> str:
         while not (piece := self._continuation.take()):
             if self.finish_reason is not None:
