@@ -107,7 +107,7 @@ def with_onnxruntime(run: Run, dist: Path, folder: Path) -> Path:
     """A page that has onnxruntime-web and the graph of `run` inside."""
     import onnx
 
-    from textwright.publishing.exporting import export
+    from textwright.publishing.exports import export
 
     graph_folder = export(run, "onnx", folder / f"{run.name}-onnx")
     graph = (graph_folder / "model.onnx").read_bytes()

@@ -14,7 +14,7 @@ from textwright import runs
 from textwright.configs import GPTConfig
 from textwright.errors import TextwrightError
 from textwright.publishing import export
-from textwright.publishing.silencing import CHANNELS
+from textwright.publishing.suppression import CHANNELS
 from textwright.publishing.to_gguf import END
 from textwright.runs import Run
 from textwright.runs.weights import read_weights

@@ -207,9 +207,9 @@ def test_a_damaged_checkpoint_is_one_line(
 def test_folders_of_transformers_keep_their_logits(parts: int, tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-    from textwright.publishing.vocabularies import of_characters
+    from textwright.publishing.vocabularies import character_tokenizer
 
-    vocabulary = of_characters({character: i for i, character in enumerate(CHARACTERS)})
+    vocabulary = character_tokenizer({character: i for i, character in enumerate(CHARACTERS)})
     torch.manual_seed(2)
     shape = {"vocab_size": 40, "bos_token_id": None, "eos_token_id": None}  # padded
     qwen = Qwen3Config(

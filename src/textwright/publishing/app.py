@@ -1,7 +1,7 @@
-"""A small Gradio app around one model: for a notebook, the browser, and a Space.
+"""A small Gradio app for one model: in a notebook, the browser, or a Space.
 
-Seed text, maximum tokens, temperature and top-N go in; the text comes as it is written. Gradio's
-analytics are off, and its theme takes no fonts from elsewhere.
+Its inputs are seed text, maximum tokens, temperature and top-N; the text is streamed. Gradio's
+analytics are off, and its theme loads no fonts from elsewhere.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     import gradio
 
 MAX_TOKENS, TEMPERATURE = 100, 0.7
-"""What the app begins with."""
+"""The inputs' initial values."""
 
-_MOST_TOKENS = 2000
-_AT_ONCE = 8
-"""Texts written at the same time; further ones wait their turn."""
+_TOKEN_LIMIT = 2000
+_CONCURRENCY = 8
+"""Texts generated at the same time; further ones are queued."""
 
 
 def gradio_app(
     run: str | Path | Run | Generator, runs_folder: str | Path | None = None
 ) -> gradio.Blocks:
-    """The app of a model; `launch()` of it starts it, also inside a notebook.
+    """The app of a model; its `launch()` starts it, in a notebook too.
 
     Args:
         run: as for `textwright.load`, or a generator.
-        runs_folder: where runs live.
+        runs_folder: the folder of runs.
 
     Raises:
         MissingPackageError: gradio isn't installed.
         RunError: there is no such run.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, and later
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads it on import and later
     try:
         import gradio as gr
     except ImportError as error:
@@ -51,7 +51,7 @@ def gradio_app(
     def write(
         seed_text: str, max_tokens: float, temperature: float, top_n: float | None
     ) -> Iterator[str]:
-        yield from _written(gr, model, seed_text, max_tokens, temperature, top_n)
+        yield from _texts(gr, model, seed_text, max_tokens, temperature, top_n)
 
     with gr.Blocks(title=model.name, analytics_enabled=False) as app:
         gr.Markdown(f"# {model.name}\n\nA small language model. It continues your text.")
@@ -59,7 +59,7 @@ def gradio_app(
             with gr.Column():
                 seed_text = gr.Textbox(label="Seed text", lines=4, placeholder="Once upon a time")
                 max_tokens = gr.Number(
-                    MAX_TOKENS, label="Maximum tokens", precision=0, minimum=1, maximum=_MOST_TOKENS
+                    MAX_TOKENS, label="Maximum tokens", precision=0, minimum=1, maximum=_TOKEN_LIMIT
                 )
                 temperature = gr.Slider(0, 2, TEMPERATURE, step=0.05, label="Temperature")
                 top_n = gr.Number(
@@ -71,12 +71,12 @@ def gradio_app(
                     stop = gr.Button("Stop")
             text = gr.Textbox(label="Text", lines=16, buttons=["copy"], elem_id="text")
         inputs = [seed_text, max_tokens, temperature, top_n]
-        writing = start.click(write, inputs, text, api_name="generate", concurrency_limit=_AT_ONCE)
-        stop.click(None, cancels=[writing], api_visibility="private")
+        job = start.click(write, inputs, text, api_name="generate", concurrency_limit=_CONCURRENCY)
+        stop.click(None, cancels=[job], api_visibility="private")
     return app
 
 
-def _written(
+def _texts(
     gr: Any,
     model: Generator,
     seed_text: str,
@@ -84,9 +84,9 @@ def _written(
     temperature: float,
     top_n: float | None,
 ) -> Iterator[str]:
-    """Seed text and continuation, longer each time."""
+    """Yields the seed text with its continuation so far, once per piece."""
     try:
-        count = min(int(max_tokens or MAX_TOKENS), _MOST_TOKENS)
+        count = min(int(max_tokens or MAX_TOKENS), _TOKEN_LIMIT)
         stream = model.stream(
             seed_text or "", max_tokens=count, temperature=temperature, top_k=int(top_n or 0)
         )

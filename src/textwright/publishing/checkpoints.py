@@ -1,7 +1,7 @@
-"""Checkpoints that others pickled, read so that nothing in them is run.
+"""Reads pickled checkpoints of other programs without executing code in them.
 
-A pickle is a program. torch's `weights_only` runs none but a fixed list of harmless functions, and
-refuses whatever asks for more; nothing here is ever loaded in another way.
+A pickle is a program. torch's `weights_only` allows a fixed list of harmless functions and refuses
+all others; nothing here is loaded in another way.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def read_checkpoint(file: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> Any:
-    """What a `torch.save` wrote.
+    """Load what `torch.save` wrote, if it is data alone.
 
     Args:
         file: the checkpoint.
-        stand_ins: classes of ours that take the place of the ones it names: each with the full
-            name in the file. They get attributes, and none of their own code is run.
+        stand_ins: classes of ours to use in place of classes in the file, each with that class's
+            full name. They have attributes and no code.
 
     Raises:
-        RequestError: it isn't there, is damaged, or needs more than data.
+        RequestError: it doesn't exist, is damaged, or needs more than data.
         MissingPackageError: torch isn't installed.
     """
     try:
@@ -49,13 +49,13 @@ def read_checkpoint(file: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> A
             f"{file} can't be read as data alone ({what}), and nothing else is loaded; save the "
             "model's state_dict() and import that"
         ) from error
-    except Exception as error:  # torch raises whatever a damaged archive leads to
+    except Exception as error:  # of a damaged archive torch raises any error
         reason = " ".join(str(error).split())[:160]
         raise RequestError(f"{file} is no checkpoint that torch can read: {reason}") from error
 
 
 def tensors(data: Any, file: Path) -> dict[str, Tensor]:
-    """`data` of the checkpoint `file`, which must be a `state_dict()`. Raises `RequestError`."""
+    """`data` from `file` as a `state_dict()`. Raises `RequestError` where it is something else."""
     import torch
 
     if not isinstance(data, Mapping) or not all(
@@ -65,21 +65,21 @@ def tensors(data: Any, file: Path) -> dict[str, Tensor]:
     return dict(data)
 
 
-class _Plain(pickle.Unpickler):
-    """Dictionaries, lists, strings and numbers; whatever names a class or function is refused."""
+class _PlainUnpickler(pickle.Unpickler):
+    """Loads dicts, lists, strings and numbers; refuses classes and functions."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
 def read_plain(file: Path) -> Any:
-    """What a pickle of plain data holds.
+    """Load a pickle of plain data.
 
     Raises:
-        RequestError: it can't be read, or holds more than plain data.
+        RequestError: it can't be read, or has more than plain data.
     """
     try:
-        return _Plain(io.BytesIO(file.read_bytes())).load()
+        return _PlainUnpickler(io.BytesIO(file.read_bytes())).load()
     except Exception as error:  # a damaged pickle may raise anything
         reason = " ".join(str(error).split())[:160]
         raise RequestError(f"{file} is no plain data ({reason}); nothing else is loaded") from error

@@ -1,8 +1,8 @@
 """`--from char-rnn.pytorch`: a model of spro/char-rnn.pytorch, as a `gru` or `lstm`.
 
-That program saves its whole module. Such a pickle is read with stand-ins for the classes that it
-names: they hold attributes and have no code, so nothing of the file is run. The module's
-`state_dict()` can be read too. Its characters are Python's `string.printable`.
+That program pickles its whole module. The file is read with stand-ins for the classes in it, which
+have attributes and no code, so nothing in the file is executed. A `state_dict()` of the module can
+be read too. The characters are Python's `string.printable`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pydantic import ValidationError
 from textwright.configs import RecurrentConfig, one_line
 from textwright.errors import RequestError
 from textwright.publishing.checkpoints import read_checkpoint, tensors
-from textwright.publishing.importing import Imported
-from textwright.publishing.vocabularies import of_characters, read_tokenizer
+from textwright.publishing.imports import ImportedModel
+from textwright.publishing.vocabularies import character_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCK_SIZE = 200
-"""Characters of a training sample there (`--chunk_len`)."""
+"""Characters of a training sample in that program (`--chunk_len`)."""
 
 
 class _StandIn:
-    """What the file keeps of a module: its attributes."""
+    """A module of the file, by its attributes."""
 
 
 class _CharRNN(_StandIn):
@@ -61,7 +61,7 @@ _STAND_INS: list[tuple[type, str]] = [
 ]
 
 
-def read(path: str, tokenizer: Path | None) -> Imported:
+def read(path: str, tokenizer: Path | None) -> ImportedModel:
     """Read what `train.py` saved, or a `state_dict()` of it. Raises `RequestError`."""
     file = Path(path)
     data = read_checkpoint(file, _STAND_INS)
@@ -69,10 +69,10 @@ def read(path: str, tokenizer: Path | None) -> Imported:
     if not all(name in state and state[name].ndim == 2 and state[name].numel()
                for name in ("encoder.weight", "rnn.weight_hh_l0")):  # fmt: skip
         raise RequestError(f"{file} is no model of char-rnn.pytorch: it lacks encoder and rnn")
-    found = (
+    characters = (
         read_tokenizer(tokenizer)
         if tokenizer
-        else of_characters({one: i for i, one in enumerate(string.printable)})
+        else character_tokenizer({char: i for i, char in enumerate(string.printable)})
     )
     layers = sum(name.startswith("rnn.weight_hh_l") for name in state)
     rows, width = state["rnn.weight_hh_l0"].shape
@@ -92,22 +92,22 @@ def read(path: str, tokenizer: Path | None) -> Imported:
         )
     except ValidationError as error:
         raise RequestError(f"{file} can't be imported: {one_line(error)}") from error
-    return Imported(config, _ours(state, layers), found, file)
+    return ImportedModel(config, _renamed(state, layers), characters, file)
 
 
 def _state(module: Any) -> Mapping[str, Tensor]:
-    """What `state_dict()` of the real module would give, from its attributes."""
-    found: dict[str, Tensor] = {}
+    """What `state_dict()` of the real module would return, from its attributes."""
+    state: dict[str, Tensor] = {}
     attributes = vars(module)
     for name, tensor in (attributes.get("_parameters") or {}).items():
-        found[name] = tensor.detach()
+        state[name] = tensor.detach()
     for name, child in (attributes.get("_modules") or {}).items():
         if isinstance(child, _StandIn):
-            found |= {f"{name}.{rest}": tensor for rest, tensor in _state(child).items()}
-    return found
+            state |= {f"{name}.{rest}": tensor for rest, tensor in _state(child).items()}
+    return state
 
 
-def _ours(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+def _renamed(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     names = {
         "embedding.weight": "encoder.weight",
         "output.weight": "decoder.weight",

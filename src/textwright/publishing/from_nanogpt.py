@@ -1,8 +1,8 @@
 """`--from nanogpt`: a checkpoint of karpathy/nanoGPT, as a `transformer`.
 
-Its model is GPT-2's, so the `transformer` family has the shape: learned positions, the exact GELU,
-one table for input and output. Matrices lie the other way round; where it was trained without
-biases (`bias=False`), they are zero. Characters are in the `meta.pkl` of its data folder.
+Its model is GPT-2, which the `transformer` family covers: learned positions, the exact GELU, tied
+embeddings. Matrices are transposed; a model trained without biases (`bias=False`) gets zeros.
+Characters are in the `meta.pkl` of its data folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from textwright.configs import TransformerConfig, one_line
 from textwright.errors import RequestError
 from textwright.publishing.checkpoints import read_checkpoint, tensors
-from textwright.publishing.importing import Imported
+from textwright.publishing.imports import ImportedModel
 from textwright.publishing.vocabularies import read_tokenizer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MATRICES = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 
 
-def read(path: str, tokenizer: Path | None) -> Imported:
+def read(path: str, tokenizer: Path | None) -> ImportedModel:
     """Read `ckpt.pt`, or the `out` folder that has it. Raises `RequestError`."""
     file = Path(path)
     if file.is_dir():
@@ -38,23 +38,23 @@ def read(path: str, tokenizer: Path | None) -> Imported:
         name.removeprefix("_orig_mod."): tensor
         for name, tensor in tensors(data["model"], file).items()
     }
-    found = read_tokenizer(tokenizer or _meta_file(file, data))
-    config = _config(file, arguments, found.vocab_size)
+    characters = read_tokenizer(tokenizer or _meta_file(file, data))
+    config = _config(file, arguments, characters.vocab_size)
     try:
-        return Imported(config, _ours(config, weights), found, file)
+        return ImportedModel(config, _renamed(config, weights), characters, file)
     except KeyError as error:
         raise RequestError(f"{file} is no checkpoint of nanoGPT: it lacks {error}") from error
 
 
 def _meta_file(file: Path, data: Mapping[str, Any]) -> Path:
-    """The characters' table, from the usual places in a checkout."""
+    """The table of characters, from the usual places in a checkout of nanoGPT."""
     settings = data.get("config")
     dataset = str(settings.get("dataset", "")) if isinstance(settings, dict) else ""
-    places = [file.with_name("meta.pkl")]
-    places += [root / "data" / dataset / "meta.pkl" for root in (file.parent.parent, Path())]
-    for place in places:
-        if place.is_file():
-            return place
+    candidates = [file.with_name("meta.pkl")]
+    candidates += [root / "data" / dataset / "meta.pkl" for root in (file.parent.parent, Path())]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
     raise RequestError(
         f"no meta.pkl near {file}, which has the characters of the data set {dataset!r}; name it, "
         "or the tokenizer.json of a model of GPT-2's tokens, with --tokenizer"
@@ -86,18 +86,18 @@ def _config(file: Path, arguments: Mapping[str, Any], vocab_size: int) -> Transf
         raise RequestError(f"{file} can't be imported: {one_line(error)}") from error
 
 
-def _ours(config: TransformerConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed(config: TransformerConfig, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     width = config.hidden_size
-    ours = {
+    renamed = {
         "transformer.wte.weight": weights["transformer.wte.weight"][: config.vocab_size],
         "transformer.wpe.weight": weights["transformer.wpe.weight"],
     }
 
     def take(name: str, outputs: int, *, transpose: bool = False) -> None:
         weight = weights[f"{name}.weight"]
-        ours[f"{name}.weight"] = weight.t() if transpose else weight
+        renamed[f"{name}.weight"] = weight.t() if transpose else weight
         bias = weights.get(f"{name}.bias")
-        ours[f"{name}.bias"] = weight.new_zeros(outputs) if bias is None else bias
+        renamed[f"{name}.bias"] = weight.new_zeros(outputs) if bias is None else bias
 
     sizes = (3 * width, width, config.intermediate_size, width)
     for layer in range(config.num_layers):
@@ -107,4 +107,4 @@ def _ours(config: TransformerConfig, weights: Mapping[str, Tensor]) -> dict[str,
         for part, size in zip(_MATRICES, sizes, strict=True):
             take(f"{name}.{part}", size, transpose=True)
     take("transformer.ln_f", width)
-    return ours
+    return renamed

@@ -1,7 +1,7 @@
-"""`--from transformers`: a folder, or a model of the Hub, of the shape of Qwen3 or GPT-2.
+"""`--from transformers`: a folder or a model on the Hub, with the architecture of Qwen3 or GPT-2.
 
-The weights are read from `model.safetensors`, in parts too, or from `pytorch_model.bin` as data
-alone. The tokenizer must be one that textwright has: characters, words, or GPT-2's byte pairs.
+The weights are in `model.safetensors`, in several files too, or in `pytorch_model.bin`, which is
+read as data alone. The tokenizer must be one of characters, words, or GPT-2's byte pairs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from textwright import runs
 from textwright.configs import AttentionConfig, GPTConfig, model_config
 from textwright.errors import MissingPackageError, RequestError
 from textwright.publishing.checkpoints import read_checkpoint, tensors
-from textwright.publishing.importing import Imported
+from textwright.publishing.imports import ImportedModel
 from textwright.publishing.vocabularies import read_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def read(path: str, tokenizer: Path | None) -> Imported:
+def read(path: str, tokenizer: Path | None) -> ImportedModel:
     """Read a model folder, or `hf:owner/name`. Raises `RequestError`."""
     folder = runs.find(path).path if path.startswith("hf:") else Path(path)
     file = folder / "config.json"
@@ -40,15 +40,15 @@ def read(path: str, tokenizer: Path | None) -> Imported:
         raise RequestError(f"{folder}: {error}") from error
     if not isinstance(config, AttentionConfig):
         raise RequestError(f"{folder} is a run of textwright already; use it as it is")
-    found = read_tokenizer(tokenizer or folder / "tokenizer.json")
+    own = read_tokenizer(tokenizer or folder / "tokenizer.json")
     weights, source = _weights(folder)
-    if found.vocab_size < config.vocab_size:  # a table padded beyond its tokenizer
-        config = config.model_copy(update={"vocab_size": found.vocab_size})
-    return Imported(config, _ours(config, weights), found, source)
+    if own.vocab_size < config.vocab_size:  # the embedding is padded
+        config = config.model_copy(update={"vocab_size": own.vocab_size})
+    return ImportedModel(config, _renamed(config, weights), own, source)
 
 
 def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
-    """Every tensor, and the file that is named as their source."""
+    """All tensors, and the file to record as their source."""
     try:
         from safetensors.torch import load_file
     except ImportError as error:
@@ -60,7 +60,7 @@ def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
     for part in parts:
         try:
             weights |= load_file(part)
-        except Exception as error:  # SafetensorError, or of the disk
+        except Exception as error:  # SafetensorError, or an error of the disk
             raise RequestError(f"{part} is damaged ({error}); copy it again") from error
     if parts:
         return weights, parts[0]
@@ -70,17 +70,17 @@ def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
     return tensors(read_checkpoint(file), file), file
 
 
-def _ours(config: AttentionConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by our names; masks, which GPT-2's files may have, are left out."""
+def _renamed(config: AttentionConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by our names, without the masks that GPT-2's files may have."""
     trunk = "model." if isinstance(config, GPTConfig) else "transformer."
-    ours = {}
+    renamed = {}
     for name, tensor in weights.items():
         if re.search(r"\.attn\.(masked_)?bias$|rotary_emb\.inv_freq$", name):
             continue
-        ours[name if name.startswith((trunk, "lm_head.")) else trunk + name] = tensor
+        renamed[name if name.startswith((trunk, "lm_head.")) else trunk + name] = tensor
     if config.tie_embeddings:
-        ours.pop("lm_head.weight", None)
+        renamed.pop("lm_head.weight", None)
     for name in ("model.embed_tokens.weight", "transformer.wte.weight", "lm_head.weight"):
-        if name in ours:
-            ours[name] = ours[name][: config.vocab_size]
-    return ours
+        if name in renamed:
+            renamed[name] = renamed[name][: config.vocab_size]
+    return renamed

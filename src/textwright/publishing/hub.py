@@ -1,7 +1,7 @@
-"""`push` and `pull`: model folders to and from the Hugging Face Hub, by its own library.
+"""`push` and `pull`: model folders to and from the Hugging Face Hub, by `huggingface_hub`.
 
-A token comes from `hf auth login` or `$HF_TOKEN`, as that library finds it; nothing here reads,
-shows or stores it. `$HF_ENDPOINT` names another Hub.
+That library finds the token, from `hf auth login` or `$HF_TOKEN`; nothing here reads, shows or
+stores it. `$HF_ENDPOINT` names another Hub.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 
 from textwright import atomic, runs
 from textwright.errors import DownloadError, RequestError, RunError, TextwrightError
-from textwright.publishing.exporting import check_folder
+from textwright.publishing.exports import check_folder
 from textwright.publishing.space import SPACE_FILES, write_space, write_static_space
 from textwright.reporting import RunSummary, card_text
 from textwright.runs import Run
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_WANTED = ["*.json", "*.safetensors", "README.md"]
+_MODEL_FILES = ["*.json", "*.safetensors", "README.md"]
 
 
 def check_repository(name: str) -> str:
@@ -32,7 +32,7 @@ def check_repository(name: str) -> str:
 
 
 def write_model_folder(run: Run, repository: str, folder: Path) -> None:
-    """Write what is pushed of a model: its model folder, with the card as it is on the Hub.
+    """Write the folder that is pushed: the model folder, with the card for the Hub.
 
     Raises:
         RunError: the run has no model yet.
@@ -59,15 +59,15 @@ def push(
     dry_run: Path | None = None,
     wheel: Path | None = None,
 ) -> list[str]:
-    """Push a model, and a Space around it where asked.
+    """Push a model, and, with `space`, a Space that runs it.
 
     Args:
         run: with a trained model.
         repository: `user/name`.
         space: `user/space` of the Space.
         static: the Space is a page with the model inside, not a Gradio app.
-        private: make what is created private; what is there already must be.
-        dry_run: a folder to write everything into, in place of pushing it.
+        private: create private repositories; existing ones must be private.
+        dry_run: write everything to this folder, and push nothing.
         wheel: a wheel of textwright that the Space installs.
 
     Returns:
@@ -101,7 +101,7 @@ def push(
         if dry_run:
             return [str(folder) for _, _, folder in folders]
         sdk = "static" if static else "gradio"
-        # all are there, and private where asked, before anything goes up
+        # all repositories exist, and are private where requested, before the first upload
         addresses = [_create(kind, name, private, sdk) for kind, name, _ in folders]
         for kind, name, folder in folders:
             _upload(kind, name, folder)
@@ -109,11 +109,11 @@ def push(
 
 
 def _create(kind: str, name: str, private: bool, sdk: str) -> str:
-    """Make a repository that isn't there yet; gives its address."""
+    """Create a repository if it doesn't exist; returns its address."""
     from huggingface_hub import HfApi
 
     api = HfApi()
-    with _explained(name):
+    with _hub_errors(name):
         address = api.create_repo(
             name, repo_type=kind, private=private or None, exist_ok=True,
             space_sdk=sdk if kind == "space" else None,
@@ -129,22 +129,22 @@ def _create(kind: str, name: str, private: bool, sdk: str) -> str:
 def _upload(kind: str, name: str, folder: Path) -> None:
     from huggingface_hub import HfApi
 
-    with _explained(name):
+    with _hub_errors(name):
         HfApi().upload_folder(
             repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
         )
 
 
 def pull(repository: str, *, name: str | None = None, folder: str | Path | None = None) -> Run:
-    """Bring a model of the Hub into the runs folder.
+    """Download a model from the Hub as a run.
 
     Args:
         repository: `user/name`, or `hf:user/name`.
-        name: of the run; otherwise that of the repository.
-        folder: where runs live.
+        name: of the run; by default that of the repository.
+        folder: the folder of runs.
 
     Raises:
-        RequestError: there is none of this name, or it is no model of textwright's families.
+        RequestError: there is none of this name, or it is of no family of textwright.
         DownloadError: the Hub can't be reached.
     """
     repository = check_repository(repository.removeprefix("hf:"))
@@ -153,24 +153,24 @@ def pull(repository: str, *, name: str | None = None, folder: str | Path | None 
     runs.check_free(name, root)
     from huggingface_hub import snapshot_download
 
-    with TemporaryDirectory() as scratch, _explained(repository, DownloadError):
-        snapshot_download(repository, allow_patterns=_WANTED, local_dir=scratch)
-        found = Run(Path(scratch))
-        if not found.has_model():
+    with TemporaryDirectory() as scratch, _hub_errors(repository, DownloadError):
+        snapshot_download(repository, allow_patterns=_MODEL_FILES, local_dir=scratch)
+        snapshot = Run(Path(scratch))
+        if not snapshot.has_model():
             raise RequestError(f"{repository} is no model that textwright can load: it lacks files")
-        found.config()
+        snapshot.config()
         run = runs.create(name, name, root)
         with atomic.replacing(run.path) as partial:
             partial.mkdir()
-            for file in found.model_files:
+            for file in snapshot.model_files:
                 if file.is_file():
                     shutil.copyfile(file, partial / file.name)
     return run
 
 
 @contextmanager
-def _explained(name: str, kind: type[TextwrightError] = TextwrightError) -> Iterator[None]:
-    """Turn what the Hub's library raises into one line; none of its messages holds a token."""
+def _hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> Iterator[None]:
+    """Raise the library's errors as ours, in one line about `name`; `fallback` for connections."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     try:
@@ -195,11 +195,11 @@ def _explained(name: str, kind: type[TextwrightError] = TextwrightError) -> Iter
         if status < 500 and status != 429:
             reason = " ".join((error.server_message or "no reason given").split())
             raise RequestError(f"the Hub refuses {name} ({status}): {reason}") from error
-        raise kind(f"the Hub answered {status} for {name}; try again later") from error
-    except ValueError as error:  # what it finds wrong in the card before it sends it
+        raise fallback(f"the Hub answered {status} for {name}; try again later") from error
+    except ValueError as error:  # raised for a bad card, before it is sent
         raise RequestError(f"the Hub refuses {name}: {' '.join(str(error).split())}") from error
-    except Exception as error:  # the library raises its transport's errors as they are
+    except Exception as error:  # the library passes on its HTTP client's errors
         if isinstance(error, OSError) or "http" in type(error).__module__:
             reason = str(error).split("\n", 1)[0] or type(error).__name__
-            raise kind(f"the Hub can't be reached for {name}: {reason}") from error
+            raise fallback(f"the Hub can't be reached for {name}: {reason}") from error
         raise

@@ -1,7 +1,7 @@
-"""Recurrent models as a torch class that the Hub's own library saves and loads.
+"""Recurrent models as a torch class that `huggingface_hub` saves and loads.
 
-`RecurrentModel.from_pretrained("user/name")` reads the same `config.json` and `model.safetensors`
-that every run has, and `save_pretrained` writes them.
+`RecurrentModel.from_pretrained("user/name")` reads the `config.json` and `model.safetensors` of a
+run, and `save_pretrained` writes them.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class RecurrentModel(
         Raises:
             RequestError: it describes no recurrent model.
         """
-        found = model_config(config)
-        if not isinstance(found, RecurrentConfig):
+        typed = model_config(config)
+        if not isinstance(typed, RecurrentConfig):
             raise RequestError(
-                f"config.json describes a {found.family}; transformers' AutoModelForCausalLM loads "
+                f"config.json describes a {typed.family}; transformers' AutoModelForCausalLM loads "
                 "it, RecurrentModel loads lstm, gru and rnn"
             )
-        super().__init__(found)
+        super().__init__(typed)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_file(self.weights(), save_directory / "model.safetensors", metadata={"format": "pt"})

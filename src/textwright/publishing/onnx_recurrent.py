@@ -1,7 +1,7 @@
-"""`lstm`, `gru` and `rnn` as an ONNX graph; beside it, `models/recurrent.py`.
+"""`lstm`, `gru` and `rnn` as an ONNX graph: the computation of `models/recurrent.py`.
 
-ONNX has the three layers as operators. It orders the gates in its own way: i, o, f, c for the
-LSTM where torch has i, f, g, o, and z, r, h for the GRU where torch has r, z, n.
+ONNX has the three layers as operators, with another order of the gates: i, o, f, c in the LSTM
+where torch has i, f, g, o, and z, r, h in the GRU where torch has r, z, n.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textwright.runs.weights import take
 
 _OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 _GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
-"""Which of torch's gates is ONNX's first, second …"""
+"""Indexes of torch's gates in the order of ONNX."""
 
 
 def recurrent_graph(config: RecurrentConfig, weights: Mapping[str, Floats]) -> Graph:
@@ -29,16 +29,16 @@ def recurrent_graph(config: RecurrentConfig, weights: Mapping[str, Floats]) -> G
         "embedding", take(weights, "embedding.weight", config.vocab_size, config.embedding_size)
     )
     x = graph.node("Gather", embedding, tokens)  # (B, T, E)
-    x = graph.node("Transpose", x, perm=(1, 0, 2))  # the operators want time first
-    below = config.embedding_size
+    x = graph.node("Transpose", x, perm=(1, 0, 2))  # (T, B, E), as the operators take it
+    inputs = config.embedding_size
     for number, width in enumerate(config.layer_sizes):
-        x = _layer(graph, config, weights, number, below, x)
-        below = width
+        x = _layer(graph, config, weights, number, inputs, x)
+        inputs = width
     x = graph.node("Transpose", x, perm=(1, 0, 2))  # (B, T, C)
     if config.tie_embeddings:
         output = graph.node("Transpose", embedding, perm=(1, 0))
     else:
-        output = graph.weight("output", take(weights, "output.weight", config.vocab_size, below).T)
+        output = graph.weight("output", take(weights, "output.weight", config.vocab_size, inputs).T)
     bias = graph.weight("output.bias", take(weights, "output.bias", config.vocab_size))
     logits = graph.linear(x, output, bias)
     graph.output(logits, "logits", ("batch", "time", config.vocab_size))
@@ -50,38 +50,38 @@ def _layer(
     config: RecurrentConfig,
     weights: Mapping[str, Floats],
     number: int,
-    below: int,
+    input_size: int,
     x: str,
 ) -> str:
-    """A layer over x (T, B, below); gives (T, B, width)."""
+    """A layer over x (T, B, input_size); returns (T, B, width)."""
     width, rows = config.layer_sizes[number], config.gates * config.layer_sizes[number]
     order = _GATES[config.family]
 
-    def ordered(name: str, *shape: int) -> Floats:
+    def reordered(name: str, *shape: int) -> Floats:
         tensor = take(weights, f"layers.{number}.{name}", *shape)
         gates = np.split(tensor, config.gates)
         return np.concatenate([gates[gate] for gate in order])[None]
 
     inputs = [
         x,
-        graph.weight(f"layers.{number}.W", ordered("weight_ih", rows, below)),
-        graph.weight(f"layers.{number}.R", ordered("weight_hh", rows, width)),
+        graph.weight(f"layers.{number}.W", reordered("weight_ih", rows, input_size)),
+        graph.weight(f"layers.{number}.R", reordered("weight_hh", rows, width)),
         graph.weight(
             f"layers.{number}.B",
-            np.concatenate((ordered("bias_ih", rows), ordered("bias_hh", rows)), axis=1),
+            np.concatenate((reordered("bias_ih", rows), reordered("bias_hh", rows)), axis=1),
         ),
         "",  # all sequences are equally long
     ]
     parts = ("h", "c") if config.family == "lstm" else ("h",)
     first = graph.integers(0)
     for part in parts:
-        carried = graph.input(f"{part}.{number}", ("batch", width))
-        inputs.append(graph.node("Unsqueeze", carried, first))
-    # torch multiplies the reset gate after the product
+        state = graph.input(f"{part}.{number}", ("batch", width))
+        inputs.append(graph.node("Unsqueeze", state, first))
+    # torch applies the reset gate after the matrix product
     extra = {"linear_before_reset": 1} if config.family == "gru" else {}
     operator = _OPERATORS[config.family]
-    y, *after = graph.nodes(operator, *inputs, results=1 + len(parts), hidden_size=width, **extra)
-    for part, tensor in zip(parts, after, strict=True):
+    y, *states = graph.nodes(operator, *inputs, results=1 + len(parts), hidden_size=width, **extra)
+    for part, tensor in zip(parts, states, strict=True):
         new = graph.node("Squeeze", tensor, first)
         graph.output(new, f"{NEW}{part}.{number}", ("batch", width))
     return graph.node("Squeeze", y, graph.integers(1))

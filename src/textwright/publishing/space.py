@@ -31,17 +31,17 @@ if __name__ == "__main__":
 
 
 SPACE_FILES = ("app.py", "requirements.txt", "README.md", "index.html", "textwright-*.whl")
-"""What the folder of a Space, of either kind, may hold."""
+"""Files that the folder of a Space, of either kind, may have."""
 
 
 def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path | None) -> None:
-    """Write a Gradio Space around the model `repository`.
+    """Write a Gradio Space that runs the model `repository`.
 
     Args:
         run: the model.
         repository, space: `user/name` of both.
-        folder: what to write.
-        wheel: a wheel of textwright to put into it; None takes the release of this version.
+        folder: the folder to write.
+        wheel: a wheel of textwright for it to install; by default the release of this version.
 
     Raises:
         MissingPackageError: gradio isn't installed, whose version the Space pins.
@@ -67,10 +67,10 @@ def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path
 
 
 def write_static_space(run: Run, repository: str, folder: Path) -> None:
-    """Write a static Space: the one page with the model inside.
+    """Write a static Space: the offline page with the model inside.
 
     Raises:
-        RequestError: the page can't hold this model.
+        RequestError: the page can't run this model.
     """
     front = {
         "title": run.name, "emoji": "✍️", "colorFrom": "indigo", "colorTo": "gray",
@@ -83,7 +83,7 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
 
 
 def _check_wheel(wheel: Path) -> None:
-    """Raises `RequestError` where the Hub's machines, Linux on x86-64, can't install `wheel`."""
+    """Raise `RequestError` for a wheel that the Hub's machines, Linux on x86-64, can't install."""
     if not (wheel.is_file() and fnmatchcase(wheel.name, "textwright-*.whl")):
         raise RequestError(f"{wheel} is no wheel of textwright; pip wheel . --no-deps makes one")
     system = wheel.stem.rsplit("-", 1)[-1]
@@ -94,7 +94,7 @@ def _check_wheel(wheel: Path) -> None:
 
 
 def _readme(front: dict[str, object], repository: str) -> str:
-    """Front matter, in which every JSON value is YAML, and a line for people."""
+    """The README: front matter (JSON values, which are YAML too), and a line of text."""
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
     return (
         "---\n"
@@ -104,7 +104,7 @@ def _readme(front: dict[str, object], repository: str) -> str:
 
 
 def _requirements(space: str, wheel: Path | None) -> str:
-    """Every package that the app needs, at the version installed here."""
+    """The requirements.txt: all packages that the app needs, in the versions installed here."""
     try:
         metadata.version("gradio")
         from packaging.requirements import Requirement
@@ -114,23 +114,23 @@ def _requirements(space: str, wheel: Path | None) -> str:
             "a Space pins the versions that are installed here; pip install 'textwright[gradio]'"
         ) from error
     pins: dict[str, str] = {}
-    waiting = ["textwright", "gradio"]
-    while waiting:
-        package = waiting.pop()
+    queue = ["textwright", "gradio"]
+    while queue:
+        package = queue.pop()
         for text in metadata.requires(package) or []:
-            needed = Requirement(text)
-            name = canonicalize_name(needed.name)
-            if name in pins or (needed.marker and not needed.marker.evaluate({"extra": ""})):
+            required = Requirement(text)
+            name = canonicalize_name(required.name)
+            if name in pins or (required.marker and not required.marker.evaluate({"extra": ""})):
                 continue
             pins[name] = metadata.version(name)
-            waiting.append(name)
+            queue.append(name)
     pins["gradio"] = metadata.version("gradio")
     own = f"textwright=={VERSION}"
     note = "# Where textwright isn't in the package index, push with --wheel FILE.\n"
     if wheel:
         from huggingface_hub import constants
 
-        # The Space's files aren't there yet when its packages are installed, so it is an address.
+        # by URL: packages are installed before the Space's files are in place
         own = f"textwright @ {constants.ENDPOINT}/spaces/{space}/resolve/main/{wheel.name}"
         note = "# textwright comes from the wheel beside this file.\n"
     return note + own + "\n" + "".join(f"{name}=={pins[name]}\n" for name in sorted(pins))

@@ -1,8 +1,8 @@
 """`--to gguf`: one file for llama.cpp and everything built on it, of a `gpt`.
 
 The tensors are those of llama.cpp's `qwen3`, in float32, and the tokenizer is in the byte-level
-form, which it calls `gpt2` (see `bytelevel`). llama.cpp normalises no text: characters that come
-in parts (NFD), and capitals for a lower-casing tokenizer, are read otherwise than here.
+form, which it calls `gpt2` (see `byte_level`). llama.cpp doesn't normalise text: decomposed
+characters (NFD), and capitals where the tokenizer folds them, get other tokens than here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from textwright import atomic
 from textwright.arrays import Floats
 from textwright.configs import GPTConfig
 from textwright.errors import MissingPackageError, RequestError
-from textwright.publishing.bytelevel import byte_level
-from textwright.publishing.silencing import silence
+from textwright.publishing.byte_level import byte_level
+from textwright.publishing.suppression import suppress_tokens
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
 END = "<|endoftext|>"
-"""The end token of models without one: llama.cpp takes token 11 for it where none is named."""
+"""The end token of models without one: llama.cpp takes token 11 where none is set."""
 
 _LAYER = {
     "attn_norm": "input_layernorm",
@@ -43,7 +43,7 @@ _LAYER = {
 
 
 def export(run: Run, out: Path) -> Path:
-    """Write the file `out`, or, where that doesn't end in `.gguf`, one of the run's name in it.
+    """Write the file `out`, or, where that doesn't end in `.gguf`, a file in it, named by the run.
 
     Raises:
         RequestError: the model is no `gpt`, or its tokenizer has no byte-level form.
@@ -56,7 +56,7 @@ def export(run: Run, out: Path) -> Path:
             "train with --model gpt, or export --to onnx"
         )
     tokenizer = Tokenizer.load(run)
-    tokens, merges = byte_level(tokenizer)  # refuses before anything is loaded
+    tokens, merges = byte_level(tokenizer)  # raises before anything is loaded
     try:
         import gguf
     except ImportError as error:
@@ -66,15 +66,16 @@ def export(run: Run, out: Path) -> Path:
     file = out if out.suffix == ".gguf" else out / f"{run.name}.gguf"
     if file.is_dir():
         raise RequestError(f"{file} is a folder; name a file to write with --out")
-    never = set(tokenizer.suppress_tokens)
+    suppressed = set(tokenizer.suppress_tokens)
     if tokenizer.eos_id is None:
-        never.add(len(tokens))
+        suppressed.add(len(tokens))
         tokens = [*tokens, END]
-    weights, epsilon = silence(config, read_weights(run.weights_file), len(tokens), never)
+    weights = read_weights(run.weights_file)
+    weights, epsilon = suppress_tokens(config, weights, len(tokens), suppressed)
     with atomic.replacing(file) as partial, closing(gguf.GGUFWriter(partial, "qwen3")) as writer:
         _add_settings(writer, run, config, weights, epsilon)
         _add_tokenizer(writer, gguf, run, tokenizer, tokens, merges)
-        for name, tensor in _named(config, weights):
+        for name, tensor in _renamed(config, weights):
             writer.add_tensor(name, np.ascontiguousarray(tensor))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -114,12 +115,12 @@ def _add_tokenizer(
         tokenizer.eos_id,
         *range(tokenizer.vocab_size, len(tokens)),
     }
-    kinds = gguf.TokenType
+    types = gguf.TokenType
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types(
-        [kinds.CONTROL if token in special else kinds.NORMAL for token in range(len(tokens))]
+        [types.CONTROL if token in special else types.NORMAL for token in range(len(tokens))]
     )
     writer.add_token_merges([f"{left} {right}" for left, right in merges])
     end = len(tokens) - 1 if tokenizer.eos_id is None else tokenizer.eos_id
@@ -132,17 +133,17 @@ def _add_tokenizer(
             writer.add_chat_template(template)
 
 
-def _named(config: GPTConfig, weights: dict[str, Floats]) -> list[tuple[str, Floats]]:
+def _renamed(config: GPTConfig, weights: dict[str, Floats]) -> list[tuple[str, Floats]]:
     """The tensors by llama.cpp's names."""
-    found = [
+    tensors = [
         ("token_embd.weight", weights["model.embed_tokens.weight"]),
         ("output_norm.weight", weights["model.norm.weight"]),
     ]
     if "lm_head.weight" in weights:
-        found.append(("output.weight", weights["lm_head.weight"]))
+        tensors.append(("output.weight", weights["lm_head.weight"]))
     for layer in range(config.num_layers):
-        found += [
+        tensors += [
             (f"blk.{layer}.{theirs}.weight", weights[f"model.layers.{layer}.{own}.weight"])
             for theirs, own in _LAYER.items()
         ]
-    return found
+    return tensors

@@ -1,12 +1,12 @@
 """`--to onnx`: one step graph `(tokens, state) → (logits, state)` for every family.
 
-The graph reads any number of tokens of any number of sequences and gives logits after each, with
-the state to hand to the next call; so it reads a prompt and draws token by token alike. State
-tensors have the names and shapes of the torch models; the new ones are called `new.` and that.
-An attention model takes at most `block_size` tokens, those in its state counted; when it is full,
-begin anew with the last half, as every runtime of textwright does.
+The graph takes any number of tokens of any number of sequences and returns logits after each, with
+the state for the next call: so it serves for prefill and decoding. State tensors have the names
+and shapes of the torch models; those returned have the prefix `new.`. An attention model takes at
+most `block_size` tokens including those in its state; when that is full, restart with the last
+half, as all runtimes of textwright do.
 
-It is written operator by operator, in operators that every ONNX runtime has had for years.
+It is built operator by operator, from operators that all ONNX runtimes have had for years.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any
 from textwright import atomic
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import MissingPackageError, RequestError
-from textwright.publishing.exporting import check_folder
+from textwright.publishing.exports import check_folder
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 
 MODEL_FILE = "model.onnx"
 
 WEIGHTS_FILE = "model.onnx.data"
-"""Beside it, of a model too large for one file."""
+"""The weights of a model too large for one file."""
 
 _LARGEST = 2_000_000_000
-"""Bytes of weights that one protobuf file can hold; beyond, they lie beside it."""
+"""Bytes of weights that fit into one protobuf file; beyond that they get a file of their own."""
 
 
 def export(run: Run, out: Path) -> Path:
-    """Write the folder `out`: the graph, and the files that say how to use it.
+    """Write the folder `out`: the graph, and the model's config and tokenizer files.
 
     Raises:
-        RequestError: the family has no graph, or `out` is in the way.
+        RequestError: the family has no graph, or `out` can't be replaced.
         MissingPackageError: `onnx` isn't installed.
     """
     try:
@@ -45,18 +45,18 @@ def export(run: Run, out: Path) -> Path:
             "the export to ONNX needs onnx; pip install 'textwright[export]'"
         ) from error
     config = run.config()
-    beside = (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
-              run.generation_config_file)  # fmt: skip
-    check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in beside)], run)
+    files = (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
+             run.generation_config_file)  # fmt: skip
+    check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in files)], run)
     weights = read_weights(run.weights_file)
     model = build(config, weights)
-    large = sum(array.nbytes for array in weights.values()) > _LARGEST
+    is_large = sum(array.nbytes for array in weights.values()) > _LARGEST
     with atomic.replacing(out) as partial:
         partial.mkdir()
-        for file in beside:
+        for file in files:
             if file.is_file():
                 shutil.copyfile(file, partial / file.name)
-        onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=large,
+        onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=is_large,
                         location=WEIGHTS_FILE)  # fmt: skip
     return out
 
@@ -86,7 +86,7 @@ def build(config: ModelConfig, weights: dict[str, Any]) -> Any:
             f"a model of the family {config.family!r} can't be exported to ONNX: textwright has no "
             "graph for it; lstm, gru, rnn, gpt and transformer have one"
         )
-    about = {"family": config.family, "vocab_size": str(config.vocab_size)}
+    metadata = {"family": config.family, "vocab_size": str(config.vocab_size)}
     if config.order == "windows":
-        about["block_size"] = str(config.block_size)
-    return graph.model(about)
+        metadata["block_size"] = str(config.block_size)
+    return graph.model(metadata)

@@ -10,10 +10,10 @@ from textwright.runs import Run
 
 
 def export(run: Run, out: Path, dtype: Dtype = "float16") -> Path:
-    """Write the file `out`, or, where that doesn't end in `.html`, one of the run's name in it.
+    """Write the file `out`, or, where that doesn't end in `.html`, a file in it, named by the run.
 
     Raises:
-        RequestError: the page can't hold this model, or not in this type, or `out` is a folder.
+        RequestError: the page can't run this model, has no such type, or `out` is a folder.
     """
     if dtype not in DTYPES:
         raise RequestError(f"a page holds {' or '.join(DTYPES)}, not {dtype}")

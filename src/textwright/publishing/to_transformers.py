@@ -1,7 +1,7 @@
-"""`--to transformers`: a folder that Hugging Face's own classes load.
+"""`--to transformers`: a folder that Hugging Face's `transformers` loads.
 
-`gpt` and `transformer` are stock shapes, so their model folder is almost it: the weights become
-float32, for `transformers` computes in whatever is stored. Recurrent models, which have no stock
+`gpt` and `transformer` are stock architectures, so this is their model folder, with weights in
+float32, since `transformers` computes in the stored type. Recurrent models, which have no stock
 class, load with `textwright.RecurrentModel`, a `PyTorchModelHubMixin`.
 """
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from textwright import atomic
-from textwright.publishing.exporting import check_folder
+from textwright.publishing.exports import check_folder
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 
 
 def export(run: Run, out: Path) -> Path:
-    """Write the folder `out`; gives it back. Raises `RequestError` where it is in the way."""
-    run.config()  # a damaged one ends it here
+    """Write and return the folder `out`. Raises `RequestError` where it can't be replaced."""
+    run.config()  # raises for a damaged one
     check_folder(out, [file.name for file in run.model_files], run)
     weights = read_weights(run.weights_file)
     with atomic.replacing(out) as partial:
@@ -29,5 +29,5 @@ def export(run: Run, out: Path) -> Path:
             if file.is_file() and file != run.weights_file:
                 shutil.copyfile(file, partial / file.name)
         data = save(weights, metadata={"format": "pt"})
-        (partial / run.weights_file.name).write_bytes(data)  # readable for whom the folder is
+        (partial / run.weights_file.name).write_bytes(data)  # with the folder's permissions
     return out

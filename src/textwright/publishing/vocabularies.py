@@ -1,4 +1,4 @@
-"""Tokenizers of imported models: from a file, or from a list of characters."""
+"""Tokenizers of imported models, from a file or from a table of characters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textwright.tokenizers.characters import normalizer
 
 
 def read_tokenizer(file: Path) -> Tokenizer:
-    """A `tokenizer.json`, or the characters of a nanoGPT `meta.pkl`.
+    """Read a `tokenizer.json`, or the characters of a nanoGPT `meta.pkl`.
 
     Raises:
         RequestError: it can't be read, or is of a kind that textwright hasn't.
@@ -26,7 +26,7 @@ def read_tokenizer(file: Path) -> Tokenizer:
         characters = meta.get("stoi") if isinstance(meta, dict) else None
         if not isinstance(characters, dict):
             raise RequestError(f"{file} has no 'stoi', the table of characters; take another file")
-        return of_characters(characters)
+        return character_tokenizer(characters)
     try:
         return Tokenizer(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -37,11 +37,11 @@ def read_tokenizer(file: Path) -> Tokenizer:
         raise RequestError(f"{file}: {error}") from error
 
 
-def of_characters(ids: Mapping[Any, Any]) -> Tokenizer:
+def character_tokenizer(ids: Mapping[Any, Any]) -> Tokenizer:
     """A character tokenizer with these ids.
 
     Raises:
-        RequestError: they aren't single characters with the ids from 0.
+        RequestError: a key is no single character, or the ids aren't 0, 1, 2, …
     """
     if not all(isinstance(text, str) and len(text) == 1 for text in ids) or sorted(
         ids.values()

@@ -1,4 +1,4 @@
-"""`import`: a model that something else trained, as a run. One function a source, in its file."""
+"""`import`: another program's model as a run; each source is a module with one function."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SOURCES = {
     "char-rnn.pytorch": "textwright.publishing.from_char_rnn",
     "transformers": "textwright.publishing.from_transformers",
 }
-"""The module of each source, whose `read` does it; imported when it is asked for."""
+"""The module of each source, imported when it is needed; its `read` returns an `ImportedModel`."""
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A model in our shape."""
+class ImportedModel:
+    """A model read from another program's files, in the terms of a family of ours."""
 
     config: ModelConfig
     weights: Mapping[str, Tensor]
     """As the family's `load_weights` takes them."""
     tokenizer: Tokenizer
     file: Path
-    """Where the weights came from."""
+    """The file with the weights."""
 
 
 def import_model(
@@ -48,76 +48,76 @@ def import_model(
     tokenizer: str | Path | None = None,
     runs_folder: str | Path | None = None,
 ) -> Run:
-    """Make a run of a model that something else trained. Needs torch.
+    """Make a run from another program's model. Needs torch.
 
     Args:
         path: the checkpoint or folder; for `transformers` also `hf:owner/name`.
         source: `nanogpt`, `char-rnn.pytorch` or `transformers`.
-        name: of the run; otherwise it is called after `path`.
-        tokenizer: a `tokenizer.json`, or a nanoGPT `meta.pkl`, where the source has none with it.
-        runs_folder: where runs live.
+        name: of the run; by default after `path`.
+        tokenizer: a `tokenizer.json`, or a nanoGPT `meta.pkl`, where the source comes without.
+        runs_folder: the folder of runs.
 
     Returns:
-        The run: it generates, and `train --from` goes on with it.
+        The run, which can generate and be the parent of a training.
 
     Raises:
-        RequestError: there is no such model, it can't be loaded safely, or it has a shape that no
-            family has.
+        RequestError: there is no such model, it can't be loaded safely, or no family of ours has
+            its architecture.
     """
     if source not in SOURCES:
         raise RequestError(f"no import from {source!r}{nearest(source, list(SOURCES))}")
     folder = runs.runs_folder(runs_folder)
     if name is not None:
         runs.check_free(name, folder)
-    read: Callable[[str, Path | None], Imported] = importlib.import_module(SOURCES[source]).read
-    found = read(str(path), Path(tokenizer) if tokenizer else None)
-    if found.tokenizer.vocab_size != found.config.vocab_size:
+    read: Callable[..., ImportedModel] = importlib.import_module(SOURCES[source]).read
+    model = read(str(path), Path(tokenizer) if tokenizer else None)
+    if model.tokenizer.vocab_size != model.config.vocab_size:
         raise RequestError(
-            f"the tokenizer has {found.tokenizer.vocab_size:,} tokens and the model "
-            f"{found.config.vocab_size:,}; name the model's own with --tokenizer"
+            f"the tokenizer has {model.tokenizer.vocab_size:,} tokens and the model "
+            f"{model.config.vocab_size:,}; name the model's own with --tokenizer"
         )
-    weights = _fitting(found)
+    weights = _check_weights(model)
     default = str(path).removeprefix("hf:").rstrip("/").rsplit("/", 1)[-1]
     run = runs.create(name, default.removesuffix(".pt"), folder)
     try:
-        _write(run, found, weights, source)
+        _write(run, model, weights, source)
     except BaseException:
         run.remove()
         raise
     return run
 
 
-def _fitting(found: Imported) -> Mapping[str, Tensor]:
-    """The weights as they are stored, once they are known to fit. Raises `RequestError`."""
+def _check_weights(model: ImportedModel) -> Mapping[str, Tensor]:
+    """The weights as a run stores them. Raises `RequestError` for wrong shapes and values."""
     import torch
 
     from textwright import models
 
-    model = models.build(found.config)
+    module = models.build(model.config)
     try:
-        model.load_weights(found.weights)
+        module.load_weights(model.weights)
     except RunError as error:
         raise RequestError(
-            f"{found.file}: {error}; is it of a shape that this can read?"
+            f"{model.file}: {error}; is it of a shape that this can read?"
         ) from error
-    if not all(torch.isfinite(tensor).all() for tensor in model.weights().values()):
-        raise RequestError(f"{found.file} holds weights that aren't finite numbers; take another")
-    return model.weights()
+    if not all(torch.isfinite(tensor).all() for tensor in module.weights().values()):
+        raise RequestError(f"{model.file} holds weights that aren't finite numbers; take another")
+    return module.weights()
 
 
-def _write(run: Run, found: Imported, weights: Mapping[str, Tensor], source: str) -> None:
+def _write(run: Run, model: ImportedModel, weights: Mapping[str, Tensor], source: str) -> None:
     from safetensors.torch import save
 
-    run.write_json(run.config_file, found.config.to_json())
-    found.tokenizer.save(run)
-    write_generation_config(run, SamplingSettings(), found.tokenizer)
+    run.write_json(run.config_file, model.config.to_json())
+    model.tokenizer.save(run)
+    write_generation_config(run, SamplingSettings(), model.tokenizer)
     atomic.write_bytes(run.weights_file, save(dict(weights), metadata={"format": "pt"}))
-    with found.file.open("rb") as content:
+    with model.file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     run.write_settings(
         {
-            "imported": {"from": source, "file": found.file.name, "sha256": digest},
-            "tokenizer": {"kind": found.tokenizer.kind},
+            "imported": {"from": source, "file": model.file.name, "sha256": digest},
+            "tokenizer": {"kind": model.tokenizer.kind},
         }
     )
     write_card(run)

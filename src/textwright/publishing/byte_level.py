@@ -1,10 +1,10 @@
-"""A tokenizer's vocabulary in the byte-level form, which llama.cpp calls `gpt2`.
+"""A tokenizer's vocabulary in the byte-level form of GPT-2, which llama.cpp calls `gpt2`.
 
-Tokens are strings in which each byte stands as a printable character, and merges say how bytes
-become tokens. A character model fits: the bytes of each of its characters merge into one token,
-and since the first byte of a character is never a later one, no merge reaches across two. The
-tokens that such merges pass through need no entry: readers merge strings, and look up what is
-left. So every entry is a token of the model, and what it never saw is left out, as here.
+Tokens are strings with a printable character for each byte, and merges make tokens of bytes. A
+character tokenizer has this form too: the bytes of each character merge into one token, and since
+the first byte of a character in UTF-8 is never a later one, no merge spans two characters. The
+intermediate strings of such merges need no entry: readers merge strings, and look up the result.
+So each entry is a token of the model, and unknown characters are dropped, as here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Merges = list[tuple[str, str]]
 
 
 _INERT = ("ÿ", "ÿ")
-"""A merge that no text has, for readers that want at least one: byte 255 is never in UTF-8."""
+"""A merge that no text has, for readers that need one: UTF-8 never has the byte 255."""
 
 
 def byte_level(tokenizer: Tokenizer) -> tuple[list[str], Merges]:
-    """The tokens in order of id, and the merges, the first first.
+    """The tokens in order of id, and the merges in order of priority.
 
     Raises:
-        RequestError: a word tokenizer, which has no such form.
+        RequestError: it is a word tokenizer, which has no such form.
     """
     if tokenizer.kind == "word":
         raise RequestError(

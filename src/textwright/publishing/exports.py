@@ -1,4 +1,4 @@
-"""`export`: a run in the form of another program. One function a target, in a file of its own."""
+"""`export`: a run in another program's format; each target is a module with one function."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from textwright.errors import RequestError, RunError
 from textwright.runs import Run, runs_folder
 
 Export = Callable[..., Path]
-"""Writes a run, the first argument, at a path, the second, and gives what it wrote; raises
-`RequestError` where it doesn't fit."""
+"""`export(run, out)` of a target's module: writes `run` to `out`, returns what it wrote; raises
+`RequestError` where the format can't express the model."""
 
 TARGETS = {
     "transformers": "textwright.publishing.to_transformers",
@@ -21,14 +21,14 @@ TARGETS = {
     "gguf": "textwright.publishing.to_gguf",
     "page": "textwright.publishing.to_page",
 }
-"""The module of each target, whose `export` does it; imported when it is asked for."""
+"""The module of each target, imported when it is needed."""
 
 
 def exporter(target: str) -> Export:
     """The function that exports to `target`.
 
     Raises:
-        RequestError: there is no such target; the message offers the nearest.
+        RequestError: there is no such target; the message suggests the nearest.
     """
     if target not in TARGETS:
         raise RequestError(f"no export to {target!r}{nearest(target, list(TARGETS))}")
@@ -37,22 +37,22 @@ def exporter(target: str) -> Export:
 
 
 def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) -> Path:
-    """Write `run` in the form of `target`.
+    """Write `run` in the format of `target`.
 
     Args:
         run: with a trained model.
         target: `transformers`, `onnx`, `gguf` or `page`.
-        out: where to: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`.
-            A file that is there is replaced; a folder must be empty, or hold an earlier export and
-            nothing else, and not lie beside runs.
-        dtype: of a page's matrices: `float16`, as None takes it, or `int8`, half the size.
+        out: a folder, or for `gguf` and `page` a file if it ends in `.gguf` or `.html`. An
+            existing file is replaced; a folder must be empty, or hold an earlier export and
+            nothing else, and not be in the folder of runs.
+        dtype: of a page's matrices: `float16`, the default, or `int8`, half the size.
 
     Returns:
         The folder or file written.
 
     Raises:
-        RequestError: the target can't express this model, or `out` is in the way.
-        MissingPackageError: a package is needed that isn't installed.
+        RequestError: the format can't express this model, or `out` can't be replaced.
+        MissingPackageError: the format needs a package that isn't installed.
     """
     write = exporter(target)
     if not run.has_model():
@@ -67,23 +67,23 @@ def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) 
 
 
 def check_folder(folder: Path, files: Collection[str], run: Run) -> None:
-    """Check that a folder may be written at `folder`, so that nothing is lost.
+    """Check that replacing `folder` loses nothing.
 
     Args:
-        folder: where.
-        files: what it will hold, as names or patterns; what else is there would be lost.
-        run: what is written there. A pulled run holds a model and nothing else, as an export does,
-            so whatever lies beside a run is taken for one.
+        folder: the folder to write.
+        files: names or patterns of the files it will have; others in it would be lost.
+        run: the exported run. A pulled run has the same files as an export, so any folder beside
+            a run is taken for a run.
 
     Raises:
-        RequestError: it is a file, a run, or holds what such a folder hasn't.
+        RequestError: it is a file or a run, or has other files.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file; name a folder to write into with --out")
-    found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    if not found:
+    existing = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    if not existing:
         return
     if folder.resolve().parent in (runs_folder().resolve(), run.path.resolve().parent):
         raise RequestError(f"{folder} is a run; choose another --out")
-    if other := [name for name in found if not any(fnmatchcase(name, one) for one in files)]:
+    if other := [name for name in existing if not any(fnmatchcase(name, file) for file in files)]:
         raise RequestError(f"{folder} holds {other[0]}, which would be lost; choose another --out")

@@ -6,7 +6,7 @@ import numpy as np
 
 from small_models import Weights, random_weights, small_config
 from textwright.configs import GPTConfig
-from textwright.publishing.silencing import CHANNELS, silence
+from textwright.publishing.suppression import CHANNELS, suppress_tokens
 from textwright.runtimes.gpt import GPTRuntime
 
 NEVER = [3, 40, 41]
@@ -30,14 +30,14 @@ def with_a_head_more(weights: Weights) -> Weights:
     return wide
 
 
-def test_silent_tokens_leave_the_others_as_they_were() -> None:
+def test_suppressed_tokens_leave_the_others_as_they_were() -> None:
     """With embeddings so small that the norms' epsilon counts, in a shared table and not."""
     for tied in (True, False):
         config = small_config("gpt", tie_embeddings=tied)
         assert isinstance(config, GPTConfig) and config.head_size == CHANNELS
         weights = random_weights(config)
         weights["model.embed_tokens.weight"] *= np.float32(0.01)
-        wide, epsilon = silence(config, weights, VOCABULARY, NEVER)
+        wide, epsilon = suppress_tokens(config, weights, VOCABULARY, NEVER)
         changes = {"hidden_size": 64 + CHANNELS, "num_heads": 3, "vocab_size": VOCABULARY,
                    "tie_embeddings": False, "rms_norm_eps": epsilon}  # fmt: skip
         before = logits(config, weights)
@@ -48,10 +48,10 @@ def test_silent_tokens_leave_the_others_as_they_were() -> None:
         assert after[:, NEVER].max() < -1000
 
 
-def test_without_silent_tokens_nothing_changes() -> None:
+def test_without_suppressed_tokens_nothing_changes() -> None:
     config = small_config("gpt")
     assert isinstance(config, GPTConfig)
     weights = random_weights(config)
-    same, epsilon = silence(config, weights, config.vocab_size, ())
+    same, epsilon = suppress_tokens(config, weights, config.vocab_size, ())
     assert epsilon == config.rms_norm_eps and same.keys() == weights.keys()
     assert all(same[name] is weights[name] for name in weights)
