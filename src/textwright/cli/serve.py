@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shlex
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -157,8 +159,17 @@ def _serve(
     else:  # a person at the terminal sees on the page what comes of a request
         logging.getLogger("textwright.requests").setLevel(logging.WARNING)
     if open_browser:
-        webbrowser.open(f"{url}/studio/")  # the socket listens already
+        _open_browser(f"{url}/studio/")  # the socket listens already
     run(app, socket, settings)
+
+
+def _open_browser(url: str) -> None:
+    """Open a page in the person's browser, where there is a screen; none that runs in a terminal,
+    where it would stand in for the server."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    if sys.platform in ("win32", "darwin") or any(map(os.environ.get, screens)):
+        # In a thread: some commands return when the browser is closed
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def studio(
