@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -229,3 +231,19 @@ def test_text_for_evaluation_is_not_split(tmp_path: Path) -> None:
     assert part.characters == len(part.read())
     with pytest.raises(RequestError):
         open_text([])
+
+
+def test_a_connection_is_made_by_the_function_that_downloads_replace() -> None:
+    """It is private to `http.client`; without it, name resolution would have no timeout."""
+    connection = http.client.HTTPConnection("host.invalid", timeout=1)
+    asked = []
+
+    def connect(address: tuple[str, int], *_: object) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    assert hasattr(connection, "_create_connection"), "http.client has no _create_connection"
+    connection._create_connection = connect
+    with pytest.raises(ConnectionRefusedError):
+        connection.connect()
+    assert asked == [("host.invalid", 80)]
