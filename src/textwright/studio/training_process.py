@@ -304,7 +304,8 @@ class TrainingProcess:
             line = line.replace(str(record.file), display_name(record.text))
             return _PATH.sub("", line)[:500]
         if code is not None and code < 0:
-            name = signal.Signals(-code).name
+            names = {number.value: number.name for number in signal.Signals}
+            name = names.get(-code, f"signal {-code}")
             hint = ", as systems do where memory runs out" if name == "SIGKILL" else ""
             return f"its process was killed ({name}){hint}"
         if code:

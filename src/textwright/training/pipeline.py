@@ -7,6 +7,7 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -275,10 +276,11 @@ def _threads_restored() -> Iterator[None]:
 
 @contextmanager
 def _removed_on_failure(run: Run) -> Iterator[None]:
-    """A run that fails before its first checkpoint leaves nothing behind."""
+    """A run that fails before its first checkpoint leaves nothing behind; on Windows, where its
+    lock is still open, an empty folder."""
     try:
         yield
     except BaseException:
         if not run.checkpoints():
-            run.remove()
+            shutil.rmtree(run.path, ignore_errors=True)  # what went wrong before is what is told
         raise
