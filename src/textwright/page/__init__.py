@@ -1,7 +1,8 @@
-"""The one web page: what it is made of, and it as a single file with a model inside.
+"""The web page: its files, and the page as a single HTML file with a model inside.
 
-`web/` is plain HTML, CSS and ES modules, served as it stands. `offline_page` packs it with the
-weights and the tokenizer of a model, whose steps `web/runtime/` takes in the browser.
+`web/` is plain HTML, CSS and ES modules, which `studio` serves unchanged; begin with `web/app.js`.
+`offline.offline_page` bundles it with a model's weights and tokenizer, and `web/runtime/` computes
+that model in the browser, as `runtimes/` does on NumPy. Nothing here knows HTTP or a server.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page as one HTML file with the model inside: no server, no network."""
+"""The page as one HTML file with the model inside: it needs no server and no network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.page.bundling import bundle
-from textwright.page.packing import Dtype, as_json, pack
+from textwright.page.packing import Dtype, pack, script_json
 from textwright.runs import Run, find
 
 _WEB = Path(__file__).parent / "web"
@@ -20,8 +20,8 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
     """The page with the model of `run` inside, as the text of an HTML file.
 
     Args:
-        run: what has a model; of any family that the package has.
-        dtype: of the matrices; `int8` halves the file and costs a little of the model's quality.
+        run: with a trained model, of one of the package's families.
+        dtype: of the matrices; `int8` halves the file, at a small loss of quality.
 
     Raises:
         RunError: there is no model, or a file of it is damaged.
@@ -44,19 +44,19 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
         "<title>textwright</title>": f"<title>{html.escape(run.name)} · textwright</title>",
     }
     body = (
-        f'<script type="application/json" id="model">{as_json(packed.data)}</script>\n'
+        f'<script type="application/json" id="model">{script_json(packed.data)}</script>\n'
         f'<script type="text/plain" id="weights">{_base64(packed.weights)}</script>\n'
         f"<script>{script}</script>\n</body>"
     )
-    return _replaced(_read("index.html"), {**head, "</body>": body})
+    return _replace(_read("index.html"), {**head, "</body>": body})
 
 
 def write_offline_page(run: Run | str, out: str | Path, *, dtype: Dtype = "float16") -> Path:
-    """Write `offline_page` to the file `out`, whole or not at all; gives its path.
+    """Write `offline_page` to the file `out`, atomically; returns its path.
 
     Args:
         run: a `Run`, or what `textwright.load` takes.
-        out: the file; one that is there is replaced.
+        out: the file, which is replaced if it exists.
         dtype: see `offline_page`.
     """
     found = run if isinstance(run, Run) else find(run)
@@ -78,8 +78,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _replaced(text: str, changes: dict[str, str]) -> str:
-    """`text` with each of `changes` made, all of which must be there, once."""
+def _replace(text: str, changes: dict[str, str]) -> str:
+    """Replace the keys of `changes` in `text`, each of which must occur exactly once."""
     for old in changes:
         if text.count(old) != 1:
             raise ValueError(f"index.html has not exactly one {old}")

@@ -1,7 +1,7 @@
-"""A model as the page carries it: what `web/runtime/writer.js` needs, and the bytes of its weights.
+"""Packs a model for the page: the data that `web/runtime/writer.js` needs, and the weights' bytes.
 
-Matrices are float16 or int8, a scale a row; what has one dimension (norms, biases) is small and
-stays float32.
+Matrices are float16, or int8 with a scale per row; tensors of one dimension (norms, biases) are
+small and stay float32.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from textwright.tokenizers.folding import folding_tables
 Dtype: TypeAlias = Literal["float16", "int8"]
 DTYPES: tuple[str, ...] = get_args(Dtype)
 
-_LARGEST_HALF = 65504.0
+_MAX_FLOAT16 = 65504.0
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A model, packed."""
+    """A packed model."""
 
     data: dict[str, Any]
     """All but the weights, as JSON holds it."""
@@ -39,13 +39,13 @@ class Packed:
 
 
 def pack(run: Run, dtype: Dtype = "float16") -> Packed:
-    """The model of `run` for the page.
+    """Pack the model of `run`.
 
     Raises:
         RunError: there is no model, or a file of it is damaged.
         RequestError: the page can't run this family.
     """
-    model = load(run)  # says what is damaged
+    model = load(run)  # raises for damaged files
     config = run.config()
     if not isinstance(config, RecurrentConfig | GPTConfig | TransformerConfig):
         raise RequestError(
@@ -80,39 +80,39 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
 
 
 def rounded(tensor: Floats, dtype: Dtype) -> Floats:
-    """`tensor` as it is once packed and read again."""
-    kind = _dtype(tensor, dtype)
-    if kind == "int8":
+    """`tensor` after packing and unpacking."""
+    stored = _dtype(tensor, dtype)
+    if stored == "int8":
         values, scales = _int8(tensor)
         return (values * scales[:, None]).reshape(tensor.shape)
-    return tensor.astype(kind).astype(np.float32)
+    return tensor.astype(stored).astype(np.float32)
 
 
 def _pack_weights(weights: dict[str, Floats], dtype: Dtype) -> tuple[dict[str, Any], bytes]:
     index: dict[str, Any] = {}
     parts: list[bytes] = []
     at = 0
-    for name, tensor in sorted(weights.items()):  # the same file each time
-        kind = _dtype(tensor, dtype)
-        if kind == "int8":
+    for name, tensor in sorted(weights.items()):  # sorted: the same model gives the same file
+        stored = _dtype(tensor, dtype)
+        if stored == "int8":
             values, scales = _int8(tensor)
             part = scales.astype("<f4").tobytes() + values.tobytes()
         else:
-            part = tensor.astype({"float16": "<f2", "float32": "<f4"}[kind]).tobytes()
-        index[name] = {"shape": list(tensor.shape), "dtype": kind, "at": at}
+            part = tensor.astype({"float16": "<f2", "float32": "<f4"}[stored]).tobytes()
+        index[name] = {"shape": list(tensor.shape), "dtype": stored, "at": at}
         parts.append(part)
         at += len(part)
     return index, b"".join(parts)
 
 
 def _dtype(tensor: Floats, dtype: Dtype) -> str:
-    if tensor.ndim < 2 or np.abs(tensor).max() > _LARGEST_HALF:
+    if tensor.ndim < 2 or np.abs(tensor).max() > _MAX_FLOAT16:
         return "float32"
     return dtype
 
 
 def _int8(tensor: Floats) -> tuple[np.ndarray[Any, np.dtype[np.int8]], Floats]:
-    """Rows of values between −127 and 127, and what each row is multiplied by."""
+    """Rows of values between −127 and 127, and the scale of each row."""
     rows = tensor.reshape(len(tensor), -1)
     scales = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny) / np.float32(127)
     return np.rint(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
@@ -150,7 +150,7 @@ def tokenizer_data(tokenizer: Tokenizer, run: Run) -> dict[str, Any]:
     return data
 
 
-def as_json(data: dict[str, Any]) -> str:
-    """JSON that may stand inside a `<script>` element, whatever is in it."""
+def script_json(data: dict[str, Any]) -> str:
+    """JSON that is safe inside a `<script>` element, whatever it has."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,9 +1,9 @@
-// The shell around the views: which models there are, which view is open, dark or light.
+// The page around the views: the list of models, the navigation, the theme.
 
 import { el, fill, grouped, icon, kept, svg } from "./parts/dom.js";
 import { notice } from "./parts/fields.js";
 
-/** Build the page; `views` are classes with `id`, `title`, `icon`, and `needs(model)` maybe. */
+/** Builds the page; `views` are classes with static `id`, `title`, `icon`, optionally `brief`. */
 export async function openPage(api, views) {
   const page = new Page(api, views);
   document.body.append(page.element);
@@ -47,7 +47,7 @@ class Page {
     if (this.api.home !== "offline") this.follow();
   }
 
-  /** Models come, go and are loaded while the page is open. */
+  /** Polls the list of models, which changes while the page is open. */
   async follow() {
     const soon = this.trouble || this.models.some(({ state }) => state === "loading") || !this.model;
     await new Promise((resolve) => setTimeout(resolve, soon ? 1500 : 10000));
@@ -55,7 +55,7 @@ class Page {
     this.follow();
   }
 
-  /** Ask again which models there are; keeps the one picked, or takes `name`. */
+  /** Updates the list of models; keeps the selected one, or selects `name`. */
   async refresh(name = null) {
     const before = JSON.stringify([this.models, this.trouble?.message]);
     try {
@@ -115,7 +115,7 @@ class Page {
     location.hash = id;
   }
 
-  /** Open a view at once, and give it. */
+  /** Opens a view at once; returns it. */
   show(id) {
     history.pushState(null, "", `#${id}`);
     this.route();
@@ -123,7 +123,7 @@ class Page {
   }
 }
 
-/** What a model is, in a line. */
+/** A line that describes a model. */
 export function described(model) {
   if (!model) return "";
   const reads = { char: "characters", word: "words", bpe: "byte pairs" }[model.tokenizer];
@@ -148,7 +148,7 @@ function mark() {
   );
 }
 
-/** Light or dark as the system has it, until someone says otherwise here. */
+/** Switches the theme, which follows the system's until it is used. */
 function themeSwitch() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
@@ -167,7 +167,7 @@ function themeSwitch() {
   };
   const changed = () => {
     show();
-    document.dispatchEvent(new Event("theme")); // pictures are drawn in its colours
+    document.dispatchEvent(new Event("theme")); // canvases are redrawn in its colours
   };
   system.addEventListener("change", changed);
   show();

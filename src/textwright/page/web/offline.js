@@ -1,4 +1,4 @@
-// The page as one file with the model inside.
+// The entry of the page as one file with the model inside.
 
 import { OfflineApi } from "./api/offline.js";
 import { openPage } from "./app.js";

@@ -1,4 +1,4 @@
-// The page on a server: everything is asked of its HTTP API.
+// The entry of the page on a server.
 
 import { HttpApi } from "./api/http.js";
 import { openPage } from "./app.js";

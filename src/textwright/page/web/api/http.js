@@ -1,4 +1,4 @@
-// A server answers: textwright's own, here or elsewhere, over its HTTP API.
+// The client of a textwright server's HTTP API: this server, or another.
 
 import { kept } from "../parts/dom.js";
 import { layersOf } from "./layers.js";
@@ -8,7 +8,7 @@ const STATES = { Loaded: "ready", Unloaded: "ready", Loading: "loading", Failed:
 const ALTERNATIVES = 10;
 
 export class HttpApi {
-  /** base: the server's address, ending in a slash; askKey(wrong): a promise of an API key. */
+  /** base: the server's URL; askKey(wrong): a promise of an API key. */
   constructor(base, askKey) {
     this.home = "studio";
     this.base = base.endsWith("/") ? base : `${base}/`;
@@ -17,7 +17,7 @@ export class HttpApi {
     this.asking = null;
   }
 
-  /** What is served, each with `state` (ready, loading, failed) and its `reason`. */
+  /** The models, each with `state` (ready, loading, failed) and `reason`. */
   async models() {
     const health = await (await this.fetch("health", { allowed: [503] })).json();
     const about = await (await this.fetch("api/models", { allowed: [404] })).json();
@@ -26,7 +26,7 @@ export class HttpApi {
     }));
   }
 
-  /** Write on after a prompt: events {kind: "prompt" | "token" | "end"}, as the offline page has them. */
+  /** Continues a prompt: yields events {kind: "prompt" | "token" | "end"}, as `OfflineApi` does. */
   async *write({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed }, signal) {
     const body = {
       model, prompt, temperature, stop, seed, max_tokens: maxTokens, top_k: topK, top_p: topP, min_p: minP,
@@ -49,7 +49,7 @@ export class HttpApi {
     yield { kind: "end", reason, seed, warnings: [] };
   }
 
-  /** The reply to a conversation, in pieces as it comes; warn(lines) hears what is odd about it. */
+  /** Yields the pieces of a reply; warn(lines) is called with warnings. */
   async *chat({ model, messages, temperature, maxTokens }, signal, warn) {
     const body = { model, messages, temperature, max_tokens: maxTokens, stream: true };
     for await (const { choices: [choice], warnings } of this.events("v1/chat/completions", body, signal)) {
@@ -58,28 +58,28 @@ export class HttpApi {
     }
   }
 
-  /** What a model does inside while it reads: {kind, tokens, layers, warnings, cut}. */
+  /** Activations and attention over a text: {kind, tokens, layers, warnings, cut}. */
   async look({ model, text }, signal) {
     const seen = await (await this.fetch("api/look", { body: { model, text }, signal })).json();
     return { ...seen, layers: layersOf(seen) };
   }
 
-  /** What of a text stands in what a model learned from: {share, stretches, held_out, …}. */
+  /** The spans of a text that occur in the training text: {share, stretches, held_out, …}. */
   async copied(body, signal) {
     return (await this.fetch("api/copied", { body, signal })).json();
   }
 
-  /** How a run learned: {samples, metrics}. */
+  /** The history of a run's training: {samples, metrics}. */
   async timeline(body) {
     return (await this.fetch("api/timeline", { body })).json();
   }
 
-  /** What may be trained here, and the latest training: {allowed, why, families, …, training}. */
+  /** Whether training is allowed, and the latest training: {allowed, why, families, …, training}. */
   async training(signal) {
     return (await this.fetch("api/training", { body: { browser: browserName() }, signal })).json();
   }
 
-  /** Send a text in pieces and begin to train on it; tell(share) hears how much has been sent. */
+  /** Uploads a text in pieces and starts a training; tell(share) is called with the share sent. */
   async train({ file, family, minutes }, tell) {
     const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
     for (let at = 0; at < file.size; at += piece) {
@@ -100,12 +100,12 @@ export class HttpApi {
     return (await this.fetch("api/training/resume", { body: { number, browser: browserName() } })).json();
   }
 
-  /** A model and the page as one file, a Blob. */
+  /** A model and the page as one HTML file, a Blob. */
   async exported(model, signal) {
     return (await this.fetch("api/export", { body: { model }, signal })).blob();
   }
 
-  /** The events of a stream, as objects; throws where the stream ends before its end. */
+  /** Yields the server-sent events of a response; throws where it ends without `[DONE]`. */
   async *events(path, body, signal) {
     const answer = await this.fetch(path, { body, signal });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -134,7 +134,7 @@ export class HttpApi {
     throw lost();
   }
 
-  /** An answer that is as it should be, or one of the statuses `allowed`; asks for a key where one is wanted. */
+  /** A response that is ok, or has a status in `allowed`; asks for an API key after a 401. */
   async fetch(path, { body, bytes, signal, allowed = [] } = {}) {
     for (;;) {
       const key = this.key;
@@ -159,7 +159,7 @@ export class HttpApi {
     }
   }
 
-  /** One dialog, however many wait for it. */
+  /** Asks for an API key, in one dialog for all requests that wait. */
   async newKey() {
     this.asking ??= this.askKey(Boolean(this.key)).finally(() => (this.asking = null));
     this.key = await this.asking;
@@ -178,7 +178,7 @@ async function reasonOf(answer) {
   }
 }
 
-/** What this browser calls itself, so that one's training is not stopped from another. */
+/** This browser's random name: only it may stop the training that it started. */
 function browserName() {
   made ??= kept.get("browser") ?? Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join("");
   kept.set("browser", made);
@@ -187,7 +187,7 @@ function browserName() {
 
 let made = null;
 
-/** A key lives as long as the tab does, and for one server. */
+/** The API key for a server, stored for as long as the tab is open. */
 function sessionKey(base) {
   try {
     return sessionStorage.getItem(`textwright.key ${base}`);
@@ -200,6 +200,6 @@ function keepKey(base, key) {
   try {
     sessionStorage.setItem(`textwright.key ${base}`, key);
   } catch {
-    // It holds for as long as the page is open.
+    // no storage: it is lost with the page
   }
 }

@@ -1,6 +1,6 @@
-// What the server tells of a model's inside, as the views read it.
+// Decodes the activations in the server's response for the views.
 
-/** Bytes in base64 as numbers: layers[layer][token] is a vector of units, or a list of heads. */
+/** Layers from base64: layers[layer][token] is a vector of units, or a list of heads. */
 export function layersOf({ kind, layers, shapes }) {
   return layers.map((text, number) => {
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -13,7 +13,7 @@ function units(values, [count, width]) {
   return Array.from({ length: count }, (_, token) => Float32Array.from(values.subarray(token * width, (token + 1) * width), (value) => value / 127));
 }
 
-/** (heads, T, T), scaled by 65535; of each row what lies at or before its token. */
+/** (heads, T, T), scaled by 65535; of each row the part up to its token. */
 function heads(values, [count, size]) {
   return Array.from({ length: size }, (_, token) =>
     Array.from({ length: count }, (__, head) => {

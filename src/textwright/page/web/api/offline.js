@@ -1,4 +1,4 @@
-// The model inside the page answers, in place of a server.
+// The API on the model inside the page, in place of a server.
 
 import { Writer } from "../runtime/writer.js";
 

@@ -1,10 +1,10 @@
-// Tokens and their text, which arrive side by side, put together again.
+// Assigns the text of a stream to its tokens.
 
 /**
- * The API tells tokens by their names and the text apart from them: a token that is a part of a
- * character, or one that a tokenizer spells otherwise, has a name that does not stand in the text.
+ * The API sends tokens and text separately. The name of a token may differ from its text: where it
+ * is a part of a character, or the tokenizer spells it otherwise.
  */
-const MARK = /^<(bos|system|user|assistant)>$/; // opens a turn, is no text
+const MARK = /^<(bos|system|user|assistant)>$/; // opens a turn, has no text
 
 export class Pieces {
   constructor() {
@@ -12,7 +12,7 @@ export class Pieces {
     this.waiting = [];
   }
 
-  /** More text and more tokens; gives the tokens whose text is certain. */
+  /** Adds text and tokens; returns the tokens whose text is known. */
   push(text, logprobs) {
     this.text += text;
     logprobs?.tokens.forEach((shown, index) => {
@@ -31,7 +31,7 @@ export class Pieces {
     }
   }
 
-  /** At the end: what is left of the text belongs to the tokens that are left. */
+  /** At the end: the rest of the tokens, with the rest of the text. */
   rest() {
     const done = this.waiting.length && this.text ? [{ ...this.waiting[0], text: this.text }] : [];
     if (!this.waiting.length && this.text) done.push({ text: this.text, shown: this.text, logprob: null, top: [] });
@@ -40,7 +40,7 @@ export class Pieces {
     return done;
   }
 
-  /** How many tokens wait in front of the first whose name stands in the text; null: none does yet. */
+  /** How many tokens precede the first one whose name is found in the text; null: none is yet. */
   matched() {
     const [first] = this.waiting;
     if (first && first.shown.toLowerCase().startsWith(this.text.toLowerCase())) return first.shown.length === this.text.length ? 0 : null;

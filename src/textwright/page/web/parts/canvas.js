@@ -1,4 +1,4 @@
-// Small pictures of many numbers: one pixel a value, scaled up by the browser.
+// Draws arrays as pictures: a pixel per value, scaled up by the browser.
 
 /** The theme's colours as [red, green, blue]. */
 export function colours() {
@@ -10,7 +10,7 @@ export function colours() {
   return Object.fromEntries(["high", "low", "panel", "ink", "focus"].map((name) => [name, read(name)]));
 }
 
-/** Fill a canvas of width × height values; colour(x, y) gives [red, green, blue]. */
+/** Fills a canvas of width × height values; colour(x, y) returns [red, green, blue]. */
 export function draw(canvas, width, height, colour) {
   canvas.width = width;
   canvas.height = height;

@@ -1,8 +1,8 @@
-// Which neurons follow something that can be seen in the text: found by correlation, no more.
+// Which neurons correlate with visible features of the text.
 
-const FEWEST = 8; // tokens on either side of a feature, for a correlation to mean anything
+const FEWEST = 8; // tokens with and without a feature, at least, for a meaningful correlation
 
-/** What a neuron may follow; each gives a number a token. */
+/** The features; each is a function to a number per token. */
 export const FEATURES = [
   { id: "quotes", title: "Inside quotes", of: insideQuotes },
   { id: "line", title: "Length of the line", of: lineLength },
@@ -12,10 +12,10 @@ export const FEATURES = [
 ];
 
 /**
- * The neuron that follows each feature best.
+ * The neuron with the highest correlation for each feature.
  *
- * layers: of each, a vector of units a token. Gives {feature, layer, unit, r}; r is null where the
- * passage has too little of the feature.
+ * layers[layer][token]: a vector of units. Returns {feature, layer, unit, r}; r is null where the
+ * passage has too few tokens with the feature.
  */
 export function followers(texts, layers) {
   return FEATURES.map((feature) => {
@@ -32,7 +32,7 @@ export function followers(texts, layers) {
   });
 }
 
-/** Pearson's r. */
+/** Pearson's correlation coefficient. */
 export function correlation(x, y) {
   const n = x.length;
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / n;
@@ -52,7 +52,7 @@ function varies(values) {
   return most > 0 && high >= FEWEST && values.length - high >= FEWEST;
 }
 
-/** 1 from an opening quote to the one that closes it; a blank line closes what was left open. */
+/** 1 from an opening to a closing quote; a blank line closes an open quotation. */
 function insideQuotes(texts) {
   let inside = 0;
   let before = "";

@@ -1,4 +1,4 @@
-// The two losses of a training over its steps.
+// The training and validation loss over the steps.
 
 import { el, svg } from "./dom.js";
 
@@ -7,7 +7,7 @@ const HEIGHT = 170;
 const LEFT = 34;
 const BELOW = 20;
 
-/** metrics: {step, train_loss, val_loss}, either loss may be null; `marked`: a step. */
+/** metrics: {step, train_loss, val_loss}, either loss may be null; `marked`: a step to mark. */
 export function curves(metrics, marked) {
   const lines = [["train", "train_loss", "on what it learns from"], ["val", "val_loss", "on text kept apart"]].map(([id, key, title]) => ({
     id, title, points: metrics.filter((one) => Number.isFinite(one[key])).map((one) => [one.step, one[key]]),

@@ -1,10 +1,10 @@
-// Making elements. Whatever comes from a person, a model or a file goes in as text, never as markup.
+// Creates elements. Text from users, models and files is never parsed as markup.
 
 /**
  * An element with properties and children.
  *
- * `class`, `aria-*`, `role`, `for` and `data-*` become attributes, `on…` listeners, the rest
- * properties. Children are nodes or text; null, false and undefined are left out.
+ * `class`, `aria-*`, `role`, `for` and `data-*` become attributes, `on…` listeners, others
+ * properties. Children are nodes or text; null, false and undefined are skipped.
  */
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -47,13 +47,13 @@ export function icon(name) {
   );
 }
 
-/** Put `children` in place of what an element holds. */
+/** Replaces an element's children. */
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat().filter(Boolean));
   return element;
 }
 
-/** Where a person's own settings lie; a page from a file may have no such place. */
+/** The user's settings, in local storage; a page from a file may have none. */
 export const kept = {
   get(name, otherwise = null) {
     try {
@@ -66,7 +66,7 @@ export const kept = {
     try {
       localStorage.setItem(`textwright.${name}`, value);
     } catch {
-      // It holds for as long as the page is open.
+      // no storage: it is lost with the page
     }
   },
 };
@@ -79,12 +79,12 @@ export const percent = (probability) =>
 
 export const grouped = (number) => Math.round(number).toLocaleString("en-US");
 
-/** A token as it shows where white space must be seen. */
+/** A token's text with white space made visible. */
 export function visible(text) {
   return text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
 }
 
-/** Seconds as a person says them. */
+/** Seconds as a readable duration. */
 export function clock(seconds) {
   const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;

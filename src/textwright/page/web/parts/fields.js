@@ -1,15 +1,15 @@
-// Fields of a form: a label, a control, and a reading of it that says what is wrong.
+// Form fields: a label, a control, and `read()`, which validates.
 
 import { el } from "./dom.js";
 
 let made = 0;
 
-/** A form that says itself what is wrong: the browser's own bubble can't point into a closed part. */
+/** A form without the browser's validation, whose bubble can't point into a closed section. */
 export function form(properties, ...children) {
   return el("form", { noValidate: true, ...properties }, ...children);
 }
 
-/** A labelled control; `hint` stands below it. */
+/** A labelled control with `hint` below it. */
 export function field(label, control, hint = "") {
   control.id ||= `field-${++made}`;
   const note = hint ? el("small", { id: `${control.id}-hint` }, hint) : null;
@@ -17,7 +17,7 @@ export function field(label, control, hint = "") {
   return el("div", { class: "field" }, el("label", { for: control.id }, label), control, note);
 }
 
-/** A number; `.read()` gives it, or `empty` where nothing is written, or throws what is wrong. */
+/** A number; `.read()` returns it, or `empty` for an empty field, or throws an error. */
 export function numberField(label, { value = "", min, max, step = "any", empty = null, hint = "", name = label }) {
   const input = el("input", { type: "number", inputMode: "decimal", min, max, step, value });
   const whole = field(label, input, hint);
@@ -64,7 +64,7 @@ export function selectField(label, options, { value = null } = {}) {
   return whole;
 }
 
-/** Where a view says what went wrong, aloud; empty where nothing did. */
+/** A live region for a view's errors (`say`) and messages (`tell`). */
 export function notice() {
   const element = el("p", { class: "notice", role: "alert" });
   element.say = (error) => {

@@ -1,9 +1,9 @@
-// Asking for the API key of a server that wants one.
+// The dialog for a server's API key.
 
 import { el } from "./dom.js";
 import { field } from "./fields.js";
 
-/** A promise of the key that a person types; `wrong`: the last one was refused. */
+/** A promise of the key that the user enters; `wrong`: the last one was refused. */
 export function askKey(wrong) {
   return new Promise((resolve, reject) => {
     const input = el("input", { type: "password", autocomplete: "off", required: true });

@@ -1,6 +1,6 @@
-// What the views have in common that ask about a passage.
+// Shared by the views that analyse a passage.
 
-/** Runs one task at a time: `.run(task)` ends the one before; task(signal). */
+/** Runs one task at a time: `.run(task)` aborts the previous one; task(signal). */
 export class Work {
   constructor(element, notice) {
     this.element = element;
@@ -26,7 +26,7 @@ export class Work {
   }
 }
 
-/** Have a model write a text of its own into `area`; request: {model, maxTokens, temperature, seed}. */
+/** Generates a text into `area`; request: {model, maxTokens, temperature, seed}. */
 export async function letWrite(area, api, request, signal) {
   const usual = { prompt: "\n", topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, stop: [] };
   let text = "";
@@ -37,7 +37,7 @@ export async function letWrite(area, api, request, signal) {
   }
 }
 
-/** Whether there is a passage; says so where there is none. */
+/** Whether there is a passage; shows a notice where there is none. */
 export function given(area, notice) {
   if (area.value.trim()) return true;
   notice.say("Write or paste a passage first, or let the model write one.");

@@ -1,8 +1,8 @@
-// A model and the page as one file, saved where the browser saves files.
+// Downloads a model and the page as one file.
 
 import { el } from "./dom.js";
 
-/** A button that saves what `name()` gives; `say` hears what went wrong. */
+/** A button that downloads the model `name()`; say(error) is called with an error. */
 export function exportButton(api, name, say) {
   const words = "Save as one file";
   const button = el("button", { type: "button", class: "small export", title: "The model and this page in one HTML file that works without a server", onclick: async () => {

@@ -1,8 +1,8 @@
-// A choice of one among few, side by side.
+// A segmented control: one choice out of a few, side by side.
 
 import { el } from "./dom.js";
 
-/** options: [id, text]; onpick(id). `.pick(id)` picks without telling. */
+/** options: [id, text]; onpick(id). `.pick(id)` selects without calling `onpick`. */
 export function segments(label, options, onpick) {
   const buttons = options.map(([id, text]) =>
     el("button", { type: "button", role: "radio", "data-id": id, onclick: () => { element.pick(id); onpick(id); } }, text),

@@ -1,8 +1,8 @@
-// A text whose tokens show how likely the model found them, and can be asked what else it thought.
+// A text with tokens coloured by probability; each shows its alternatives.
 
 import { el, percent, visible } from "./dom.js";
 
-const STEPS = [0.5, 1, 2, 3, 4.5, 6.5, 9]; // bits of surprise where the next shade begins
+const STEPS = [0.5, 1, 2, 3, 4.5, 6.5, 9]; // bits at which the next shade begins
 
 /** The shade of a token, 0 (expected) to 7 (a surprise). */
 export function shade(logprob) {
@@ -22,10 +22,10 @@ export function legend() {
 }
 
 /**
- * The element and what can be done with it.
+ * `element` and its keyboard and pointer handling.
  *
- * onchoose(index, alternative): someone goes on from `alternative` in place of token `index`;
- * with null, from the token that stands there. Left out, tokens only tell.
+ * onchoose(index, alternative): called when an alternative to token `index` is chosen, or, with
+ * null, the token itself; without it, alternatives are only shown. onpoint(index): on hover.
  */
 export class TokenText {
   constructor({ label, onchoose = null, onpoint = null }) {
@@ -165,7 +165,7 @@ export class TokenText {
     document.addEventListener("pointerdown", this.outside);
     this.moved = () => this.place(span);
     addEventListener("resize", this.moved);
-    this.gone = () => this.close(); // another part of the page is open
+    this.gone = () => this.close(); // another view was opened
     addEventListener("hashchange", this.gone);
     if (this.onchoose) (list.querySelector('[aria-current="true"]') ?? list.firstElementChild).focus({ preventScroll: true });
   }
@@ -204,11 +204,11 @@ export class TokenText {
 
   choose(index, other) {
     this.close();
-    this.element.focus({ preventScroll: true }); // until there is a token again
+    this.element.focus({ preventScroll: true }); // the tokens are removed
     this.onchoose(index, other);
   }
 
-  /** Below the token where there is room, else above; never beyond the edges. */
+  /** Places the popover below the token where it fits, else above, within the window. */
   place(span) {
     const box = span.getClientRects()[0] ?? span.getBoundingClientRect();
     const own = this.popover.getBoundingClientRect();
@@ -230,7 +230,7 @@ export class TokenText {
   }
 }
 
-/** Whether a token's text can be written as it shows; special tokens and parts of characters can't. */
+/** Whether a prompt can end with this token; special tokens and parts of characters can't. */
 function writable(text) {
   return text !== "" && !/^<(pad|bos|eos|unk)>$/.test(text) && !/\\x[0-9a-f]{2}/.test(text);
 }

@@ -1,9 +1,9 @@
-// `gpt` and `transformer`: one token at a time over a cache of keys and values.
-// Beside it, `runtimes/gpt.py` and `runtimes/transformer.py`.
+// `gpt` and `transformer`: one token at a time, with a KV cache.
+// As `runtimes/gpt.py` and `runtimes/transformer.py`.
 
 import { product, sigmoid } from "./tensors.js";
 
-/** What both families share; a family fills in `embed`, `layer` and `logits`. */
+/** What both families share; a subclass has `embed`, `layer` and `logits`. */
 class Attention {
   constructor(config, tensors) {
     this.config = config;
@@ -23,13 +23,13 @@ class Attention {
   initialState() {
     const size = this.config.block_size * this.config.hidden_size;
     const layers = Array.from({ length: this.config.num_layers }, () => ({
-      keys: new Float32Array(size), // (B, C): of each position, head after head
+      keys: new Float32Array(size), // (B, C): for each position, one head after another
       values: new Float32Array(size),
     }));
     return { held: 0, layers };
   }
 
-  /** Read a token; the logits of the next one, (V,). `weights` takes note of what is attended. */
+  /** Reads a token; returns the logits of the next one, (V,). `weights` receives the attention weights. */
   step(token, state, weights = null) {
     const x = this.embed(token, state.held);
     for (let number = 0; number < this.config.num_layers; number++) {
@@ -39,7 +39,7 @@ class Attention {
     return this.logits(x);
   }
 
-  /** Attention of the newest position over all (Vaswani et al., 2017), into `this.mixed`. */
+  /** Attention of the latest position over all (Vaswani et al., 2017), into `this.mixed`. */
   attend(number, { held, layers }, weights) {
     const { num_heads: heads, head_size: size, hidden_size: width } = this.config;
     const { keys, values } = layers[number];
@@ -73,7 +73,7 @@ export class GPT extends Attention {
   constructor(config, tensors) {
     super(config, tensors);
     const half = config.head_size / 2;
-    // RoPE (Su et al., 2021): the angle of a position for each pair of a head's two halves.
+    // RoPE (Su et al., 2021): angle per position, for each pair from a head's two halves
     this.speeds = Float64Array.from({ length: half }, (_, i) => config.rope_theta ** -(i / half));
     const table = tensors["model.embed_tokens.weight"];
     this.head = config.tie_embeddings ? table : tensors["lm_head.weight"];
@@ -124,7 +124,7 @@ export class GPT extends Attention {
     for (let i = 0; i < x.length; i++) y[i] = x[i] * scale * weight[i];
   }
 
-  /** Norm and rotate each head of `vector` in place. */
+  /** Normalizes and rotates each head of `vector` in place. */
   turn(vector, weight, position) {
     const size = this.config.head_size;
     const half = size / 2;
@@ -146,7 +146,7 @@ export class Transformer extends Attention {
   constructor(config, tensors) {
     super(config, tensors);
     const width = config.hidden_size;
-    // The stock class keeps these matrices as (in, out).
+    // GPT-2 stores these matrices as (in, out)
     const turned = (name) => {
       const weight = tensors[`${name}.weight`];
       const bias = tensors[`${name}.bias`];
@@ -214,7 +214,7 @@ const relu = (x) => Math.max(x, 0);
 /** GPT-2's tanh form (Hendrycks and Gimpel, 2016). */
 const gelu = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 
-/** The exact form, x · Φ(x): erf as in `runtimes/transformer.py`, off by 1.5e-7 at most. */
+/** The exact form, x · Φ(x), with erf as in `runtimes/transformer.py`: its error is below 1.5e-7. */
 function geluErf(x) {
   const z = Math.abs(x) * Math.SQRT1_2;
   const t = 1 / (1 + 0.3275911 * z);
@@ -226,7 +226,7 @@ function geluErf(x) {
 /** Abramowitz and Stegun (1964), formula 7.1.26: its coefficients, the highest power first. */
 const ERF = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592];
 
-/** By `model.activation`. */
+/** By the setting `model.activation`. */
 const ACTIVATIONS = { relu, gelu, gelu_erf: geluErf };
 
 function add(x, y) {

@@ -1,13 +1,13 @@
-// The nearest known form of a character: “ as ", é as e, K as k. The steps of
-// `tokenizers/folding.py`; its tables come with the model.
+// The nearest known form of a character: “ → ", é → e, K → k. The algorithm of
+// `tokenizers/folding.py`, whose tables are part of the model's data.
 
 const STEPS = 64;
 
 /**
- * What to read `character` as, or null.
+ * The known text to read `character` as, or null.
  *
- * tables: {forms, letters, opens}. known: whether a character is. opening: whether it stands where
- * a quotation opens.
+ * tables: {forms, letters, opens}. known(character): whether it is in the vocabulary. opening:
+ * whether a quotation may open there.
  */
 export function nearestForm(character, tables, known, opening) {
   const waiting = [character];
@@ -37,7 +37,7 @@ function* steps(character, tables, opening) {
   yield character.toUpperCase();
 }
 
-/** Decimal digits stand in Unicode in runs of ten, from 0 to 9. */
+/** The value of a decimal digit: Unicode has them in runs of ten, from 0 to 9. */
 function digit(character) {
   let run = 0;
   const code = character.codePointAt(0);
@@ -45,7 +45,7 @@ function digit(character) {
   return run % 10;
 }
 
-/** `text` without accents and the like: compatibility decomposition without the marks. */
+/** `text` without accents: compatibility decomposition (NFKD) without combining marks. */
 export function plain(text, tables) {
   const lettered = [...text].map((part) => (Object.hasOwn(tables.letters, part) ? tables.letters[part] : part));
   const decomposed = lettered.join("").normalize("NFKD");
@@ -53,7 +53,7 @@ export function plain(text, tables) {
   return bare.trim() || !text.trim() ? bare : text;
 }
 
-/** Whether a character has a combining class, which shows in how marks are put in order. */
+/** Whether a character has a combining class, seen by how normalization reorders marks. */
 function combining(mark) {
   return [["a", mark, "\u0334"], ["a", "\u0345", mark]].some((parts) => {
     const [, first] = parts.join("").normalize("NFD");

@@ -1,20 +1,20 @@
-// A model made ready to read, whatever its family, and its place in a text.
+// The runtime for each family, and a cursor that reads a text with it.
 
 import { GPT, Transformer } from "./attention.js";
 import { Recurrent } from "./recurrent.js";
 
 const FAMILIES = { gpt: GPT, transformer: Transformer, lstm: Recurrent, gru: Recurrent, rnn: Recurrent };
 
-/** The runtime of a config; tensors by the names in `model.safetensors`. */
+/** The runtime for a config; `tensors` by their names in `model.safetensors`. */
 export function makeRuntime(config, tensors) {
   return new FAMILIES[config.family](config, tensors);
 }
 
 /**
- * A place in a text: reads tokens, tells the logits of the one to come.
+ * A position in a text: reads tokens, returns the logits of the next one.
  *
- * When the window of B tokens is full and another comes, its last B // 2 tokens are encoded anew
- * from position 0, as in every runtime of textwright.
+ * When the window of B tokens is full, its last B // 2 tokens are encoded again from position 0, as
+ * in all runtimes of textwright.
  */
 export class Cursor {
   constructor(runtime) {
@@ -23,7 +23,7 @@ export class Cursor {
     this.window = [];
   }
 
-  /** The logits after `token`; `weights` (see `Attention.step`) is for who looks inside. */
+  /** The logits after `token`; attention weights go to `weights` (see `Attention.step`). */
   read(token, weights = null) {
     const block = this.runtime.blockSize;
     if (block !== null) {

@@ -1,4 +1,4 @@
-// The random stream of a text: Philox 4×64 with 10 rounds, the same numbers as NumPy's `Philox`.
+// The random generator of a text: Philox 4×64 with 10 rounds, the same numbers as NumPy's `Philox`.
 // Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011.
 
 const WORD = (1n << 64n) - 1n;
@@ -6,7 +6,7 @@ const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
 const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
 
 export class Philox {
-  /** `seed`: the key, 0 ≤ seed < 2⁶³; a number, a BigInt or a string of digits. */
+  /** `seed`: the key, 0 ≤ seed < 2⁶³, as a number, a BigInt or a string of digits. */
   constructor(seed) {
     this.key = BigInt(seed);
     this.counter = 0n;
@@ -19,7 +19,7 @@ export class Philox {
     return Number(this.words.shift() >> 11n) * 2 ** -53;
   }
 
-  /** The four words of one value of the counter. */
+  /** The four 64-bit words for a value of the counter. */
   block(counter) {
     let [a, b, c, d] = [counter & WORD, counter >> 64n, 0n, 0n];
     let [one, two] = [this.key, 0n];

@@ -1,5 +1,5 @@
 // `lstm`, `gru` and `rnn`: the equations and the order of gates of torch.nn.LSTM, GRU and RNN.
-// Beside it, `runtimes/recurrent.py`.
+// As `runtimes/recurrent.py`.
 
 import { product, sigmoid } from "./tensors.js";
 
@@ -36,7 +36,7 @@ export class Recurrent {
     }));
   }
 
-  /** Read a token; the logits of the next one, (V,). */
+  /** Reads a token; returns the logits of the next one, (V,). */
   step(token, state) {
     const width = this.config.embedding_size;
     let x = this.embedding.subarray(token * width, (token + 1) * width);
@@ -49,7 +49,7 @@ export class Recurrent {
     return product(this.output, x, new Float32Array(this.vocabSize), this.outputBias);
   }
 
-  /** What can be looked at after a step: each layer's units, between −1 and 1. */
+  /** Each layer's hidden units after a step, between −1 and 1. */
   units(state) {
     return state.map(({ h, c }) => (this.config.family === "lstm" ? c.map(Math.tanh) : h.slice()));
   }

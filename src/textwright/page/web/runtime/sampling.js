@@ -1,8 +1,8 @@
-// Drawing the next token: the steps of `generation/sampling.py` in the same order, in float64.
+// Samples the next token: the steps of `generation/sampling.py` in the same order, in float64.
 
 import { Philox } from "./philox.js";
 
-/** The model's own distribution as natural logarithms, (V,). */
+/** Log-softmax of the logits: the distribution before sampling settings, natural logarithms, (V,). */
 export function logProbabilities(logits) {
   let most = -Infinity;
   for (const value of logits) if (value > most) most = value;
@@ -12,17 +12,17 @@ export function logProbabilities(logits) {
   return Float64Array.from(logits, (value) => value - shift);
 }
 
-/** The ids of the `count` likeliest tokens, the likeliest first; of equals the lowest ids. */
+/** The ids of the `count` likeliest tokens, in order; ties by the lower id. */
 export function ranked(scores, count) {
   const ids = Array.from(scores.keys());
   return ids.sort((a, b) => scores[b] - scores[a] || a - b).slice(0, count);
 }
 
-/** Draws the tokens of one text. */
+/** Samples the tokens of one text. */
 export class Sampler {
   /**
    * settings: temperature, topK, topP, minP, repetitionPenalty.
-   * suppressed: ids that are never drawn. read: ids of the text so far.
+   * suppressed: ids that are never sampled. read: ids of the text so far.
    */
   constructor(settings, seed, suppressed, read) {
     this.settings = settings;
@@ -31,7 +31,7 @@ export class Sampler {
     this.random = new Philox(seed);
   }
 
-  /** The next token's id; `logits` are left as they are. */
+  /** Samples the next token's id; doesn't modify `logits`. */
   draw(logits) {
     const scores = Float64Array.from(logits);
     this.penalise(scores);
@@ -62,7 +62,7 @@ export class Sampler {
     for (const id of ids) reached.push((total += weights[id]));
     if (!(total > 0 && total < Infinity)) return -1;
     const place = this.random.uniform() * total;
-    // Rounding may reach the total itself: then it is the token that reached it.
+    // the product may round up to the total: then it is the first token that reaches that
     const index = reached.findIndex((value) => value > place);
     return ids[index < 0 ? reached.indexOf(total) : index];
   }

@@ -1,4 +1,4 @@
-// Stop strings in a stream of text, of which no part may show; as `generation/stopping.py`.
+// Stop strings in a stream of text, no part of which is passed on; as `generation/stopping.py`.
 
 export class StopFilter {
   constructor(stops) {
@@ -7,7 +7,7 @@ export class StopFilter {
     this.stopped = false;
   }
 
-  /** The text that is certain with one more `piece`. */
+  /** Adds `piece`; returns the text that can't be part of a stop string any more. */
   push(piece) {
     const text = this.held + piece;
     const found = this.stops
@@ -20,7 +20,7 @@ export class StopFilter {
     return text.slice(0, cut);
   }
 
-  /** At the end of the text: what was held back for nothing. */
+  /** At the end of the text: the rest, which turned out to be no stop string. */
   flush() {
     const text = this.held;
     this.held = "";

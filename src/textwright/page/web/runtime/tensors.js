@@ -1,6 +1,6 @@
-// Weights as the file carries them, and the few products that a model is made of.
+// The weights in the file, and the matrix product.
 
-/** The bytes that base64 text stands for. */
+/** Decodes base64. */
 export function bytesOf(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
   const binary = atob(text);
@@ -12,8 +12,8 @@ export function bytesOf(text) {
 /**
  * Float32Arrays by name.
  *
- * index: {name: {shape, dtype, at}} with `at` the first byte. float16 and float32 values stand as
- * they are; int8 rows (of a matrix) come after one float32 scale a row.
+ * index: {name: {shape, dtype, at}} with `at` the first byte. float16 and float32 values are stored
+ * as such; an int8 matrix as a float32 scale per row, then its rows.
  */
 export function readTensors(index, bytes) {
   const tensors = {};
@@ -42,7 +42,7 @@ const READERS = {
   },
 };
 
-/** The value of a float16 by its bits. */
+/** A float16's value from its bits. */
 function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
@@ -52,12 +52,12 @@ function half(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** y = W x + b with W (rows, x.length), from row `first` of it on; b may be left out. */
+/** y = W x + b with rows of W (rows, x.length) from `first` on; b is optional. */
 export function product(weight, x, y, bias, first = 0) {
   const width = x.length;
   const rest = width & 3;
   for (let row = 0, at = first * width; row < y.length; row++) {
-    // Four sums at a time, which the processor adds side by side.
+    // four independent sums, which the processor computes in parallel
     let a = 0, b = 0, c = 0, d = 0, i = 0;
     for (; i < width - rest; i += 4, at += 4) {
       a += weight[at] * x[i];

@@ -1,16 +1,16 @@
-// Text to ids and back, for the kinds of tokenizer that textwright trains: `char`, `word`, `bpe`.
-// Beside it, `tokenizers/tokenizer.py` and `tokenizers/prompts.py`.
+// Encodes and decodes text, for textwright's kinds of tokenizer: `char`, `word`, `bpe`; as
+// `tokenizers/tokenizer.py` and `tokenizers/prompts.py`.
 
 import { nearestForm, plain } from "./folding.js";
 
 const SPACE = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-/** GPT-2's splitting, with Unicode's White_Space spelled out, as the two languages differ on \s. */
+/** GPT-2's pattern, with Unicode's White_Space spelled out: Python and JavaScript differ on \s. */
 const BYTE_LEVEL = new RegExp(
   `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|[${SPACE}]+(?![^${SPACE}])|[${SPACE}]+`,
   "gu",
 );
 const NOT_SPACE = new RegExp(`[^${SPACE}]+`, "gu");
-/** What Python calls white space: JavaScript's own counts U+FEFF and leaves out a few others. */
+/** White space as in Python; JavaScript's includes U+FEFF and lacks a few others. */
 const WHITE = `${SPACE}\\x1c-\\x1f`;
 const BY_MARK = new RegExp(`['’](?:s|t|d|m|re|ve|ll)(?![\\p{L}\\p{N}_])|[\\p{L}\\p{N}_]+|[^\\p{L}\\p{N}_${WHITE}]`, "gu");
 const BY_APOSTROPHE = new RegExp(`[${WHITE}]*[^'’${WHITE}]+|[${WHITE}]*['’]|[${WHITE}]+`, "gu");
@@ -38,7 +38,7 @@ export class Tokenizer {
     }
   }
 
-  /** The ids of what a person typed, and at most one warning about it. */
+  /** The ids of a prompt, and at most one warning. */
   encodePrompt(text) {
     const prompt = { ids: [], readAs: new Map(), leftOut: new Set(), unknown: new Set() };
     text = text.replace(/\r\n?/g, "\n").replace(SURROGATE, (part) => {
@@ -52,14 +52,14 @@ export class Tokenizer {
     return { ids: prompt.ids, warnings: warning ? [warning] : [] };
   }
 
-  /** As `encodePrompt`, of a turn in a conversation; beside `turn_text` in `tokenizers/chat.py`. */
+  /** As `encodePrompt`, for a turn of a conversation; as `turn_text` in `tokenizers/chat.py`. */
   encodeTurn(text) {
     let content = strip(text);
     for (const token of this.specials) content = content.replaceAll(token, `< ${token.slice(1)}`);
     return this.encodePrompt(content && ` ${content}`);
   }
 
-  /** The ids of `text`; what a `char` vocabulary doesn't have is left out. */
+  /** The ids of `text`; characters that a `char` vocabulary lacks are dropped. */
   encode(text) {
     text = this.normalise(text);
     if (this.kind === "char") {
@@ -81,13 +81,13 @@ export class Tokenizer {
     return text;
   }
 
-  /** The words of normalised text, with where they begin. */
+  /** The words of normalized text, with their start positions. */
   split(text) {
     const found = text.matchAll(this.pattern ?? NOT_SPACE);
     return Array.from(found, (match) => ({ token: match[0], start: match.index }));
   }
 
-  /** Byte pairs merged in the order they were learned (Sennrich et al., 2016). */
+  /** Merges byte pairs in the order they were learned (Sennrich et al., 2016). */
   merge(word) {
     let parts = Array.from(new TextEncoder().encode(word), (byte) => this.shown.get(byte));
     for (;;) {
@@ -149,7 +149,7 @@ export class Tokenizer {
     prompt.ids.push(this.unk);
   }
 
-  /** Forms of an unknown word, the nearest first, and whether each still is what was typed. */
+  /** Forms of an unknown word, the nearest first, each with whether it equals what was typed. */
   *variants(token, parts, opening) {
     const core = strip(token) || token;
     const space = token.slice(0, token.indexOf(core));
@@ -171,7 +171,7 @@ export class Tokenizer {
     }
   }
 
-  /** A function that turns ids into the text they complete, one after another. */
+  /** A streaming decoder: a function from an id to the text that it completes; null flushes. */
   stream() {
     if (this.kind !== "bpe") return (id) => (id === null ? "" : this.pieces[id]);
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -179,7 +179,7 @@ export class Tokenizer {
   }
 }
 
-/** How GPT-2 writes each byte: printable Latin-1 as itself, the others from U+0100 on. */
+/** GPT-2's character for each byte: printable Latin-1 as itself, the others from U+0100 on. */
 function byteAlphabet() {
   const printable = (byte) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
   let hidden = 256;
@@ -192,7 +192,7 @@ function opensAfter(before) {
   return !before || STARTS_WHITE.test(before) || OPENING.includes(before);
 }
 
-/** `forms`, then each in every case. */
+/** `forms`, then each in lower case, capitalized, and in upper case. */
 function cases(forms) {
   const found = new Set(forms);
   for (const form of [...found]) {

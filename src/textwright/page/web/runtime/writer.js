@@ -1,4 +1,4 @@
-// A model with its tokenizer, in the browser: writes, explains, shows what is inside.
+// A model with its tokenizer in the browser: generates, and computes activations.
 
 import { Cursor, makeRuntime } from "./model.js";
 import { Sampler, logProbabilities, ranked } from "./sampling.js";
@@ -6,10 +6,10 @@ import { StopFilter } from "./stopping.js";
 import { bytesOf, readTensors } from "./tensors.js";
 import { Tokenizer } from "./tokenizer.js";
 
-const SLICE = 12; // milliseconds of work before the page may draw and listen again
+const SLICE = 12; // milliseconds of work before the event loop gets its turn
 
 export class Writer {
-  /** data: what `page/packing.py` puts into the file; weights: its base64 text. */
+  /** data: from `page/packing.py`; weights: their bytes in base64. */
   constructor(data, weights) {
     this.name = data.name;
     this.config = data.config;
@@ -18,12 +18,12 @@ export class Writer {
     this.runtime = makeRuntime(data.config, readTensors(data.tensors, bytesOf(weights)));
   }
 
-  /** A place at the start of a text. */
+  /** A cursor at the start of a text. */
   cursor() {
     return new Cursor(this.runtime);
   }
 
-  /** {ids, warnings, marks}; the first `marks` ids open a conversation and are no text. */
+  /** {ids, warnings, marks}; the first `marks` ids are the tokens that open a conversation. */
   encode(text) {
     const { start } = this.data;
     if (this.tokenizer.specials) {
@@ -35,7 +35,7 @@ export class Writer {
   }
 
   /**
-   * Write on after `prompt`: events {kind: "prompt" | "token" | "end"}, as `api.write` gives them.
+   * Continue `prompt`: yields events {kind: "prompt" | "token" | "end"}, as `api.write` does.
    *
    * settings: maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed.
    */
@@ -43,7 +43,7 @@ export class Writer {
     const pause = pacer(signal);
     const { ids, warnings, marks } = this.encode(prompt);
     const cursor = this.cursor();
-    // Nothing stands before the first token but what an empty prompt begins with.
+    // the first token is predicted from what an empty prompt begins with
     const before = this.cursor().read(this.data.start.at(-1));
     const decode = this.tokenizer.stream();
     let logits = before;
@@ -86,7 +86,7 @@ export class Writer {
     return { id, text, shown: shown[id], logprob: scores[id], top };
   }
 
-  /** What a model does inside while it reads: see `api.look`. */
+  /** Activations and attention over a text: see `api.look`. */
   async look(text, signal) {
     const pause = pacer(signal);
     const { ids, warnings, marks } = this.encode(text);
@@ -109,7 +109,7 @@ export class Writer {
   }
 }
 
-/** A function to await between steps: lets the page breathe, and ends the work when asked to. */
+/** A function to await between steps: yields to the event loop, throws once `signal` is aborted. */
 function pacer(signal) {
   let begun = performance.now();
   return async () => {

@@ -1,4 +1,4 @@
-// Where the heads of an attention model look, from each token back over the text.
+// The attention weights of each head, from each token to those before it.
 
 import { el, fill, visible } from "../parts/dom.js";
 import { TokenText } from "../parts/tokens.js";
@@ -37,7 +37,7 @@ export class Attention {
     return el("button", { type: "button", "data-key": `${layer}.${head}`, "aria-label": `Layer ${layer + 1}, head ${head + 1}`, onclick: () => this.choose(layer, head) }, canvas);
   }
 
-  /** Rows look at columns; of a long text the first `most` tokens. */
+  /** Rows attend to columns; the first `most` tokens of a long text. */
   picture(canvas, layer, head, most) {
     const rows = this.layers[layer].slice(0, most);
     const { panel, focus } = colours();

@@ -1,8 +1,8 @@
-// The branches taken, as a tree to return to.
+// The texts generated so far, as a tree of branches.
 
 import { el, fill, percent, visible } from "../parts/dom.js";
 
-const MOST = 200; // texts remembered
+const MOST = 200; // texts in the tree, at most
 
 export class Branches {
   constructor(onshow) {
@@ -26,7 +26,7 @@ export class Branches {
     return full;
   }
 
-  /** Forget a text; what grew from it stands on its own then. */
+  /** Removes a text; its children become roots. */
   drop(node) {
     this.nodes = this.nodes.filter((other) => other !== node);
     for (const other of this.nodes) if (other.parent === node.id) other.parent = null;
@@ -37,7 +37,7 @@ export class Branches {
     this.draw();
   }
 
-  /** The tokens of `node` at which a branch departs. */
+  /** The indexes of `node`'s tokens at which a branch begins. */
   forks(node) {
     const places = new Set(this.nodes.filter(({ parent }) => parent === node.id).map(({ at }) => at));
     const found = [];
@@ -83,7 +83,7 @@ export class Branches {
   }
 }
 
-/** How a text begins, from where it departs from its parent. */
+/** The first words of a text after its branching point. */
 function opening(node) {
   const from = node.parent === null ? 0 : node.at + (node.instead?.text.length ?? 0);
   const text = node.tokens.map((token) => token.text).join("") || node.prompt;

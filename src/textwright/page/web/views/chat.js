@@ -1,4 +1,4 @@
-// Chat: a conversation with the model; one of plain text improvises it, which a note says.
+// Chat: a conversation with the model; of a model of plain text a note says that it improvises.
 
 import { el, fill } from "../parts/dom.js";
 import { field, form, notice, numberField, sliderField } from "../parts/fields.js";
@@ -73,7 +73,7 @@ export class ChatView {
     this.show();
   }
 
-  /** Have the model speak; gives whether it did. */
+  /** Generates a reply; returns whether there is one. */
   async reply() {
     this.notice.say("");
     this.running = new AbortController();
@@ -100,7 +100,7 @@ export class ChatView {
     return this.messages.at(-1) === message;
   }
 
-  /** That a model of plain text improvises stands above already. */
+  /** Shows warnings, but that a model of plain text improvises: a note above says that. */
   warn(lines) {
     const news = lines.filter((line) => this.model.talks || !line.includes("dialogue"));
     if (news.length) this.notice.tell(news.join("; "));

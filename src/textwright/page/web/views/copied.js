@@ -1,4 +1,4 @@
-// Copied or invented?: what of a passage stands word for word in the text that the model learned from.
+// Copied or invented?: the spans of a passage that occur word for word in the training text.
 
 import { el, fill, grouped, number } from "../parts/dom.js";
 import { field, form, notice, numberField } from "../parts/fields.js";
@@ -48,7 +48,7 @@ export class CopiedView {
     this.check.disabled = this.writeButton.disabled = !model;
   }
 
-  /** Compare a text that was written elsewhere on the page. */
+  /** Compares a text from another view. */
   take(text) {
     this.passage.value = text;
     this.stage.hidden = true;
@@ -95,13 +95,13 @@ export class CopiedView {
     fill(this.list, order.map((index) => item(found.stretches[index], found, marks[index])));
   }
 
-  /** The passage with its stretches marked; gives the mark of each. */
+  /** Shows the passage with its copied spans marked; returns the mark of each. */
   marks(characters, stretches) {
     const marks = [];
     const parts = [];
     let at = 0;
     stretches.forEach(({ start, length, source, line }, index) => {
-      const begin = Math.max(start, at); // where two overlap, the first has it
+      const begin = Math.max(start, at); // of overlapping spans the first has the overlap
       parts.push(characters.slice(at, begin).join(""));
       marks.push(el("mark", { class: index % 2 ? "odd" : "", tabIndex: -1, title: `${source}, ${grouped(line)}` }, characters.slice(begin, start + length).join("")));
       parts.push(marks.at(-1));

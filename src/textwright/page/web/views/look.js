@@ -1,4 +1,4 @@
-// Look inside: what surprised the model in a passage, what its neurons did, where its heads looked.
+// Look inside: surprise, hidden units and attention over a passage.
 
 import { el, fill, grouped } from "../parts/dom.js";
 import { field, notice } from "../parts/fields.js";
@@ -39,7 +39,7 @@ export class LookView {
     this.work = new Work(this.element, this.notice);
   }
 
-  /** Light or dark has changed: pictures have the colours of before. */
+  /** Redraws pictures in the colours of the new theme. */
   redraw() {
     if (this.seen) for (const lens of Object.values(this.lenses)) if (!lens.stale) lens.recolour?.();
   }

@@ -1,4 +1,4 @@
-// A neuron over a text, character by character; and those that follow something in it.
+// A neuron's activation over a text, and the neurons that correlate with features of it.
 
 import { el, fill } from "../parts/dom.js";
 import { numberField, selectField } from "../parts/fields.js";
@@ -96,7 +96,7 @@ export class Neurons {
   }
 }
 
-/** Colour a token by a value between −1 and 1. */
+/** Colours a token by a value between −1 and 1. */
 function paint(span, value) {
   span.style.setProperty("--strength", `${Math.min(100, Math.round(Math.abs(value) * 100))}%`);
   span.classList.toggle("low", value < 0);

@@ -1,4 +1,4 @@
-// A sheet: one text as it is written, with its own model and temperature.
+// A sheet: one text while it is generated, with its own model and temperature.
 
 import { el, fill, grouped } from "../parts/dom.js";
 import { selectField, sliderField } from "../parts/fields.js";
@@ -30,7 +30,7 @@ export class Sheet {
     );
   }
 
-  /** On its own, a sheet takes the page's model and the form's temperature. */
+  /** A single sheet uses the page's model and the form's temperature. */
   sideBySide(on) {
     this.head.hidden = !on;
     if (this.number === 0) {
@@ -104,7 +104,7 @@ export class Sheet {
     this.running?.abort();
   }
 
-  /** A text that is done, or was left. */
+  /** Shows a text that was finished, or stopped. */
   show(node) {
     this.node = node;
     this.empty.hidden = true;
@@ -126,7 +126,7 @@ export class Sheet {
   }
 }
 
-/** How a text went, in a line. */
+/** A line about how a text ended. */
 function told(node) {
   const written = node.tokens.slice(node.read ?? 0).filter((token) => token.logprob !== null);
   const count = written.length;

@@ -1,4 +1,4 @@
-// The surprise map: what the model did not expect in a passage.
+// Surprise: the negative log probability of each token of a passage.
 
 import { el, fill, number, percent, svg, visible } from "../parts/dom.js";
 import { TokenText, legend } from "../parts/tokens.js";
@@ -19,7 +19,7 @@ export class Surprise {
   }
 
   show(seen) {
-    const tokens = seen.tokens.filter(({ logprob }) => logprob !== null); // marks that open a conversation
+    const tokens = seen.tokens.filter(({ logprob }) => logprob !== null); // tokens that open a conversation
     this.text.show(tokens);
     const bits = tokens.map(({ logprob }) => -logprob / Math.LN2);
     const count = Math.max(1, tokens.length);
@@ -46,7 +46,7 @@ export class Surprise {
   }
 }
 
-/** Bits along the passage, averaged over what a pixel holds. */
+/** Bits along the passage, averaged per pixel. */
 function sparkline(bits) {
   const columns = Math.min(120, bits.length);
   const most = 8;

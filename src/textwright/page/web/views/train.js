@@ -1,13 +1,13 @@
-// Train: a text of one's own becomes a model, under one's eyes; the server trains, one text at a time.
+// Train: uploads a text, starts the server's one training, and shows its progress.
 
 import { clock, el, fill, grouped, kept, number } from "../parts/dom.js";
 import { curves } from "../parts/curves.js";
 import { field, form, notice, numberField, selectField } from "../parts/fields.js";
 import { exportButton } from "../parts/saving.js";
 
-const SOON = 1000; // milliseconds between two looks at a training under way
+const SOON = 1000; // milliseconds between two requests while a training runs
 const LATER = 4000;
-const PATIENCE = 5000; // until what was stopped may be cut off: a double click must not
+const PATIENCE = 5000; // until a stop may be forced, so that a double click doesn't
 const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
 
 const FAMILIES = {
@@ -77,7 +77,7 @@ export class TrainView {
     clearTimeout(this.timer);
   }
 
-  /** Ask again and again, as long as the view is open: the server knows, whoever started it. */
+  /** Polls while the view is open: another browser may have started a training. */
   async follow() {
     clearTimeout(this.timer);
     if (!this.busy && !document.hidden) {
@@ -99,7 +99,7 @@ export class TrainView {
     return ["preparing", "training", "stopping"].includes(this.told?.training?.phase);
   }
 
-  // A text
+  // The text to train on
 
   over(event) {
     const files = event.dataTransfer?.types.includes("Files");
@@ -179,7 +179,7 @@ export class TrainView {
     }
   }
 
-  // What the server tells
+  // The state on the server
 
   show(told) {
     this.told = told;
@@ -203,7 +203,7 @@ export class TrainView {
     const { text, family, minutes, phase, run, ready, reason, yours, metrics, samples } = training;
     const running = this.running;
     const expected = this.expected(training);
-    if (!running) this.seen = null; // gone on with, it has no time before the steps to leave out
+    if (!running) this.seen = null; // resumed, it has no time before its first step to subtract
     const words = `${PHASES[phase]}${reason ? `: ${reason}` : ""}`;
     if (this.said !== words) fill(this.status, (this.said = words));
     this.status.className = `phase ${phase}`;
@@ -229,7 +229,7 @@ export class TrainView {
     }
   }
 
-  /** How far it is: by the steps there were, once there are some, for a machine may get slower. */
+  /** The progress: from the rate of the steps so far, once there are some: a machine may slow down. */
   expected({ number: which, elapsed, minutes, metrics, steps }) {
     const last = metrics.at(-1);
     const asked = 60 * minutes;
@@ -263,7 +263,7 @@ export class TrainView {
         el("div", { class: "tokens" }, prompt && el("b", {}, prompt), text.startsWith(prompt) ? text.slice(prompt.length) : text))) : el("p", { class: "empty" }, "Soon it writes here what it can: at first nothing but letters."));
   }
 
-  /** The run as a model of the other parts, as soon as the server has it. */
+  /** Opens the run's model in another view, as soon as the server has it. */
   async openIn(part) {
     const { run } = this.told.training;
     this.notice.tell(`Loading ${run} …`);

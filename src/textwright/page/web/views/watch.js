@@ -1,4 +1,4 @@
-// Watch it learn: what a run wrote at each evaluation, from one prompt and seed, and its curves.
+// Watch it learn: the sample of each evaluation, from one prompt and seed, and the loss curves.
 
 import { clock, el, fill, grouped, number } from "../parts/dom.js";
 import { curves } from "../parts/curves.js";

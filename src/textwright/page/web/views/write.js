@@ -1,4 +1,4 @@
-// Write: a prompt, the model's continuation with every token coloured, and the branches taken.
+// Write: a prompt, its continuation with tokens coloured by probability, and the branches.
 
 import { described } from "../app.js";
 import { el, fill } from "../parts/dom.js";
@@ -72,7 +72,7 @@ export class WriteView {
     for (const sheet of this.sheets) sheet.sideBySide(on);
   }
 
-  /** What the form asks for; throws what is wrong with it. */
+  /** The settings in the form; throws an error for a wrong value. */
   settings() {
     return {
       maxTokens: this.length.read(),
@@ -85,14 +85,14 @@ export class WriteView {
     };
   }
 
-  /** A new text from the prompt, on every sheet that is open. */
+  /** Generates from the prompt on all visible sheets. */
   async write() {
     if (this.busy || !this.page.model) return;
     const prompt = this.prompt.value === "" ? " " : this.prompt.value;
     await this.run((settings) => this.open.map((sheet) => sheet.begin({ prompt, given: prompt.length, parent: null, settings })));
   }
 
-  /** Go on in `sheet`, from another token in place of one, or from the end. */
+  /** Continues in `sheet`, with another token in place of one, or at the end. */
   async branch(sheet, index, other) {
     if (sheet.running) return;
     const node = sheet.node;
@@ -124,7 +124,7 @@ export class WriteView {
 
   working(on) {
     const [here, gone] = on ? [this.stopButton, this.go] : [this.go, this.stopButton];
-    const focused = document.activeElement === gone; // what is hidden loses it
+    const focused = document.activeElement === gone; // which an element loses when it is hidden
     here.hidden = false;
     gone.hidden = true;
     if (focused) here.focus();
@@ -140,19 +140,19 @@ export class WriteView {
     this.go.focus();
   }
 
-  /** Whether there is a training text to compare with. */
+  /** Whether texts can be compared with the training text. */
   get canCompare() {
     return Boolean(this.page.api.copied);
   }
 
-  /** See what of a text is copied; the prompt is not the model's. */
+  /** Opens a text, without its prompt, in the view Copied. */
   compare({ model, tokens, given }) {
     const text = tokens.map((token) => token.text).join("");
     this.page.pick(model);
     this.page.show("copied").take(text.slice(given));
   }
 
-  /** Return to a branch. */
+  /** Shows a branch again. */
   show(node) {
     const sheet = this.sheets[node.sheet].element.hidden ? this.sheets[0] : this.sheets[node.sheet];
     if (sheet.running) return;
