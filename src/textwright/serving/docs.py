@@ -62,10 +62,10 @@ def as_page(document: Schema, url: str) -> str:
     """An OpenAPI document as HTML.
 
     Args:
-        document: with the schemas of bodies and answers under `components/schemas`.
+        document: the document, with schemas under `components/schemas`.
         url: the server's base URL, for the commands.
     """
-    shapes: Schema = document["components"]["schemas"]
+    schemas: Schema = document["components"]["schemas"]
     title = escape(document["info"]["title"])
     routes = [
         (method, path, operation)
@@ -81,25 +81,26 @@ def as_page(document: Schema, url: str) -> str:
         *(f'<li><a href="#{_anchor(*route[:2])}">{_name(*route[:2])}</a></li>\n'
           for route in routes),
         "</ul>\n",
-        *(_route(*route, shapes, url) for route in routes),
-        *(_shape(name, shape) for name, shape in shapes.items()),
+        *(_route(*route, schemas, url) for route in routes),
+        *(_object(name, schema) for name, schema in schemas.items()),
     ]  # fmt: skip
     return "".join(parts)
 
 
-def _route(method: str, path: str, operation: Schema, shapes: Schema, url: str) -> str:
-    """A route: what it does, what it takes and answers, and a command that asks it."""
-    rows = [(escape(one["name"]), _type(one["schema"])) for one in operation.get("parameters", ())]
+def _route(method: str, path: str, operation: Schema, schemas: Schema, url: str) -> str:
+    """A route: its description, parameters and responses, and a command with an example."""
+    parameters, responses = operation.get("parameters", ()), operation["responses"]
+    rows = [(escape(parameter["name"]), _type(parameter["schema"])) for parameter in parameters]
     content = operation.get("requestBody", {}).get("content", {})
-    rows += [("body", _type(one["schema"])) for one in content.values()]
-    for status, answer in operation["responses"].items():
-        said = [_type(one.get("schema", {})) for one in answer.get("content", {}).values()]
-        rows.append((escape(status), " ".join([*said, escape(answer["description"])])))
+    rows += [("body", _type(media["schema"])) for media in content.values()]
+    for status, response in responses.items():
+        types = [_type(media.get("schema", {})) for media in response.get("content", {}).values()]
+        rows.append((escape(status), " ".join([*types, escape(response["description"])])))
     command = ["curl", url + path]
     if "security" in operation:
         command += ["-H", "Authorization: Bearer KEY"]
     if body := content.get("application/json"):
-        example = json.dumps(_example(body["schema"], shapes), ensure_ascii=False)
+        example = json.dumps(_example(body["schema"], schemas), ensure_ascii=False)
         command += ["-H", "Content-Type: application/json", "-d", example]
     return (
         f'<h2 id="{_anchor(method, path)}">{_name(method, path)}</h2>\n'
@@ -108,32 +109,31 @@ def _route(method: str, path: str, operation: Schema, shapes: Schema, url: str) 
     )
 
 
-def _shape(name: str, shape: Schema) -> str:
-    """The fields of a body or an answer."""
+def _object(name: str, schema: Schema) -> str:
+    """The fields of a body or a response."""
     rows = []
-    for field, schema in shape.get("properties", {}).items():
-        facts = [_type(schema), *_limits(schema)]
-        if field in shape.get("required", ()):
-            facts.append("required")
-        elif schema.get("default") is not None:
-            facts.append(f"default <code>{escape(json.dumps(schema['default']))}</code>")
-        rows.append((escape(field), ", ".join(facts), _marked(schema.get("description", ""))))
-    text = _prose(shape.get("description", ""))
+    for field, inner in schema.get("properties", {}).items():
+        parts = [_type(inner), *_limits(inner)]
+        if field in schema.get("required", ()):
+            parts.append("required")
+        elif inner.get("default") is not None:
+            parts.append(f"default <code>{escape(json.dumps(inner['default']))}</code>")
+        rows.append((escape(field), ", ".join(parts), _markup(inner.get("description", ""))))
+    text = _prose(schema.get("description", ""))
     return f'<h2 id="{escape(name)}">{escape(name)}</h2>\n{text}{_table(rows)}'
 
 
 def _type(schema: Schema) -> str:
-    """What a value may be, in words; another shape as a link."""
+    """A schema's type in words; a named one as a link."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#{name}">{name}</a>'
-    for several in ("anyOf", "oneOf"):
-        if several in schema:
-            return " or ".join(_type(one) for one in schema[several])
-    for values in ("const", "enum"):
-        if values in schema:
-            found = schema[values] if values == "enum" else [schema[values]]
-            return " or ".join(f"<code>{escape(json.dumps(value))}</code>" for value in found)
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(_type(member) for member in schema[union])
+    if "const" in schema or "enum" in schema:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        return " or ".join(f"<code>{escape(json.dumps(value))}</code>" for value in values)
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     if isinstance(inner := schema.get("additionalProperties"), Mapping):
@@ -142,27 +142,27 @@ def _type(schema: Schema) -> str:
 
 
 def _limits(schema: Schema) -> Iterable[str]:
-    """The bounds of a value, of each form that it may have."""
+    """The bounds of a value, including those of a union's members."""
     for part in (schema, *schema.get("anyOf", ())):
         for key, words in _LIMITS.items():
             if key in part:
                 yield escape(words.format(f"{part[key]:.12g}"))
 
 
-def _example(schema: Schema, shapes: Schema) -> Any:
-    """A value that fits, with what is required or has an example."""
+def _example(schema: Schema, schemas: Schema) -> Any:
+    """An example value, whose fields are those that are required or have an example."""
     if "$ref" in schema:
-        return _example(shapes[schema["$ref"].rpartition("/")[2]], shapes)
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if schema.get("examples"):
         return schema["examples"][0]
     if "properties" in schema:
         return {
-            name: _example(field, shapes)
+            name: _example(field, schemas)
             for name, field in schema["properties"].items()
             if name in schema.get("required", ()) or field.get("examples")
         }
     if schema.get("type") == "array":
-        return [_example(schema["items"], shapes)]
+        return [_example(schema["items"], schemas)]
     return schema.get("default", {"string": "", "integer": 1, "number": 1}.get(schema["type"]))
 
 
@@ -175,7 +175,7 @@ def _name(method: str, path: str) -> str:
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    """Rows of HTML, the first cell of each its heading."""
+    """A table of rows of HTML, with the first cell of each as its heading."""
     lines = [
         f"<tr><th><code>{first}</code></th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"
         for first, *cells in rows
@@ -184,9 +184,9 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _prose(text: str) -> str:
-    return f"<p>{_marked(text)}</p>\n" if text else ""
+    return f"<p>{_markup(text)}</p>\n" if text else ""
 
 
-def _marked(text: str) -> str:
-    """Text, with what stands between backticks as code."""
+def _markup(text: str) -> str:
+    """Escaped text, with code between backticks as such."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -178,7 +178,7 @@ class TrainingProcess:
         with self._log_file.open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                **_apart(lock),
+                **_popen_options(lock),
             )  # fmt: skip
         if sys.platform != "win32":
             with suppress(OSError):
@@ -352,7 +352,7 @@ class TrainingProcess:
             number = signal.SIGTERM if at_once else signal.CTRL_BREAK_EVENT
         else:
             number = signal.SIGKILL if at_once else signal.SIGINT
-        # On Windows the process of another server may have no console that it could be told at
+        # on Windows another server's training may have no console to send the event to
         with suppress(OSError if sys.platform == "win32" else ProcessLookupError):
             if self._process is not None and self._is_ours(record):
                 self._process.send_signal(number)
@@ -360,9 +360,9 @@ class TrainingProcess:
                 os.kill(record.pid, number)
 
 
-def _apart(lock: int) -> dict[str, Any]:
-    """How a training is started: with the lock, after the server in priority, and out of reach of
-    Ctrl-C in a terminal, which is the server's: that stops it."""
+def _popen_options(lock: int) -> dict[str, Any]:
+    """Options of the training's process: it inherits the lock (on Windows it gets a lower priority)
+    and ignores Ctrl-C in a terminal, which is for the server: that stops the training."""
     if sys.platform == "win32":  # where no lock is inherited
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS
         return {"creationflags": flags}
