@@ -77,7 +77,8 @@ def available() -> tuple[list[str], str]:
     sources = b"".join(file.read_bytes() for file in sorted(FOLDER.glob("*.[ch]")))
     if sources and made_of() != zlib.crc32(sources):
         return [], "the kernels were made of other sources; make them anew: python hatch_build.py"
-    return [name for name in BUILDS if _file(name) and can_run(name.encode())], ""
+    usable = [name for name in BUILDS if _file(name) and can_run(name.encode())]
+    return usable, "" if usable else "this processor is older than those the kernels are made for"
 
 
 def _file(name: str) -> Path | None:

@@ -126,7 +126,8 @@ def read_all(
     numbers = np.array([*map(len, ids), *positions], np.int32)
     addresses = np.array([*map(address, ids), *states], np.uintp)
     lengths, pointers = address(numbers), address(addresses)
-    batch = Batch(count, lengths, pointers, pointers + 8 * count, lengths + 4 * count)
+    after = pointers + addresses.itemsize * count  # 4 bytes each where Python has 32 bits
+    batch = Batch(count, lengths, pointers, after, lengths + numbers.itemsize * count)
     logits = np.empty((count, vocab_size), np.float32)
     check(call(model, ctypes.addressof(batch), LAST_LOGITS, address(logits)), vocab_size)
     return logits

@@ -2,7 +2,7 @@
 
 #include "vectors.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if (defined(__aarch64__) || defined(__ARM_NEON)) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(_WIN32)
 #include <windows.h>
@@ -39,6 +39,10 @@ EXPORT uint32_t made_of(void) { return SOURCES; }
 
 /* Whether it can run a build, by its name in hatch_build.py, which makes them. */
 EXPORT int can_run(const char *build) {
+#if defined(__arm__) && defined(__ARM_NEON) && defined(__linux__)
+    /* Of 32 bits, the oldest have no vectors. */
+    if (!strcmp(build, "baseline")) return getauxval(AT_HWCAP) >> 12 & 1; /* HWCAP_NEON */
+#endif
     if (!strcmp(build, "baseline")) return 1;
 #if defined(__x86_64__)
     uint32_t a, b, c, d, basic, extended_b, extended_c, more_a = 0;

@@ -45,6 +45,12 @@ typedef float InMemory __attribute__((vector_size(4 * LANES), aligned(4), may_al
 
 INLINE Vector load(const float *from) { return *(const InMemory *)from; }
 INLINE void store(float *to, Vector values) { *(InMemory *)to = values; }
+
+/* `a` where the mask's lane is set, `b` elsewhere. */
+INLINE Vector choose(Integers mask, Vector a, Vector b) {
+    return (Vector)((mask & (Integers)a) | (~mask & (Integers)b));
+}
+
 /* Numbers of 16 bits (IEEE 754 binary16), widened, which is exact. */
 INLINE Vector load_halves(const uint16_t *from) {
 #if defined(__AVX512F__)
@@ -54,12 +60,15 @@ INLINE Vector load_halves(const uint16_t *from) {
 #elif defined(__aarch64__)
     return (Vector)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)));
 #else
-    /* The bits of exponent and fraction moved to where a float32 has them are 2⁻¹¹² of the value,
-       the smallest numbers too. Weights are finite. */
+    /* The bits of exponent and fraction moved to where a float32 has them, and 112 added to the
+       exponent. Below 2⁻¹⁴ a number of 16 bits has no leading 1: with one it is 2⁻¹⁴ too large. No
+       step is that small in float32, where some processors take it for 0. Weights are finite. */
     Integers bits;
     for (int lane = 0; lane < LANES; lane++) bits[lane] = from[lane];
-    Vector size = (Vector)((bits & 0x7fff) << 13) * 0x1p112f;
-    return (Vector)((Integers)size | (bits & 0x8000) << 16);
+    Integers size = ((bits & 0x7fff) << 13) + (112 << 23);
+    Integers tiny = (bits & 0x7c00) == 0;
+    Vector least = (Vector)(size + (1 << 23)) - 0x1p-14f;
+    return (Vector)((Integers)choose(tiny, least, (Vector)size) | (bits & 0x8000) << 16);
 #endif
 }
 
@@ -76,11 +85,6 @@ INLINE Vector multiply_add(Vector a, Vector b, Vector c) {
 #else
     return a * b + c;
 #endif
-}
-
-/* `a` where the mask's lane is set, `b` elsewhere. */
-INLINE Vector choose(Integers mask, Vector a, Vector b) {
-    return (Vector)((mask & (Integers)a) | (~mask & (Integers)b));
 }
 
 /* a > b ? a : b, which x86 has as an instruction. */
