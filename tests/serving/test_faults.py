@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,24 @@ def test_a_prompt_of_half_a_megabyte(process: Process, folder: Path) -> None:
         assert completion(served.url, prompt=2 * prompt).status_code == 413
     finally:
         served.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of open files")
+def test_connections_are_not_bound_by_the_limit_that_a_shell_starts_with(folder: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (96, limits[1]))  # which the process inherits
+    try:
+        served = Process("--models", str(folder))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    address = ("127.0.0.1", int(served.url.rpartition(":")[2]))
+    try:
+        with ExitStack() as idle:
+            for _ in range(200):
+                idle.enter_context(socket.create_connection(address, SECONDS))
+            assert completion(served.url, max_tokens=2).status_code == 200
+    finally:
+        served.stop()
+    assert not any("Too many open files" in line for line in served.lines)

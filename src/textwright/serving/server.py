@@ -7,6 +7,7 @@ import math
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -22,6 +23,9 @@ Python's default, 5 ms, is longer than a token takes."""
 
 GRACE_SECONDS = 5
 """After `drain`, to answer the clients whose texts were not finished."""
+
+MAX_CONNECTIONS = 8192
+"""That are taken at once, where the system allows it."""
 
 
 class _Server(uvicorn.Server):
@@ -57,6 +61,7 @@ def listen(host: str, port: int) -> socket.socket:
 def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT: then finish the running requests, and return."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _allow_connections(MAX_CONNECTIONS)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -73,6 +78,19 @@ def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _allow_connections(count: int) -> None:
+    """Let this process have so many files open, as far as the system does: each connection is one,
+    and without being asked macOS allows 256, Linux 1,024. Windows has no such limit."""
+    if sys.platform != "win32":
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if most == resource.RLIM_INFINITY else min(count, most)
+        if now != resource.RLIM_INFINITY and now < wanted:
+            with suppress(OSError, ValueError):  # macOS has a second limit, which it tells nobody
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
