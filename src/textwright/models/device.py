@@ -49,7 +49,7 @@ def choose_device(requested: str, family: str = "") -> torch.device:
     """The device to compute on; `auto` takes CUDA, then MPS, then the CPU.
 
     Recurrent models stay on the CPU of a Mac: their steps are many small kernels, which take longer
-    on MPS (pytorch/pytorch, issue 138898).
+    on MPS (measured in PyTorch's own tracker, 138898).
 
     Raises:
         RequestError: the requested device isn't available.
