@@ -20,7 +20,6 @@ from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 
-gguf = pytest.importorskip("gguf", reason="needs the package gguf")
 pytestmark = pytest.mark.slow
 
 LAYER = {
@@ -36,6 +35,11 @@ NORMAL, CONTROL = 1, 3
 """Kinds of token in the format."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _package() -> None:
+    pytest.importorskip("gguf", reason="needs the package gguf")
+
+
 @pytest.fixture(params=["made", "chat"], name="run")
 def _run(request: pytest.FixtureRequest, make_run: Callable[..., Run]) -> Run:
     """A model with nothing as usual, and one of conversations, with a shared table."""
@@ -45,6 +49,8 @@ def _run(request: pytest.FixtureRequest, make_run: Callable[..., Run]) -> Run:
 
 
 def read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    import gguf
+
     reader = gguf.GGUFReader(file)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     return fields, {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
@@ -136,6 +142,8 @@ def test_a_full_disk_leaves_nothing(
     def full(writer: Any) -> None:
         writers.append(writer)
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    import gguf
 
     monkeypatch.setattr(gguf.GGUFWriter, "write_tensors_to_file", full)
     out = tmp_path / "out"

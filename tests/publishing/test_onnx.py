@@ -14,8 +14,6 @@ from textwright.publishing import export
 from textwright.runs import Run
 from textwright.version import VERSION
 
-onnx = pytest.importorskip("onnx", reason="needs the package onnx")
-pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the consumers' own
@@ -26,6 +24,12 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 MODELS = sorted(folder.parent.name for folder in GOLDEN.glob("*/vectors.json"))
 
 Shapes = dict[str, tuple[str, list[int | str]]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _packages() -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason=f"needs the package {package}")
 
 
 def state_shapes(config: Any) -> dict[str, list[int | str]]:
@@ -42,6 +46,8 @@ def state_shapes(config: Any) -> dict[str, list[int | str]]:
 
 def shapes(values: Any) -> Shapes:
     """Type and shape by name; a size that is free by its own name."""
+    import onnx
+
     found = {}
     for value in values:
         tensor = value.type.tensor_type
@@ -52,6 +58,8 @@ def shapes(values: Any) -> Shapes:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_goes_in_and_out_is_as_documented(name: str, tmp_path: Path) -> None:
+    import onnx
+
     run = Run(GOLDEN / name)
     config = run.config()
     model = onnx.load(export(run, "onnx", tmp_path / "out") / "model.onnx")
