@@ -81,8 +81,8 @@ for words in json.loads(sys.argv[1]):
 print(json.dumps(loaded))
 """
 LIGHT = {"typer", "click", "shellingham", "annotated_doc", "typing_extensions", "colorama"}
-LIGHT |= {"rich", "markdown_it", "mdurl", "pygments"}
-"""What typer needs, and rich, in which it prints."""
+LIGHT |= {"rich", "markdown_it", "mdurl", "pygments", "attr"}
+"""What typer needs, and rich, in which it prints and which looks for attrs."""
 SLOW = {"asyncio", "http", "ssl", "multiprocessing", "xml", "unittest", "sqlite3"}
 """Of Python's own, what takes long to import and nothing here needs."""
 HEAVY = {"torch", "transformers", "tensorboard"}

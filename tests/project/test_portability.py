@@ -57,6 +57,6 @@ print(json.dumps([len(free), failed]))
 def test_all_that_needs_no_torch_is_imported_without_what_windows_lacks() -> None:
     words = [sys.executable, "-c", IMPORT_ALL]
     said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    count, failed = json.loads(said)
+    count, failed = json.loads(said.splitlines()[-1])  # some package may have its say before
     assert count > 120
     assert not failed
