@@ -1,7 +1,9 @@
 """Every family in NumPy gives the logits of torch, and of the stock classes."""
 
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -337,19 +339,38 @@ def test_configs_of_all_families_are_covered() -> None:
     assert kinds == {RecurrentConfig, GPTConfig, TransformerConfig}
 
 
-@pytest.mark.slow
+def held(value: Any) -> int:
+    """Bytes of the arrays in a state."""
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
+    if isinstance(value, list | tuple):
+        return sum(map(held, value))
+    return sum(map(held, vars(value).values())) if hasattr(value, "__dict__") else 0
+
+
 @pytest.mark.parametrize("family", ["lstm", "gpt", "transformer"])
 def test_a_token_costs_the_same_forever(family: str) -> None:
-    import time
-
-    config = small_config(family, block_size=64)
+    """As many calls and as many bytes however long the text, and no window over the context."""
+    config = small_config(family, block_size=16)
     runtime = load_runtime(config, random_weights(config))
-    state = runtime.initial_state()
+    state: Any = runtime.initial_state()
     token = np.array([1])
-    spans = []
-    for _ in range(12):
-        start = time.process_time()
-        for _ in range(2_000):
-            _, state = runtime(token, state)
-        spans.append(time.process_time() - start)
-    assert min(spans[8:]) < 1.3 * min(spans[1:5])
+    calls, sizes = [], []
+    for _ in range(30):
+        events = 0
+
+        def count(*_: object) -> None:
+            nonlocal events
+            events += 1
+
+        sys.setprofile(count)
+        try:
+            for _ in range(4 * 8):  # windows begin at the multiples of 16 - 8
+                _, state = runtime(token, state)
+        finally:
+            sys.setprofile(None)
+        calls.append(events)
+        sizes.append(held(state))
+        assert getattr(state, "length", 0) <= 16
+    assert len(set(calls[2:])) == 1 and calls[2] > 32
+    assert len(set(sizes)) == 1 and sizes[0] > 0
