@@ -198,6 +198,7 @@ def test_other_integers_and_strides_are_fine() -> None:
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder in the place of the one with the libraries."""
+    monkeypatch.delenv("TEXTWRIGHT_KERNELS", raising=False)  # whoever runs the tests may set it
     monkeypatch.setattr(kernels, "FOLDER", tmp_path)
     kernels._choose.cache_clear()
     yield tmp_path
