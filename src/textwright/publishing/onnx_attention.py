@@ -144,10 +144,8 @@ def transformer_graph(config: TransformerConfig, weights: Mapping[str, Floats]) 
     graph, width, inner = base.graph, config.hidden_size, config.intermediate_size
 
     def norm(x: str, name: str) -> str:
-        scale, shift = (
-            base.stored(f"{name}.weight", width),
-            base.stored(f"{name}.bias", width),
-        )
+        scale = base.stored(f"{name}.weight", width)
+        shift = base.stored(f"{name}.bias", width)
         return graph.node("LayerNormalization", x, scale, shift, epsilon=config.layer_norm_eps)
 
     def linear(x: str, name: str, inputs: int, outputs: int) -> str:

@@ -99,6 +99,13 @@ class AWS:
         """Send a request that changes nothing."""
         return self.send(Call(service, operation, parameters))
 
+    def describe(self, operation: str, **parameters: str) -> dict[str, Any] | None:
+        """SageMaker's description of something; None where it doesn't exist."""
+        try:
+            return dict(self.query("sagemaker", operation, **parameters))
+        except NotFoundError:
+            return None
+
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[Any]:
         """Send a request whose response is paginated; yields its pages."""
         from botocore import xform_name

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from textwright.errors import RequestError, TextwrightError
 from textwright.sagemaker import requests
-from textwright.sagemaker.client import AWS, NotFoundError
+from textwright.sagemaker.client import AWS
+from textwright.sagemaker.listing import nothing_named
 from textwright.sagemaker.monitor import ENDED, POLL_SECONDS
 from textwright.sagemaker.requests import Call
 from textwright.sagemaker.settings import CloudSettings
@@ -40,7 +40,7 @@ def deploy(aws: AWS, calls: list[Call], endpoint: str) -> None:
         RequestError: the name is taken, or AWS refuses; the message names what was created.
     """
     aws.check_bucket(calls[0].parameters["Bucket"])
-    if describe(aws, endpoint) is not None:
+    if aws.describe("DescribeEndpoint", EndpointName=endpoint) is not None:
         raise RequestError(
             f"there is an endpoint {endpoint} already; give another --name, or remove it first: "
             f"textwright sagemaker delete {endpoint}"
@@ -58,11 +58,6 @@ def deploy(aws: AWS, calls: list[Call], endpoint: str) -> None:
             ) from error
         if call.service == "sagemaker":
             created.append(f"{call.operation.removeprefix('Create')} {endpoint}")
-
-
-def describe(aws: AWS, endpoint: str) -> dict[str, Any] | None:
-    """AWS's description of an endpoint; None where there is none."""
-    return _describe(aws, "DescribeEndpoint", EndpointName=endpoint)
 
 
 def wait(
@@ -84,7 +79,7 @@ def wait(
     """
     previous = ""
     while True:
-        described = describe(aws, endpoint)
+        described = aws.describe("DescribeEndpoint", EndpointName=endpoint)
         status = "Failed" if described is None else str(described["EndpointStatus"])
         if status != previous:
             report(status)
@@ -120,12 +115,12 @@ def plan_removal(aws: AWS, name: str) -> Removal:
     Raises:
         RequestError: there is no endpoint or job of this name.
     """
-    endpoint = describe(aws, name)
+    endpoint = aws.describe("DescribeEndpoint", EndpointName=name)
     config = name if endpoint is None else endpoint["EndpointConfigName"]
-    described = _describe(aws, "DescribeEndpointConfig", EndpointConfigName=config)
+    described = aws.describe("DescribeEndpointConfig", EndpointConfigName=config)
     models = [variant["ModelName"] for variant in (described or {}).get("ProductionVariants", [])]
     models = [model for model in dict.fromkeys(models or [name])
-              if _describe(aws, "DescribeModel", ModelName=model) is not None]  # fmt: skip
+              if aws.describe("DescribeModel", ModelName=model) is not None]  # fmt: skip
     things = [
         *([f"endpoint {name}"] if endpoint else []),
         *([f"endpoint config {config}"] if described else []),
@@ -136,12 +131,9 @@ def plan_removal(aws: AWS, name: str) -> Removal:
     calls = [call for call in calls if not missing.get(call.operation)]
     if things:
         return Removal(things, calls)
-    job = _describe(aws, "DescribeTrainingJob", TrainingJobName=name)
+    job = aws.describe("DescribeTrainingJob", TrainingJobName=name)
     if job is None:
-        raise RequestError(
-            f"there is no endpoint and no training job {name} in {aws.region}; "
-            "textwright sagemaker status lists them"
-        )
+        raise nothing_named(name, aws)
     checkpoints = job.get("CheckpointConfig", {}).get("S3Uri")
     if job["TrainingJobStatus"] in ENDED:
         return Removal([], [], checkpoints=checkpoints)
@@ -159,11 +151,3 @@ def plan_file_deletion(aws: AWS, settings: CloudSettings, name: str) -> list[Cal
             parameters = {"Bucket": bucket, "Delete": {"Objects": objects, "Quiet": True}}
             calls.append(Call("s3", "DeleteObjects", parameters))
     return calls
-
-
-def _describe(aws: AWS, operation: str, **parameters: str) -> dict[str, Any] | None:
-    try:
-        description: dict[str, Any] = aws.query("sagemaker", operation, **parameters)
-    except NotFoundError:
-        return None
-    return description

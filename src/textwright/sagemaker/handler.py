@@ -103,8 +103,6 @@ def predict_fn(data: tuple[bytes, str], model: HostedModel, context: Any = None)
     raise BaseInferenceToolkitError(response.status, message, HTTPStatus(response.status).phrase)
 
 
-def output_fn(
-    prediction: Response, accept: str | None = None, context: Any = None
-) -> tuple[bytes, str]:
+def output_fn(reply: Response, accept: str | None = None, context: Any = None) -> tuple[bytes, str]:
     """The response's body and its content type."""
-    return prediction.body, prediction.media
+    return reply.body, reply.media

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from textwright.errors import RequestError
-from textwright.sagemaker.client import AWS, NotFoundError
+from textwright.sagemaker.client import AWS
 from textwright.sagemaker.requests import TAG, Call, job_ending
 
 PREFIX = "textwright-"
@@ -61,10 +61,7 @@ def describe(aws: AWS, name: str) -> dict[str, Any]:
     Raises:
         RequestError: there is none of this name.
     """
-    try:
-        job = aws.query("sagemaker", "DescribeTrainingJob", TrainingJobName=name)
-    except NotFoundError:
-        job = None
+    job = aws.describe("DescribeTrainingJob", TrainingJobName=name)
     if job is not None:
         metrics = {item["MetricName"]: item["Value"] for item in job.get("FinalMetricDataList", [])}
         rows = {
@@ -79,13 +76,9 @@ def describe(aws: AWS, name: str) -> dict[str, Any]:
             **metrics,
         }
         return {label: value for label, value in rows.items() if value is not None}
-    try:
-        endpoint = aws.query("sagemaker", "DescribeEndpoint", EndpointName=name)
-    except NotFoundError:
-        raise RequestError(
-            f"there is no endpoint and no training job {name} in {aws.region}; "
-            "textwright sagemaker status lists them"
-        ) from None
+    endpoint = aws.describe("DescribeEndpoint", EndpointName=name)
+    if endpoint is None:
+        raise nothing_named(name, aws)
     rows = {
         "endpoint": name,
         "status": endpoint["EndpointStatus"],
@@ -94,6 +87,14 @@ def describe(aws: AWS, name: str) -> dict[str, Any]:
         "costs money": f"until deleted: textwright sagemaker delete {name}",
     }
     return {label: value for label, value in rows.items() if value is not None}
+
+
+def nothing_named(name: str, aws: AWS) -> RequestError:
+    """The error for a name that is neither a job's nor an endpoint's."""
+    return RequestError(
+        f"there is no endpoint and no training job {name} in {aws.region}; "
+        "textwright sagemaker status lists them"
+    )
 
 
 def _summaries(aws: AWS, call: Call, key: str) -> Iterator[dict[str, Any]]:

@@ -189,10 +189,7 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
 
 
 async def _prompt(service: Service, model: Generator, turns: list[ChatMessage]) -> ChatPrompt:
-    messages = [
-        Message("system" if turn.role == "developer" else turn.role, _content(turn))
-        for turn in turns
-    ]
+    messages = [Message("system" if m.role == "developer" else m.role, _content(m)) for m in turns]
     size = sum(len(message.content) for message in messages)
     return await service.encode(size, lambda: model.encode_messages(messages), param="messages")
 

@@ -66,9 +66,8 @@ class HTTPError(Exception):
     @property
     def kind(self) -> str:
         """The error's `type` in the OpenAI API."""
-        return _TYPES.get(
-            self.status, "invalid_request_error" if self.status < 500 else "server_error"
-        )
+        default = "invalid_request_error" if self.status < 500 else "server_error"
+        return _TYPES.get(self.status, default)
 
     def openai(self) -> dict[str, Any]:
         """The body as the OpenAI API has it."""

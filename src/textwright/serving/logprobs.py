@@ -21,12 +21,8 @@ class Logprobs(BaseModel):
 
 
 def logprobs_of(tokens: list[TokenLogprob], offset: int, top: int) -> dict[str, Any]:
-    """The `logprobs` of a choice; a token is always among its own alternatives.
-
-    Args:
-        offset: of the first token in the choice's text, in characters.
-        top: alternatives per token.
-    """
+    """The `logprobs` of a choice, with `top` alternatives per token, itself among them; `offset` is
+    the first token's position in the choice's text."""
     offsets = []
     for token in tokens:
         offsets.append(offset)

@@ -17,8 +17,7 @@ from starlette.types import Receive
 from textwright.engine import Job
 from textwright.errors import ClosedError
 
-_NO, _LATER, _NOW = 0, 1, 2
-"""Whether a wake-up of the event loop is scheduled."""
+_NO, _LATER, _NOW = 0, 1, 2  # whether a wake-up of the event loop is scheduled
 
 
 class Reply:

@@ -127,9 +127,7 @@ class Service:
         statuses = self.pool.statuses
         if any(status.status == "Loaded" for status in statuses.values()):
             return True, None
-        if not statuses:
-            return False, "there are no models"
-        return False, "no model is loaded"
+        return False, "no model is loaded" if statuses else "there are no models"
 
 
 def add_log_fields(http: HTTPRequest, **fields: Any) -> None:

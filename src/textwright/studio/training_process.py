@@ -78,7 +78,7 @@ class TrainingProcess:
         self.folder = runs / ".studio"
         self.uploads = Uploads(self.folder / "uploads", max_bytes)
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(
         self,
@@ -145,7 +145,7 @@ class TrainingProcess:
         Raises:
             HTTPError: a training is running.
         """
-        self._check_idle()
+        self.check_idle()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = lock_to_inherit(self.folder / "lock")
@@ -186,14 +186,11 @@ class TrainingProcess:
         self._process = process
         self._write_record(record.model_copy(update={"pid": process.pid}))
 
-    def _check_idle(self) -> None:
-        if self._alive():
-            raise _already_training(self._read_record())
-
     def check_idle(self) -> None:
         """Raise `HTTPError` where a training is running."""
         with self._lock:
-            self._check_idle()
+            if self._alive():
+                raise _already_training(self._read_record())
 
     def stop(self, number: str, browser: str, *, at_once: bool = False) -> None:
         """Stop the training, with a checkpoint; `at_once` loses the steps since the last one.
