@@ -330,6 +330,7 @@ def test_without_a_compiler_it_still_installs(
     make_wheel: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A pure wheel, which serves on NumPy."""
+    pytest.importorskip("hatchling", reason="needs the package hatchling")
     name, *files = names_in(
         make_wheel(tmp_path, "--no-build-isolation", CC=str(tmp_path / "nothing"))
     )
