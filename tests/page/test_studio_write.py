@@ -101,6 +101,7 @@ def test_one_stops_and_the_other_writes_on(
     tab: Any, browser: Any, watch: Watch, studio: Studio
 ) -> None:
     other = browser.new_context().new_page()
+    other.set_default_timeout(200_000)
     for page, length in ((other, 2000), (tab, 4000)):
         open_page(page, studio)
         fill(page, Length=length)

@@ -164,6 +164,7 @@ def _drive(url: str, process: subprocess.Popen[bytes], tmp_path: Path) -> None:
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1100, "height": 700})
+        page.set_default_timeout(200_000)
         page.goto(url)
         page.get_by_label("Seed text").fill("JULIET:")
         page.get_by_role("button", name="Write").click()
