@@ -139,15 +139,15 @@ def _problems_of_elf(library: lief.ELF.Binary, tag: str) -> Iterator[str]:
     limit = tuple(map(int, re.findall(r"\d+", tag)[:2]))
     for required in library.symbols_version_requirement:
         for version in required.get_auxiliary_symbols():
-            name, _, number = version.name.partition("_")
-            if name != "GLIBC" or tuple(map(int, number.split("."))) > limit:
+            number = re.fullmatch(r"GLIBC_([\d.]+)", version.name)
+            if number is None or tuple(map(int, number[1].split("."))) > limit:
                 yield f"needs {version.name}, which {tag} doesn't promise"
     asked = {str(symbol.name) for symbol in library.imported_symbols if symbol.name}
     if not asked <= IMPORTS:
         yield f"asks the system for {', '.join(sorted(asked - IMPORTS))}"
-    for kind in (lief.ELF.DynamicEntry.TAG.RPATH, lief.ELF.DynamicEntry.TAG.RUNPATH):
-        if library.has(kind):
-            yield "looks for libraries in folders of its own"
+    for kind in ("RPATH", "RUNPATH", "RELR"):  # the last: addresses that older systems leave out
+        if library.has(lief.ELF.DynamicEntry.TAG[kind]):
+            yield f"has {kind} in its dynamic section"
     stack = library.get(lief.ELF.Segment.TYPE.GNU_STACK)
     if stack is None or stack.has(lief.ELF.Segment.FLAGS.X):
         yield "has an executable stack"

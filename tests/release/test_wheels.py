@@ -156,6 +156,20 @@ def test_a_wheel_runs_where_there_is_no_compiler(
     assert capfd.readouterr().out.startswith("ROMEO:\n")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="the wheel is for Linux, x86-64",
+)
+def test_the_driver_has_a_library_read(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs kernels of other systems, on this one: in int8 every build has the same bits."""
+    driver = script("drive", monkeypatch)
+    sums = driver.drive(the_wheel(published, BUILT[0]), [])
+    assert "baseline" in sums and {len(one) for one in sums.values()} == {6}
+    assert len(set(sums["baseline"])) == 6
+    assert {(one[2], one[5]) for one in sums.values()} == {tuple(sums["baseline"][2::3])}
+
+
 def test_one_version_of_the_compiler() -> None:
     """A build asks for the version that the constraints have."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
