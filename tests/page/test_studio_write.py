@@ -97,13 +97,26 @@ def test_two_models_side_by_side_and_names_stay_text(
     assert watch.elsewhere(studio.url) == []
 
 
+ENDLESS = ["serve", "shakespeare", "--max-length", "100000"]
+"""A server that writes as many tokens as the page can ask for: more than it writes meanwhile."""
+
+
 def test_one_stops_and_the_other_writes_on(
-    tab: Any, browser: Any, watch: Watch, studio: Studio
+    tab: Any, browser: Any, watch: Watch, tmp_path: Path
 ) -> None:
+    studio = Studio(*ENDLESS, folder=tmp_path)
+    try:
+        _one_stops(tab, browser, studio)
+    finally:
+        studio.close()
+    assert watch.said == []
+
+
+def _one_stops(tab: Any, browser: Any, studio: Studio) -> None:
     other = browser.new_context().new_page()
     other.set_default_timeout(200_000)
-    for page, length in ((other, 2000), (tab, 4000)):
-        open_page(page, studio)
+    for page, length in ((other, 2000), (tab, 100_000)):
+        open_page(page, studio, "/studio/")
         fill(page, Length=length)
     for page in (other, tab):
         page.get_by_role("button", name="Write", exact=True).click()
@@ -113,7 +126,6 @@ def test_one_stops_and_the_other_writes_on(
     finished(other)
     assert "2,000 tokens" in other.locator(".sheet .status").first.inner_text()
     other.context.close()
-    assert watch.said == []
 
 
 def test_little_is_loaded_before_first_use(tab: Any, studio: Studio) -> None:
@@ -156,10 +168,10 @@ def test_a_wrong_setting_is_told(tab: Any, watch: Watch, studio: Studio) -> None
 
 
 def test_the_server_is_gone_in_mid_text(tab: Any, tmp_path: Path) -> None:
-    studio = Studio("studio", "shakespeare", "--no-browser", folder=tmp_path)
+    studio = Studio(*ENDLESS, folder=tmp_path)
     try:
-        open_page(tab, studio)
-        fill(tab, Length=4000)
+        open_page(tab, studio, "/studio/")
+        fill(tab, Length=100_000)
         tab.get_by_role("button", name="Write", exact=True).click()
         tab.wait_for_selector(".t:nth-child(20)")
         studio.process.send_signal(signal.SIGKILL)
