@@ -92,6 +92,26 @@ def test_only_a_true_reply_above_all_others_counts() -> None:
     }  # fmt: skip
 
 
+def test_a_model_with_dropout_is_measured_and_so_are_two_conversations(
+    talks: Path, tmp_path: Path
+) -> None:
+    run = textwright.train(
+        talks, model="lstm", tokenizer="char", steps=1,
+        changes=settings("lstm", "model.dropout=0.3"),
+    )  # fmt: skip
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join(talks.read_text().splitlines()[:2]))
+    score = evaluate_run(run, [str(few)])
+    assert score == evaluate_run(run, [str(few)])  # nothing is dropped
+    model = score.rows["model"]  # type: ignore[union-attr]
+    assert model.perplexity > 1 and model.relevance is not None
+    few.write_text(talks.read_text().splitlines()[0])
+    shown = CliRunner().invoke(app, ["eval", str(run.path), str(few)])
+    assert "perplexity a token" in shown.stdout and "give more of them" in shown.stdout
+    record = evaluate_run(run, [str(few)]).record()
+    assert record["relevance"] is None and record["places"] == 0 and record["loss"] > 0
+
+
 def test_a_long_reply_is_looked_at_from_its_beginning() -> None:
     generator = load("chat")
     tokenizer = generator.tokenizer

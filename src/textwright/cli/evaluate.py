@@ -172,7 +172,9 @@ def _show_conversations(score: ConversationScore) -> None:
     show_rows(
         {
             "read": f"{read}, {score.characters:,} characters",
-            "relevance": f"of {score.places:,} places; chance is 10 %",
+            "relevance": f"of {score.places:,} places; chance is 10 %"
+            if score.places
+            else "none: ranking a reply takes nine of other conversations; give more of them",
             "replies": f"{score.replies:,}",
         }
     )

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textwright.data import Conversation, ConversationPart
-from textwright.errors import CorpusError
 from textwright.evaluation.ngram import NGramModel, unigram_log_probabilities
 from textwright.generation import Generator, Message
 from textwright.models import LanguageModel
@@ -112,9 +111,24 @@ def evaluate_chat(
 ) -> ConversationScore:
     """All metrics of `model` on `part`, and of n-gram models of `training` if there is any.
 
-    Raises:
-        CorpusError: there are too few conversations to draw other replies from.
+    Without replies of other conversations to draw from, relevance is None.
     """
+    was_training = model.training
+    model.eval()
+    try:
+        return _evaluate_chat(generator, model, part, training, places, replies)
+    finally:
+        model.train(was_training)
+
+
+def _evaluate_chat(
+    generator: Generator,
+    model: LanguageModel,
+    part: ConversationPart,
+    training: ConversationPart | None,
+    places: int,
+    replies: int,
+) -> ConversationScore:
     tokenizer = generator.tokenizer
     conversations = list(part.conversations())
     held_out = _TokenizedConversations(tokenizer, conversations)
@@ -124,7 +138,7 @@ def evaluate_chat(
     rows = {
         "model": Metrics(
             **_loss(log_probs[counted], part.characters),
-            **_relevance(*_model_scores(model, items)),
+            **(_relevance(*_model_scores(model, items)) if items else {}),
             **_reply_variety(generator, conversations, replies),
         )
     }
@@ -134,13 +148,13 @@ def evaluate_chat(
         log_probs = ngrams.log_probabilities(held_out.tokens, held_out.starts)
         rows["5-gram"] = Metrics(
             **_loss(log_probs[counted], part.characters),
-            **_relevance(*_ngram_scores(ngrams, items)),
+            **(_relevance(*_ngram_scores(ngrams, items)) if items else {}),
         )
         unigrams = unigram_log_probabilities(learned.tokens, tokenizer.vocab_size)
         scores = np.array([[unigrams[one].mean() for one in item.replies] for item in items])
         rows["unigram"] = Metrics(
             **_loss(unigrams[held_out.tokens][counted], part.characters),
-            **_relevance(scores, scores),
+            **(_relevance(scores, scores) if items else {}),
         )
     people = [conversations[i][turn][1] for i, turn in _sample_turns(conversations, replies)]
     rows["people"] = Metrics(**_variety(people))
@@ -214,14 +228,12 @@ def _ranking_items(
     count: int,
     generator: Generator,
 ) -> list[RankingItem]:
+    """None where there are fewer than `CANDIDATES` replies, or all of one conversation."""
     chat, block_size = tokenizer.chat, generator.runtime.block_size
     assert chat is not None
     pool = _sample_turns(conversations, sum(map(len, conversations)))
     if len({index for index, _ in pool}) < 2 or len(pool) < CANDIDATES:
-        raise CorpusError(
-            f"relevance needs replies from at least two conversations and {CANDIDATES} in all; "
-            "give more conversations to evaluate on"
-        )
+        return []
     rng = np.random.Generator(np.random.Philox(_SEED + 1))
 
     def encode(index: int, turn: int) -> list[int]:
