@@ -30,6 +30,7 @@ from textwright.data.sources.cache import cache_folder
 from textwright.data.sources.resolve import ResolvedSource, resolve
 from textwright.data.text import Origin, TextPart
 from textwright.errors import CorpusError, DownloadError, RequestError
+from textwright.runs import is_model_folder
 
 DEFAULT = "shakespeare"
 MIN_CHARACTERS = 2
@@ -159,7 +160,12 @@ class _CorpusBuilder:
             self._unreported += 1
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
-        return [resolve(source, self.cache, self.stack) for source in sources]
+        resolved = [
+            resolve(source, self.cache, self.stack, is_model_folder) for source in sources
+        ]
+        for line in dict.fromkeys(line for one in resolved for line in one.left_out):
+            self.skip(f"skipped {line}")
+        return resolved
 
     def default(self) -> ResolvedSource:
         """The built-in for a call without sources."""

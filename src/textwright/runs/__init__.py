@@ -14,7 +14,7 @@ from textwright.runs.finding import (
     resume_command,
     shipped,
 )
-from textwright.runs.folder import SHIPPED_MODELS, Run
+from textwright.runs.folder import SHIPPED_MODELS, Run, is_model_folder
 from textwright.runs.locking import is_locked, is_training, training_lock
 from textwright.runs.naming import RUNS_VARIABLE, check_name, name_from, name_key, runs_folder
 
@@ -28,6 +28,7 @@ __all__ = [
     "create",
     "find",
     "is_locked",
+    "is_model_folder",
     "is_training",
     "list_runs",
     "match_run",

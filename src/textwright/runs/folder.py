@@ -231,3 +231,15 @@ def _as_toml(value: Any) -> Any:
     if isinstance(value, str):  # Python has lone surrogates for bytes that aren't UTF-8
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     return value
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether the files in a folder are those of a run, of a model folder, or of transformers'."""
+    run = Run(path)
+    if run.settings_file.is_file() and (run.start_file.is_file() or run.metrics_file.is_file()):
+        return True
+    return run.config_file.is_file() and (
+        run.tokenizer_file.is_file()
+        or run.settings_file.is_file()
+        or any(path.glob("*.safetensors"))
+    )

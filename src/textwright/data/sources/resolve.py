@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ from textwright import atomic
 from textwright.configs import nearest
 from textwright.data.formats.files import Role, SourceFile, local_file, read_error
 from textwright.data.sources import builtin, downloads, huggingface
+from textwright.data.sources.folders import FolderReader, natural_order
 from textwright.errors import CorpusError
 
 STDIN = "-"
@@ -44,6 +45,8 @@ class ResolvedSource:
     """A short name, for naming a run."""
     files: tuple[SourceFile, ...]
     word_form: Literal["text", "whitespace"] = "text"
+    left_out: tuple[str, ...] = ()
+    """What lies in the folder and isn't read, a line each: what it is, and what to do."""
 
     @property
     def split(self) -> bool:
@@ -51,13 +54,19 @@ class ResolvedSource:
         return any(file.role == "train" for file in self.files)
 
 
-def resolve(source: str, cache: Path, stack: ExitStack) -> ResolvedSource:
+def resolve(
+    source: str,
+    cache: Path,
+    stack: ExitStack,
+    is_model_folder: Callable[[Path], bool] = lambda folder: False,
+) -> ResolvedSource:
     """The files of `source`.
 
     Args:
         source: what the user wrote.
         cache: where downloads are kept, and a copy of standard input while it is used.
         stack: closed when the files are no longer needed.
+        is_model_folder: whether a folder is a run's or a model's, whose files are no text.
 
     Raises:
         CorpusError: there is no such file or corpus; the message offers the nearest built-in.
@@ -77,7 +86,7 @@ def resolve(source: str, cache: Path, stack: ExitStack) -> ResolvedSource:
     built_in = builtin.find(name)
     if built_in and (not part or part in _PARTS):
         return _from_built_in(built_in, part, cache)
-    return _from_files(source, cache, stack)
+    return _from_files(source, cache, stack, is_model_folder)
 
 
 def _from_built_in(built_in: builtin.BuiltIn, part: str, cache: Path) -> ResolvedSource:
@@ -97,23 +106,37 @@ def _from_built_in(built_in: builtin.BuiltIn, part: str, cache: Path) -> Resolve
     )
 
 
-def _from_files(source: str, cache: Path, stack: ExitStack) -> ResolvedSource:
+def _from_files(
+    source: str, cache: Path, stack: ExitStack, is_model_folder: Callable[[Path], bool]
+) -> ResolvedSource:
     if not source or "\0" in source:
         raise CorpusError(f"{source!r} is no file name")
     path = Path(source).expanduser()
+    folders = FolderReader(cache, is_model_folder)
     try:
         if path.is_dir():
+            if is_model_folder(path):
+                raise CorpusError(
+                    f"{source} is a model's folder and holds no text to train on; name a text "
+                    "(to go on from this model: --from)"
+                )
+            files = tuple(folders.files_below(path))
             name = path.name or path.resolve().name
-            return ResolvedSource(name or "text", tuple(_files_below(path)))
+            return ResolvedSource(name or "text", files, left_out=tuple(folders.left_out))
         if path.is_fifo() or path.is_char_device():
             with path.open("rb") as file:
                 return ResolvedSource("stdin", (_spool(file, source, cache, stack),))
         if path.exists():
             return ResolvedSource(_stem(path.name, "text"), (local_file(path, source),))
+        if path.is_symlink():
+            raise CorpusError(
+                f"{source} is a link to {path.readlink()}, which does not exist; mend the link, "
+                "or name the file itself"
+            )
     except OSError as error:
         raise read_error(source, error) from error
     if glob.has_magic(source):
-        return _from_glob(source)
+        return _from_glob(source, folders)
     hint = nearest(source, list(builtin.BUILT_INS)).removeprefix("; ")
     raise CorpusError(
         f"{source} does not exist and is no built-in corpus; "
@@ -121,44 +144,26 @@ def _from_files(source: str, cache: Path, stack: ExitStack) -> ResolvedSource:
     )
 
 
-def _from_glob(pattern: str) -> ResolvedSource:
+def _from_glob(pattern: str, folders: FolderReader) -> ResolvedSource:
     files: list[SourceFile] = []
     # Path.glob takes no absolute patterns before Python 3.13.
     matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
-    for match in sorted(matches, key=_natural_order):
+    fixed = re.split(r"[*?\[]", pattern.replace("\\", "/"), maxsplit=1)[0].rpartition("/")[0]
+    root = Path(fixed).expanduser()
+    for match in sorted(matches, key=natural_order):
         path = Path(match)
+        if not folders.may_hold_text(path, root):
+            continue
         if path.is_dir() and "**" not in pattern:  # ** gives what is below by itself
-            files += _files_below(path)
+            files += folders.files_below(path)
         elif path.is_file():
             files.append(local_file(path, explicit=False))
+        elif not path.is_dir():
+            folders.leave_out(path)
     if not files:
-        raise CorpusError(f"no file matches {pattern}; check the pattern")
-    folder = re.split(r"[*?\[]", pattern.replace("\\", "/"), maxsplit=1)[0].rpartition("/")[0]
-    return ResolvedSource(_stem(folder, "text"), tuple(files))
-
-
-def _files_below(folder: Path) -> Iterator[SourceFile]:
-    """Every file below a folder but hidden ones, in natural order of their names."""
-    paths = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(root, name) for name in names if not name.startswith(".")]
-    for path in sorted(paths, key=lambda path: _natural_order(str(path.relative_to(folder)))):
-        if path.is_file():
-            yield local_file(path, explicit=False)
-
-
-def _natural_order(path: str) -> tuple[list[list[tuple[int, int, str]]], str]:
-    """A sort key: `chapter-2` before `chapter-10`; ties by the path itself."""
-    parts = [
-        [
-            (0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold())
-            for piece in re.split(r"(\d+)", part)
-            if piece
-        ]
-        for part in Path(path).parts
-    ]
-    return parts, path
+        left_out = f" but what is no text ({folders.left_out[0]})" if folders.left_out else ""
+        raise CorpusError(f"no file matches {pattern}{left_out}; check the pattern")
+    return ResolvedSource(_stem(fixed, "text"), tuple(files), left_out=tuple(folders.left_out))
 
 
 def _spool(stream: BinaryIO, label: str, cache: Path, stack: ExitStack) -> SourceFile:
