@@ -160,9 +160,7 @@ class _CorpusBuilder:
             self._unreported += 1
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
-        resolved = [
-            resolve(source, self.cache, self.stack, is_model_folder) for source in sources
-        ]
+        resolved = [resolve(source, self.cache, self.stack, is_model_folder) for source in sources]
         for line in dict.fromkeys(line for one in resolved for line in one.left_out):
             self.skip(f"skipped {line}")
         return resolved
