@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "Generation": "textwright.generation",
-    "Generator": "textwright.generation",
-    "Models": "textwright.generation",
+    "Generation": "textwright.generation.results",
+    "Generator": "textwright.generation.generator",
+    "Models": "textwright.generation.loading",
     "RecurrentModel": "textwright.publishing.mixin",
     "Run": "textwright.runs",
     "TextwrightError": "textwright.errors",
     "gradio_app": "textwright.publishing",
-    "load": "textwright.generation",
-    "train": "textwright.training",
+    "load": "textwright.generation.loading",
+    "train": "textwright.training.pipeline",
     "__version__": "textwright.version",
 }
 

@@ -78,7 +78,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 @pytest.fixture
 def shipped(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Run:
     """What the recipe gave, as a model of the package."""
-    for part in (runs, runs.folder, runs.finding):
+    for part in (runs, runs.folder, runs.collection):
         monkeypatch.setattr(part, "SHIPPED_MODELS", workshop.package)
     (run,) = runs.shipped()
     return run
@@ -273,7 +273,7 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 sys.modules["torch"] = None  # importing it fails
 import textwright
 from textwright import runs
-runs.folder.SHIPPED_MODELS = runs.finding.SHIPPED_MODELS = Path(sys.argv[1])
+runs.folder.SHIPPED_MODELS = runs.collection.SHIPPED_MODELS = Path(sys.argv[1])
 for run in runs.shipped():
     for prompt in ("", "The "):
         made = textwright.load(run.name).generate(prompt, max_tokens=40, seed=1)

@@ -10,7 +10,7 @@ from made_runs import MakeRun
 
 from textwright.configs import RecurrentConfig
 from textwright.reporting import RunSummary
-from textwright.reporting.reproduce import commands, exact_command, typed_command
+from textwright.reporting.facts import commands, exact_command, typed_command
 from textwright.training.planning.request import make_request
 
 

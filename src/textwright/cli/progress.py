@@ -17,7 +17,8 @@ from rich.text import Text
 from textwright.cli.tables import show_rows
 from textwright.reporting import numbers
 from textwright.runs import Run, command_for, resume_command
-from textwright.training import Evaluation, Observer, Plan, Progress, Result, Sample
+from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result, Sample
+from textwright.training.loop.recipe import Plan
 
 _SAMPLE_LINES = 10
 

@@ -16,7 +16,7 @@ from textwright.errors import RequestError
 if TYPE_CHECKING:
     from textwright.configs import ModelConfig, Settings
     from textwright.runs import Run
-    from textwright.training import Plan
+    from textwright.training.loop.recipe import Plan
 
 _BUDGET = "How long"
 _RHYTHM = "Rhythm and logs"

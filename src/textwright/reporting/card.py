@@ -15,8 +15,7 @@ from typing import Any
 
 from textwright import atomic
 from textwright.reporting import numbers
-from textwright.reporting.facts import as_list, text_facts
-from textwright.reporting.reproduce import commands
+from textwright.reporting.facts import as_list, commands, text_facts
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
 

@@ -13,8 +13,7 @@ from typing import Any
 from textwright import atomic
 from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
-from textwright.reporting.facts import as_list, facts
-from textwright.reporting.reproduce import commands
+from textwright.reporting.facts import as_list, commands, facts
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
 

@@ -24,7 +24,7 @@ from textwright.sagemaker.archive import add_code, verify
 from textwright.sagemaker.container import Container
 
 if TYPE_CHECKING:
-    from textwright.training import Observer
+    from textwright.training.loop.callbacks import Observer
 
 log = logging.getLogger("textwright")
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from textwright.configs import CorpusSettings, TrainingSettings, model_config
-from textwright.data import open_corpus
+from textwright.data.corpus import open_corpus
 from textwright.errors import CorpusError
 from textwright.models.device import use_threads
 from textwright.runs import Run

@@ -7,30 +7,39 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
+import platform
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from textwright import runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings
+from textwright.data.corpus import Corpus
+from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.provenance import STANDARD_INPUT, open_training_corpus
-from textwright.errors import DivergedError, RequestError
+from textwright.errors import DivergedError, MissingPackageError, RequestError
+from textwright.generation.generation_config import write_generation_config
 from textwright.models import LanguageModel
+from textwright.models.device import choose_device
 from textwright.models.loading import load_model
 from textwright.models.resizing import resize_vocab
+from textwright.reporting import write_card, write_report
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
-from textwright.training.artifacts import write_result, write_start
 from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
-from textwright.training.loop.callbacks import Observer
+from textwright.training.loop.callbacks import Observer, Result, log_observers
 from textwright.training.loop.dataset import Dataset
-from textwright.training.loop.loggers import log_observers
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.trainer import Trainer, write_weights
 from textwright.training.planning.parent import Parent
@@ -44,6 +53,7 @@ from textwright.training.resume import (
     result_if_done,
     run_to_resume,
 )
+from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
@@ -284,3 +294,70 @@ def _removed_on_failure(run: Run) -> Iterator[None]:
         if not run.checkpoints():
             shutil.rmtree(run.path, ignore_errors=True)  # what went wrong before is what is told
         raise
+
+
+def write_start(
+    run: Run, recipe: Recipe, dataset: Dataset, parent: Parent | None, command: str | None
+) -> None:
+    """All that resuming needs, before the first step."""
+    corpus = dataset.corpus
+    config, settings = recipe.model, recipe.settings
+    device = choose_device(settings.training.device, config.family)
+    dataset.tokenizer.save(run)
+    write_generation_config(run, settings.sampling, dataset.tokenizer)
+    run.write_json(run.config_file, config.to_json())
+    run.write_settings(  # last: where it stands, the run can go on
+        {
+            **settings.model_dump(),
+            "model": config.model_dump(),
+            "run": {
+                "name": run.name,
+                "command": command or shlex.join(sys.argv),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "textwright": VERSION,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "platform": platform.platform(),
+                "threads": torch.get_num_threads(),
+                "device": device.type,
+                "precision": settings.training.precision,
+            },
+            "data": {
+                "name": corpus.name,
+                "sha256": corpus.sha256,
+                "licence": corpus.licence,
+                "train_tokens": dataset.train.tokens,
+                "validation_tokens": dataset.validation.tokens,
+                "train_characters": corpus.train.characters,
+                "validation_characters": corpus.validation.characters,
+                **_conversations(corpus),
+                "vocab_size": dataset.tokenizer.vocab_size,
+                "sources": [asdict(source) for source in corpus.sources],
+                "warnings": list(corpus.warnings),
+            },
+            "parent": None if parent is None else parent.record(),
+            "plan": recipe.plan.record(),
+            "result": {"status": "running"},
+        }
+    )
+
+
+def write_result(run: Run, result: Result) -> None:
+    """How it ended, the card and the report."""
+    run.write_settings({**run.settings(), "result": asdict(result)})
+    write_card(run)
+    try:
+        write_report(run)
+    except MissingPackageError as error:  # the model is there; how it came to be can wait
+        log.warning("%s", error)
+
+
+def _conversations(corpus: Corpus) -> dict[str, int]:
+    """How many conversations a corpus of them has."""
+    parts = {"train": corpus.train, "validation": corpus.validation}
+    return {
+        f"{name}_conversations": part.count
+        for name, part in parts.items()
+        if isinstance(part, ConversationPart)
+    }

@@ -19,7 +19,7 @@ from textwright.errors import TrainingError
 from textwright.runs import Run
 from textwright.training import Evaluation, Observer, Plan, Result, Sample
 from textwright.training.loop.learner import Learner
-from textwright.training.optim.lr_schedule import lr_multiplier
+from textwright.training.optim.optimizer import lr_multiplier
 
 SMALL = [
     "model.hidden_size=16", "model.embedding_size=8", "model.block_size=16",

@@ -13,9 +13,8 @@ from textwright.errors import TrainingError
 from textwright.models import build
 from textwright.training.loop.trainer import check_finite
 from textwright.training.optim.adamw import AdamW
-from textwright.training.optim.lr_schedule import lr_multiplier
 from textwright.training.optim.muon import Muon
-from textwright.training.optim.optimizer import Optimizers
+from textwright.training.optim.optimizer import Optimizers, lr_multiplier
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, num_layers=2, hidden_size=32, num_heads=1)
 

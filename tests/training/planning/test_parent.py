@@ -21,7 +21,7 @@ from textwright.cli import app
 from textwright.errors import RequestError, RunError
 from textwright.evaluation import score
 from textwright.reporting import RunSummary
-from textwright.reporting.reproduce import exact_command
+from textwright.reporting.facts import exact_command
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training import Evaluation, Observer, Sample, plan_training

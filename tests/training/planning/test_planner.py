@@ -13,8 +13,8 @@ import torch
 from textwright.configs import Settings, TrainingSettings
 from textwright.training.loop.learner import Learner
 from textwright.training.planning import benchmark, planner
-from textwright.training.planning.benchmark import SizeOption, Timing, measure
-from textwright.training.planning.presets import SIZES, model_settings, preset
+from textwright.training.planning.benchmark import Timing, measure
+from textwright.training.planning.presets import SIZES, SizeOption, model_settings, preset
 
 OPERATIONS = 2e10
 """Parameters × tokens a second: of one core of a laptop, about."""

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textwright.data import Tokens
+from textwright.data.tokens import Tokens
 from textwright.errors import CorpusError
 
 NOT_COUNTED = -100

@@ -1,12 +1,22 @@
-"""What a training tells while it runs: a few records, and the protocol of those who listen."""
+"""What a training reports while it runs: a few records, the protocol of observers, and those of
+`--log tensorboard` and `--log csv`."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from textwright import atomic
+from textwright.configs import nearest
+from textwright.errors import MissingPackageError, RequestError
 from textwright.runs import Run
 from textwright.training.loop.recipe import Plan
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass(frozen=True)
@@ -86,3 +96,75 @@ class Observer:
 
     def closed(self) -> None:
         """Training is over, in whatever way; called last, always."""
+
+
+class CSVLog(Observer):
+    """`metrics.csv`: the lines of `metrics.jsonl` as a table, whole after every evaluation."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, list(evaluation.record()), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.run.metrics())
+        atomic.write_text(self.run.metrics_csv_file, table.getvalue())
+
+
+class TensorBoardLog(Observer):
+    """Event files in the run's `tensorboard` folder: losses, rates and samples by step."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._writer: SummaryWriter | None = None
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # What a killed run wrote past its checkpoint, of step `step`, is hidden.
+        purge = step + 1 if step else 0
+        self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=purge)
+
+    def progressed(self, progress: Progress) -> None:
+        self._scalar("loss/train_running", progress.train_loss, progress.step)
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        for name, value in evaluation.record().items():
+            if name not in ("step", "best") and value is not None:
+                tag = f"loss/{name}" if "loss" in name else name
+                self._scalar(tag, value, evaluation.step)
+        if self._writer is not None:
+            # Indented by four, so that TensorBoard's Markdown shows it as it stands.
+            text = "".join(f"    {line}\n" for line in sample.text.split("\n"))
+            self._writer.add_text("sample", text, sample.step)
+            self._writer.flush()
+
+    def closed(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _scalar(self, tag: str, value: float, step: int) -> None:
+        if self._writer is not None:
+            self._writer.add_scalar(tag, value, step)
+
+
+def log_observers(names: Sequence[str], run: Run | None) -> list[Observer]:
+    """The observers for `--log`; with no run, only checks that they can be had.
+
+    Raises:
+        RequestError: a name is unknown.
+        MissingPackageError: tensorboard is not installed.
+    """
+    kinds = {"tensorboard": TensorBoardLog, "csv": CSVLog}
+    for name in names:
+        if name not in kinds:
+            raise RequestError(f"--log {name}: no such log{nearest(name, list(kinds))}")
+    if "tensorboard" in names:
+        try:
+            import tensorboard  # noqa: F401
+        except ImportError:
+            raise MissingPackageError(
+                "--log tensorboard needs a package; pip install 'textwright[tensorboard]'"
+            ) from None
+    return [] if run is None else [kinds[name](run) for name in names]

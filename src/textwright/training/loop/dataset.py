@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textwright.data import Corpus, TokenFile
+from textwright.data.corpus import Corpus
+from textwright.data.tokens import TokenFile
 from textwright.tokenizers import Tokenizer
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data import Tokens
+from textwright.data.tokens import Tokens
 from textwright.errors import TrainingError
 from textwright.models import LanguageModel, State, build
 from textwright.models.device import choose_device, resolve_auto, tune_malloc
@@ -30,8 +30,7 @@ from textwright.training.loop.batches import (
     inputs_and_targets,
 )
 from textwright.training.loop.sampled_softmax import sampled_cross_entropy
-from textwright.training.optim.lr_schedule import lr_multiplier
-from textwright.training.optim.optimizer import Optimizers
+from textwright.training.optim.optimizer import Optimizers, lr_multiplier
 
 _LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
 _LOGITS_AT_ONCE = 1 << 24

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from textwright.configs import ModelConfig
-from textwright.data import Tokens
+from textwright.data.tokens import Tokens
 from textwright.errors import CorpusError, RequestError
 from textwright.models import LanguageModel
 from textwright.training.loop.batches import NOT_COUNTED, inputs_and_targets

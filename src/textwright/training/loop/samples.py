@@ -6,9 +6,12 @@ A model of conversations has one, of four turns, with itself: the first is given
 from __future__ import annotations
 
 from textwright.configs import SamplingSettings, TrainingSettings
-from textwright.generation import GenerationConfig, Generator, SpeakerNames, converse
+from textwright.generation.chat import converse
+from textwright.generation.chat_template import SpeakerNames
+from textwright.generation.generation_config import GenerationConfig
+from textwright.generation.generator import Generator
 from textwright.models import LanguageModel
-from textwright.runtimes import load_runtime
+from textwright.runtimes.registry import load_runtime
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop.callbacks import Sample
 

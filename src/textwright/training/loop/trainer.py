@@ -40,7 +40,7 @@ from textwright.training.loop.learner import Learner
 from textwright.training.loop.loss import evaluate
 from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.samples import write_sample
-from textwright.training.optim.lr_schedule import lr_multiplier
+from textwright.training.optim.optimizer import lr_multiplier
 
 log = logging.getLogger("textwright")
 

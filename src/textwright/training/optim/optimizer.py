@@ -1,4 +1,4 @@
-"""Which optimiser updates what, and the learning rate of each step.
+"""Which optimiser updates what, and the learning rate of each step: warmup, a plateau, a decay.
 
 Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; everything else
 (embedding, output, norms, biases) takes AdamW (Loshchilov and Hutter, 2019).
@@ -6,6 +6,7 @@ Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -78,3 +79,19 @@ class Optimizers:
         """
         for name, own in self.tensors().items():
             own.copy_(tensors[name])
+
+
+def lr_multiplier(step: int, settings: TrainingSettings, steps: int) -> float:
+    """What the learning rates are multiplied by at `step` (from 0) of `steps`."""
+    warmup = math.ceil(settings.warmup * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    falling = settings.decay * steps
+    left = steps - step
+    if settings.schedule == "constant" or left >= falling:
+        return 1.0
+    share = left / falling
+    if settings.schedule == "cosine":
+        share = 0.5 * (1.0 - math.cos(math.pi * share))
+    low = settings.final_learning_rate
+    return low + (1.0 - low) * share

@@ -1,4 +1,4 @@
-"""What could be trained, and how fast this machine trains it.
+"""How fast this machine trains what could be trained.
 
 The planner asks here before it decides; nothing that is measured teaches a model that is kept.
 """
@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from textwright.configs import ModelConfig, Settings, TrainingSettings
-from textwright.data import Tokens
+from textwright.data.tokens import Tokens
 from textwright.models.device import choose_device
 from textwright.training.loop import distributed
 from textwright.training.loop.learner import Learner
 from textwright.training.loop.loss import evaluate
-from textwright.training.planning.presets import dropout_for
+from textwright.training.planning.presets import SizeOption
 
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
@@ -30,32 +29,6 @@ _ROUNDS = 2
 """In which thread counts are timed in turn, so that a neighbour slows down all of them."""
 _CHECKPOINT_SECONDS = 3e-8
 """A parameter: 16 bytes to write and flush."""
-
-
-@dataclass(frozen=True)
-class SizeOption:
-    """A size that could be trained, with the settings that go with it."""
-
-    size: str | None
-    model: ModelConfig
-    settings: Settings
-    chooses_dropout: bool = False
-    """Whether the planner sets the dropout, by how often it reads the text."""
-
-    @property
-    def training(self) -> TrainingSettings:
-        return self.settings.training
-
-    @property
-    def tokens_per_step(self) -> int:
-        return self.training.batch_size * self.model.block_size
-
-    def with_dropout_for(self, tokens: int, epochs: float) -> SizeOption:
-        """Itself with the dropout for a text read so often, where the planner sets it."""
-        if not self.chooses_dropout:
-            return self
-        dropout = dropout_for(self.model, tokens, epochs)
-        return replace(self, model=self.model.model_copy(update={"dropout": dropout}))
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ import torch
 
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data import Corpus, Tokens
+from textwright.data.corpus import Corpus
 from textwright.data.provenance import absolute_source
+from textwright.data.tokens import Tokens
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.loss import protocol
 from textwright.training.loop.recipe import Plan, Recipe
-from textwright.training.planning.benchmark import SizeOption, Timing, measure, thread_counts
-from textwright.training.planning.presets import SIZES, model_settings
+from textwright.training.planning.benchmark import Timing, measure, thread_counts
+from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
 
 _EVALUATION_SHARE = 0.04

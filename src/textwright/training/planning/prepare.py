@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from textwright.data import Corpus, LossOn, open_corpus, prepare_tokens
+from textwright.data.corpus import Corpus, open_corpus
+from textwright.data.tokens import LossOn, prepare_tokens
 from textwright.errors import CorpusError, RequestError
 from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
 from textwright.training.loop.dataset import Dataset

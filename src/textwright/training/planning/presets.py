@@ -7,12 +7,19 @@ those of the sizes above `micro`, and dropout beyond 30 epochs, are carried over
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from textwright.configs import ModelConfig, config_class, nearest, one_line
+from textwright.configs import (
+    ModelConfig,
+    Settings,
+    TrainingSettings,
+    config_class,
+    nearest,
+    one_line,
+)
 from textwright.errors import RequestError
 
 
@@ -153,3 +160,29 @@ def _tied(family: str, model: dict[str, Any], own: dict[str, Any]) -> dict[str, 
         top = widths[-1] if isinstance(widths, list) and widths else widths
         return {"tie_embeddings": True, "embedding_size": top}
     return {}
+
+
+@dataclass(frozen=True)
+class SizeOption:
+    """A size that could be trained, with the settings that go with it."""
+
+    size: str | None
+    model: ModelConfig
+    settings: Settings
+    chooses_dropout: bool = False
+    """Whether the planner sets the dropout, by how often it reads the text."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        return self.settings.training
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.training.batch_size * self.model.block_size
+
+    def with_dropout_for(self, tokens: int, epochs: float) -> SizeOption:
+        """Itself with the dropout for a text read so often, where the planner sets it."""
+        if not self.chooses_dropout:
+            return self
+        dropout = dropout_for(self.model, tokens, epochs)
+        return replace(self, model=self.model.model_copy(update={"dropout": dropout}))

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from textwright.errors import MissingPackageError, RequestError
-from textwright.training.loop.loggers import log_observers
+from textwright.training.loop.callbacks import log_observers
 
 
 def test_tensorboard_is_an_extra_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
