@@ -93,6 +93,11 @@ def plain_text_is_answered_by_plain_text(at: Endpoint) -> None:
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.text.startswith(PROMPT)
     assert len(at.model.encode_prompt(answer.text).tokens) > 50  # 100 were asked for
+    assert "x-textwright-warnings" not in answer.headers
+    long = PROMPT * 50
+    answer = at.ask(long.encode(), PLAIN)
+    said = json.loads(answer.headers.get("x-textwright-warnings", "[]"))
+    assert said == at.model.encode_prompt(long).warnings != []
 
 
 def unknown_headers_are_of_no_matter(at: Endpoint) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
-from servers import SECONDS, Served
+from servers import SECONDS, Served, events, post
 
 from small_models import TEXT, random_weights, small_config, write_run
 from textwright.errors import BusyError
@@ -27,20 +27,6 @@ from textwright.runs import Run
 from textwright.serving import ServerSettings
 from textwright.serving.errors import to_http_error
 from textwright.tokenizers import train_tokenizer
-
-
-def post(served: Served, path: str, body: Any, status: int = 200) -> Any:
-    answer = served.client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def events(served: Served, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    with served.client.stream("POST", path, json={**body, "stream": True}) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        lines = [line for line in answer.iter_lines() if line]
-    assert lines[-1] == "data: [DONE]"
-    return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
 
 
 def test_status_and_health(served: Served) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from textwright.arrays import Floats
 from textwright.generation.options import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, TokenLogprob
-from textwright.generation.sampling import Sampler, log_probabilities, top_tokens
+from textwright.generation.sampling import Sampler, log_probabilities, ranked
 from textwright.generation.stopping import StopFilter
 from textwright.tokenizers import Tokenizer
 
@@ -131,5 +131,6 @@ class Continuation:
     def _logprob(self, token: int, logits: Floats, alternatives: int) -> TokenLogprob:
         logs = log_probabilities(logits)
         name = self._tokenizer.token_text
-        top = top_tokens(logs, alternatives, name)
-        return TokenLogprob(name(token), token, float(logs[token]), top)
+        top_ids = ranked(logs, alternatives).tolist()
+        top = [(name(other), float(logs[other])) for other in top_ids]
+        return TokenLogprob(name(token), token, float(logs[token]), top, top_ids)

@@ -22,6 +22,16 @@ CHUNK = 32
 """Tokens read in one call: enough to reuse each weight, few enough not to delay other jobs."""
 
 
+def count_unread(count: int, block: int | None) -> int:
+    """How many of the first of `count` tokens a context of `block` has no room for: no `Cursor`
+    reads them before it predicts the next one."""
+    if block is None or count <= block:
+        return 0
+    half = block // 2
+    stride = block - half
+    return (count - 1 - half) // stride * stride
+
+
 class Cursor:
     """Reads tokens, lazily: the model runs when `logits` is read.
 
@@ -99,10 +109,7 @@ class Cursor:
         H tokens are encoded again. Counted from the start of this window, the last of n tokens is
         in the window that begins at (n − 1 − H) // (B − H) of these strides.
         """
-        half = block // 2
-        stride = block - half
-        last = len(self._window) + len(self._pending) - 1
-        start = (last - half) // stride * stride
+        start = count_unread(len(self._window) + len(self._pending), block)
         self._pending = deque(islice(chain(self._window, self._pending), start, None))
         self._window = []
         self.state = self.runtime.initial_state()

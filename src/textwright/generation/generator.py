@@ -13,7 +13,7 @@ from textwright.errors import RequestError, RunError
 from textwright.generation.chat import Dialogue
 from textwright.generation.chat_template import ChatPrompt, Message, SpeakerNames, encode_messages
 from textwright.generation.continuation import Continuation
-from textwright.generation.cursor import Cursor
+from textwright.generation.cursor import Cursor, count_unread
 from textwright.generation.generation_config import GenerationConfig, end_token
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.generation.results import Explanation, Generation, Step
@@ -240,9 +240,33 @@ class Generator:
         if self.tokenizer.chat:
             text = turn_text(prompt) if prompt.strip() else ""
             words, warnings = self.tokenizer.encode_prompt(text, strict=strict)
-            return Prompt(prompt, [*self._start_tokens, *words], warnings)
-        tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
-        return Prompt(prompt, tokens or self._start_tokens, warnings)
+            tokens = [*self._start_tokens, *words]
+        else:
+            tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
+            tokens = tokens or self._start_tokens
+        return Prompt(prompt, tokens, [*warnings, *self.context_warnings(tokens)])
+
+    def context_warnings(self, tokens: Sequence[int]) -> list[str]:
+        """A line where a prompt of these tokens is longer than the model's context."""
+        unread = count_unread(len(tokens), self.runtime.block_size)
+        if not unread:
+            return []
+        return [
+            f"the prompt's {len(tokens):,} tokens are more than the model's context of "
+            f"{self.runtime.block_size:,}: it doesn't see the first {unread:,}"
+        ]
+
+    def prompt_places(self, prompt: str) -> list[int]:
+        """Where in `prompt` each token of `encode_prompt` is, in characters, never going back."""
+        chat = self.tokenizer.chat
+        text = prompt
+        if chat:
+            text = turn_text(prompt) if prompt.strip() else ""
+        places = self.tokenizer.prompt_places(text)
+        if chat is None:
+            return places or [0] * len(self._start_tokens)
+        origins = _turn_origins(prompt, text)
+        return [*(0 for _ in self._start_tokens), *(origins[place] for place in places)]
 
     @property
     def _start_tokens(self) -> list[int]:
@@ -267,6 +291,19 @@ class Generator:
             Explanation(name(token), float(row[token]), top_tokens(row, top, name))
             for token, row in zip(tokens, rows, strict=True)
         ]
+
+
+def _turn_origins(words: str, turn: str) -> list[int]:
+    """The place in `words` of each character of `turn_text(words)`, which has more spaces, and of
+    its end."""
+    place = len(words) - len(words.lstrip())
+    end = len(words.rstrip())
+    origins = []
+    for index, character in enumerate(turn):
+        origins.append(place)
+        if index and place < end and words[place] == character:
+            place += 1
+    return [*origins, place]
 
 
 def _run_to_end(stream: Stream) -> Generation:

@@ -26,6 +26,8 @@ class TokenLogprob:
     """Natural logarithm."""
     top: list[tuple[str, float]] = field(default_factory=list)
     """The likeliest tokens with their log probabilities, the likeliest first."""
+    top_ids: list[int] = field(default_factory=list)
+    """The ids of `top`."""
 
     @property
     def probability(self) -> float:

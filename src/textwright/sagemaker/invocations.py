@@ -23,6 +23,8 @@ from textwright.serving.service import Service, log_jobs
 
 JSON = "application/json"
 TEXT = "text/plain"
+WARNINGS = "x-textwright-warnings"
+"""Header of a plain text's response: a JSON list."""
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -111,4 +113,5 @@ async def _continue(service: Service, name: str, text: str, http: Request) -> Re
             if piece:
                 yield piece
 
-    return StreamingResponse(content(), media_type=TEXT)
+    headers = {WARNINGS: json.dumps(prompt.warnings)} if prompt.warnings else None
+    return StreamingResponse(content(), media_type=TEXT, headers=headers)

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from textwright.engine import Job
-from textwright.generation import ChatPrompt, Generator, Message, StreamStripper, TokenLogprob
+from textwright.generation import ChatPrompt, Generator, Message, StreamStripper
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER, Body
 from textwright.serving.logprobs import finite
@@ -79,7 +79,10 @@ class TopLogprob(BaseModel):
 
     token: str
     logprob: float
-    bytes: list[int]
+    bytes: list[int] = Field(
+        description="Joined with those of its neighbours, the text's UTF-8; none for a special "
+        "token."
+    )
 
 
 class ContentLogprob(TopLogprob):
@@ -146,7 +149,7 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
             "index": index,
             "message": {"role": "assistant", "content": job.generation.text.strip()},
             "finish_reason": job.outcome,
-            "logprobs": _logprobs(job.logprobs) if body.logprobs else None,
+            "logprobs": _logprobs(job, 0, len(job.logprobs)) if body.logprobs else None,
         }
         for index, job in enumerate(jobs)
     ]
@@ -238,7 +241,7 @@ async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerato
                 reply.check()
             new = None
             if (text or done) and logprobs:
-                new = _logprobs(job.logprobs[sent[index] : available])
+                new = _logprobs(job, sent[index], available)
                 sent[index] = available
             if text or new:
                 chunks.append(chunk(prefix, index, "delta", {"content": text}, logprobs=new))
@@ -249,17 +252,21 @@ async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerato
             yield b"".join(chunks)
 
 
-def _logprobs(tokens: list[TokenLogprob]) -> dict[str, Any]:
+def _logprobs(job: Job, begin: int, end: int) -> dict[str, Any]:
+    """Of the tokens from `begin` to `end`."""
+    bytes_of = job.generator.tokenizer.token_bytes
+
+    def entry(token: str, number: int, logprob: float) -> dict[str, Any]:
+        return {"token": token, "logprob": finite(logprob), "bytes": list(bytes_of(number))}
+
     content = [
         {
-            **_logprob(token.token, token.logprob),
-            "top_logprobs": [_logprob(text, logprob) for text, logprob in token.top],
+            **entry(token.token, token.id, token.logprob),
+            "top_logprobs": [
+                entry(text, number, logprob)
+                for (text, logprob), number in zip(token.top, token.top_ids, strict=True)
+            ],
         }
-        for token in tokens
+        for token in job.logprobs[begin:end]
     ]
     return {"content": content}
-
-
-def _logprob(token: str, logprob: float) -> dict[str, Any]:
-    utf8 = list(token.encode("utf-8", "replace"))
-    return {"token": token, "logprob": finite(logprob), "bytes": utf8}

@@ -16,7 +16,7 @@ from textwright.generation import Generator
 from textwright.generation.options import Prompt
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER
-from textwright.serving.logprobs import Logprobs, logprobs_of, prompt_logprobs
+from textwright.serving.logprobs import JobLogprobs, Logprobs, prompt_logprobs
 from textwright.serving.openai import (
     MAX_LOGPROBS,
     FinishReason,
@@ -102,6 +102,7 @@ class _Batch:
     def __init__(self, body: Completion, model: Generator, prompts: list[Prompt]) -> None:
         self.body, self.model, self.prompts = body, model, prompts
         self.count = max(body.n, body.best_of or 1)
+        self.from_ids = not isinstance(body.prompt, str) and not isinstance(body.prompt[0], str)
         self.jobs: list[Job] = []
         self.head = head("text_completion", "cmpl", body.model)
 
@@ -117,7 +118,15 @@ class _Batch:
             return prompt.text, None
         top = self.body.logprobs
         tokens = await asyncio.to_thread(self.model.explain_tokens, prompt.tokens, top=max(top, 1))
-        return prompt.text, prompt_logprobs(tokens, top)
+        places = await asyncio.to_thread(self._places, prompt)
+        return prompt.text, prompt_logprobs(tokens, places, top)
+
+    def _places(self, prompt: Prompt) -> list[int]:
+        """Where in a prompt's text each of its tokens is."""
+        if self.from_ids:
+            tokens = self.model.tokenizer.places()
+            return [tokens.push(token) for token in prompt.tokens]
+        return self.model.prompt_places(prompt.text)
 
 
 async def _prepare(service: Service, body: Completion) -> _Batch:
@@ -143,9 +152,10 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
     batch = _Batch(body, model, await _prompts(service, model, body))
     if body.max_tokens:
         batch.jobs = [
-            service.job(model, prompt, request, (request.seed + number) % 2**63)
-            for prompt in batch.prompts
-            for number in range(batch.count)
+            service.job(model, prompt, request, (request.seed + place) % 2**63)
+            for place, prompt in enumerate(
+                each for each in batch.prompts for _ in range(batch.count)
+            )
         ]
     return batch
 
@@ -169,7 +179,8 @@ async def _prompts(service: Service, model: Generator, body: Completion) -> list
         empty = model.encode_prompt("")
 
         def as_prompt(ids: list[int] = item, empty: Prompt = empty) -> Prompt:
-            return replace(empty, text=model.tokenizer.decode(ids), tokens=ids or empty.tokens)
+            text, tokens = model.tokenizer.decode(ids), ids or empty.tokens
+            return replace(empty, text=text, tokens=tokens, warnings=model.context_warnings(tokens))
 
         prompts.append(await service.encode(len(item), as_prompt, param="prompt"))
     return prompts
@@ -189,7 +200,7 @@ async def _result(batch: _Batch) -> dict[str, Any]:
             generation = job.generation
             logprobs = echoed
             if body.logprobs is not None:
-                own = logprobs_of(job.logprobs, len(text), body.logprobs)
+                own = JobLogprobs(job, len(text)).take(generation.text, body.logprobs, done=True)
                 logprobs = own if echoed is None else {key: echoed[key] + own[key] for key in own}
             full_text = text + generation.text
             choices.append(_choice(len(choices), full_text, generation.finish_reason, logprobs))
@@ -210,7 +221,7 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
     prefix = chunk_prefix(batch.head | warnings)
     try:
         async with service.reply(batch.jobs, http, streams=True) as reply:
-            offsets = [0] * len(batch.jobs)
+            begins = [0] * len(batch.jobs)
             if body.echo:
                 for position, prompt in enumerate(batch.prompts):
                     text, echoed = await batch.echo(prompt)
@@ -219,8 +230,8 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
                         finish = None if batch.jobs else "length"
                         yield chunk(prefix, index, "text", text, finish=finish, logprobs=echoed)
                         if batch.jobs:
-                            offsets[index] = len(text)
-            async for chunks in _chunks(reply, batch, prefix, offsets):
+                            begins[index] = len(text)
+            async for chunks in _chunks(reply, batch, prefix, begins):
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**batch.head, "choices": [], "usage": _usage(batch)})
@@ -229,18 +240,17 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
 
 
 async def _chunks(
-    reply: Reply, batch: _Batch, prefix: str, offsets: list[int]
+    reply: Reply, batch: _Batch, prefix: str, begins: list[int]
 ) -> AsyncGenerator[bytes]:
-    """The chunks that each event brings, together; `offsets` are the lengths sent per job."""
+    """The chunks that each event brings, together; `begins` are the lengths sent per job."""
     top = batch.body.logprobs
-    sent = [0] * len(reply.jobs)  # tokens whose log probabilities went out
+    unsent = [JobLogprobs(job, begin) for job, begin in zip(reply.jobs, begins, strict=True)]
     open_jobs = dict(enumerate(reply.jobs))
     while open_jobs:
         await reply.next_event()
         chunks = []
         for index, job in list(open_jobs.items()):
             done = job.done  # read before `take`, which must not miss the last text
-            available = len(job.logprobs)
             text = job.take()
             if done:
                 if job.outcome in ("error", "cancelled"):
@@ -250,10 +260,7 @@ async def _chunks(
                 continue
             logprobs = None
             if top is not None:
-                # may be ahead of the text, which is delayed while it could be a stop string
-                logprobs = logprobs_of(job.logprobs[sent[index] : available], offsets[index], top)
-                offsets[index] += sum(map(len, logprobs["tokens"]))
-                sent[index] = available
+                logprobs = unsent[index].take(text, top, done=done)
             finish = str(job.outcome) if done else None
             chunks.append(chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs))
         if chunks:

@@ -19,6 +19,8 @@ from textwright.serving.service import Service, log_jobs
 DEFAULT_LENGTH = 100
 """Tokens to generate where a request doesn't say."""
 
+WARNINGS = "Only where there are any: e.g. a prompt of which the model doesn't see the beginning."
+
 
 class ModelState(BaseModel):
     """How a model is."""
@@ -62,6 +64,7 @@ class GenTextResult(BaseModel):
     res_text: str
     generation_length: int
     temperature: float
+    warnings: list[str] | None = Field(default=None, description=WARNINGS)
 
 
 class GenTextBulk(Body):
@@ -82,6 +85,7 @@ class BulkItem(BaseModel):
     res_text: str | None
     generation_length: int | None
     temperature: float | None
+    warnings: list[str] | None = Field(default=None, description=WARNINGS)
     error: str | None = None
 
 
@@ -212,12 +216,13 @@ async def _job(service: Service, body: GenText) -> Job:
 
 
 def _result(body: GenText, job: Job) -> dict[str, Any]:
-    return {
+    result = {
         "model_name": body.model_name,
         "res_text": str(job.generation),
         "generation_length": body.generation_length,
         "temperature": body.temperature,
     }
+    return result | ({"warnings": job.prompt.warnings} if job.prompt.warnings else {})
 
 
 def _is_finite(value: Any) -> bool:

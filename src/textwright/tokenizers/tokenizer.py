@@ -27,7 +27,7 @@ from textwright.tokenizers.chat import (
 )
 from textwright.tokenizers.prompts import PromptReader
 from textwright.tokenizers.splitting import ChunkEncoder
-from textwright.tokenizers.streaming import TextStream
+from textwright.tokenizers.streaming import TextStream, TokenPlaces
 
 if TYPE_CHECKING:
     from textwright.runs import Run
@@ -182,6 +182,13 @@ class Tokenizer:
             )
         return prompt.ids, [warning] if warning else []
 
+    def prompt_places(self, text: str) -> list[int]:
+        """Where in `text` each id of `encode_prompt` is, in characters; places never go back.
+
+        An id of what was read as another form is where that stands in `text`.
+        """
+        return self._prompts.places(text)
+
     # Ids to text
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -193,6 +200,15 @@ class Tokenizer:
     def stream(self) -> TextStream:
         """An incremental decoder."""
         return TextStream(self._pieces)
+
+    def places(self) -> TokenPlaces:
+        """Where in their decoded text tokens begin, pushed one by one."""
+        return TokenPlaces(self._pieces)
+
+    def token_bytes(self, id: int) -> bytes:  # noqa: A002
+        """The bytes that a token adds to a text: joined, they are its UTF-8; a special token of a
+        conversation adds none."""
+        return self._pieces[id]
 
     def token_text(self, id: int) -> str:  # noqa: A002
         """How a token is displayed: its text, the name of a special one, `\\xe2` for a byte that is
