@@ -149,6 +149,10 @@ def _opening(run: Run, plan: Plan, step: int) -> str:
         words[-1] += f", about {numbers.duration(plan.expected_seconds)}"
     if step:
         words[-1] += f", from step {step:,}"
+    if plan.eval_tokens:
+        words[-1] += (
+            f"; evaluations read {plan.eval_tokens:,} validation tokens, the last one all of them"
+        )
     return " ".join(words)
 
 

@@ -262,7 +262,11 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
         "steps": f"{plan.steps:,} of {plan.tokens_per_step:,} tokens",
         "epochs": f"{plan.epochs:.2f}",
         "evaluations": f"every {plan.eval_every:,} steps"
-        + (f", on {plan.eval_tokens:,} tokens of the validation text" if plan.eval_tokens else ""),
+        + (
+            f", on {plan.eval_tokens:,} tokens of the validation text; at the end on all of it"
+            if plan.eval_tokens
+            else ""
+        ),
         "speed": f"{plan.tokens_per_second or 0:,.0f} tokens a second",
         "expected time": numbers.duration(plan.expected_seconds),
     }

@@ -146,7 +146,7 @@ def _validation(run: RunSummary) -> tuple[Any, ...] | None:
         return None
     own = corpus.get("validation")
     size = None if own else data.get("validation_characters")
-    return data["sha256"], own, size, number(run.section("plan"), "eval_tokens") or 0
+    return data["sha256"], own, size, run.eval_tokens
 
 
 def _tokens(run: RunSummary) -> tuple[Any, ...]:

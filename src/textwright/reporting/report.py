@@ -144,14 +144,18 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
 
 
 def _measured_on(summary: RunSummary) -> str:
-    """The unit, and how many of the validation tokens were read if not all."""
-    part, total = (
-        number(summary.section(section), name)
-        for section, name in (("plan", "eval_tokens"), ("data", "validation_tokens"))
-    )
-    if part and total and part < total:
-        return f"nats a token, on {numbers.short(part)} of {numbers.short(total)} tokens"
+    """The unit, and how many of the validation tokens were read if not all, then or on the way."""
+    total = number(summary.section("data"), "validation_tokens") or 0
+    if 0 < summary.eval_tokens < total:
+        return f"nats a token, on {_share(summary.eval_tokens, total)} tokens"
+    if 0 < summary.curve_tokens < total:
+        curve = _share(summary.curve_tokens, total)
+        return f"nats a token, on all of the text; the curve is of {curve} tokens"
     return "nats a token"
+
+
+def _share(part: float, total: float) -> str:
+    return f"{numbers.short(part)} of {numbers.short(total)}"
 
 
 def _passes(epochs: float) -> str:

@@ -128,14 +128,26 @@ class RunSummary:
     @property
     def protocol(self) -> str | None:
         """The evaluation protocol in words: how many validation tokens, and how."""
-        if recorded := self.section("plan").get("protocol"):
-            return str(recorded)
+        for section in ("result", "plan"):
+            if recorded := self.section(section).get("protocol"):
+                return str(recorded)
         total = number(self.section("data"), "validation_tokens")
-        part = number(self.section("plan"), "eval_tokens")
         if total is None:
             return None
-        share = f"{part:,.0f} of the" if part and part < total else "all"
+        part = self.eval_tokens
+        share = f"{part:,} of the" if 0 < part < total else "all"
         return f"{share} {total:,.0f} validation tokens"
+
+    @property
+    def eval_tokens(self) -> int:
+        """Validation tokens that `val_loss` was measured on; 0: all."""
+        measured = number(self.section("result"), "eval_tokens")
+        return self.curve_tokens if measured is None else int(measured)
+
+    @property
+    def curve_tokens(self) -> int:
+        """Those that each evaluation of the curve read; 0: all."""
+        return int(number(self.section("plan"), "eval_tokens") or 0)
 
     @property
     def perplexity(self) -> float | None:
@@ -185,6 +197,7 @@ class RunSummary:
             minutes=number(plan, "minutes"),
             epochs=number(plan, "epochs"),
             continued=self.parent is not None,
+            whole_loss=self.val_loss if self.eval_tokens < self.curve_tokens else None,
         )
 
     @property

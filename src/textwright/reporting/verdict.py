@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 MIN_EVALUATIONS = 3
@@ -72,6 +72,7 @@ def verdict(
     minutes: float | None = None,
     epochs: float | None = None,
     continued: bool = False,
+    whole_loss: float | None = None,
 ) -> Verdict:
     """The verdict on the curves of a training.
 
@@ -83,7 +84,28 @@ def verdict(
         minutes: time budget, if one was set.
         epochs: passes over the text planned; fewer than one leave text unread.
         continued: whether it started from a trained model, which may remain the best.
+        whole_loss: where evaluations read a part of the validation text, the loss of the weights
+            that were kept on all of it.
     """
+    judged = _verdict(metrics, status, steps, minutes, epochs, continued, whole_loss)
+    if whole_loss is None or not judged.grounds:
+        return judged
+    part = (
+        "These are losses on a part of the validation text; on all of it the model that was kept "
+        f"has {whole_loss:.4f}."
+    )
+    return replace(judged, grounds=f"{judged.grounds} {part}")
+
+
+def _verdict(
+    metrics: Sequence[Mapping[str, Any]],
+    status: str | None,
+    steps: int | None,
+    minutes: float | None,
+    epochs: float | None,
+    continued: bool,
+    whole_loss: float | None,
+) -> Verdict:
     curve = _read(metrics)
     if status == "diverged" or _diverged(metrics, curve, continued):
         return _diverged_verdict(curve, continued)
@@ -111,7 +133,7 @@ def verdict(
             f"to {curve.validation[-1]:.4f}.",
             _unread_text(epochs),
         )
-    return _plateau_verdict(curve, stopped, gain)
+    return _plateau_verdict(curve, stopped, gain, whole_loss)
 
 
 def _read(metrics: Sequence[Mapping[str, Any]]) -> _Curve:
@@ -221,10 +243,13 @@ def _late_gain(curve: _Curve) -> float:
     return (before - min(curve.validation)) / before if before > 0 else 0.0
 
 
-def _plateau_verdict(curve: _Curve, stopped: bool, gain: float) -> Verdict:
+def _plateau_verdict(
+    curve: _Curve, stopped: bool, gain: float, whole_loss: float | None
+) -> Verdict:
     best = curve.best
     loss, step = curve.validation[best], f"{curve.steps[best]:,}"
-    text = f"levelled off at a validation loss of {loss:.4f}"
+    told = loss if whole_loss is None else whole_loss
+    text = f"levelled off at a validation loss of {told:.4f}"
     if stopped:
         text += f"; stopped early and kept step {step}"
         grounds = f"No evaluation after step {step} was better."

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 import textwright
-from textwright import runs
+from textwright import evaluation, runs
 from textwright.configs import TrainingSettings
 from textwright.errors import TrainingError
+from textwright.reporting import RunSummary
 from textwright.runs import Run
 from textwright.training import Evaluation, Observer, Plan, Result, Sample
+from textwright.training.loop import trainer
 from textwright.training.loop.learner import Learner
 from textwright.training.optim.optimizer import lr_multiplier
 
@@ -140,3 +142,31 @@ def test_what_stopped_early_is_done(text_file: Path) -> None:
     assert stops.started_at is None and run.metrics()[-1]["step"] == steps
     assert stops.result is not None and stops.result.status == "stopped early"
     assert runs.find(run.name).settings()["result"]["status"] == "stopped early"
+
+
+def test_the_last_number_is_of_all_the_validation_text(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("training.eval_tokens=64", "training.patience=0")
+    run = train(text_file, more=more, steps=20, eval_every=5)
+    result, score = run.settings()["result"], evaluation.score(run)
+    assert result["val_loss"] == pytest.approx(score.loss, rel=1e-4)
+    assert result["val_bits_per_char"] == pytest.approx(score.bits_per_char, rel=1e-4)
+    assert (result["eval_tokens"], result["protocol"]) == (0, score.protocol)
+    parts = [record["val_loss"] for record in run.metrics()]
+    assert min(abs(loss - score.loss) for loss in parts) > 1e-3
+    summary = RunSummary.read(run)
+    assert (summary.val_loss, summary.protocol) == (result["val_loss"], score.protocol)
+    assert f"on all of it the model that was kept has {score.loss:.4f}" in summary.verdict.grounds
+    whole = trainer.evaluate
+
+    def cut_short(*arguments: Any, limit: int = 0) -> Any:
+        if not limit:
+            raise KeyboardInterrupt
+        return whole(*arguments, limit=limit)
+
+    monkeypatch.setattr(trainer, "evaluate", cut_short)
+    run = train(text_file, more=more, steps=20, eval_every=5)
+    result = run.settings()["result"]
+    assert (result["status"], result["eval_tokens"]) == ("finished", 64)
+    assert result["val_loss"] == min(parts) and "its first 64 tokens" in result["protocol"]

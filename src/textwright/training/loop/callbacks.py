@@ -75,8 +75,13 @@ class Result:
     seconds: float
     best_step: int
     val_loss: float | None
+    """Of the weights that are kept."""
     val_bits_per_char: float | None
     verdict: str
+    eval_tokens: int = 0
+    """Validation tokens that `val_loss` was measured on; 0: all."""
+    protocol: str = ""
+    """How they were read, in words."""
 
 
 class Observer:

@@ -30,6 +30,7 @@ from torch import Tensor
 from textwright import atomic
 from textwright.errors import DivergedError, RunError, TextwrightError, TrainingError
 from textwright.models import LanguageModel
+from textwright.models.loading import load_model
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.training.loop import checkpoints, distributed
@@ -37,7 +38,7 @@ from textwright.training.loop.callbacks import Evaluation, Observer, Progress, R
 from textwright.training.loop.checkpoints import Checkpoint, TrainerState
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.loss import evaluate
+from textwright.training.loop.loss import Loss, evaluate
 from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.samples import write_sample
 from textwright.training.optim.optimizer import lr_multiplier
@@ -193,8 +194,6 @@ class Trainer:
                 state.evaluations_since_best += 1
             sample = write_sample(model, self.dataset.tokenizer, self.settings, state.step)
         factor = lr_multiplier(max(0, state.step - 1), self.settings, plan.steps)
-        validation = self.dataset.validation
-        characters_a_token = validation.read_characters / validation.counted
         evaluation = Evaluation(
             step=state.step,
             epoch=state.step / self.learner.batches.steps_per_epoch,
@@ -202,7 +201,7 @@ class Trainer:
             seconds=self._clock.seconds(),
             train_loss=state.loss_sum / state.loss_count if state.loss_count else None,
             val_loss=result.loss,
-            val_bits_per_char=result.bits_per(characters_a_token),
+            val_bits_per_char=self._bits_per_char(result),
             lr=self.settings.learning_rate * factor,
             tokens_per_second=tokens_per_second,
             best=best,
@@ -212,6 +211,10 @@ class Trainer:
         self.run.append(self.run.samples_file, sample.record())
         for observer in self.observers:
             observer.evaluated(evaluation, sample)
+
+    def _bits_per_char(self, result: Loss) -> float:
+        validation = self.dataset.validation
+        return result.bits_per(validation.read_characters / validation.counted)
 
     def _save(self) -> None:
         """Write a checkpoint of what all workers hold, where that isn't written already."""
@@ -267,28 +270,57 @@ class Trainer:
             observer.progressed(progress)
 
     def result(self, status: str) -> Result:
-        """Where training stands, as the end of it."""
-        state = self.trainer_state
+        """Where training stands, as the end of it.
+
+        Where evaluations read a part of the validation text, the weights that are kept are measured
+        on all of it once training is done.
+        """
+        state, plan = self.trainer_state, self.plan
         metrics = self.run.metrics()
         best = next((m for m in metrics if m["step"] == state.best_step), {})
+        loss, bits = state.best_loss, best.get("val_bits_per_char")
+        eval_tokens, words = plan.eval_tokens, plan.protocol
+        whole = self._evaluate_whole() if status in ("finished", "stopped early") else None
+        if whole is not None:
+            loss, bits = whole.loss, self._bits_per_char(whole)
+            eval_tokens, words = 0, whole.protocol
         return Result(
             status=status,
             steps=state.step,
             seconds=state.seconds,
             best_step=state.best_step,
-            val_loss=state.best_loss,
-            val_bits_per_char=best.get("val_bits_per_char"),
+            val_loss=loss,
+            val_bits_per_char=bits,
             verdict=str(
                 verdict(
                     metrics,
                     status=status,
-                    steps=self.plan.steps,
-                    minutes=self.plan.minutes,
-                    epochs=self.plan.epochs,
+                    steps=plan.steps,
+                    minutes=plan.minutes,
+                    epochs=plan.epochs,
                     continued=self.settings.parent is not None,
+                    whole_loss=None if whole is None else whole.loss,
                 )
             ),
+            eval_tokens=eval_tokens,
+            protocol=words,
         )
+
+    def _evaluate_whole(self) -> Loss | None:
+        """The loss of the weights that are kept on all of the validation text; None where every
+        evaluation read that, and where Ctrl-C cuts it short."""
+        tokens = self.dataset.validation.array()
+        if not 0 < self.plan.eval_tokens < len(tokens) - 1:
+            return None
+        log.info(
+            "measuring the weights that are kept on all %s validation tokens; Ctrl-C leaves it at "
+            "the loss on a part", f"{len(tokens):,}",
+        )  # fmt: skip
+        try:
+            return evaluate(load_model(self.run, self.learner.device.type), tokens)
+        except KeyboardInterrupt:
+            log.warning("the validation loss is that of a part of the text: %s", self.plan.protocol)
+            return None
 
 
 def write_weights(file: Path, model: LanguageModel) -> None:

@@ -158,6 +158,7 @@ def counted_plan(
     evaluations = 1 + math.ceil(plan.steps / plan.eval_every)
     seconds = plan.steps * timing.step_seconds
     seconds += evaluations * timing.seconds_for(plan.eval_tokens, len(validation))
+    seconds += timing.evaluation_seconds if plan.eval_tokens else 0.0
     rate = per_step / timing.step_seconds
     return option, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
 
@@ -188,6 +189,8 @@ def timed_plan(
     left = max(1.0, deadline - time.monotonic()) * _AIM
     evaluations, eval_tokens = _choose_evaluations(chosen, validation, timing, left)
     evaluation_seconds = timing.seconds_for(eval_tokens, len(validation))
+    if eval_tokens:  # the last one reads all of the text, even where that goes beyond the time
+        left = max(left / 2, left - timing.evaluation_seconds)
     # One more evaluation comes before the first step.
     if chosen.training.eval_every is None:
         steps = (left - (evaluations + 1) * evaluation_seconds) / timing.step_seconds
@@ -201,7 +204,9 @@ def timed_plan(
     return chosen, replace(
         plan,
         minutes=chosen.training.minutes,
-        expected_seconds=steps * timing.step_seconds + evaluations * evaluation_seconds,
+        expected_seconds=steps * timing.step_seconds
+        + evaluations * evaluation_seconds
+        + (timing.evaluation_seconds if plan.eval_tokens else 0.0),
         tokens_per_second=chosen.tokens_per_step / timing.step_seconds,
     )
 
