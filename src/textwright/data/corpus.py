@@ -29,7 +29,7 @@ from textwright.data.sources import builtin
 from textwright.data.sources.cache import cache_folder
 from textwright.data.sources.resolve import ResolvedSource, resolve
 from textwright.data.text import Origin, TextPart
-from textwright.errors import CorpusError, DownloadError, RequestError
+from textwright.errors import CorpusError, DownloadError, MissingPackageError, RequestError
 from textwright.runs import is_model_folder
 
 DEFAULT = "shakespeare"
@@ -186,7 +186,7 @@ class _CorpusBuilder:
                 seen.add(path)
             try:
                 inspected.append(inspect_file(file, self.form))
-            except CorpusError as error:
+            except (CorpusError, MissingPackageError) as error:
                 if file.explicit:
                     raise
                 self.skip(f"skipped {error}")

@@ -37,6 +37,13 @@ class LargeFile:
         if self.size - self._dropped >= _FLUSH_INTERVAL:
             self._drop_pages()
 
+    def truncate(self, size: int) -> None:
+        """Take back what was written after the first `size` bytes."""
+        self._file.truncate(size)
+        self._file.seek(size)
+        self.size = size
+        self._dropped = min(self._dropped, size)
+
     def _drop_pages(self) -> None:
         if sys.platform not in ("win32", "darwin"):
             descriptor = self._file.fileno()

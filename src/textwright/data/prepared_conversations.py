@@ -31,7 +31,7 @@ from textwright.data.sources.cache import cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 2
+FORMAT = 3
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 Table = npt.NDArray[np.int64]
@@ -205,15 +205,23 @@ def _append(
     offsets: array[int],
     sizes: array[int],
 ) -> None:
-    """Write a JSON line for each conversation, and append its hash, offset and size."""
+    """Write a JSON line for each conversation, and append its hash, offset and size; nothing where
+    reading them raises an error."""
     offset = lines.seek(0, 2)
-    for conversation in parsed:
-        line = json.dumps(conversation, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        lines.write(line)
-        digests.append(hashlib.sha256(line).digest())
-        offsets.append(offset)
-        sizes.append(len(line))
-        offset += len(line)
+    before = len(digests)
+    try:
+        for conversation in parsed:
+            text = json.dumps(conversation, ensure_ascii=False, separators=(",", ":"))
+            line = text.encode() + b"\n"
+            lines.write(line)
+            digests.append(hashlib.sha256(line).digest())
+            offsets.append(offset)
+            sizes.append(len(line))
+            offset += len(line)
+    except TextwrightError:
+        for table in (digests, offsets, sizes):
+            del table[before:]  # the lines stay in a file that is read by offsets
+        raise
 
 
 __all__ = ["ConversationPart", "PreparedConversations", "prepare_conversations"]

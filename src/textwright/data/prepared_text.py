@@ -22,9 +22,9 @@ from textwright.data.formats.normalization import normalize
 from textwright.data.large_file import LargeFile
 from textwright.data.sources.cache import cache_key, cached_record
 from textwright.data.text import Origin, TextPart
-from textwright.errors import CorpusError, MissingPackageError
+from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 2
+FORMAT = 3
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _MARK_INTERVAL = 1 << 20  # bytes
@@ -118,52 +118,98 @@ def _use_in_place(file: InspectedFile) -> PreparedText | None:
     )
 
 
+@dataclass(frozen=True)
+class _Position:
+    """The end of a text that is being written, to go on from or to come back to."""
+
+    bytes: int
+    characters: int
+    lines: int
+    last_two: str
+    marks: int
+    digest: Any
+    """A hashlib object, of all so far."""
+
+
+class _TextWriter:
+    """One text being written, file after file."""
+
+    def __init__(self, out: LargeFile) -> None:
+        self._out = out
+        self._digest = hashlib.sha256()
+        self.size = self.characters = self._lines = 0
+        self._last_two = ""
+        self.origins: list[tuple[int, int, int]] = []
+        self.marks = [(0, 0)]
+
+    def append(self, index: int, pieces: Iterator[str]) -> None:
+        """Append the text of file `index`, or nothing where reading it raises an error."""
+        before = _Position(
+            self.size, self.characters, self._lines, self._last_two, len(self.marks),
+            self._digest.copy(),
+        )  # fmt: skip
+        origins = len(self.origins)
+        # A blank line between two files
+        newlines = len(self._last_two) - len(self._last_two.rstrip("\n"))
+        separator = "\n" * (2 - newlines) if self.characters else ""
+        try:
+            for number, piece in enumerate(pieces):
+                if not number:
+                    self._append(separator)
+                    self.origins.append((index, self.characters, self._lines))
+                self._append(piece)
+        except TextwrightError:
+            self._go_back(before)
+            del self.origins[origins:]
+            raise
+
+    def _append(self, piece: str) -> None:
+        data = piece.encode("utf-8")
+        self._digest.update(data)
+        self._out.write(data)
+        self.size += len(data)
+        self.characters += len(piece)
+        self._lines += data.count(b"\n")
+        self._last_two = (self._last_two + piece[-2:])[-2:]
+        if self.size - self.marks[-1][1] >= _MARK_INTERVAL:
+            self.marks.append((self.characters, self.size))
+
+    def _go_back(self, to: _Position) -> None:
+        self._out.truncate(to.bytes)
+        self.size, self.characters, self._lines = to.bytes, to.characters, to.lines
+        self._last_two, self._digest = to.last_two, to.digest
+        del self.marks[to.marks :]
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was written."""
+        return self._digest.hexdigest()
+
+
 def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    size = characters = lines = 0
-    origins: list[tuple[int, int, int]] = []
-    marks = [(0, 0)]
     skipped: list[int] = []
     warnings: list[str] = []
     with atomic.replacing(path) as partial, LargeFile(partial) as out:
-        last_two = ""
+        text = _TextWriter(out)
         for index, file in enumerate(files):
-            pieces = _prepared_pieces(file)
             try:
-                piece = next(pieces, "")
-            except (CorpusError, MissingPackageError) as error:
+                text.append(index, _prepared_pieces(file))
+            except CorpusError as error:
                 if file.source.explicit:
                     raise
                 skipped.append(index)
                 warnings.append(f"skipped {error}")
                 continue
-            # A blank line between two files
-            newlines = len(last_two) - len(last_two.rstrip("\n"))
-            separator = "\n" * (2 - newlines) if characters else ""
-            if piece:
-                origins.append((index, characters + len(separator), lines + len(separator)))
-                piece = separator + piece
-            while piece:
-                data = piece.encode("utf-8")
-                digest.update(data)
-                out.write(data)
-                size += len(data)
-                characters += len(piece)
-                lines += data.count(b"\n")
-                last_two = (last_two + piece[-2:])[-2:]
-                if size - marks[-1][1] >= _MARK_INTERVAL:
-                    marks.append((characters, size))
-                piece = next(pieces, "")
             if not file.is_unchanged():  # the key was made of its hash
                 raise CorpusError(f"{file.source.label} changed while it was read; try again")
     return {
-        "sha256": digest.hexdigest(),
-        "bytes": size,
-        "characters": characters,
-        "marks": marks,
+        "sha256": text.sha256,
+        "bytes": text.size,
+        "characters": text.characters,
+        "marks": text.marks,
         "skipped": skipped,
         "warnings": warnings,
-        "origins": origins,
+        "origins": text.origins,
     }
 
 

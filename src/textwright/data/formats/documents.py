@@ -113,11 +113,11 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
     _import("bs4", label)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     with _archive(file, label) as archive:
-        container = etree.fromstring(_member(archive, "META-INF/container.xml", label), parser)
+        container = _parse(_member(archive, "META-INF/container.xml", label), parser, label)
         paths = container.xpath("//*[local-name()='rootfile']/@full-path")
         if not paths:
             raise _damaged(label, "EPUB")
-        package = etree.fromstring(_member(archive, paths[0], label), parser)
+        package = _parse(_member(archive, paths[0], label), parser, label)
         folder = posixpath.dirname(paths[0])
         items = {
             item.get("id"): posixpath.normpath(posixpath.join(folder, unquote(item.get("href"))))
@@ -187,6 +187,13 @@ def _runs(node: Any) -> Iterator[str]:
             yield from _runs(child)
 
 
+def check_packages(kind: str, label: str) -> None:
+    """Raise `MissingPackageError` unless what reads files of this kind is installed."""
+    packages = {"docx": ("docx",), "parquet": ("pyarrow",)}
+    for name in packages.get(kind, ("bs4", "lxml")):
+        _import(name, label)
+
+
 def _import(name: str, label: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -223,6 +230,18 @@ def _member(archive: zipfile.ZipFile, name: str, label: str) -> bytes:
         raise _damaged(label, "EPUB") from None
 
 
+def _parse(data: bytes, parser: Any, label: str) -> Any:
+    """The root of an EPUB's XML file."""
+    etree = _import("lxml.etree", label)
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        root = None
+    if root is None:  # nothing that lxml could recover
+        raise _damaged(label, "EPUB")
+    return root
+
+
 def _bounded(file: BinaryIO, label: str) -> bytes:
     data = file.read(MAX_PAGE + 1)
     if len(data) > MAX_PAGE:
@@ -236,8 +255,7 @@ def _check_unprotected(
     """Raise `CorpusError` where a chapter is encrypted; fonts often are, without protection."""
     if "META-INF/encryption.xml" not in archive.namelist():
         return
-    etree = _import("lxml.etree", label)
-    listing = etree.fromstring(_member(archive, "META-INF/encryption.xml", label), parser)
+    listing = _parse(_member(archive, "META-INF/encryption.xml", label), parser, label)
     for address in listing.xpath("//*[local-name()='CipherReference']/@URI"):
         if posixpath.normpath(unquote(address)) in chapters:
             raise CorpusError(f"{label} is copy-protected; only an unprotected EPUB can be read")

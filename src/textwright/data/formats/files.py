@@ -7,6 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from textwright.data.formats.encodings import BLOCK, Inspection, inspect
 from textwright.data.formats.json_fragments import find_conversations, has_conversations
 from textwright.data.formats.lines import MAX_LINE
 from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
-from textwright.errors import CorpusError
+from textwright.errors import CorpusError, TextwrightError
 
 Role = Literal["whole", "train", "validation", "test"]
 Kind = Literal[
@@ -134,15 +135,17 @@ def inspect_file(source: SourceFile, form: Form = "auto") -> InspectedFile:
     Raises:
         CorpusError: it can't be read, or holds no usable text.
     """
+    with reading(source.label):
+        return _inspect(source, form)
+
+
+def _inspect(source: SourceFile, form: Form) -> InspectedFile:
     suffix = Path(source.name).suffix.lower()
     before = fingerprint(source)
-    try:
-        inspection = inspect(source.open)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CorpusError(f"{source.label} is a damaged .gz ({error})") from error
-    except OSError as error:
-        raise read_error(source.label, error) from error
+    inspection = inspect(source.open)
     if suffix in _DOCUMENTS and inspection.problem != "empty":
+        # Now, before a cache remembers that the file was skipped
+        documents.check_packages(_DOCUMENTS[suffix], source.label)
         return InspectedFile(source, inspection, _DOCUMENTS[suffix], fingerprint=before)
     if inspection.problem:
         raise CorpusError(f"{source.label} holds no usable text: it is {inspection.problem}")
@@ -202,29 +205,24 @@ def read_text(file: InspectedFile) -> Iterator[str]:
         MissingPackageError: its format needs an extra.
     """
     source, encoding = file.source, file.inspection.encoding
-    try:
-        with source.open() as stream:
-            if file.kind == "plain":
-                yield from _decode(stream, encoding)
-            elif file.kind == "jsonl":
-                yield from tables.join_documents(tables.read_lines(stream, encoding, source.label))
-            elif file.kind == "json":
-                data = tables.load_json(stream, encoding, source.label)
-                yield from tables.join_documents(tables.json_documents(data)[1])
-            elif file.kind == "csv":
-                yield from tables.join_documents(tables.read_csv(stream, encoding, source.label))
-            elif file.kind == "parquet":
-                yield from tables.join_documents(tables.read_parquet(stream, source.label))
-            elif file.kind == "html":
-                yield from documents.read_html(stream, source.label)
-            elif file.kind == "epub":
-                yield from documents.read_epub(stream, source.label)
-            else:
-                yield from documents.read_docx(stream, source.label)
-    except (EOFError, zlib.error) as error:
-        raise CorpusError(f"{source.label} is damaged ({error})") from error
-    except OSError as error:
-        raise read_error(source.label, error) from error
+    with reading(source.label), source.open() as stream:
+        if file.kind == "plain":
+            yield from _decode(stream, encoding)
+        elif file.kind == "jsonl":
+            yield from tables.join_documents(tables.read_lines(stream, encoding, source.label))
+        elif file.kind == "json":
+            data = tables.load_json(stream, encoding, source.label)
+            yield from tables.join_documents(tables.json_documents(data)[1])
+        elif file.kind == "csv":
+            yield from tables.join_documents(tables.read_csv(stream, encoding, source.label))
+        elif file.kind == "parquet":
+            yield from tables.join_documents(tables.read_parquet(stream, source.label))
+        elif file.kind == "html":
+            yield from documents.read_html(stream, source.label)
+        elif file.kind == "epub":
+            yield from documents.read_epub(stream, source.label)
+        else:
+            yield from documents.read_docx(stream, source.label)
 
 
 def conversation_records(file: InspectedFile) -> Iterator[tuple[int, Any]]:
@@ -234,21 +232,16 @@ def conversation_records(file: InspectedFile) -> Iterator[tuple[int, Any]]:
         CorpusError: the file is damaged.
     """
     source, encoding = file.source, file.inspection.encoding
-    try:
-        with source.open() as stream:
-            if file.kind == "talk-json":
-                yield from json_records(tables.load_json(stream, encoding, source.label))
-            elif file.kind == "talk-values":
-                text = tables.load_text(stream, encoding, source.label)
-                yield from find_conversations(text)
-            elif file.kind == "talk-jsonl":
-                yield from read_json_lines(stream, encoding, source.label)
-            else:
-                yield from read_transcript(stream, encoding, source.label)
-    except (EOFError, zlib.error) as error:
-        raise CorpusError(f"{source.label} is damaged ({error})") from error
-    except OSError as error:
-        raise read_error(source.label, error) from error
+    with reading(source.label), source.open() as stream:
+        if file.kind == "talk-json":
+            yield from json_records(tables.load_json(stream, encoding, source.label))
+        elif file.kind == "talk-values":
+            text = tables.load_text(stream, encoding, source.label)
+            yield from find_conversations(text)
+        elif file.kind == "talk-jsonl":
+            yield from read_json_lines(stream, encoding, source.label)
+        else:
+            yield from read_transcript(stream, encoding, source.label)
 
 
 def _decode(file: BinaryIO, encoding: str) -> Iterator[str]:
@@ -256,6 +249,39 @@ def _decode(file: BinaryIO, encoding: str) -> Iterator[str]:
     while block := file.read(BLOCK):
         yield decoder.decode(block)
     yield decoder.decode(b"", final=True)
+
+
+@contextmanager
+def reading(label: str) -> Iterator[None]:
+    """Makes every fault of reading the file `label` a `CorpusError`, whatever a library raises.
+
+    What is in strangers' files is no fault of textwright's, and the libraries raise dozens of
+    types; so that one file's fault is that file's, none of them may pass.
+    """
+    try:
+        yield
+    except TextwrightError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorpusError(f"{label} is damaged or cut short ({error}); get it anew") from error
+    except OSError as error:
+        if error.errno is None:  # a library's, about what it read
+            raise _unreadable(label, error) from error
+        raise read_error(label, error) from error
+    except MemoryError as error:
+        raise CorpusError(f"{label} needs more memory than there is; split it") from error
+    except RecursionError as error:
+        raise CorpusError(f"{label} is nested too deeply; save it as plain text") from error
+    except Exception as error:
+        raise _unreadable(label, error) from error
+
+
+def _unreadable(label: str, error: Exception) -> CorpusError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return CorpusError(
+        f"{label} can't be read: it is damaged, or no such file as its name says ({reason}); "
+        "mend it, or save it as plain text"
+    )
 
 
 def fingerprint(file: SourceFile) -> tuple[int, int] | None:

@@ -126,8 +126,10 @@ def load_text(file: BinaryIO, encoding: str, label: str) -> str:
 
 def csv_has_text(head: str) -> bool:
     """Whether the first line of a CSV names a column "text"."""
-    row = next(csv.reader([head.split("\n", 1)[0].rstrip("\r")]), [])
-    return FIELD in row
+    try:
+        return FIELD in next(csv.reader(head.splitlines()), [])
+    except csv.Error:
+        return False
 
 
 def read_csv(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
@@ -163,9 +165,9 @@ def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
         if FIELD not in names:
             raise no_text_column(label, names)
         for batch in table.iter_batches(batch_size=1024, columns=[FIELD]):
-            for text in batch.column(0).to_pylist():
-                if isinstance(text, str):
-                    yield text
+            for text in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
+                if text is not None:  # as bytes: one that is no UTF-8 must not cost the others
+                    yield text.decode("utf-8", "replace")
     except pyarrow.ArrowException as error:
         raise CorpusError(f"{label} is no readable Parquet file ({error})") from error
 

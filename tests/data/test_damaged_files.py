@@ -1,0 +1,164 @@
+"""Damaged and garbled files of every kind: one line each, and never the loss of a folder."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from hostile_files import FILES, TEXT, WORDS, damaged, epub, page, zipped
+
+from textwright.data import open_corpus, open_text
+from textwright.data.formats.conversations import SkippedRecords, parse_records
+from textwright.data.formats.files import (
+    CONVERSATIONS,
+    InspectedFile,
+    SourceFile,
+    conversation_records,
+    inspect_file,
+    read_text,
+)
+from textwright.errors import CorpusError
+
+for package in ("docx", "bs4", "pyarrow"):
+    pytest.importorskip(package, reason="needs the documents extra")
+
+
+def read(name: str, data: bytes) -> str:
+    """The text of a file's bytes; raises `CorpusError` alone."""
+    file = inspect_file(SourceFile(name, name.removesuffix(".gz"), _opener(name, data)))
+    if file.kind in CONVERSATIONS:
+        return _conversations(file)
+    return "".join(read_text(file))
+
+
+def _opener(name: str, data: bytes) -> Callable[[], BinaryIO]:
+    if name.endswith(".gz"):
+        return lambda: io.BufferedReader(gzip.GzipFile(fileobj=io.BytesIO(data)))
+    return lambda: io.BytesIO(data)
+
+
+def _conversations(file: InspectedFile) -> str:
+    records = parse_records(conversation_records(file), SkippedRecords("x", "line"))
+    return " ".join(words for one in records for _, words in one)
+
+
+def check(name: str, data: bytes) -> None:
+    try:
+        read(name, data)
+    except CorpusError as error:
+        assert "\n" not in str(error).strip() and name in str(error)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_one_line_or_text(name: str) -> None:
+    data = FILES[name]()
+    assert "clocks" in read(name, data) or "Hello" in read(name, data)
+    for one in damaged(data, 12 if name.endswith(".docx") else 30):
+        check(name, one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_damage_at_every_byte(name: str) -> None:
+    data = FILES[name]()
+    places = range(0, len(data), max(1, len(data) // 1500))
+    for at in places:
+        check(name, data[:at])
+        check(name, data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :])
+        check(name, data[:at] + b"\xff" + data[at + 1 :])
+    for one in damaged(data, 300, seed=1):
+        check(name, one)
+
+
+GARBLED = {
+    "no-container.epub": epub(container=None),
+    "empty-container.epub": epub(container=""),
+    "garbled-container.epub": epub(container=b"\x00\xff<<<"),
+    "no-package.epub": epub(package=None),
+    "empty-package.epub": epub(package=""),
+    "garbled-package.epub": epub(package=b"<package><spine>\xff\xfe"),
+    "no-chapters.epub": epub(one=None, two=None),
+    "entity.epub": epub(package="<!DOCTYPE x [<!ENTITY a 'b'>]>&a;"),
+    "deep.html": ("<div>" * 100_000).encode(),
+    "empty.docx": zipped({"word/document.xml": ""}),
+    "rels.docx": zipped({"[Content_Types].xml": "<Types/>", "_rels/.rels": "<a>"}),
+    "deep.json": b"[" * 100_000,
+    "digits.json": b'{"text": ' + b"9" * 10_000 + b"}",
+    "nul.csv": b"id,text\n1,a\x00b\n" * 9,
+    "quote.csv": b'id,text\n1,"never closed\n' * 9,
+    "wide.csv": b"text," * 100_000,
+}
+"""Sound containers of nonsense."""
+
+
+@pytest.mark.parametrize("name", GARBLED)
+def test_garbled_contents_are_one_line_or_text(name: str) -> None:
+    check(name, GARBLED[name])
+
+
+def test_a_folder_loses_only_what_is_damaged(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, data in GARBLED.items():
+        (folder / name).write_bytes(data)
+    for name, make in FILES.items():
+        if not name.startswith("talk"):
+            for number, one in enumerate(damaged(make(), 3)):
+                (folder / f"{number}-{name}").write_bytes(one)
+    # Its second chapter is damaged: what was read of the first is taken back
+    broken = epub(one=page("The first chapter is sound."), two=page(WORDS * 50))
+    at = broken.rindex(b"OEBPS/two.xhtml", 0, broken.index(b"PK\x01\x02")) + 40
+    (folder / "half.epub").write_bytes(broken[:at] + b"\xff\xff\xff" + broken[at + 3 :])
+    (folder / "z.txt").write_text("The last file of the folder.\n")
+    corpus = open_corpus([str(folder)])
+    text = corpus.train.read() + corpus.validation.read()
+    assert text.endswith("\n\nThe last file of the folder.\n")
+    assert "The first chapter" not in text
+    assert text.count("\n\n\n") == 0
+    with pytest.raises(CorpusError, match=r"half\.epub"):
+        open_corpus([str(folder / "half.epub")])
+    again = open_corpus([str(folder)])
+    assert (again.sha256, again.warnings) == (corpus.sha256, corpus.warnings)
+
+
+def test_a_folder_of_conversations_loses_only_what_is_damaged(tmp_path: Path) -> None:
+    lines = FILES["talk.jsonl"]().splitlines(keepends=True)
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:6]))
+    packed = gzip.compress(b"".join(lines[6:]), mtime=0)
+    (tmp_path / "b.jsonl.gz").write_bytes(packed[:-20])
+    alone = open_text([str(tmp_path / "a.jsonl")])
+    both = open_text([str(tmp_path)])
+    assert both.sha256 == alone.sha256
+
+
+def test_a_table_with_carriage_returns_alone_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(FILES["table-cr.csv"]())
+    assert open_text([str(tmp_path / "a.csv")]).read() == TEXT.strip().replace("\n", "\n\n")
+
+
+def test_records_of_bytes_that_are_no_utf8(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    good, bad = "It was a bright cold day.", b"caf\xe9 in April"
+    table = pyarrow.table({"text": pyarrow.array([good.encode(), bad]).view(pyarrow.string())})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    text = open_text([str(tmp_path / "a.parquet")]).read()
+    assert text == f"{good}\n\ncaf\ufffd in April"
+
+
+def test_what_is_missing_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was skipped for want of a package is read once that is installed."""
+    (tmp_path / "a.txt").write_text(WORDS)
+    (tmp_path / "b.html").write_text(page("more words"))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "bs4", None)
+        corpus = open_corpus([str(tmp_path)])
+    assert "pip install" in corpus.warnings[0]
+    corpus = open_corpus([str(tmp_path)])
+    assert "more words" in corpus.train.read() + corpus.validation.read()
