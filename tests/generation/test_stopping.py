@@ -5,7 +5,7 @@ import random
 import pytest
 
 from textwright.errors import RequestError
-from textwright.generation.stopping import StopFilter
+from textwright.generation.continuation import StopFilter
 
 
 def filtered(pieces: list[str], stops: list[str]) -> tuple[str, bool]:

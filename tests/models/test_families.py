@@ -18,7 +18,7 @@ from textwright.configs import (
 )
 from textwright.errors import RunError
 from textwright.models import LanguageModel, State, build
-from textwright.models.dropout import Dropout, dropout_keys
+from textwright.models.base import Dropout, dropout_keys
 from textwright.models.resizing import resize_vocab
 
 COMMON: dict[str, Any] = {"vocab_size": 23, "block_size": 16, "num_layers": 2}
@@ -211,7 +211,7 @@ def test_dropout_is_a_function_of_the_sample(name: str) -> None:
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
-    from textwright.models.dropout import Dropout
+    from textwright.models.base import Dropout
 
     places = []
     for place in range(2):

@@ -17,7 +17,7 @@ from browsing import GOLDEN
 
 from textwright.configs import SamplingSettings
 from textwright.generation import Sampler
-from textwright.generation.stopping import StopFilter
+from textwright.generation.continuation import StopFilter
 from textwright.page import WEB
 from textwright.page.packing import pack
 from textwright.runs import Run

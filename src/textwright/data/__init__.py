@@ -1,7 +1,7 @@
 """A corpus: any source of text becomes one normalized UTF-8 file, split, then a file of token ids.
 
 Begin with `corpus`: `open_corpus` takes files from `sources`, inspects them by `formats`, prepares
-them in `prepared_text` or `prepared_conversations` and splits them into a `TextPart` or
+them in `text` or `prepared_conversations` and splits them into a `TextPart` or
 `ConversationPart` each for training, validation and test; `tokens` makes token files of those.
 Nothing here knows a model, a tokenizer's kind of vocabulary, or torch. Names are imported when
 first used.

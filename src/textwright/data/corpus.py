@@ -1,4 +1,5 @@
-"""Opening a corpus: sources → prepared text → parts for training, validation and test."""
+"""Opening a corpus: sources → prepared text → parts for training, validation and test; or the one
+that a run was trained on, whose `run.toml` records its sources and sha256."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from textwright.configs import CorpusSettings
 from textwright.data.formats.conversations import check_not_empty
 from textwright.data.formats.files import (
     CONVERSATIONS,
@@ -24,13 +26,19 @@ from textwright.data.prepared_conversations import (
     PreparedConversations,
     prepare_conversations,
 )
-from textwright.data.prepared_text import PreparedText, prepare_text
 from textwright.data.sources import builtin
+from textwright.data.sources.builtin import BUILT_INS
 from textwright.data.sources.cache import cache_folder
 from textwright.data.sources.resolve import ResolvedSource, resolve
-from textwright.data.text import Origin, TextPart
-from textwright.errors import CorpusError, DownloadError, MissingPackageError, RequestError
-from textwright.runs import is_model_folder
+from textwright.data.text import Origin, PreparedText, TextPart, prepare_text
+from textwright.errors import (
+    CorpusError,
+    DownloadError,
+    MissingPackageError,
+    RequestError,
+    RunError,
+)
+from textwright.runs import Run, is_model_folder, resume_command
 
 DEFAULT = "shakespeare"
 MIN_CHARACTERS = 2
@@ -326,3 +334,43 @@ def _with_role(resolved: ResolvedSource, role: str) -> list[SourceFile]:
 
 
 __all__ = ["Corpus", "Source", "open_corpus", "open_text"]
+
+
+STANDARD_INPUT = "-"
+
+
+def absolute_source(source: str) -> str:
+    """`source` as it resolves from any working directory: files and globs as absolute paths."""
+    is_remote = "://" in source or source.startswith("hf:") or source == STANDARD_INPUT
+    if is_remote or source.split(":", maxsplit=1)[0] in BUILT_INS:  # `resolve` looks here first
+        return source
+    return str(Path(source).expanduser().absolute())
+
+
+def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
+    """The corpus that `run` was trained on, from `sources`, or from those that it recorded.
+
+    Raises:
+        RunError: it recorded none, they were standard input, or the text's sha256 has changed.
+    """
+    recorded = run.settings()
+    settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))
+    if not settings.sources:
+        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
+    if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
+        raise RunError(
+            f"run {run.name!r} read its text from standard input, which is gone; give it again: "
+            f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
+        )
+    corpus = open_corpus(
+        list(sources) or settings.sources,
+        validation=settings.validation,
+        validation_fraction=settings.validation_fraction,
+        form=settings.form,
+    )
+    if corpus.sha256 != recorded.get("data", {}).get("sha256"):
+        raise RunError(
+            f"the text of run {run.name!r} has changed since it began (or its source has): begin "
+            "a new run on the new text, or name a file to evaluate on"
+        )
+    return corpus

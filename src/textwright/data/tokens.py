@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from textwright import atomic
 from textwright.data.formats.conversations import Conversation
-from textwright.data.large_file import LargeFile
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.cache import (
+    LargeFile,
     cache_folder,
     cache_key,
     has_size,

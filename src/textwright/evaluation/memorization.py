@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from textwright.configs import CorpusSettings
 from textwright.data import BUILT_INS, ConversationPart, Corpus, TextPart, open_corpus
-from textwright.data.provenance import open_training_corpus
+from textwright.data.corpus import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.copied_spans import PassageOverlap, find_copied_spans
 from textwright.evaluation.substring_search import MIN_SPAN

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
-from textwright.data.provenance import open_training_corpus
+from textwright.data.corpus import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.chat_eval import ConversationScore, evaluate_chat
 from textwright.evaluation.runtime_model import as_torch_model

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
         StreamStripper,
         strip_stream,
     )
-    from textwright.generation.generation_config import (
+    from textwright.generation.continuation import Stream
+    from textwright.generation.generator import Generator
+    from textwright.generation.loading import Models, load
+    from textwright.generation.options import (
         GenerationConfig,
+        Options,
         read_generation_config,
         write_generation_config,
     )
-    from textwright.generation.generator import Generator
-    from textwright.generation.loading import Models, load
-    from textwright.generation.options import Options
     from textwright.generation.results import Explanation, Generation, Step, TokenLogprob
     from textwright.generation.sampling import Sampler
-    from textwright.generation.stream import Stream
 
 _HOMES = {
     "ChatPrompt": "textwright.generation.chat_template",
     "Dialogue": "textwright.generation.chat",
     "Explanation": "textwright.generation.results",
     "Generation": "textwright.generation.results",
-    "GenerationConfig": "textwright.generation.generation_config",
+    "GenerationConfig": "textwright.generation.options",
     "Generator": "textwright.generation.generator",
     "Message": "textwright.generation.chat_template",
     "Models": "textwright.generation.loading",
@@ -45,14 +45,14 @@ _HOMES = {
     "Sampler": "textwright.generation.sampling",
     "SpeakerNames": "textwright.generation.chat_template",
     "Step": "textwright.generation.results",
-    "Stream": "textwright.generation.stream",
+    "Stream": "textwright.generation.continuation",
     "StreamStripper": "textwright.generation.chat_template",
     "TokenLogprob": "textwright.generation.results",
     "converse": "textwright.generation.chat",
     "load": "textwright.generation.loading",
-    "read_generation_config": "textwright.generation.generation_config",
+    "read_generation_config": "textwright.generation.options",
     "strip_stream": "textwright.generation.chat_template",
-    "write_generation_config": "textwright.generation.generation_config",
+    "write_generation_config": "textwright.generation.options",
 }
 
 __all__ = [

@@ -22,11 +22,10 @@ from textwright.generation.chat_template import (
     SpeakerNames,
     strip_stream,
 )
+from textwright.generation.continuation import Stream
 from textwright.generation.cursor import Cursor
-from textwright.generation.generation_config import GenerationConfig
-from textwright.generation.options import Options, Prompt, Request, check
+from textwright.generation.options import GenerationConfig, Options, Prompt, Request, check
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
-from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
 

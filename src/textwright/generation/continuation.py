@@ -7,16 +7,63 @@ from a batch. Sampling, stop strings, limits, detokenization and log probabiliti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 
 from textwright.arrays import Floats
+from textwright.errors import RequestError
+from textwright.generation.cursor import Cursor
 from textwright.generation.options import Prompt, Request
-from textwright.generation.results import FinishReason, Generation, TokenLogprob
+from textwright.generation.results import FinishReason, Generation, Step, TokenLogprob
 from textwright.generation.sampling import Sampler, log_probabilities, ranked
-from textwright.generation.stopping import StopFilter
 from textwright.tokenizers import Tokenizer
+
+
+class StopFilter:
+    """Passes text on up to the first stop string.
+
+    The end of the text that may be the start of a stop string is buffered. The stop string that is
+    complete first counts, of several at once the longest; so how the text is cut into pieces makes
+    no difference.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """
+        Raises:
+            RequestError: a stop string is empty.
+        """
+        if not all(stops):
+            raise RequestError("a stop string must not be empty; leave it out")
+        self._stops = stops
+        self._buffer = ""
+        self.stopped = False
+
+    def push(self, piece: str) -> str:
+        """The text that can be passed on after one more `piece`."""
+        if not self._stops:
+            return piece
+        text = self._buffer + piece
+        found = [(start + len(stop), start) for stop in self._stops
+                 if (start := text.find(stop)) >= 0]  # fmt: skip
+        self.stopped = bool(found)
+        cut = min(found)[1] if found else self._possible_start(text)
+        self._buffer = text[cut:]
+        return text[:cut]
+
+    def flush(self) -> str:
+        """At the end of the text: the rest of it, which is no stop string."""
+        text, self._buffer = self._buffer, ""
+        return text
+
+    def _possible_start(self, text: str) -> int:
+        """The index where an incomplete stop string may begin, or the length of `text`."""
+        longest = max(map(len, self._stops)) - 1
+        for start in range(max(0, len(text) - longest), len(text)):
+            suffix = text[start:]
+            if any(stop.startswith(suffix) for stop in self._stops):
+                return start
+        return len(text)
 
 
 class Continuation:
@@ -134,3 +181,53 @@ class Continuation:
         top_ids = ranked(logs, alternatives).tolist()
         top = [(name(other), float(logs[other])) for other in top_ids]
         return TokenLogprob(name(token), token, float(logs[token]), top, top_ids)
+
+
+class Stream(Iterator[str]):
+    """Iterates over the continuation in pieces of whole characters, as they come.
+
+    `steps` iterates over its tokens instead. `generation` is the result, also after a loop that was
+    left before the end.
+    """
+
+    def __init__(self, cursor: Cursor, continuation: Continuation) -> None:
+        """
+        Args:
+            cursor: has read the prompt; it is used, not copied.
+            continuation: of that prompt, without a token yet.
+        """
+        self.cursor = cursor
+        self._continuation = continuation
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the text ended; None before it did."""
+        return self._continuation.finish_reason
+
+    @property
+    def generation(self) -> Generation:
+        """The text so far and how it ended; `length` where it was left before its end."""
+        return self._continuation.generation
+
+    def __next__(self) -> str:
+        while not (piece := self._continuation.take()):
+            if self.finish_reason is not None:
+                raise StopIteration
+            self.step()
+        return piece
+
+    def steps(self) -> Iterator[Step]:
+        """The tokens one by one, to the end of the text."""
+        while (step := self.step()) is not None:
+            yield step
+
+    def step(self) -> Step | None:
+        """Draw one token; None where the text has ended."""
+        if self._continuation.finish_reason is not None:
+            return None
+        logits = self.cursor.logits
+        drawn = self._continuation.push(logits)
+        if drawn is None:
+            return None
+        self.cursor.read((drawn[0],))
+        return Step(*drawn, logits)

@@ -12,13 +12,18 @@ from textwright.arrays import Floats
 from textwright.errors import RequestError, RunError
 from textwright.generation.chat import Dialogue
 from textwright.generation.chat_template import ChatPrompt, Message, SpeakerNames, encode_messages
-from textwright.generation.continuation import Continuation
+from textwright.generation.continuation import Continuation, Stream
 from textwright.generation.cursor import Cursor, count_unread
-from textwright.generation.generation_config import GenerationConfig, end_token
-from textwright.generation.options import Options, Prompt, Request, check
+from textwright.generation.options import (
+    GenerationConfig,
+    Options,
+    Prompt,
+    Request,
+    check,
+    end_token,
+)
 from textwright.generation.results import Explanation, Generation, Step
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
-from textwright.generation.stream import Stream
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from textwright import runs
 from textwright.configs import nearest
 from textwright.errors import RunError
-from textwright.generation.generation_config import read_generation_config
 from textwright.generation.generator import Generator
+from textwright.generation.options import read_generation_config
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.runtimes.registry import load_runtime

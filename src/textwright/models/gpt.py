@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from textwright.configs import GPTConfig
 from textwright.models.attention import AttentionModel, attend, extend
-from textwright.models.base import Matrices, State
-from textwright.models.dropout import Dropout
+from textwright.models.base import Dropout, Matrices, State, register
 
 
+@register
 class GPT(AttentionModel):
     """The model: embedding, blocks, norm, output."""
 

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from textwright.configs import RecurrentConfig
-from textwright.models.base import LanguageModel, Matrices, OutputLayer, State
-from textwright.models.dropout import Dropout
+from textwright.models.base import Dropout, LanguageModel, Matrices, OutputLayer, State, register
 
 LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
     "lstm": nn.LSTM,
@@ -25,6 +24,7 @@ LAYERS: dict[str, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {
 }
 
 
+@register
 class Recurrent(LanguageModel):
     """The model; its state is `h.0`, `h.1`, … and for the LSTM `c.0`, …, (batch, width) each."""
 

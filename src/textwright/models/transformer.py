@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from textwright.configs import TransformerConfig
 from textwright.models.attention import AttentionModel, attend, extend
-from textwright.models.base import Matrices, State
-from textwright.models.dropout import Dropout
+from textwright.models.base import Dropout, Matrices, State, register
 
 
+@register
 class Transformer(AttentionModel):
     """The model: embedding and positions, blocks, norm, output."""
 

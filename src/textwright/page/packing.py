@@ -16,7 +16,7 @@ from textwright.arrays import Floats
 from textwright.configs import AttentionConfig, GPTConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import RequestError
 from textwright.generation import load
-from textwright.generation.generation_config import end_token
+from textwright.generation.options import end_token
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from textwright import atomic, runs
 from textwright.configs import ModelConfig, SamplingSettings, nearest
 from textwright.errors import RequestError, RunError
-from textwright.generation.generation_config import write_generation_config
+from textwright.generation.options import write_generation_config
 from textwright.reporting import write_card
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer

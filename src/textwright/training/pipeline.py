@@ -24,11 +24,10 @@ import torch
 
 from textwright import runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings
-from textwright.data.corpus import Corpus
+from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
 from textwright.data.prepared_conversations import ConversationPart
-from textwright.data.provenance import STANDARD_INPUT, open_training_corpus
 from textwright.errors import DivergedError, MissingPackageError, RequestError
-from textwright.generation.generation_config import write_generation_config
+from textwright.generation.options import write_generation_config
 from textwright.models import LanguageModel
 from textwright.models.device import choose_device
 from textwright.models.loading import load_model

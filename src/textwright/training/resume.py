@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from textwright import runs
 from textwright.configs import Settings, one_line
-from textwright.data.provenance import absolute_source, open_training_corpus
+from textwright.data.corpus import absolute_source, open_training_corpus
 from textwright.errors import RequestError, RunError
 from textwright.models.device import choose_device, precision_to_resume, use_threads
 from textwright.runs import Run

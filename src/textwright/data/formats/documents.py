@@ -155,18 +155,15 @@ def read_docx(file: BinaryIO, label: str) -> Iterator[str]:
             body = docx.Document(file).element.body
         except (KeyError, ValueError, AttributeError, SyntaxError, OSError) as error:
             raise _damaged(label, "DOCX") from error
-    for paragraph in body.iter(_tag("p")):
+    for paragraph in body.iter(_WORD + "p"):
         if not any(parent.tag in _HIDDEN for parent in paragraph.iterancestors()):
             yield "".join(_runs(paragraph)) + "\n"
 
 
-def _tag(name: str) -> str:
-    return "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}" + name
-
-
+_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _HIDDEN = {
-    _tag("del"),
-    _tag("moveFrom"),
+    _WORD + "del",
+    _WORD + "moveFrom",
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",  # repeats its Choice
 }
 
@@ -174,16 +171,16 @@ _HIDDEN = {
 def _runs(node: Any) -> Iterator[str]:
     """The text of one paragraph; paragraphs inside it (text boxes) are read separately."""
     for child in node:
-        if child.tag == _tag("t"):
+        if child.tag == _WORD + "t":
             yield child.text or ""
-        elif child.tag == _tag("tab"):
-            if node.tag == _tag("r"):  # elsewhere it is a tab stop of the layout
+        elif child.tag == _WORD + "tab":
+            if node.tag == _WORD + "r":  # elsewhere it is a tab stop of the layout
                 yield "\t"
-        elif child.tag in (_tag("br"), _tag("cr")):
+        elif child.tag in (_WORD + "br", _WORD + "cr"):
             yield "\n"
-        elif child.tag == _tag("noBreakHyphen"):
+        elif child.tag == _WORD + "noBreakHyphen":
             yield "-"
-        elif child.tag not in _HIDDEN and child.tag != _tag("p"):
+        elif child.tag not in _HIDDEN and child.tag != _WORD + "p":
             yield from _runs(child)
 
 

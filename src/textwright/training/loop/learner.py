@@ -18,8 +18,8 @@ from textwright.configs import ModelConfig, TrainingSettings
 from textwright.data.tokens import Tokens
 from textwright.errors import TrainingError
 from textwright.models import LanguageModel, State, build
+from textwright.models.base import dropout_keys
 from textwright.models.device import choose_device, resolve_auto, tune_malloc
-from textwright.models.dropout import dropout_keys
 from textwright.training.loop import distributed
 from textwright.training.loop.batches import (
     NOT_COUNTED,

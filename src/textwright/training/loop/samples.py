@@ -8,8 +8,8 @@ from __future__ import annotations
 from textwright.configs import SamplingSettings, TrainingSettings
 from textwright.generation.chat import converse
 from textwright.generation.chat_template import SpeakerNames
-from textwright.generation.generation_config import GenerationConfig
 from textwright.generation.generator import Generator
+from textwright.generation.options import GenerationConfig
 from textwright.models import LanguageModel
 from textwright.runtimes.registry import load_runtime
 from textwright.tokenizers import Tokenizer

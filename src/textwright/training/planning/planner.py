@@ -17,8 +17,7 @@ import torch
 
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data.corpus import Corpus
-from textwright.data.provenance import absolute_source
+from textwright.data.corpus import Corpus, absolute_source
 from textwright.data.tokens import Tokens
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads

@@ -1,4 +1,4 @@
-// Stop strings in a stream of text, no part of which is passed on; as `generation/stopping.py`.
+// Stop strings in a stream of text, no part of which is passed on; as `generation/continuation.py`.
 
 export class StopFilter {
   constructor(stops) {
