@@ -55,6 +55,10 @@ class ClosedError(TextwrightError):
     """It is shutting down and takes on nothing more."""
 
 
+class DeadlineError(TextwrightError):
+    """Work that can't end early wasn't done in the time that a request has."""
+
+
 class UnknownModelError(RequestError):
     """No model of this name is known."""
 

@@ -320,3 +320,42 @@ def test_workers_of_an_idle_engine_sleep(
         assert len(looks) == before
         engine.generate(watched, "It", max_tokens=3)
         assert len(looks) > before
+
+
+@pytest.mark.parametrize("family", ["gpt", "lstm"])
+def test_what_breaks_a_batch_breaks_alone(make_run: MakeRun, family: str) -> None:
+    """The others in it, in mid-text, get the texts that they get alone."""
+    model = load(make_run(family))
+    poison = model.tokenizer.encode("www")
+
+    class Poisoned(Watched):
+        """Fails on a text's fifth step, with the states of its batch half changed."""
+
+        bad: Any = None
+        steps = 0
+
+        def batch(self, tokens: Sequence[Any], states: Sequence[Any]) -> Any:
+            for piece, state in zip(tokens, states, strict=True):
+                if piece.tolist()[:3] == poison:
+                    self.bad = state
+            if any(state is self.bad for state in states):
+                self.steps += 1
+                if self.steps >= 5:
+                    self.inner.batch(tokens[:2], states[:2])
+                    raise RuntimeError("poison")
+            return super().batch(tokens, states)
+
+    runtime = Poisoned(model.runtime)
+    poisoned = Generator(runtime, model.tokenizer, name="poisoned")
+    options: dict[str, Any] = {"max_tokens": 30, "seed": 1, "logprobs": 1}
+    texts = ["It", "the best of times", "is a", "www", "was"]
+    runtime.open.clear()
+    with Engine(workers=1) as engine:
+        jobs = [engine.stream(poisoned, text, **options) for text in texts]
+        runtime.open.set()
+        with pytest.raises(TextwrightError, match="RuntimeError"):
+            jobs.pop(3).result(SECONDS)
+        texts.pop(3)
+        results = [job.result(SECONDS) for job in jobs]
+    assert results == [model.generate(text, **options) for text in texts]
+    assert max(map(len, runtime.turns)) > 1

@@ -126,6 +126,10 @@ MaxInputs = Annotated[
     int,
     _limit("Inputs in bulk, prompts in a list.", "MAX_INPUTS", min=1),
 ]
+MaxLogprobs = Annotated[
+    int,
+    _limit("Log probabilities of a response: tokens times alternatives.", "MAX_LOGPROBS", min=0),
+]
 Deadline = Annotated[
     float,
     _limit("Seconds after which a request gets what is written.", "DEADLINE"),

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from textwright import machine
-from textwright.engine.job import Job, Listener
+from textwright.engine.job import Job, Listener, Work
 from textwright.engine.scheduler import ScheduledBatch, Scheduler
 from textwright.engine.step import Observer, StepRunner
 from textwright.errors import BusyError, ClosedError, RequestError
@@ -129,7 +129,7 @@ class Engine:
         """As `stream`, and wait for its end."""
         return self.stream(generator, prompt, seconds=seconds, **options).result()
 
-    def submit(self, jobs: Sequence[Job], listener: Listener | None = None) -> None:
+    def submit(self, jobs: Sequence[Work], listener: Listener | None = None) -> None:
         """Queue all of `jobs`, or none. Neighbours with one `Prompt` object read it once for all.
 
         Args:
@@ -240,15 +240,15 @@ class Engine:
             self._drop_expired(time.monotonic())
         self._notify([*batch.jobs, *result.siblings])
 
-    def _requeue_or_release(self, job: Job, decoding: bool) -> None:
+    def _requeue_or_release(self, job: Work, decoding: bool) -> None:
         if job.done:
             self._scheduler.release(job, decoding=decoding)
         else:
             self._scheduler.requeue(job, decoding=decoding)
 
-    def _notify(self, jobs: Sequence[Job]) -> None:
+    def _notify(self, jobs: Sequence[Work]) -> None:
         """Call each listener once, with all its jobs."""
-        by_listener: dict[int, list[Job]] = {}
+        by_listener: dict[int, list[Work]] = {}
         for job in jobs:
             by_listener.setdefault(id(job.listener), []).append(job)
         for changed in by_listener.values():

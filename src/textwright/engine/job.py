@@ -12,7 +12,7 @@ from textwright.errors import TextwrightError
 from textwright.generation.cursor import Cursor
 from textwright.generation.generator import Generator
 from textwright.generation.options import Prompt, Request
-from textwright.generation.results import Generation
+from textwright.generation.results import FinishReason, Generation
 
 Outcome = Literal["stop", "length", "cancelled", "error"]
 
@@ -20,24 +20,96 @@ Outcome = Literal["stop", "length", "cancelled", "error"]
 class Listener(Protocol):
     """Is called when jobs have new text or ended; once for many jobs, since a call costs time."""
 
-    def changed(self, jobs: Sequence[Job]) -> None:
+    def changed(self, jobs: Sequence[Work]) -> None:
         """Called in a thread of the engine, once a step, with the jobs of that step. Must be
         quick and must not raise."""
         ...
 
 
-class Job:
+class Work:
+    """What takes a slot of an engine, in steps, until it is done: a `Job`, or a `Scoring`.
+
+    Any thread may read its attributes.
+
+    Attributes:
+        generator: the model, also after another was loaded under its name.
+        seconds: so many after its submission it ends as it is.
+        error: why it failed; None where it didn't.
+        submitted, ended: times by `time.monotonic`; None before.
+    """
+
+    def __init__(self, generator: Generator, seconds: float | None) -> None:
+        self.generator, self.seconds = generator, seconds
+        self.error: TextwrightError | None = None
+        self.submitted: float | None = None
+        self.ended: float | None = None
+        self.listener: Listener = _EventListener()
+        self._cancelled = False
+
+    @property
+    def pending(self) -> int:
+        """Tokens that it has yet to read; 1 where it only decodes."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """For the engine: it has a slot from now on."""
+
+    def cancel(self) -> None:
+        """End it; its slot is free within two tokens."""
+        self._cancelled = True
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended; its text, tokens and error are final then."""
+        return self.ended is not None
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it was complete; None before it was."""
+        raise NotImplementedError
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None before it did."""
+        if not self.done:
+            return None
+        return "error" if self.error is not None else self.finish_reason or "cancelled"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether what came of it so far is its first token."""
+        return False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for new text or the end; False where neither came within `timeout` seconds.
+
+        Only for jobs that were submitted without a listener.
+        """
+        assert isinstance(self.listener, _EventListener), (
+            "a job with a listener of its own can't be waited for"
+        )
+        return self.done or self.listener.wait(timeout)
+
+    def finish(self, now: float, error: TextwrightError | None = None) -> None:
+        """For the engine: mark it as done at the time `now`, with `error` where it failed."""
+        self.error = error
+        self.ended = now  # last: a thread that sees it finds the rest complete
+
+
+class Job(Work):
     """A text being generated. Its settings never change; any thread may read its attributes.
 
     Iterating gives the text in pieces as they come, `result` waits for its end, `take` never waits.
     Jobs with the same `Prompt` object that are submitted together read it once for all.
 
     Attributes:
-        generator: the model, also after another was loaded under its name.
         tokens: ids sampled so far.
         logprobs: one a token, where requested; both lists only ever grow at the end.
-        error: why it failed; None where it didn't.
-        submitted, first_token, ended: times by `time.monotonic`; None before.
+        first_token: when its first token came, by `time.monotonic`; None before.
     """
 
     def __init__(
@@ -57,13 +129,9 @@ class Job:
             seed: in place of the request's own.
             seconds: so many after its submission it ends with the text it has.
         """
-        self.generator, self.prompt, self.request = generator, prompt, request
-        self.seconds = seconds
-        self.error: TextwrightError | None = None
-        self.submitted: float | None = None
+        super().__init__(generator, seconds)
+        self.prompt, self.request = prompt, request
         self.first_token: float | None = None
-        self.ended: float | None = None
-        self.listener: Listener = _EventListener()
         self.continuation = generator.begin(prompt, request, request.seed if seed is None else seed)
         self.tokens = self.continuation.tokens
         self.logprobs = self.continuation.logprobs
@@ -71,30 +139,33 @@ class Job:
         """Its place in the text and the model's state; None without a slot."""
         self.siblings: list[Job] = []
         """Jobs with the same prompt, which start when this one has read it."""
+        self.alone = False
+        """Whether it has no company in a batch: one that it was in failed."""
         self._texts: deque[str] = deque()
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        """End it; its slot is free within two tokens."""
-        self._cancelled = True
 
     @property
-    def cancelled(self) -> bool:
-        return self._cancelled
+    def pending(self) -> int:
+        assert self.cursor is not None
+        return self.cursor.pending
+
+    def begin(self) -> None:
+        self.cursor = Cursor(self.generator.runtime)
+        self.cursor.read(self.prompt.tokens)
+
+    def begin_alone(self) -> None:
+        """For the engine: read prompt and text again, outside of any batch."""
+        self.alone = True
+        self.begin()
+        assert self.cursor is not None
+        self.cursor.read(self.tokens)
 
     @property
-    def done(self) -> bool:
-        """Whether it has ended; its text, tokens and error are final then."""
-        return self.ended is not None
+    def is_first(self) -> bool:
+        return len(self.tokens) < 2
 
     @property
-    def outcome(self) -> Outcome | None:
-        """How it ended; None before it did."""
-        if not self.done:
-            return None
-        if self.error is not None:
-            return "error"
-        return self.continuation.finish_reason or "cancelled"
+    def finish_reason(self) -> FinishReason | None:
+        return self.continuation.finish_reason
 
     @property
     def generation(self) -> Generation:
@@ -107,16 +178,6 @@ class Job:
         while self._texts:
             texts.append(self._texts.popleft())
         return "".join(texts)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for new text or the end; False where neither came within `timeout` seconds.
-
-        Only for jobs that were submitted without a listener.
-        """
-        assert isinstance(self.listener, _EventListener), (
-            "a job with a listener of its own can't be waited for"
-        )
-        return self.done or self.listener.wait(timeout)
 
     def result(self, timeout: float | None = None) -> Generation:
         """Wait for the end; the whole text.
@@ -159,11 +220,9 @@ class Job:
             self._texts.append(text)
 
     def finish(self, now: float, error: TextwrightError | None = None) -> None:
-        """For the engine: mark the job as done at the time `now`, with `error` where it failed."""
         self.push_ready()
-        self.error = error
         self.cursor = None
-        self.ended = now  # last: a thread that sees it finds the rest complete
+        super().finish(now, error)
 
 
 class _EventListener:
@@ -172,7 +231,7 @@ class _EventListener:
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def changed(self, jobs: Sequence[Job]) -> None:
+    def changed(self, jobs: Sequence[Work]) -> None:
         self._event.set()
 
     def wait(self, timeout: float | None) -> bool:

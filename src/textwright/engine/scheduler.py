@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from textwright.engine.job import Job
-from textwright.generation.cursor import CHUNK, Cursor
+from textwright.engine.job import Job, Work
+from textwright.generation.cursor import CHUNK
 
 
 class ScheduledBatch(NamedTuple):
     """Jobs of one model that a worker brings one step further."""
 
-    jobs: list[Job]
+    jobs: list[Work]
     decoding: bool
     """Whether they come from the decode queue; else from the prefill queue."""
 
@@ -37,11 +37,11 @@ class Scheduler:
 
     def __init__(self, slots: int, workers: int) -> None:
         self.slots, self.workers = slots, workers
-        self.jobs: set[Job] = set()
+        self.jobs: set[Work] = set()
         self.running = 0
-        self._waiting: deque[list[Job]] = deque()  # jobs of one prompt get their slots together
-        self._prefill: deque[Job] = deque()
-        self._decode: deque[Job] = deque()
+        self._waiting: deque[list[Work]] = deque()  # jobs of one prompt get their slots together
+        self._prefill: deque[Work] = deque()
+        self._decode: deque[Work] = deque()
         self._decode_count = 0  # jobs in a decode batch included
         self._prefill_next = True
 
@@ -55,9 +55,9 @@ class Scheduler:
         """Whether `next_batch` would return None."""
         return not (self._prefill or self._decode)
 
-    def add(self, jobs: Iterable[Job]) -> None:
+    def add(self, jobs: Iterable[Work]) -> None:
         """Queue jobs for slots; neighbours of one prompt as one group of at most `slots` jobs."""
-        group: list[Job] = []
+        group: list[Work] = []
         for job in jobs:
             if group and not (_share_prompt(group[0], job) and len(group) < self.slots):
                 self._waiting.append(group)
@@ -71,10 +71,12 @@ class Scheduler:
     def admit(self) -> None:
         """Give free slots to the groups that have waited longest."""
         while self._waiting and len(self._waiting[0]) <= self.slots - self.running:
-            first, *first.siblings = self._waiting.popleft()
-            self.running += 1 + len(first.siblings)
-            first.cursor = Cursor(first.generator.runtime)
-            first.cursor.read(first.prompt.tokens)
+            group = self._waiting.popleft()
+            self.running += len(group)
+            first, *others = group
+            if isinstance(first, Job):
+                first.siblings = [job for job in others if isinstance(job, Job)]
+            first.begin()
             self._prefill.append(first)
 
     def next_batch(self) -> ScheduledBatch | None:
@@ -88,25 +90,24 @@ class Scheduler:
         count = -(-self._decode_count // self.workers)
         return ScheduledBatch(_pop(self._decode, count), decoding=True)
 
-    def requeue(self, job: Job, *, decoding: bool) -> None:
+    def requeue(self, job: Work, *, decoding: bool) -> None:
         """Put a job that goes on at the end of the queue it belongs to now.
 
         Args:
             job: has a slot.
             decoding: whether it comes from the decode queue.
         """
-        assert job.cursor is not None
-        decodes = job.cursor.pending == 1
+        decodes = job.pending == 1
         self._decode_count += decodes - decoding
         (self._decode if decodes else self._prefill).append(job)
 
-    def release(self, job: Job, *, decoding: bool) -> None:
+    def release(self, job: Work, *, decoding: bool) -> None:
         """Free the slot of a job that is done."""
         self.jobs.remove(job)
         self.running -= 1
         self._decode_count -= decoding
 
-    def drop_expired(self, now: float) -> list[Job]:
+    def drop_expired(self, now: float) -> list[Work]:
         """Take jobs out of the waiting queue that were cancelled or are out of time."""
         dropped = [job for group in self._waiting for job in group if is_expired(job, now)]
         if dropped:
@@ -120,30 +121,34 @@ class Scheduler:
         """How many jobs at the head of the prefill queue read `CHUNK` tokens or fewer in all."""
         count = tokens = 0
         for job in self._prefill:
-            assert job.cursor is not None
-            tokens += min(CHUNK, job.cursor.pending)
+            tokens += min(CHUNK, job.pending)
             if count and tokens > CHUNK:
                 break
             count += 1
         return count
 
 
-def is_expired(job: Job, now: float) -> bool:
+def is_expired(job: Work, now: float) -> bool:
     """Whether a job ends now whatever the model would write: cancelled, or out of time."""
     if job.cancelled or job.seconds is None or job.submitted is None:
         return job.cancelled
     return now - job.submitted >= job.seconds
 
 
-def _share_prompt(job: Job, other: Job) -> bool:
-    return job.prompt is other.prompt and job.generator is other.generator
+def _share_prompt(work: Work, other: Work) -> bool:
+    return (
+        isinstance(work, Job)
+        and isinstance(other, Job)
+        and work.prompt is other.prompt
+        and work.generator is other.generator
+    )
 
 
-def _pop(queue: deque[Job], count: int) -> list[Job]:
+def _pop(queue: deque[Work], count: int) -> list[Work]:
     """Take out the first `count` jobs that have the model of the first; others stay in place."""
     runtime = queue[0].generator.runtime
-    popped: list[Job] = []
-    skipped: list[Job] = []
+    popped: list[Work] = []
+    skipped: list[Work] = []
     while queue and len(popped) < count:
         job = queue.popleft()
         (popped if job.generator.runtime is runtime else skipped).append(job)

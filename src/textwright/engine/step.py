@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from textwright.arrays import Floats
-from textwright.engine.job import Job
+from textwright.engine.job import Job, Work
 from textwright.engine.scheduler import is_expired
-from textwright.errors import TextwrightError
+from textwright.engine.scoring import Scoring
+from textwright.errors import DeadlineError, TextwrightError
 
 logger = logging.getLogger("textwright")
 
@@ -25,7 +26,7 @@ class Observer(Protocol):
 
     def first_token(self, job: Job) -> None: ...
 
-    def ended(self, job: Job) -> None: ...
+    def ended(self, job: Work) -> None: ...
 
 
 @dataclass
@@ -35,7 +36,7 @@ class StepResult:
     prompt_tokens: int = 0
     """Read in prefill."""
     generated_tokens: int = 0
-    siblings: list[Job] = field(default_factory=list)
+    siblings: list[Work] = field(default_factory=list)
     """Jobs outside the batch that started or ended because the one that read for them did."""
 
 
@@ -47,27 +48,44 @@ class StepRunner:
         self.mean_job_seconds = 1.0
         """From submission to end, an exponential moving average with weight 0.1 for the latest."""
 
-    def run(self, jobs: Sequence[Job]) -> StepResult:
+    def run(self, jobs: Sequence[Work]) -> StepResult:
         """Bring jobs of one model one step further; expired ones end instead."""
-        now, result, active = time.monotonic(), StepResult(), []
+        now, result = time.monotonic(), StepResult()
+        together: list[Job] = []
         for job in jobs:
             if is_expired(job, now):
                 result.siblings += self._end_expired(job)
-            else:
-                active.append(job)
-        if active:
-            self._advance(active, result)
+            elif isinstance(job, Scoring):
+                self._score(job, result)
+            elif isinstance(job, Job) and job.alone:
+                self._advance([job], result)
+            elif isinstance(job, Job):
+                together.append(job)
+        if together:
+            self._advance(together, result)
         return result
 
-    def end_waiting(self, jobs: Sequence[Job]) -> None:
+    def end_waiting(self, jobs: Sequence[Work]) -> None:
         """End jobs that never got a slot."""
         for job in jobs:
-            if not job.cancelled:
-                job.continuation.end("length")
+            self._end_expired(job)
+
+    def _score(self, job: Scoring, result: StepResult) -> None:
+        """Score a piece of a text."""
+        try:
+            result.prompt_tokens += job.step()
+        except Exception as error:
+            self._fail(job, error)
+            return
+        if job.finish_reason is not None:
             self._finish(job)
 
     def _advance(self, jobs: list[Job], result: StepResult) -> None:
-        """Read a chunk or a token of each, and sample where nothing is left to read."""
+        """Read a chunk or a token of each, and sample where nothing is left to read.
+
+        Where that fails each begins anew by itself: what ends one text is no fault of the others in
+        its batch, whose states may be half changed.
+        """
         cursors = [job.cursor for job in jobs if job.cursor is not None]
         pieces = [cursor.chunk() for cursor in cursors]
         try:
@@ -76,7 +94,10 @@ class StepRunner:
             )
         except Exception as error:
             for job in jobs:
-                result.siblings += self._fail(job, error)
+                if len(jobs) == 1:
+                    result.siblings += self._fail(job, error)
+                else:
+                    job.begin_alone()
             return
         for job, cursor, piece, row, state in zip(
             jobs, cursors, pieces, logits, states, strict=True
@@ -119,8 +140,13 @@ class StepRunner:
             job.push_ready()
         return drawn is not None
 
-    def _end_expired(self, job: Job) -> list[Job]:
-        """End an expired job; returns the sibling, if any, that takes over reading the prompt."""
+    def _end_expired(self, work: Work) -> list[Job]:
+        """End what expired; returns the sibling, if any, that takes over reading the prompt."""
+        if not isinstance(work, Job):
+            late = f"its tokens were not all scored within {work.seconds} seconds; send fewer"
+            self._finish(work, None if work.cancelled else DeadlineError(late))
+            return []
+        job = work
         successors = job.siblings[:1]
         for successor in successors:
             successor.siblings, successor.cursor = job.siblings[1:], job.cursor
@@ -130,17 +156,19 @@ class StepRunner:
         self._finish(job)
         return successors
 
-    def _fail(self, job: Job, error: Exception) -> list[Job]:
+    def _fail(self, job: Work, error: Exception) -> list[Job]:
         """End a job, and its siblings, which it returns, with an error: their prompt isn't read."""
         if not isinstance(error, TextwrightError):
             logger.error("the engine failed on a text", exc_info=error)
             error = TextwrightError(f"generating failed ({type(error).__name__})")
-        siblings, job.siblings = job.siblings, []
+        siblings: list[Job] = []
+        if isinstance(job, Job):
+            siblings, job.siblings = job.siblings, []
         for failed in (job, *siblings):
             self._finish(failed, error)
         return siblings
 
-    def _finish(self, job: Job, error: TextwrightError | None = None) -> None:
+    def _finish(self, job: Work, error: TextwrightError | None = None) -> None:
         now = time.monotonic()
         job.finish(now, error)
         seconds = 0.0 if job.submitted is None else now - job.submitted

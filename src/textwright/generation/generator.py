@@ -8,12 +8,11 @@ from typing import Unpack
 
 import numpy as np
 
-from textwright.arrays import Floats
 from textwright.errors import RequestError, RunError
 from textwright.generation.chat import Dialogue
 from textwright.generation.chat_template import ChatPrompt, Message, SpeakerNames, encode_messages
 from textwright.generation.continuation import Continuation, Stream
-from textwright.generation.cursor import Cursor, count_unread
+from textwright.generation.cursor import CHUNK, Cursor, count_unread
 from textwright.generation.options import (
     GenerationConfig,
     Options,
@@ -22,13 +21,10 @@ from textwright.generation.options import (
     check,
     end_token,
 )
-from textwright.generation.results import Explanation, Generation, Step
+from textwright.generation.results import Explanation, Generation, Scores, Step
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
-
-EXPLAIN_TOKENS = 256
-"""Tokens explained in one call of the model, which bounds the memory that logits take."""
 
 logger = logging.getLogger("textwright")
 
@@ -149,19 +145,23 @@ class Generator:
 
     def explain_tokens(self, tokens: Sequence[int], *, top: int = 5) -> list[Explanation]:
         """As `explain`, for token ids, each below the vocabulary's size."""
-        explanations: list[Explanation] = []
+        name = self.tokenizer.token_text
+        scores = list(self.score(tokens, top=top))
+        return [each for piece in scores for each in piece.explain(name)]
+
+    def score(self, tokens: Sequence[int], *, top: int = 5) -> Iterator[Scores]:
+        """As `explain_tokens`, in pieces, each computed when it is asked for."""
         if not tokens:
-            return explanations
+            return
         # The first token is conditioned on the start tokens, the rest on the text alone.
         state = self.runtime.initial_state()
         logits, _ = self.runtime(np.array(self._start_tokens), state, last_only=True)
-        explanations += self._explain(logits, tokens[:1], top)
+        yield Scores.of(logits, tokens[:1], top)
         state = self.runtime.initial_state()
-        for start in range(0, len(tokens) - 1, EXPLAIN_TOKENS):
-            end = min(start + EXPLAIN_TOKENS, len(tokens) - 1)
+        for start in range(0, len(tokens) - 1, CHUNK):
+            end = min(start + CHUNK, len(tokens) - 1)
             logits, state = self.runtime(np.array(tokens[start:end]), state)
-            explanations += self._explain(logits, tokens[start + 1 : end + 1], top)
-        return explanations
+            yield Scores.of(logits, tokens[start + 1 : end + 1], top)
 
     def next_distribution(
         self, prompt: str = "", top: int | None = 10, *, strict: bool = False
@@ -287,15 +287,6 @@ class Generator:
             if token is not None:
                 return [token]
         return [0]
-
-    def _explain(self, logits: Floats, tokens: Sequence[int], top: int) -> list[Explanation]:
-        """Explanations of tokens (T,) from the logits (T, V) before each."""
-        rows = np.exp(log_probabilities(logits))
-        name = self.tokenizer.token_text
-        return [
-            Explanation(name(token), float(row[token]), top_tokens(row, top, name))
-            for token, row in zip(tokens, rows, strict=True)
-        ]
 
 
 def _turn_origins(words: str, turn: str) -> list[int]:

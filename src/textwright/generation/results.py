@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from textwright.arrays import Floats
-from textwright.generation.sampling import Doubles, log_probabilities
+from textwright.generation.sampling import Doubles, Ids, log_probabilities, ranked
 
 FinishReason = Literal["stop", "length"]
 """`stop`: a stop string or the model's own end of text. `length`: `max_tokens` were reached."""
@@ -90,3 +91,32 @@ class Explanation(NamedTuple):
     """Of the token, given everything before it."""
     alternatives: list[tuple[str, float]]
     """The likeliest tokens at its position with their probabilities, the likeliest first."""
+
+
+class Scores(NamedTuple):
+    """How likely T tokens of a text were, and the K likeliest at each place, as arrays: a text of
+    many tokens takes a tenth of the memory that `Explanation`s do."""
+
+    tokens: Ids
+    """(T,)."""
+    probabilities: Doubles
+    """(T,)."""
+    top: Ids
+    """(T, K), the likeliest first."""
+    top_probabilities: Doubles
+    """(T, K)."""
+
+    @classmethod
+    def of(cls, logits: Floats, tokens: Sequence[int], top: int) -> Scores:
+        """From the logits (T, V) before each of `tokens`."""
+        ids = np.asarray(tokens, np.int64)
+        rows = np.exp(log_probabilities(logits))
+        best = np.stack([ranked(row, top) for row in rows])
+        places = np.arange(len(ids))
+        return cls(ids, rows[places, ids], best, rows[places[:, None], best])
+
+    def explain(self, token_text: Callable[[int], str]) -> Iterator[Explanation]:
+        """One a token."""
+        for token, probability, ids, values in zip(*(each.tolist() for each in self), strict=True):
+            named = [(token_text(other), value) for other, value in zip(ids, values, strict=True)]
+            yield Explanation(token_text(token), probability, named)

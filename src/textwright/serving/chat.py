@@ -183,6 +183,8 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
         length="max_completion_tokens" if is_newer else "max_tokens",
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
+    if body.logprobs:
+        service.check_logprobs(request.max_tokens * body.n, body.top_logprobs or 0)
     prompt = await _prompt(service, model, body.messages)
     jobs = [
         service.job(model, prompt, request, (request.seed + number) % 2**63)
@@ -217,7 +219,7 @@ async def _events(
         async with service.reply(jobs, http, streams=True) as reply:
             role = {"role": "assistant", "content": ""}
             yield b"".join(chunk(first, index, "delta", role) for index in range(len(jobs)))
-            async for chunks in _chunks(reply, prefix, logprobs=body.logprobs):
+            async for chunks in _chunks(reply, jobs, prefix, logprobs=body.logprobs):
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**fields, "choices": [], "usage": usage(jobs)})
@@ -225,11 +227,13 @@ async def _events(
         log_jobs(http, jobs, texts=service.settings.log_prompts)
 
 
-async def _chunks(reply: Reply, prefix: str, *, logprobs: bool) -> AsyncGenerator[bytes]:
+async def _chunks(
+    reply: Reply, jobs: list[Job], prefix: str, *, logprobs: bool
+) -> AsyncGenerator[bytes]:
     """The chunks that each event brings, together."""
-    strippers = [StreamStripper() for _ in reply.jobs]
-    sent = [0] * len(reply.jobs)  # tokens whose log probabilities went out
-    open_jobs = dict(enumerate(reply.jobs))
+    strippers = [StreamStripper() for _ in jobs]
+    sent = [0] * len(jobs)  # tokens whose log probabilities went out
+    open_jobs = dict(enumerate(jobs))
     while open_jobs:
         await reply.next_event()
         chunks = []

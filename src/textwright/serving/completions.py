@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from textwright.engine import Job
+from textwright.engine import Job, Scoring, Work
 from textwright.generation import Generator
 from textwright.generation.options import Prompt
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
@@ -30,7 +30,7 @@ from textwright.serving.openai import (
 )
 from textwright.serving.replies import Reply
 from textwright.serving.responses import EventStream, event, json_response
-from textwright.serving.service import Service, log_jobs
+from textwright.serving.service import Service, add_log_fields, log_jobs
 
 DEFAULT_LENGTH = 16
 """`max_tokens` where a request doesn't say, as in the OpenAI API."""
@@ -91,9 +91,16 @@ async def complete(service: Service, body: Completion, http: Request) -> Respons
     batch = await _prepare(service, body)
     if body.stream:
         return await EventStream.begin(_events(service, batch, http))
-    await service.run(batch.jobs, http)
+    await service.run(batch.work, http)
+    _log(service, batch, http)
+    return json_response(await asyncio.to_thread(_result, batch))
+
+
+def _log(service: Service, batch: _Batch, http: Request) -> None:
     log_jobs(http, batch.jobs, texts=service.settings.log_prompts)
-    return json_response(await _result(batch))
+    if batch.scorings:
+        scored = sum(len(scoring.tokens) for scoring in batch.scorings)
+        add_log_fields(http, model=batch.model.name, scored_tokens=scored)
 
 
 class _Batch:
@@ -104,22 +111,31 @@ class _Batch:
         self.count = max(body.n, body.best_of or 1)
         self.from_ids = not isinstance(body.prompt, str) and not isinstance(body.prompt[0], str)
         self.jobs: list[Job] = []
+        self.scorings: list[Scoring] = []
+        """One a prompt, where its log probabilities are asked for."""
         self.head = head("text_completion", "cmpl", body.model)
 
     @property
     def warnings(self) -> list[str]:
         return list(dict.fromkeys(each for prompt in self.prompts for each in prompt.warnings))
 
-    async def echo(self, prompt: Prompt) -> tuple[str, dict[str, Any] | None]:
-        """What a prompt's texts begin with: itself and its log probabilities, as requested."""
+    @property
+    def work(self) -> list[Work]:
+        return [*self.scorings, *self.jobs]
+
+    def echo(self, position: int) -> tuple[str, dict[str, Any] | None]:
+        """What the texts of the prompt at `position` begin with: itself and its log probabilities,
+        as requested."""
+        prompt = self.prompts[position]
         if not self.body.echo:
             return "", None
-        if self.body.logprobs is None:
+        if not self.scorings:
             return prompt.text, None
-        top = self.body.logprobs
-        tokens = await asyncio.to_thread(self.model.explain_tokens, prompt.tokens, top=max(top, 1))
-        places = await asyncio.to_thread(self._places, prompt)
-        return prompt.text, prompt_logprobs(tokens, places, top)
+        top = self.body.logprobs or 0
+        name = self.model.tokenizer.token_text
+        pieces = self.scorings[position].scores
+        tokens = [each for piece in pieces for each in piece.explain(name)]
+        return prompt.text, prompt_logprobs(tokens, self._places(prompt), top)
 
     def _places(self, prompt: Prompt) -> list[int]:
         """Where in a prompt's text each of its tokens is."""
@@ -150,6 +166,14 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
         logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
     )
     batch = _Batch(body, model, await _prompts(service, model, body))
+    if body.logprobs is not None:
+        scored = sum(len(prompt.tokens) for prompt in batch.prompts) if body.echo else 0
+        written = request.max_tokens * batch.count * len(batch.prompts) if body.max_tokens else 0
+        service.check_logprobs(body.n * scored + written, body.logprobs)
+        if body.echo:
+            batch.scorings = [
+                service.scoring(model, prompt, body.logprobs) for prompt in batch.prompts
+            ]
     if body.max_tokens:
         batch.jobs = [
             service.job(model, prompt, request, (request.seed + place) % 2**63)
@@ -186,11 +210,11 @@ async def _prompts(service: Service, model: Generator, body: Completion) -> list
     return prompts
 
 
-async def _result(batch: _Batch) -> dict[str, Any]:
+def _result(batch: _Batch) -> dict[str, Any]:
     choices: list[dict[str, Any]] = []
     body = batch.body
-    for position, prompt in enumerate(batch.prompts):
-        text, echoed = await batch.echo(prompt)
+    for position in range(len(batch.prompts)):
+        text, echoed = batch.echo(position)
         jobs = batch.jobs[position * batch.count :][: batch.count]
         if len(jobs) > body.n:
             jobs = sorted(jobs, key=_mean_logprob, reverse=True)[: body.n]
@@ -220,11 +244,13 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
     warnings = {"warnings": batch.warnings} if batch.warnings else {}
     prefix = chunk_prefix(batch.head | warnings)
     try:
-        async with service.reply(batch.jobs, http, streams=True) as reply:
+        async with service.reply(batch.work, http, streams=True) as reply:
             begins = [0] * len(batch.jobs)
             if body.echo:
-                for position, prompt in enumerate(batch.prompts):
-                    text, echoed = await batch.echo(prompt)
+                for position in range(len(batch.prompts)):
+                    if batch.scorings:
+                        await reply.until(batch.scorings[position])
+                    text, echoed = await asyncio.to_thread(batch.echo, position)
                     for number in range(body.n):
                         index = position * body.n + number
                         finish = None if batch.jobs else "length"
@@ -236,7 +262,7 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**batch.head, "choices": [], "usage": _usage(batch)})
     finally:
-        log_jobs(http, batch.jobs, texts=service.settings.log_prompts)
+        _log(service, batch, http)
 
 
 async def _chunks(
@@ -244,8 +270,8 @@ async def _chunks(
 ) -> AsyncGenerator[bytes]:
     """The chunks that each event brings, together; `begins` are the lengths sent per job."""
     top = batch.body.logprobs
-    unsent = [JobLogprobs(job, begin) for job, begin in zip(reply.jobs, begins, strict=True)]
-    open_jobs = dict(enumerate(reply.jobs))
+    unsent = [JobLogprobs(job, begin) for job, begin in zip(batch.jobs, begins, strict=True)]
+    open_jobs = dict(enumerate(batch.jobs))
     while open_jobs:
         await reply.next_event()
         chunks = []

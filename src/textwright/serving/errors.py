@@ -14,6 +14,7 @@ from starlette.responses import Response
 from textwright.errors import (
     BusyError,
     ClosedError,
+    DeadlineError,
     ModelExistsError,
     ModelUnavailableError,
     NoRoomError,
@@ -104,6 +105,10 @@ def to_http_error(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
             return HTTPError(429, str(error), code="queue_full", headers=headers)
         case ClosedError():
             return HTTPError(503, str(error), code="shutting_down", headers={"retry-after": "5"})
+        case DeadlineError():
+            # as slow the next time: OpenAI's clients don't try again where they are told not to
+            headers = {"x-should-retry": "false"}
+            return HTTPError(503, str(error), code="deadline", headers=headers)
         case ModelUnavailableError():
             return HTTPError(503, str(error), param="model", code="model_unavailable")
         case UnknownModelError():

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
-from textwright.engine import Engine, Job, ModelPool
+from textwright.engine import Engine, Job, ModelPool, Work
 
 PREFIX = "textwright:"
 TTFT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -48,7 +48,7 @@ class Metrics:
         if job.submitted is not None and job.first_token is not None:
             self._ttft.labels(job.generator.name).observe(job.first_token - job.submitted)
 
-    def ended(self, job: Job) -> None:
+    def ended(self, job: Work) -> None:
         name = job.generator.name
         self._ended.labels(name, job.outcome or "error").inc()
         if job.submitted is not None and job.ended is not None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from textwright.engine import Job
+from textwright.engine import Work
 from textwright.errors import ClosedError
 
 _NO, _LATER, _NOW = 0, 1, 2  # whether a wake-up of the event loop is scheduled
@@ -23,7 +23,7 @@ _NO, _LATER, _NOW = 0, 1, 2  # whether a wake-up of the event loop is scheduled
 class Reply:
     """The jobs of one request, for the coroutine that responds to it."""
 
-    def __init__(self, jobs: Sequence[Job], streams: bool) -> None:
+    def __init__(self, jobs: Sequence[Work], streams: bool) -> None:
         """
         Args:
             jobs: submitted, or about to be.
@@ -60,6 +60,13 @@ class Reply:
             await self.next_event()
         self.check()
 
+    async def until(self, work: Work) -> None:
+        """Wait until one of the jobs is done; errors as for `finished`."""
+        while not work.done:
+            await self.next_event()
+        if work.outcome in ("error", "cancelled"):
+            self.check()
+
     def check(self) -> None:
         """Raise the error of a job that failed, or `ClosedError` for one that was cancelled."""
         for job in self.jobs:
@@ -91,9 +98,9 @@ class Bridge:
         """
         self._interval = interval
         self._loop = asyncio.get_running_loop()
-        self._replies: dict[Job, Reply] = {}
+        self._replies: dict[Work, Reply] = {}
         self._lock = threading.Lock()
-        self._changed: list[Job] = []
+        self._changed: list[Work] = []
         self._scheduled = _NO
         self._last = 0.0
 
@@ -106,10 +113,10 @@ class Bridge:
         for job in reply.jobs:
             self._replies.pop(job, None)
 
-    def changed(self, jobs: Sequence[Job]) -> None:
+    def changed(self, jobs: Sequence[Work]) -> None:
         """See `Listener`: called in the engine's threads."""
         # first tokens and ends are not delayed: they are rare, and latency is measured by them
-        is_urgent = any(job.done or len(job.tokens) < 2 for job in jobs)
+        is_urgent = any(job.done or job.is_first for job in jobs)
         schedule = _NOW if is_urgent else _LATER
         with self._lock:
             self._changed += jobs

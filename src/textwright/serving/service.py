@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request as HTTPRequest
 
-from textwright.engine import Engine, Job, ModelPool
+from textwright.engine import Engine, Job, ModelPool, Scoring, Work
 from textwright.generation import Generator
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.serving.errors import HTTPError
@@ -89,9 +89,28 @@ class Service:
     def job(self, model: Generator, prompt: Prompt, request: Request, seed: int) -> Job:
         return Job(model, prompt, request, seed, seconds=self.settings.deadline)
 
+    def scoring(self, model: Generator, prompt: Prompt, top: int) -> Scoring:
+        return Scoring(model, prompt.tokens, top=top, seconds=self.settings.deadline)
+
+    def check_logprobs(self, tokens: int, alternatives: int) -> None:
+        """Raise `HTTPError` where a response would hold too many numbers.
+
+        Args:
+            tokens: that get log probabilities, at most.
+            alternatives: of each.
+        """
+        count, limit = tokens * (1 + alternatives), self.settings.max_logprobs
+        if count > limit:
+            raise HTTPError(
+                400,
+                f"logprobs: {tokens:,} tokens with {alternatives} alternatives are {count:,} "
+                f"numbers, and {limit:,} are possible here; ask for fewer tokens or alternatives",
+                param="logprobs",
+            )
+
     @contextlib.asynccontextmanager
     async def reply(
-        self, jobs: Sequence[Job], http: HTTPRequest, *, streams: bool
+        self, jobs: Sequence[Work], http: HTTPRequest, *, streams: bool
     ) -> AsyncGenerator[Reply]:
         """Submit jobs for a request; leaving the context cancels those that still run.
 
@@ -111,7 +130,7 @@ class Service:
             if watcher is not None:
                 watcher.cancel()
 
-    async def run(self, jobs: Sequence[Job], http: HTTPRequest) -> None:
+    async def run(self, jobs: Sequence[Work], http: HTTPRequest) -> None:
         """Run jobs to their end.
 
         Raises:

@@ -34,6 +34,8 @@ class ServerSettings(BaseModel):
     """Stop strings of a request, and likewise its `stop_token_ids`."""
     max_inputs: int = Field(default=64, ge=1)
     """Inputs in bulk, or prompts in a list."""
+    max_logprobs: int = Field(default=1_000_000, ge=0)
+    """Log probabilities of a response: tokens × (1 + alternatives)."""
     deadline: float = Field(default=300.0, gt=0)
     """Seconds after which a request is answered with the text so far."""
     stream_interval: float = Field(default=0.02, ge=0)

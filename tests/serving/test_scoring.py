@@ -1,0 +1,75 @@
+"""`echo` with `logprobs`: queued, bounded, in time, and given up when nobody waits for it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import Served
+
+from textwright.runs import Run
+from textwright.serving import ServerSettings
+
+LONG = "It was the best of times. " * 2000
+SCORE = {"model": "one", "echo": True, "logprobs": 5, "max_tokens": 0}
+
+
+@pytest.fixture(scope="module")
+def narrow(
+    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Run]
+) -> Iterator[Served]:
+    """One slot, nobody waits."""
+    run = make_model(tmp_path_factory.mktemp("narrow") / "one", "lstm")
+    server = Served([run], settings=ServerSettings(max_logprobs=10**6), slots=1, waiting=0)
+    yield server
+    server.close()
+
+
+def post(served: Served, body: dict[str, Any]) -> socket.socket:
+    """Send a request, and leave the response unread."""
+    text = json.dumps(body)
+    raw = socket.create_connection(served.socket.getsockname())
+    head = ["POST /v1/completions HTTP/1.1", "Host: x", "Content-Type: application/json",
+            f"Content-Length: {len(text)}"]  # fmt: skip
+    raw.sendall("\r\n".join([*head, "", text]).encode())
+    return raw
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_it_takes_a_slot_until_its_client_hangs_up(narrow: Served, stream: bool) -> None:
+    before = narrow.engine.prompt_tokens["one"]
+    with post(narrow, {**SCORE, "prompt": LONG, "stream": stream}):
+        narrow.until(lambda: narrow.engine.running == 1)
+        refused = narrow.client.post("/v1/completions", json={**SCORE, "prompt": "It"})
+        assert refused.status_code == 429, refused.text
+    narrow.until(lambda: narrow.engine.running == 0)
+    assert narrow.engine.prompt_tokens["one"] - before < len(LONG)
+
+
+def test_numbers_of_a_response_are_bounded(narrow: Served) -> None:
+    refused = narrow.client.post(
+        "/v1/completions", json={**SCORE, "prompt": LONG, "logprobs": 20, "n": 2}
+    )
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "logprobs"
+    assert "1,000,000 are possible" in refused.json()["error"]["message"]
+    many = {"prompt": ["It"] * 16, "max_tokens": 4096, "logprobs": 20}
+    assert narrow.client.post("/v1/completions", json={**SCORE, **many}).status_code == 400
+    chat = {"messages": [{"role": "user", "content": "It"}], "n": 16, "max_tokens": 4096}
+    chat |= {"model": "one", "logprobs": True, "top_logprobs": 20}
+    refused = narrow.client.post("/v1/chat/completions", json=chat)
+    assert refused.status_code == 400
+    assert "1,000,000 are possible" in refused.json()["error"]["message"]
+
+
+def test_it_ends_with_the_deadline(tmp_path: Path, make_model: Callable[..., Run]) -> None:
+    hasty = Served([make_model(tmp_path / "one", "lstm")], settings=ServerSettings(deadline=0.001))
+    late = hasty.client.post("/v1/completions", json={**SCORE, "prompt": LONG})
+    assert late.status_code == 503
+    assert late.headers["x-should-retry"] == "false"
+    assert "0.001 seconds" in late.json()["error"]["message"]
+    hasty.close()
