@@ -64,6 +64,7 @@ class Reply:
         """Wait until one of the jobs is done; errors as for `finished`."""
         while not work.done:
             await self.next_event()
+        self.wake()  # what came of the others meanwhile is still to be looked at
         if work.outcome in ("error", "cancelled"):
             self.check()
 

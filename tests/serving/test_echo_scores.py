@@ -73,3 +73,14 @@ def test_it_ends_with_the_deadline(tmp_path: Path, make_model: Callable[..., Run
     assert late.headers["x-should-retry"] == "false"
     assert "0.001 seconds" in late.json()["error"]["message"]
     hasty.close()
+
+
+def test_what_was_written_while_a_prompt_was_scored_is_sent(narrow: Served) -> None:
+    """A stream whose short text is done before its long prompt is scored has no more news to wait
+    for."""
+    wide = {"prompt": ["It was the best of times. " * 40, "It"], "max_tokens": 1, "stream": True}
+    pair = Served([narrow.pool.run("one")], workers=2)
+    with pair.client.stream("POST", "/v1/completions", json={**SCORE, **wide}) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]" and len(lines) >= 5
+    pair.close()
