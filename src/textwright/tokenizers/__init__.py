@@ -8,8 +8,7 @@ person typed, `chat` formats conversations. Nothing here knows a corpus or a mod
 
 from textwright.tokenizers.chat import ROLES, Role, check_role, turn_text
 from textwright.tokenizers.extending import encode_new_tokens, extend_tokenizer
-from textwright.tokenizers.streaming import TextStream
-from textwright.tokenizers.tokenizer import Kind, Tokenizer
+from textwright.tokenizers.tokenizer import Kind, TextStream, Tokenizer
 from textwright.tokenizers.training import WordForm, train_tokenizer
 
 __all__ = [

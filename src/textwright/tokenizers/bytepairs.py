@@ -6,6 +6,8 @@ and with the pre-tokenization of GPT-2, which every reader of `tokenizer.json` k
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterable, Sequence
 
 import tokenizers
@@ -44,23 +46,19 @@ def train(
 
 def token_bytes(token: str) -> bytes:
     """The bytes of a token string, in which GPT-2 writes each byte as a printable character."""
-    return bytes(_BYTE_OF[character] for character in token)
+    return bytes(map(_alphabet()[1].__getitem__, token))
 
 
 def token_string(data: bytes) -> str:
     """The token string of `data`: the inverse of `token_bytes`."""
-    return "".join(_CHARACTER_OF[byte] for byte in data)
+    return "".join(map(_alphabet()[0].__getitem__, data))
 
 
-def _byte_alphabet() -> dict[str, int]:
+@functools.cache
+def _alphabet() -> tuple[list[str], dict[str, int]]:
+    """The character of each byte, and the byte of each character."""
     # Printable Latin-1 maps to itself, the other bytes to U+0100 and up in order
     plain = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
-    others = [byte for byte in range(BYTES) if byte not in plain]
-    return {
-        **{chr(byte): byte for byte in plain},
-        **{chr(BYTES + i): byte for i, byte in enumerate(others)},
-    }
-
-
-_BYTE_OF = _byte_alphabet()
-_CHARACTER_OF = {byte: character for character, byte in _BYTE_OF.items()}
+    others = itertools.count(BYTES)
+    characters = [chr(byte if byte in plain else next(others)) for byte in range(BYTES)]
+    return characters, {character: byte for byte, character in enumerate(characters)}
