@@ -235,7 +235,7 @@ def test_unk_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"prompt": [10**6]}, "prompt"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
         ({"stream": True, "best_of": 2}, "best_of"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
     ],
 )
 def test_openai_errors_name_their_field(served: Served, change: dict[str, Any], param: str) -> None:

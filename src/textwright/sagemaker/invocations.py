@@ -63,7 +63,7 @@ def _validate(body_class: type[_Body], data: dict[str, Any]) -> _Body:
     try:
         return body_class.model_validate(data)
     except ValidationError as error:
-        message, param = describe_error(error)
+        message, param = describe_error(error, data)
         raise HTTPError(400, message, param=param) from error
 
 

@@ -17,6 +17,7 @@ from textwright.engine import Job
 from textwright.generation import ChatPrompt, Generator, Message, StreamStripper
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER, Body
+from textwright.serving.foreign import CHAT, MESSAGE, PART
 from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -27,6 +28,7 @@ from textwright.serving.openai import (
     chunk_prefix,
     generation_request,
     head,
+    length_of,
     usage,
 )
 from textwright.serving.replies import Reply
@@ -39,6 +41,8 @@ MAX_MESSAGES = 1000
 class Part(Body):
     """A part of a message; text is all there is here."""
 
+    foreign = PART
+
     type: Literal["text"]
     text: str
 
@@ -46,26 +50,29 @@ class Part(Body):
 class ChatMessage(Body):
     """One turn."""
 
+    foreign = MESSAGE
+
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
         Annotated[str, Tag("text")] | Annotated[list[Part], Tag("parts")],
         Discriminator(lambda content: "parts" if isinstance(content, list) else "text"),
     ] = ""
-    name: str | None = Field(default=None, description="Of no matter here.")
 
 
 class ChatCompletion(RequestFields):
     """A conversation to reply to, and how."""
+
+    foreign = CHAT
 
     messages: list[ChatMessage] = Field(
         min_length=1,
         max_length=MAX_MESSAGES,
         examples=[[{"role": "user", "content": "Where is the king?"}]],
     )
-    max_tokens: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
-        default=None, description="Else as the model's defaults say."
+    max_tokens: Annotated[int, Field(ge=-1), AS_INTEGER] | None = Field(
+        default=None, description="Else as the model's defaults say; -1: as many as are possible."
     )
-    max_completion_tokens: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
+    max_completion_tokens: Annotated[int, Field(ge=-1), AS_INTEGER] | None = Field(
         default=None, description="The newer name of `max_tokens`; goes before it."
     )
     logprobs: bool = Field(default=False, description="Log probabilities of the reply's tokens.")
@@ -138,6 +145,7 @@ def router(service: Service) -> APIRouter:
 
 async def converse(service: Service, body: ChatCompletion, http: Request) -> Response:
     """The response to `/v1/chat/completions`."""
+    body.model = body.model or service.only_model()
     jobs, warnings = await _jobs(service, body)
     texts = service.settings.log_prompts
     if body.stream:
@@ -175,12 +183,14 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
     if body.top_logprobs and not body.logprobs:
         raise HTTPError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     is_newer = body.max_completion_tokens is not None
+    length = "max_completion_tokens" if is_newer else "max_tokens"
+    tokens = body.max_completion_tokens if is_newer else body.max_tokens
     request = generation_request(
         service,
         model,
         body,
-        max_tokens=body.max_completion_tokens if is_newer else body.max_tokens,
-        length="max_completion_tokens" if is_newer else "max_tokens",
+        max_tokens=length_of(service, tokens, param=length),
+        length=length,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )
     if body.logprobs:
@@ -190,7 +200,7 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
         service.job(model, prompt, request, (request.seed + number) % 2**63)
         for number in range(body.n)
     ]
-    return jobs, _warnings(prompt)
+    return jobs, [*_warnings(prompt), *body.ignored_warnings()]
 
 
 async def _prompt(service: Service, model: Generator, turns: list[ChatMessage]) -> ChatPrompt:
@@ -218,8 +228,11 @@ async def _events(
     try:
         async with service.reply(jobs, http, streams=True) as reply:
             role = {"role": "assistant", "content": ""}
-            yield b"".join(chunk(first, index, "delta", role) for index in range(len(jobs)))
-            async for chunks in _chunks(reply, jobs, prefix, logprobs=body.logprobs):
+            used = usage(jobs) if body.usage_in_chunks else None
+            yield b"".join(
+                chunk(first, index, "delta", role, usage=used) for index in range(len(jobs))
+            )
+            async for chunks in _chunks(reply, body, jobs, prefix):
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**fields, "choices": [], "usage": usage(jobs)})
@@ -228,7 +241,7 @@ async def _events(
 
 
 async def _chunks(
-    reply: Reply, jobs: list[Job], prefix: str, *, logprobs: bool
+    reply: Reply, body: ChatCompletion, jobs: list[Job], prefix: str
 ) -> AsyncGenerator[bytes]:
     """The chunks that each event brings, together."""
     strippers = [StreamStripper() for _ in jobs]
@@ -244,14 +257,17 @@ async def _chunks(
             if done and job.outcome in ("error", "cancelled"):
                 reply.check()
             new = None
-            if (text or done) and logprobs:
+            if (text or done) and body.logprobs:
                 new = _logprobs(job, sent[index], available)
                 sent[index] = available
+            used = usage(jobs) if body.usage_in_chunks else None
             if text or new:
-                chunks.append(chunk(prefix, index, "delta", {"content": text}, logprobs=new))
+                delta = {"content": text}
+                chunks.append(chunk(prefix, index, "delta", delta, logprobs=new, usage=used))
             if done:
                 del open_jobs[index]
-                chunks.append(chunk(prefix, index, "delta", {}, finish=str(job.outcome)))
+                end = str(job.outcome)
+                chunks.append(chunk(prefix, index, "delta", {}, finish=end, usage=used))
         if chunks:
             yield b"".join(chunks)
 

@@ -16,6 +16,7 @@ from textwright.generation import Generator
 from textwright.generation.options import Prompt
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER
+from textwright.serving.foreign import COMPLETION
 from textwright.serving.logprobs import JobLogprobs, Logprobs, prompt_logprobs
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -41,11 +42,14 @@ Token = Annotated[int, Field(ge=0), AS_INTEGER]
 class Completion(RequestFields):
     """What to continue, and how."""
 
+    foreign = COMPLETION
+
     prompt: str | list[str] | list[Token] | list[list[Token]] = Field(
         default="", description="Text or token ids, one or a list.", examples=["ROMEO:"]
     )
-    max_tokens: Annotated[int, Field(ge=0), AS_INTEGER] = Field(
-        default=DEFAULT_LENGTH, description="0, with `echo`, tells of the prompt alone."
+    max_tokens: Annotated[int, Field(ge=-1), AS_INTEGER] = Field(
+        default=DEFAULT_LENGTH,
+        description="0, with `echo`, tells of the prompt alone; -1 is as many as are possible.",
     )
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_INTEGER] | None = Field(
         default=None, description="Log probabilities, with so many alternatives."
@@ -88,6 +92,7 @@ def router(service: Service) -> APIRouter:
 
 async def complete(service: Service, body: Completion, http: Request) -> Response:
     """The response to `/v1/completions`."""
+    body.model = body.model or service.only_model()
     batch = await _prepare(service, body)
     if body.stream:
         return await EventStream.begin(_events(service, batch, http))
@@ -115,9 +120,8 @@ class _Batch:
         """One a prompt, where its log probabilities are asked for."""
         self.head = head("text_completion", "cmpl", body.model)
 
-    @property
-    def warnings(self) -> list[str]:
-        return list(dict.fromkeys(each for prompt in self.prompts for each in prompt.warnings))
+        said = [each for prompt in prompts for each in prompt.warnings]
+        self.warnings = list(dict.fromkeys([*said, *body.ignored_warnings()]))
 
     @property
     def work(self) -> list[Work]:
@@ -150,9 +154,9 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
     limits = service.settings
     if body.best_of is not None:
         service.check_count("best_of", body.best_of, limits.max_choices)
-        if body.best_of < body.n or (body.stream and body.best_of > 1):
+        if body.best_of < body.n or (body.stream and body.best_of > body.n):
             raise HTTPError(
-                400, "best_of must be at least n, and can't be streamed", param="best_of"
+                400, "best_of must be at least n, and n where it is streamed", param="best_of"
             )
     if body.max_tokens == 0 and not body.echo:
         raise HTTPError(400, "max_tokens 0 needs echo", param="max_tokens")
@@ -161,7 +165,7 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
         service,
         model,
         body,
-        max_tokens=body.max_tokens or 1,
+        max_tokens=limits.max_length if body.max_tokens == -1 else body.max_tokens or 1,
         length="max_tokens",
         logprobs=0 if is_ranked and body.logprobs is None else body.logprobs,
     )
@@ -254,7 +258,10 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
                     for number in range(body.n):
                         index = position * body.n + number
                         finish = None if batch.jobs else "length"
-                        yield chunk(prefix, index, "text", text, finish=finish, logprobs=echoed)
+                        used = _usage(batch) if body.usage_in_chunks else None
+                        yield chunk(
+                            prefix, index, "text", text, finish=finish, logprobs=echoed, usage=used
+                        )
                         if batch.jobs:
                             begins[index] = len(text)
             async for chunks in _chunks(reply, batch, prefix, begins):
@@ -288,7 +295,10 @@ async def _chunks(
             if top is not None:
                 logprobs = unsent[index].take(text, top, done=done)
             finish = str(job.outcome) if done else None
-            chunks.append(chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs))
+            used = _usage(batch) if batch.body.usage_in_chunks else None
+            chunks.append(
+                chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs, usage=used)
+            )
         if chunks:
             yield b"".join(chunks)
 

@@ -3,11 +3,22 @@ field left out."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from textwright.configs import one_line
+from textwright.serving.foreign import ForeignFields, accepted
 
 
 def _to_int(value: Any) -> Any:
@@ -20,7 +31,11 @@ AS_INTEGER = BeforeValidator(_to_int)
 Number = Annotated[float, Field(allow_inf_nan=False)]
 ModelName = Annotated[str, Field(max_length=200)]
 Temperature = Annotated[Number, Field(ge=0, le=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**63), AS_INTEGER]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), AS_INTEGER]
+
+
+MAX_NAMED = 8
+"""Fields that a warning names."""
 
 
 class Body(BaseModel):
@@ -28,29 +43,100 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
 
-    @model_validator(mode="before")
+    foreign: ClassVar[ForeignFields] = ForeignFields()
+    """Fields that it hasn't, of other servers."""
+    _ignored: list[str] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _drop_nulls(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {name: value for name, value in data.items() if value is not None}
-        return data
+    def _sort_out(cls, data: Any, handler: ModelWrapValidatorHandler[Body]) -> Body:
+        if not isinstance(data, dict):
+            return handler(data)
+        kept, ignored = cls.foreign.sort(data)
+        body = handler(kept)
+        body._ignored = ignored
+        return body
+
+    def ignored(self) -> list[str]:
+        """The fields that were given and are ignored, here and in the objects inside, by path."""
+        names = list(self._ignored)
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Body):
+                names += [f"{name}.{inner}" for inner in value.ignored()]
+            elif isinstance(value, list) and value and isinstance(value[0], Body):
+                names += [
+                    f"{name}[{index}].{inner}"
+                    for index, one in enumerate(value)
+                    for inner in one.ignored()
+                ]
+        return names
+
+    def ignored_warnings(self) -> list[str]:
+        """A line that names the fields that are ignored, where there are any."""
+        names = self.ignored()
+        more = len(names) - MAX_NAMED
+        listed = ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return [f"ignored, for nothing here goes by it: {listed}"] if names else []
 
 
-def describe_error(error: Exception) -> tuple[str, str | None]:
-    """A validation error in one line, and the name of its field."""
+def describe_error(error: Exception, data: Any = None) -> tuple[str, str | None]:
+    """A validation error in one line, and the name of its field.
+
+    Args:
+        data: what was validated; without it, where the error has it.
+    """
     errors = getattr(error, "errors", None)
     if errors is None:
         return one_line(error), None
-    first = errors()[0]
-    keys = [str(key) for key in first["loc"] if key not in ("body", "query")]
-    # without the names of a union's members, which mean nothing to a client
-    where = ".".join(key for key in keys if "[" not in key or key.endswith("]"))
-    param = keys[0] if keys else None
-    if first["type"] == "extra_forbidden":
-        return f"{where}: not a field that is supported here", param
+    data = getattr(error, "body", data)
+    found = [(*_path(each, data), each) for each in errors()]
+    path, nearest = _nearest(found)
+    first = nearest[0]
     if first["type"] == "json_invalid":
         return "the body is not JSON", None
-    if first["type"] == "missing" and not keys:
+    if first["type"] == "missing" and not path:
         return "the request needs a JSON object as its body", None
-    message = first["msg"].removeprefix("Value error, ")
+    where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)[1:]
+    param = str(path[0]) if path else None
+    if first["type"] == "extra_forbidden":
+        values = [json.dumps(value) for value in accepted(str(path[-1]))]
+        but = f" other than as {' or '.join(values)}" if values else ""
+        return f"{where}: not a field that is supported here{but}", param
+    messages = dict.fromkeys(each["msg"] for each in nearest)
+    message = " or ".join(messages).replace(" or Input should be", " or")
+    message = message.removeprefix("Value error, ")
     return (f"{where}: {message}" if where else message), param
+
+
+_Path: TypeAlias = tuple[int | str, ...]
+
+
+def _path(error: Any, data: Any) -> tuple[_Path, _Path]:
+    """Where in `data` one of pydantic's errors is, and the names of members of unions on the way there, which mean
+    nothing to a client."""
+    path: list[int | str] = []
+    members: list[int | str] = []
+    loc: _Path = error["loc"]
+    rest = loc[1:] if loc and loc[0] in ("body", "query", "path") else loc
+    for number, key in enumerate(rest):
+        in_list = isinstance(data, list) and isinstance(key, int) and key < len(data)
+        if in_list or (isinstance(data, dict) and key in data):
+            data = data[key]
+        elif error["type"] != "missing" or number < len(rest) - 1:
+            members.append(key)
+            continue
+        path.append(key)
+    return tuple(path), tuple(members)
+
+
+def _nearest(found: Sequence[tuple[_Path, _Path, Any]]) -> tuple[_Path, list[Any]]:
+    """The error of the first field that has one; where that is a union, those of the members which
+    agree with most of what was sent."""
+    firsts: dict[_Path, tuple[_Path, Any]] = {}  # by member
+    for path, members, each in found:
+        if path[:1] == found[0][0][:1]:
+            firsts.setdefault(members, (path, each))
+    paths = [path for path, _ in firsts.values()]
+    best = max(paths, key=lambda path: [key if isinstance(key, int) else 0 for key in path])
+    return best, [each for path, each in firsts.values() if path == best]

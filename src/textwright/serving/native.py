@@ -201,7 +201,7 @@ def _validate(item: Any) -> GenText:
     try:
         return GenText.model_validate(item)
     except ValidationError as error:
-        raise HTTPError(400, describe_error(error)[0]) from error
+        raise HTTPError(400, describe_error(error, item)[0]) from error
 
 
 async def _job(service: Service, body: GenText) -> Job:

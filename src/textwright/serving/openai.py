@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from textwright.engine import Job
 from textwright.generation import Generator, Options
@@ -17,25 +17,12 @@ from textwright.generation.options import Request
 from textwright.generation.sampling import LogitsProcessor
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
+from textwright.serving.foreign import STREAM_OPTIONS
 from textwright.serving.service import Service
 
 MAX_LOGPROBS = 20
 MIN_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON hasn't."""
-
-_IGNORED = {
-    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-    "parallel_tool_calls",
-}  # fmt: skip
-"""Fields that are ignored: they don't concern the text."""
-
-_NO_OPS: dict[str, tuple[Any, ...]] = {
-    "suffix": ("",), "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],),
-    "function_call": ("none", "auto"), "response_format": ({"type": "text"},),
-    "modalities": (["text"],),
-}  # fmt: skip
-"""Fields that aren't supported, with the values that change nothing and are accepted."""
-
 
 Stop = Annotated[str, Field(max_length=1000, description="An empty one stops nothing.")]
 
@@ -43,15 +30,29 @@ Stop = Annotated[str, Field(max_length=1000, description="An empty one stops not
 class StreamOptions(Body):
     """How to stream."""
 
+    foreign = STREAM_OPTIONS
+
     include_usage: bool = Field(default=False, description="End with a chunk that has `usage`.")
+    continuous_usage_stats: bool = Field(
+        default=False, description="An extension: each chunk has `usage` so far."
+    )
 
 
 class RequestFields(Body):
     """The request fields of both routes."""
 
-    model: ModelName = Field(examples=["shakespeare"])
+    @property
+    def usage_in_chunks(self) -> bool:
+        """Whether each chunk of a stream has the usage so far."""
+        return self.stream_options is not None and self.stream_options.continuous_usage_stats
+
+    model: ModelName = Field(
+        default="", description="May be left out where one is served.", examples=["shakespeare"]
+    )
     temperature: Temperature | None = None
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        default=None, description="0 takes the likeliest token each time."
+    )
     n: Annotated[int, Field(ge=1), AS_INTEGER] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -61,8 +62,7 @@ class RequestFields(Body):
     logit_bias: dict[str, Annotated[Number, Field(ge=-100, le=100)]] | None = Field(
         default=None, description="By token id."
     )
-    seed: Seed | None = None
-    user: str | None = Field(default=None, description="Of no matter here.")
+    seed: Seed | None = Field(default=None, description="-1 draws one, as null does.")
     top_k: Annotated[int, AS_INTEGER] | None = Field(
         default=None, description="An extension; 0 or less keeps all."
     )
@@ -82,18 +82,6 @@ class RequestFields(Body):
     ignore_eos: bool = Field(
         default=False, description="An extension: the model's own end of text ends nothing."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_ignored(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        known = cls.model_fields
-        return {
-            name: value
-            for name, value in data.items()
-            if name in known or not (name in _IGNORED or value in _NO_OPS.get(name, ()))
-        }
 
 
 class Usage(BaseModel):
@@ -121,7 +109,7 @@ class ResultFields(BaseModel):
     )
 
 
-def usage(jobs: list[Job], prompts: Mapping[int, int] | None = None) -> dict[str, int]:
+def usage(jobs: Sequence[Job], prompts: Mapping[int, int] | None = None) -> dict[str, int]:
     """Token counts; a prompt that several jobs share counts once.
 
     Args:
@@ -159,18 +147,21 @@ def chunk(
     *,
     finish: str | None = None,
     logprobs: Mapping[str, Any] | None = None,
+    usage: Mapping[str, int] | None = None,
 ) -> bytes:
     """A choice's chunk as a server-sent event, formatted by hand: there is one per token.
 
     Args:
         prefix: from `chunk_prefix`.
         field: the choice's field that has the text, with its `value`.
+        usage: so far, where it is asked for in each chunk.
     """
     end = "null" if finish is None else f'"{finish}"'
     probabilities = "null" if logprobs is None else json.dumps(logprobs)
+    rest = "" if usage is None else f', "usage": {json.dumps(usage)}'
     return (
         f'data: {prefix}{index}, "{field}": {json.dumps(value)}, "finish_reason": {end}, '
-        f'"logprobs": {probabilities}}}]}}\n\n'
+        f'"logprobs": {probabilities}}}]{rest}}}\n\n'
     ).encode()
 
 
@@ -194,10 +185,12 @@ def generation_request(
     service.check_count("n", body.n, limits.max_choices)
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     stops = [stop for stop in stops if stop]  # some clients send an empty one for none
+    is_greedy = body.top_p == 0  # no token's share is so small, but the likeliest stays
     options: Options = {
-        "max_tokens": max_tokens, "temperature": body.temperature, "top_p": body.top_p,
-        "top_k": body.top_k, "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
-        "stop": stops or None, "seed": body.seed, "logprobs": logprobs,
+        "max_tokens": max_tokens, "temperature": body.temperature,
+        "top_p": 1.0 if is_greedy else body.top_p, "top_k": 1 if is_greedy else body.top_k,
+        "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
+        "stop": stops or None, "seed": seed_of(body.seed), "logprobs": logprobs,
         "allow_unk": body.allow_unk,
     }  # fmt: skip
     request = service.check(model, options, length=length)
@@ -214,6 +207,18 @@ def generation_request(
         stop_tokens=frozenset(stop_tokens),
         ignore_eos=body.ignore_eos,
     )
+
+
+def length_of(service: Service, tokens: int | None, *, param: str) -> int | None:
+    """A request's length: None for the model's default, the server's limit for -1."""
+    if tokens == 0:
+        raise HTTPError(400, f"{param} must be at least 1, or -1 for no limit", param=param)
+    return service.settings.max_length if tokens == -1 else tokens
+
+
+def seed_of(seed: int | None) -> int | None:
+    """A request's seed as the engine takes it: None for -1, which elsewhere draws one, too."""
+    return None if seed is None or seed == -1 else seed % 2**63
 
 
 def _bias(model: Generator, by_token: Mapping[str, float]) -> dict[int, float]:

@@ -36,6 +36,18 @@ class Service:
             self._bridge = Bridge(self.settings.stream_interval)
         return self._bridge
 
+    def only_model(self) -> str:
+        """The name of the model that is served, for a request that names none.
+
+        Raises:
+            HTTPError: it isn't the only one.
+        """
+        names = self.pool.names()
+        if len(names) == 1:
+            return names[0]
+        served = f"one of {', '.join(names[:20])}" if names else "no model is served yet"
+        raise HTTPError(400, f"model: say which; {served}", param="model")
+
     async def model(self, name: str) -> Generator:
         """The model `name`; a thread loads it where it isn't loaded.
 
