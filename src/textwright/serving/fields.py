@@ -113,8 +113,8 @@ _Path: TypeAlias = tuple[int | str, ...]
 
 
 def _path(error: Any, data: Any) -> tuple[_Path, _Path]:
-    """Where in `data` one of pydantic's errors is, and the names of members of unions on the way there, which mean
-    nothing to a client."""
+    """Where in `data` one of pydantic's errors is, and the members of unions on the way, whose
+    names mean nothing to a client."""
     path: list[int | str] = []
     members: list[int | str] = []
     loc: _Path = error["loc"]
