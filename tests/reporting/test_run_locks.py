@@ -104,7 +104,7 @@ def test_only_one_of_many_starts_is_granted(run: Run) -> None:
 def test_a_second_start_is_refused_while_the_first_trains(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textwright.runs.locking.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("textwright.runs.folder.LOCK_TIMEOUT", 0.1)
     holder = filelock.FileLock(run.lock_file)
     with (
         holder,

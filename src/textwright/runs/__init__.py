@@ -1,8 +1,8 @@
 """The run folder: one training and everything about it. The only code that knows its file names.
 
-Begin with `folder`: a `Run` is a path with readers and writers of each file. `collection` resolves
-what a user typed and takes a name for a new run, `locking` lets one process train, `weights` reads
-tensors without torch. Nothing here knows how a model computes or learns.
+Begin with `folder`: a `Run` is a path with readers and writers of each file, and a lock that lets
+one process train. `collection` resolves what a user typed and takes a name for a new run, `weights`
+reads tensors without torch. Nothing here knows how a model computes or learns.
 """
 
 from textwright.runs.collection import (
@@ -20,8 +20,14 @@ from textwright.runs.collection import (
     runs_folder,
     shipped,
 )
-from textwright.runs.folder import SHIPPED_MODELS, Run, is_model_folder
-from textwright.runs.locking import is_locked, is_training, training_lock
+from textwright.runs.folder import (
+    SHIPPED_MODELS,
+    Run,
+    is_locked,
+    is_model_folder,
+    is_training,
+    training_lock,
+)
 
 __all__ = [
     "RUNS_VARIABLE",

@@ -12,8 +12,7 @@ from pathlib import Path
 from textwright import atomic
 from textwright.configs import nearest
 from textwright.errors import DownloadError, MissingPackageError, RunError
-from textwright.runs.folder import SHIPPED_MODELS, Run
-from textwright.runs.locking import is_training
+from textwright.runs.folder import SHIPPED_MODELS, Run, is_training
 
 RUNS_VARIABLE = "TEXTWRIGHT_RUNS"
 _NAME = re.compile(r"[^\W_](?:[\w .+-]{0,98}[\w+-])?", re.UNICODE)

@@ -27,7 +27,7 @@ from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
 from textwright.runs import Run, check_free, is_locked, is_training, name_from, name_key
-from textwright.runs.locking import lock_to_inherit
+from textwright.runs.folder import lock_to_inherit
 from textwright.serving.errors import HTTPError
 from textwright.studio.uploads import Upload, Uploads, display_name
 
