@@ -31,8 +31,8 @@ from textwright.configs import TrainingSettings
 from textwright.models import build
 from textwright.models.attention import attend, extend
 from textwright.models.gpt import rotate
+from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.loss import evaluate
 from textwright.training.planning.presets import model_settings, preset
 
 SHORT = 100_000

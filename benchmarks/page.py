@@ -85,7 +85,7 @@ def losses(name: str) -> str:
     from textwright.evaluation.memorization import find_training_corpus
     from textwright.models.loading import load_model
     from textwright.tokenizers import Tokenizer
-    from textwright.training.loop.loss import evaluate
+    from textwright.training.loop.evaluation import evaluate
 
     run = find(name)
     model = load_model(run, "cpu")

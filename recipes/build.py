@@ -34,7 +34,7 @@ from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.reporting import RunSummary, card_text, numbers, write_report
 from textwright.runs import SHIPPED_MODELS, Run, list_runs
-from textwright.training.loop.samples import sample_of
+from textwright.training.loop.evaluation import sample_of
 
 RECIPES = Path(__file__).resolve().parent
 ROOT = RECIPES.parent

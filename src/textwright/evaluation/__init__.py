@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from textwright.evaluation.memorization import Novelty, novelty
     from textwright.evaluation.scoring import Score, evaluate_run, score
     from textwright.evaluation.substring_search import MIN_SPAN
-    from textwright.training.loop.loss import Loss, evaluate
+    from textwright.training.loop.evaluation import Loss, evaluate
 
 _HOMES = {
     "ConversationScore": "textwright.evaluation.chat_eval",
     "CopiedSpan": "textwright.evaluation.copied_spans",
-    "Loss": "textwright.training.loop.loss",
+    "Loss": "textwright.training.loop.evaluation",
     "MIN_SPAN": "textwright.evaluation.substring_search",
     "Novelty": "textwright.evaluation.memorization",
     "PassageOverlap": "textwright.evaluation.copied_spans",
     "Score": "textwright.evaluation.scoring",
-    "evaluate": "textwright.training.loop.loss",
+    "evaluate": "textwright.training.loop.evaluation",
     "evaluate_run": "textwright.evaluation.scoring",
     "find_copied_spans": "textwright.evaluation.copied_spans",
     "novelty": "textwright.evaluation.memorization",

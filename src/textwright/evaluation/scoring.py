@@ -17,7 +17,7 @@ from textwright.models import LanguageModel
 from textwright.models.loading import load_model
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.loop.loss import evaluate
+from textwright.training.loop.evaluation import evaluate
 
 log = logging.getLogger("textwright")
 
@@ -64,7 +64,7 @@ def score(
     Args:
         run: any with weights.
         sources: a corpus, as `train` takes it.
-        window, stride: those of `textwright.training.loop.loss.evaluate`.
+        window, stride: those of `textwright.training.loop.evaluation.evaluate`.
         device: where torch computes.
         precision: `float16` and `int8` evaluate the compiled runtime in that precision instead.
 

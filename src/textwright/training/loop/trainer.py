@@ -37,10 +37,9 @@ from textwright.training.loop import checkpoints, distributed
 from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result
 from textwright.training.loop.checkpoints import Checkpoint, TrainerState
 from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.evaluation import Loss, evaluate, write_sample
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.loss import Loss, evaluate
 from textwright.training.loop.recipe import Recipe
-from textwright.training.loop.samples import write_sample
 from textwright.training.optim.optimizer import lr_multiplier
 
 log = logging.getLogger("textwright")

@@ -15,8 +15,8 @@ import torch
 from textwright.data.tokens import Tokens
 from textwright.models.device import choose_device
 from textwright.training.loop import distributed
+from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.loss import evaluate
 from textwright.training.planning.presets import SizeOption
 
 _MEASURED_TOKENS = 8192

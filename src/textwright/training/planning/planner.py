@@ -22,7 +22,7 @@ from textwright.data.tokens import Tokens
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
 from textwright.training.loop.dataset import Dataset
-from textwright.training.loop.loss import protocol
+from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.benchmark import Timing, measure, thread_counts
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from textwright.configs import GPTConfig, RecurrentConfig
 from textwright.errors import CorpusError, RequestError
 from textwright.models import LanguageModel, build
-from textwright.training.loop.loss import evaluate
+from textwright.training.loop.evaluation import evaluate
 
 TOKENS = np.random.default_rng(0).integers(0, 13, 3000).astype(np.uint16)
 

@@ -1,4 +1,4 @@
-"""The loss over a whole text, by a protocol that has a name.
+"""An evaluation: the loss over a whole text, by a protocol that has a name, and a sample.
 
 The loss is the mean over every token but the first, in nats; each token is predicted once. Of
 conversations where one side is learned, only the tokens of that side count. How
@@ -12,6 +12,9 @@ much context a prediction gets is the protocol:
   into streams read side by side; each first reads the tokens before it, uncounted.
 
 Models of different families compare in windows of the same size.
+
+The sample has the same prompt and seed each time, so that one sees the model learn. A model of
+conversations has one, of four turns, with itself: the first is given.
 """
 
 from __future__ import annotations
@@ -24,11 +27,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from textwright.configs import ModelConfig
+from textwright.configs import ModelConfig, SamplingSettings, TrainingSettings
 from textwright.data.tokens import Tokens
 from textwright.errors import CorpusError, RequestError
+from textwright.generation.chat import converse
+from textwright.generation.chat_template import SpeakerNames
+from textwright.generation.generator import Generator
+from textwright.generation.options import GenerationConfig
 from textwright.models import LanguageModel
+from textwright.runtimes.registry import load_runtime
+from textwright.tokenizers import Tokenizer
 from textwright.training.loop.batches import NOT_COUNTED, inputs_and_targets
+from textwright.training.loop.callbacks import Sample
 
 _STREAMS = 32
 _STREAM_WARMUP = 256
@@ -229,3 +239,38 @@ def _sum(logits: Tensor, targets: Tensor) -> float:
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=NOT_COUNTED, reduction="none"
     )
     return losses.cpu().double().sum().item()  # MPS has no float64
+
+
+_SAMPLE_SEED = 1
+_OPENING = "Hello! How are you?"
+"""What a conversation begins with where no prompt is set."""
+_TURNS = 4
+
+
+def write_sample(
+    model: LanguageModel, tokenizer: Tokenizer, settings: TrainingSettings, step: int
+) -> Sample:
+    """Let the model write, on the runtime that `generate` uses: what is shown is what one gets."""
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    generator = Generator(
+        load_runtime(model.config, weights),
+        tokenizer,
+        defaults=GenerationConfig(sampling=SamplingSettings(seed=_SAMPLE_SEED)),
+    )
+    prompt, text = sample_of(generator, settings)
+    return Sample(step, prompt, text)
+
+
+def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, str]:
+    """(prompt, what follows), as `samples.jsonl` has them."""
+    if generator.tokenizer.chat is None:
+        generation = generator.generate(
+            settings.sample_prompt, seed=_SAMPLE_SEED, max_tokens=settings.sample_tokens
+        )
+        return settings.sample_prompt, generation.text
+    opening = settings.sample_prompt.strip() or _OPENING
+    each = max(1, settings.sample_tokens // (_TURNS - 1))
+    said = converse(generator, opening, _TURNS, seed=_SAMPLE_SEED, max_tokens=each)
+    names = {"user": SpeakerNames().user, "assistant": SpeakerNames().model}
+    first, *rest = (f"{names[one.role]}: {one.content}" for one in said)
+    return f"{first}\n", "\n".join(rest)
