@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from textwright.engine import Engine, ModelPool
 from textwright.runs import Run
 from textwright.serving import Metrics, ServerSettings, create_app
+from textwright.serving.protocol import Protocol
 from textwright.serving.server import listen
 
 SECONDS = 200
@@ -45,7 +46,9 @@ class Served:
         also(self.app)
         self.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        config = uvicorn.Config(self.app, log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            self.app, http=Protocol, log_config=None, access_log=False, ws="none"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
         self._thread.start()

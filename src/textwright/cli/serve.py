@@ -274,7 +274,9 @@ def _print_address(
 ) -> str:
     """Print the server's URL and examples, to standard error; returns the URL."""
     host, port = address[:2]
-    url_host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    # An address that stands for all can't be asked; `::` has no IPv4 ones among them
+    url_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)
+    url_host = url_host or (f"[{host}]" if ":" in host else host)
     url = f"http://{url_host}:{port}"
     names = pool.names()
     body = f'{{"model_name": "{names[0] if names else "NAME"}", "start_phrase": "It was"}}'

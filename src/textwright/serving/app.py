@@ -13,15 +13,15 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from textwright.engine import Engine, ModelPool
 from textwright.errors import TextwrightError
-from textwright.serving import cards, chat, completions, docs, metrics, native
+from textwright.serving import cards, chat, completions, docs, metrics, native, unknown_paths
 from textwright.serving.errors import HTTPError, to_http_error
 from textwright.serving.fields import describe_error
 from textwright.serving.gate import PUBLIC_PATHS, Gate, path_of
-from textwright.serving.service import Service
+from textwright.serving.service import Service, add_log_fields
 from textwright.serving.settings import ServerSettings
 from textwright.version import VERSION
 
@@ -58,6 +58,7 @@ def create_app(
         version=VERSION,
         description="Generates text with models of your own.",
         lifespan=lifespan,
+        redirect_slashes=False,  # `unknown_paths` does, with the prefix of a proxy
         docs_url=None,
         redoc_url=None,
     )
@@ -79,9 +80,11 @@ def create_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after"],
+            allow_methods=["GET", "HEAD", "POST"],
+            # any: it is origin and key that decide, and clients have headers of their own
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after", "retry-after-ms"],
+            allow_private_network=True,
         )
     app.state.service = service
     _customize_openapi(app, settings)
@@ -127,15 +130,25 @@ def _add(document: dict[str, Any], schema: dict[str, Any]) -> None:
 
 async def _invalid_request(http: Request, error: Exception) -> Response:
     message, param = describe_error(error)
-    return HTTPError(400, message, param=param).response(path_of(http.scope))
+    return _refuse(http, HTTPError(400, message, param=param))
 
 
 async def _http_exception(http: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    http_error = HTTPError(error.status_code, str(error.detail), headers=headers)
-    return http_error.response(path_of(http.scope))
+    if error.status_code == 404 and (where := unknown_paths.slash_redirect(http)) is not None:
+        return RedirectResponse(where, 307)
+    message, headers = str(error.detail), error.headers or {}
+    if error.status_code == 404:
+        message = unknown_paths.describe(http)
+    elif error.status_code == 405 and "Allow" in headers:
+        message = unknown_paths.wrong_method(http, headers["Allow"])
+    return _refuse(http, HTTPError(error.status_code, message, headers=headers))
 
 
 async def _error(http: Request, error: Exception) -> Response:
-    return to_http_error(error).response(path_of(http.scope))
+    return _refuse(http, to_http_error(error))
+
+
+def _refuse(http: Request, error: HTTPError) -> Response:
+    add_log_fields(http, error=error.message)
+    return error.response(path_of(http.scope))

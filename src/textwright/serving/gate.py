@@ -58,7 +58,10 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["root_path"] = self._settings.root_path
+        root = scope["root_path"] = self._settings.root_path
+        # Of a proxy that takes the prefix away, too: ASGI's path has it
+        scope["path"] = root + path_of(scope)
+        is_head = scope["method"] == "HEAD"
         headers = Headers(scope=scope)
         given_id = headers.get("x-request-id", "")
         request_id = given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex
@@ -78,13 +81,16 @@ class Gate:
         try:
             self._check_key(path, headers)
             body = await self._read_body(path, scope["method"], headers, receive)
-            await self._app(scope, _replay(body, receive), send_with_id)
+            # HEAD is what GET is, without its body, which the server leaves out
+            inner = {**scope, "method": "GET"} if is_head else scope
+            await self._app(inner, _replay(body, receive), send_with_id)
         except Exception as error:
             http_error = to_http_error(error)
             if http_error.status == 500:
                 logger.error("a request failed", exc_info=error, extra={"fields": dict(fields)})
             if status == 0 and http_error.status != CLIENT_CLOSED_REQUEST:
                 await http_error.response(path)(scope, receive, send_with_id)
+            fields.setdefault("error", http_error.message)
             status = http_error.status
         finally:
             if (stream_error := fields.pop("stream_error", None)) is not None:
@@ -117,28 +123,13 @@ class Gate:
         """All of the body, within the limits; empty where the headers announce none."""
         if method != "POST":
             return b""
-        limit = self._settings.max_body
-        too_long = HTTPError(
-            413, f"the body is longer than {limit:,} bytes", headers={"connection": "close"}
-        )
-        length = headers.get("content-length", "0")
-        is_sent = "expect" not in headers  # such a client sends its body once it is told to
-        if length.isdecimal() and int(length) > limit:
-            if is_sent:
+        if (refusal := self._unacceptable(path, headers)) is not None:
+            if "expect" not in headers:  # such a client sends its body once it is told to
                 await self._discard(receive)
-            raise too_long
-        if length == "0" and "transfer-encoding" not in headers:
+            raise refusal
+        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             return b""
-        media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_json = media == "application/json" or media.endswith("+json")
-        if not is_json and path not in NON_JSON_PATHS and not HOSTED.fullmatch(path):
-            if is_sent:
-                await self._discard(receive)
-            raise HTTPError(
-                415,
-                "the body must be JSON: send the header 'Content-Type: application/json'",
-                headers={"connection": "close"},
-            )
+        limit = self._settings.max_body
         parts = bytearray()
         try:
             async with asyncio.timeout(self._settings.body_timeout):
@@ -152,12 +143,37 @@ class Gate:
                     if len(parts) > limit:
                         if more:
                             await self._discard(receive)
-                        raise too_long
+                        raise _too_long(limit)
         except TimeoutError:
             raise HTTPError(
                 408, "the body took too long to arrive", headers={"connection": "close"}
             ) from None
         return bytes(parts)
+
+    def _unacceptable(self, path: str, headers: Headers) -> HTTPError | None:
+        """Why a body with these headers isn't read; None where it is."""
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._settings.max_body:
+            return _too_long(self._settings.max_body)
+        if length == "0" and "transfer-encoding" not in headers:
+            return None
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        is_json = media == "application/json" or media.endswith("+json")
+        if not is_json and path not in NON_JSON_PATHS and not HOSTED.fullmatch(path):
+            return HTTPError(
+                415,
+                "the body must be JSON: send the header 'Content-Type: application/json'",
+                headers={"connection": "close"},
+            )
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity"):
+            return HTTPError(
+                415,
+                f"a body with the header 'Content-Encoding: {encoding[:40]}' isn't taken; send it "
+                "as it is",
+                headers={"connection": "close", "accept-encoding": "identity"},
+            )
+        return None
 
     async def _discard(self, receive: Receive) -> None:
         """Read on for a while: a connection closed while its client still sends is reset, and the
@@ -172,9 +188,17 @@ class Gate:
                         return
 
 
+def _too_long(limit: int) -> HTTPError:
+    return HTTPError(
+        413, f"the body is longer than {limit:,} bytes", headers={"connection": "close"}
+    )
+
+
 def path_of(scope: Scope) -> str:
     """The path within the app, without the prefix of a proxy that passes it on."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    if root and path == root:
+        return "/"
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from textwright.engine import Engine
 from textwright.errors import RequestError
+from textwright.serving.protocol import Protocol
 from textwright.serving.settings import ServerSettings
 
 SWITCH_INTERVAL = 0.0005
@@ -64,6 +65,7 @@ def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
     _allow_connections(MAX_CONNECTIONS)
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

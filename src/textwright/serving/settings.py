@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def _origin(origin: str) -> str:
+    """`origin` as browsers send it: `*`, `null`, or scheme, host and a port that isn't the
+    scheme's own; anything else would never match."""
+    scheme = origin.partition("://")[0]
+    valid = _ORIGIN.fullmatch(origin) and not origin.endswith(_DEFAULT_PORTS.get(scheme, "/"))
+    if origin not in ("*", "null") and not valid:
+        raise ValueError(
+            f"{origin[:100]!r} is no origin as browsers send it: scheme and host in lower case, no "
+            "path, no default port, e.g. https://example.org or http://localhost:3000; * is any"
+        )
+    return origin
 
 
 class ServerSettings(BaseModel):
@@ -14,7 +31,7 @@ class ServerSettings(BaseModel):
 
     api_keys: tuple[SecretStr, ...] = ()
     """A request needs one of these, except for `gate.PUBLIC_PATHS`; none: every path is public."""
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     """Origins whose web pages may call from a browser; `*`: any."""
     root_path: Annotated[str, AfterValidator(lambda path: path.rstrip("/"))] = Field(
         default="", pattern="^(/.*)?$"
