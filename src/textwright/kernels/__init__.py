@@ -3,7 +3,7 @@
 `hatch_build.py` compiles the C files into libraries beside this file, each for other instruction
 sets; `kernels()` chooses one, by default the fastest that runs, and `$TEXTWRIGHT_KERNELS` overrides
 it: `auto`, `off`, or the name of a build. Without a library the runtimes are NumPy's. Begin with
-`gpt.c` and `products.h`; `batch.py` and `matrices.py` mirror their structures with ctypes. Nothing
+`gpt.c` and `products.h`; `structures.py` mirrors their structures with ctypes. Nothing
 here knows a family's Python side, which is `runtimes`.
 """
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
-from textwright.kernels.batch import token_error
+from textwright.kernels.structures import token_error
 
 
 class State(Protocol):

@@ -8,17 +8,21 @@ from typing import Any
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
-from textwright.kernels.batch import (
+from textwright.kernels.structures import (
     ALL_LOGITS,
+    INTEGER,
     LAST_LOGITS,
     NO_LOGITS,
+    TILE,
+    Memory,
     SingleBatch,
+    aligned,
     kernel,
     read_all,
     read_one,
+    round_up,
     token_error,
 )
-from textwright.kernels.matrices import INTEGER, TILE, Memory, aligned, round_up
 from textwright.runtimes.kv_cache import AttentionRuntime, LogitsFor, Window
 
 _CODES = {"none": NO_LOGITS, "last": LAST_LOGITS, "all": ALL_LOGITS}

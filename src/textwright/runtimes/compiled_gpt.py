@@ -9,7 +9,7 @@ import numpy as np
 
 from textwright.arrays import Floats
 from textwright.configs import GPTConfig
-from textwright.kernels.matrices import (
+from textwright.kernels.structures import (
     FLOAT,
     INTEGER,
     LANES,

@@ -9,23 +9,21 @@ import numpy as np
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
-from textwright.kernels.batch import (
+from textwright.kernels.structures import (
     ALL_LOGITS,
-    LAST_LOGITS,
-    SingleBatch,
-    address,
-    kernel,
-    read_all,
-    read_one,
-)
-from textwright.kernels.matrices import (
     INTEGER,
     LANES,
+    LAST_LOGITS,
     POINTER,
     Matrix,
     Memory,
     Precision,
+    SingleBatch,
+    address,
+    kernel,
     pad,
+    read_all,
+    read_one,
     round_up,
 )
 from textwright.runs.weights import take

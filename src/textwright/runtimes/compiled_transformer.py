@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from textwright.arrays import Floats
 from textwright.configs import TransformerConfig
-from textwright.kernels.matrices import (
+from textwright.kernels.structures import (
     FLOAT,
     INTEGER,
     LANES,

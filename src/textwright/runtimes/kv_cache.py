@@ -16,7 +16,7 @@ import numpy as np
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
-from textwright.kernels.batch import token_error
+from textwright.kernels.structures import token_error
 from textwright.runtimes.base import batch_sequentially, check_tokens
 from textwright.runtimes.threads import single_threaded
 

@@ -9,7 +9,7 @@ from textwright.arrays import Floats
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import MissingPackageError, RequestError
 from textwright.kernels import kernels
-from textwright.kernels.matrices import check_precision
+from textwright.kernels.structures import check_precision
 from textwright.runtimes.base import Runtime
 from textwright.runtimes.compiled_gpt import CompiledGPT
 from textwright.runtimes.compiled_recurrent import CompiledRecurrentRuntime
