@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -77,3 +79,30 @@ def test_what_is_learned_elsewhere_joins_and_what_only_begins_is_no_model(
         each.load_all()
         assert each.get("late").name == "late"
         assert list(each.statuses) == ["first", "late"]
+
+
+def test_statuses_while_models_come_and_go(make_run: MakeRun) -> None:
+    """No look at them fails because a name leaves meanwhile."""
+    run = make_run("lstm")
+    pool = ModelPool([run])
+    stopped = threading.Event()
+
+    def come_and_go() -> None:
+        while not stopped.is_set():
+            for number in range(50):
+                pool._entries[f"passing{number}"] = pool._entries[run.name]
+            for number in range(50):
+                del pool._entries[f"passing{number}"]
+
+    changing = threading.Thread(target=come_and_go)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    changing.start()
+    try:
+        for _ in range(300):
+            assert run.name in pool.statuses
+            assert run.name in pool.names()
+    finally:
+        stopped.set()
+        changing.join()
+        sys.setswitchinterval(interval)

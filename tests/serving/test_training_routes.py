@@ -19,8 +19,8 @@ from textwright.errors import BusyError, CorpusError, RequestError
 from textwright.page import offline_page
 from textwright.runs import Run
 from textwright.serving import ServerSettings
+from textwright.serving.hosts import is_loopback
 from textwright.studio.training_process import TrainingProcess, TrainingRecord
-from textwright.studio.training_routes import is_loopback
 from textwright.studio.uploads import MAX_IN_PROGRESS, Uploads, file_name
 
 MARKUP = "<img src=x onerror=alert(1)>.txt"

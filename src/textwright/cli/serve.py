@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textwright.cli.generate import Precision, Runs
+from textwright.cli.guards import check_environment, read_keys
 from textwright.cli.serve_options import (
+    AllowExport,
+    AllowHost,
     AllowTraining,
     APIKey,
     APIKeyFile,
@@ -36,6 +39,7 @@ from textwright.cli.serve_options import (
     Memory,
     Models,
     Names,
+    NoStudio,
     Port,
     Queue,
     RootPath,
@@ -55,6 +59,7 @@ _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def serve(
+    context: typer.Context,
     names: Names = None,
     models: Models = None,
     host: Host = "127.0.0.1",
@@ -63,7 +68,10 @@ def serve(
     api_key: APIKey = None,
     api_key_file: APIKeyFile = None,
     cors_origin: CORSOrigin = None,
+    allow_host: AllowHost = None,
     allow_training: AllowTraining = False,
+    allow_export: AllowExport = False,
+    no_studio: NoStudio = False,
     memory: Memory = None,
     precision: ServedPrecision = Precision.auto,
     threads: Threads = None,
@@ -90,6 +98,7 @@ def serve(
 
     textwright serve --models runs --api-key-file keys.txt --host 0.0.0.0
     """
+    check_environment(context)
     try:
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
@@ -101,8 +110,9 @@ def serve(
 
     try:
         settings = ServerSettings(
-            api_keys=tuple(map(SecretStr, _keys(api_key or [], api_key_file))),
+            api_keys=tuple(map(SecretStr, read_keys(api_key or [], api_key_file))),
             cors_origins=tuple(cors_origin or ()),
+            hosts=_answered_hosts(host, root_path, allow_host),
             root_path=root_path,
             max_body=max_body,
             body_timeout=body_timeout,
@@ -117,13 +127,14 @@ def serve(
             drain=drain,
             log_prompts=log_prompts,
             allow_training=allow_training,
+            allow_export=allow_export,
             max_upload=max_upload,
         )
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
     pool = _model_pool(names or [], models, runs, memory, precision)
     _serve(pool, settings, host, port, slots=slots, waiting=queue, workers=threads,
-           runs=models or runs_folder(runs))  # fmt: skip
+           runs=models or runs_folder(runs), page=not no_studio)  # fmt: skip
 
 
 def _serve(
@@ -137,15 +148,16 @@ def _serve(
     workers: int | None,
     runs: Path,
     api: str | None = None,
+    page: bool = True,
     open_browser: bool = False,
     log_requests: bool = True,
 ) -> None:
     try:
         from textwright import studio
         from textwright.serving import Metrics, create_app
+        from textwright.serving.hosts import is_loopback
         from textwright.serving.logs import write_json_lines
         from textwright.serving.server import listen, run
-        from textwright.studio.training_routes import is_loopback
     except ImportError as error:
         raise missing(error) from error
     from textwright.engine import Engine
@@ -154,9 +166,10 @@ def _serve(
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
     app = create_app(pool, engine, settings, metrics)
     local = is_loopback(host) and not settings.root_path  # behind a proxy all clients look local
-    studio.mount(app, api=api, runs=runs, local=local)
+    if page:
+        studio.mount(app, api=api, runs=runs, local=local)
     socket = listen(host, port)
-    url = _print_address(pool, settings, socket.getsockname(), api)
+    url = _print_address(pool, settings, socket.getsockname(), api, page)
     if log_requests:
         write_json_lines()
     else:  # a person at the terminal sees on the page what comes of a request
@@ -164,6 +177,14 @@ def _serve(
     if open_browser:
         _open_browser(f"{url}/studio/")  # the socket listens already
     run(app, socket, settings)
+
+
+def _answered_hosts(host: str, root_path: str, given: list[str] | None) -> tuple[str, ...] | None:
+    """The names in `Host` that are answered, beside loopback ones; None: any. Where only this
+    machine can ask, and no proxy does, nobody else's name is of any use."""
+    from textwright.serving.hosts import is_loopback
+
+    return tuple(given or ()) if given or (is_loopback(host) and not root_path) else None
 
 
 def _open_browser(url: str) -> None:
@@ -176,6 +197,7 @@ def _open_browser(url: str) -> None:
 
 
 def studio(
+    context: typer.Context,
     names: Names = None,
     api: Annotated[
         str | None,
@@ -185,6 +207,7 @@ def studio(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only say the address; open no browser.")
     ] = False,
+    allow_host: AllowHost = None,
     allow_training: AllowTraining = False,
     max_upload: MaxUpload = 64_000_000,
     runs: Runs = None,
@@ -195,10 +218,14 @@ def studio(
 
     textwright studio my_novel shakespeare
     """
+    check_environment(context)
     try:
         from textwright.serving.settings import ServerSettings
     except ImportError as error:
         raise missing(error) from error
+    from pydantic import ValidationError
+
+    from textwright.configs import one_line
     from textwright.engine import ModelPool
     from textwright.runs import runs_folder, shipped
 
@@ -211,7 +238,13 @@ def studio(
     else:
         folder = runs_folder(runs)
         pool = ModelPool(shipped(), folder if folder.is_dir() else None)
-    settings = ServerSettings(drain=5, allow_training=allow_training, max_upload=max_upload)
+    try:
+        settings = ServerSettings(
+            drain=5, hosts=tuple(allow_host or ()), allow_training=allow_training,
+            max_upload=max_upload,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise RequestError(f"an option can't be met: {one_line(error)}") from error
     _serve(pool, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
            runs=runs_folder(runs), api=api, open_browser=not no_browser,
            log_requests=False)  # fmt: skip
@@ -253,24 +286,8 @@ def memory_bytes(text: str | None) -> int | None:
     return int(float(match[1]) * _SIZES[match[2].upper()])
 
 
-def _keys(options: list[str], file: Path | None) -> list[str]:
-    """Keys from the options and the file. Raises `RequestError` for an empty one."""
-    keys = list(options)
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise RequestError(f"--api-key-file {file} can't be read: {error}") from error
-        keys += [line.strip() for line in lines if line.strip()]
-        if not keys:
-            raise RequestError(f"--api-key-file {file} has no keys; write one a line")
-    if not all(key.strip() for key in keys):
-        raise RequestError("an API key is empty; leave it out, or set it")
-    return keys
-
-
 def _print_address(
-    pool: ModelPool, settings: ServerSettings, address: tuple[str, int], api: str | None
+    pool: ModelPool, settings: ServerSettings, address: tuple[str, int], api: str | None, page: bool
 ) -> str:
     """Print the server's URL and examples, to standard error; returns the URL."""
     host, port = address[:2]
@@ -289,7 +306,7 @@ def _print_address(
             f"try it     curl {url}/gen_text{key} -H 'Content-Type: application/json' "
             f"-d {shlex.quote(body)}",
             f"OpenAI     base_url {url}/v1",
-            f"page       {url}/studio/",
+            *([f"page       {url}/studio/"] if page else []),
             f"see        {url}/docs, {url}/health, {url}/metrics",
         ]
     lines.append("stop       Ctrl-C")

@@ -64,6 +64,28 @@ CORSOrigin = Annotated[
         "Origin whose pages may call from a browser, * for all; may be repeated.", "CORS_ORIGIN"
     ),
 ]
+AllowHost = Annotated[
+    list[str] | None,
+    _safety(
+        "Name by which the server may be asked; may be repeated. On a loopback address it answers "
+        "to loopback names alone, else to any.",
+        "ALLOW_HOST",
+        metavar="NAME",
+    ),
+]
+AllowExport = Annotated[
+    bool,
+    _safety(
+        "Let everybody who may generate take a model away as a file, and search its training "
+        "text; else only people on this machine may, where the server listens to them alone.",
+        "ALLOW_EXPORT",
+        "--allow-export",
+    ),
+]
+NoStudio = Annotated[
+    bool,
+    _safety("Without the web page and its routes.", "NO_STUDIO", "--no-studio"),
+]
 AllowTraining = Annotated[
     bool,
     _safety(

@@ -112,11 +112,12 @@ class ModelPool:
     @property
     def statuses(self) -> dict[str, ModelStatus]:
         """Every known model, by name."""
-        return {name: _status(self._entries[name]) for name in list(self._entries)}
+        # A copy, which nobody changes: the folder's renewal removes names meanwhile
+        return {name: _status(entry) for name, entry in dict(self._entries).items()}
 
     def names(self) -> list[str]:
         """Of the models that haven't failed."""
-        return [name for name, entry in list(self._entries.items()) if entry.reason is None]
+        return [name for name, entry in dict(self._entries).items() if entry.reason is None]
 
     def add(self, run: Run) -> None:
         """Make `run` one of the `named` models; the next `refresh` finds it."""

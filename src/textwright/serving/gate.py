@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textwright.serving import docs
 from textwright.serving.errors import CLIENT_CLOSED_REQUEST, HTTPError, to_http_error
+from textwright.serving.hosts import unknown_host
 from textwright.serving.logs import request_logger
 from textwright.serving.settings import ServerSettings
 
@@ -79,6 +80,7 @@ class Gate:
             await send(message)
 
         try:
+            self._check_host(headers)
             self._check_key(path, headers)
             body = await self._read_body(path, scope["method"], headers, receive)
             # HEAD is what GET is, without its body, which the server leaves out
@@ -104,6 +106,17 @@ class Gate:
                 "client": client[0] if client else None,
             }
             request_logger.info("request", extra={"fields": {**fields, **line}})
+
+    def _check_host(self, headers: Headers) -> None:
+        names = self._settings.hosts
+        if names is not None and (host := unknown_host(headers, names)) is not None:
+            name = host[:100].rpartition(":")[0] if ":" in host else host[:100]
+            raise HTTPError(
+                403,
+                f"this server isn't asked by the name {host[:100]!r}; if that is its own, start it "
+                f"with --allow-host {name}",
+                code="host_not_allowed",
+            )
 
     def _check_key(self, path: str, headers: Headers) -> None:
         """Compare with every key, in constant time: none is revealed character by character."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import Request as HTTPRequest
@@ -28,6 +29,9 @@ class Service:
     def __init__(self, pool: ModelPool, engine: Engine, settings: ServerSettings) -> None:
         self.pool, self.engine, self.settings = pool, engine, settings
         self._bridge: Bridge | None = None
+        # A thread of its own: others encode prompts meanwhile
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="textwright-load")
+        self._loads: dict[str, asyncio.Future[Generator]] = {}
 
     @property
     def bridge(self) -> Bridge:
@@ -55,7 +59,19 @@ class Service:
             UnknownModelError, ModelUnavailableError: there is none, or it can't be loaded.
         """
         loaded = self.pool.get_loaded(name)
-        return await asyncio.to_thread(self.pool.get, name) if loaded is None else loaded
+        if loaded is not None:
+            return loaded
+        load = self._loads.get(name)
+        if load is None:
+            loop = asyncio.get_running_loop()
+            load = self._loads[name] = loop.run_in_executor(self._loader, self.pool.get, name)
+            load.add_done_callback(lambda done: self._loaded(name, done))
+        return await asyncio.shield(load)  # others wait for it, too
+
+    def _loaded(self, name: str, load: asyncio.Future[Generator]) -> None:
+        del self._loads[name]
+        if not load.cancelled():
+            load.exception()  # all who asked for it may be gone
 
     async def encode(self, size: int, encode: Callable[[], Result], *, param: str) -> Result:
         """Encode a prompt of `size` characters; raises `HTTPError` beyond the limit."""

@@ -24,13 +24,25 @@ def _origin(origin: str) -> str:
     return origin
 
 
+def _not_blank(key: SecretStr) -> SecretStr:
+    if not key.get_secret_value().strip():
+        raise ValueError("a key is empty")
+    return key
+
+
+APIKey = Annotated[SecretStr, AfterValidator(_not_blank)]
+HostName = Annotated[str, Field(pattern=r"^([\w.-]+|[\da-fA-F:.]+)$"), AfterValidator(str.lower)]
+
+
 class ServerSettings(BaseModel):
     """Settings of the HTTP layer; the engine and the model pool have their own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    api_keys: tuple[SecretStr, ...] = ()
+    api_keys: tuple[APIKey, ...] = ()
     """A request needs one of these, except for `gate.PUBLIC_PATHS`; none: every path is public."""
+    hosts: tuple[HostName, ...] | None = None
+    """Names in `Host` that are answered, beside loopback ones; None: any."""
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     """Origins whose web pages may call from a browser; `*`: any."""
     root_path: Annotated[str, AfterValidator(lambda path: path.rstrip("/"))] = Field(
@@ -63,5 +75,8 @@ class ServerSettings(BaseModel):
     """Log prompts and generated texts too."""
     allow_training: bool = False
     """Let all clients that may generate train, too; else only those on this machine."""
+    allow_export: bool = False
+    """Let all clients that may generate take a model away and compare with its training text, too;
+    else only those on this machine."""
     max_upload: int = Field(default=64_000_000, ge=1)
     """Bytes of a text uploaded for training."""

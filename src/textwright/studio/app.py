@@ -31,13 +31,13 @@ def mount(
         api: the address of another server whose models the page uses instead of this one's.
         runs: the folder in which trainings from the page make their runs; None: no training.
         local: the server listens on a loopback address only, so clients that use that address
-            may train without `allow_training`.
+            may train and export without `allow_training` and `allow_export`.
     """
     service: Service = app.state.service
     app.include_router(static_files.router(service.settings, api))
     app.include_router(model_routes.router(service.pool))
-    app.include_router(inspect_routes.router(service))
-    app.include_router(export_routes.router(service.pool))
+    app.include_router(inspect_routes.router(service, local=local))
+    app.include_router(export_routes.router(service, local=local))
     training = None if runs is None else TrainingProcess(runs, service.settings.max_upload)
     app.include_router(training_routes.router(service, training, local=local))
     if training is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from textwright.engine import ModelPool
 from textwright.page import Dtype, offline_page
+from textwright.serving.errors import HTTPError
 from textwright.serving.fields import Body, ModelName
+from textwright.serving.hosts import is_local
+from textwright.serving.service import Service
+from textwright.serving.turns import Turns
 
 
 class ExportRequest(Body):
@@ -20,16 +23,20 @@ class ExportRequest(Body):
     dtype: Dtype = "float16"
 
 
-def router(pool: ModelPool) -> APIRouter:
-    """The route for one server."""
+def router(service: Service, *, local: bool) -> APIRouter:
+    """The route for one server.
+
+    Args:
+        local: whether clients on this machine may have a model without `allow_export`.
+    """
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    semaphore = asyncio.Semaphore(1)  # packing takes several times the model's memory
+    turns = Turns(service.settings.deadline)  # packing takes several times the model's memory
 
     @routes.post("/export")
-    async def export(body: ExportRequest) -> Response:
-        run = pool.run(body.model)
-        async with semaphore:
-            page = await asyncio.to_thread(offline_page, run, dtype=body.dtype)
+    async def export(body: ExportRequest, http: Request) -> Response:
+        check_export(service, http, local=local)
+        run = service.pool.run(body.model)
+        page = await turns.run(http, partial(offline_page, run, dtype=body.dtype))
         headers = {
             "content-disposition": f"attachment; filename*=UTF-8''{quote(run.name)}.html",
             "content-security-policy": "sandbox",  # opened here, it can't act as the studio
@@ -38,3 +45,15 @@ def router(pool: ModelPool) -> APIRouter:
         return Response(page, headers=headers, media_type="text/html")
 
     return routes
+
+
+def check_export(service: Service, http: Request, *, local: bool) -> None:
+    """Raise `HTTPError` where a client may generate and not take the model away, whole or as what
+    stands in its training text."""
+    if not (service.settings.allow_export or (local and is_local(http.headers))):
+        raise HTTPError(
+            403,
+            "a model and its training text stay here; the server's owner can start it with "
+            "--allow-export",
+            code="export_not_allowed",
+        )

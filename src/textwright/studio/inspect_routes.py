@@ -3,11 +3,10 @@ occur word for word in the model's training text."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import AfterValidator, Field
 
@@ -17,7 +16,9 @@ from textwright.runs import Run
 from textwright.serving.fields import AS_INTEGER, Body, ModelName
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
+from textwright.serving.turns import Turns
 from textwright.studio.activations import inspect_activations
+from textwright.studio.export_routes import check_export
 
 MAX_CHARACTERS = 20_000
 
@@ -41,26 +42,27 @@ class CopiedRequest(Passage):
     minimum: Annotated[int, Field(le=MAX_CHARACTERS), AS_INTEGER] = MINIMUM
 
 
-def router(service: Service) -> APIRouter:
-    """The routes for one server. Each keeps a core busy, so they run one request at a time."""
+def router(service: Service, *, local: bool) -> APIRouter:
+    """The routes for one server. Each keeps a core busy, so they run one request at a time.
+
+    Args:
+        local: whether clients on this machine may search without `allow_export`.
+    """
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    inspecting, comparing = asyncio.Semaphore(1), asyncio.Semaphore(1)
+    inspecting, comparing = Turns(service.settings.deadline), Turns(service.settings.deadline)
 
     @routes.post("/look")
-    async def inspect(body: Passage) -> Response:
+    async def inspect(body: Passage, http: Request) -> Response:
         model = await service.model(body.model)
         run = service.pool.run(body.model)
-        async with inspecting:
-            return json_response(
-                await asyncio.to_thread(inspect_activations, run, model, body.text)
-            )
+        return json_response(await inspecting.run(http, inspect_activations, run, model, body.text))
 
     @routes.post("/copied")
-    async def compare(body: CopiedRequest) -> Response:
+    async def compare(body: CopiedRequest, http: Request) -> Response:
+        check_export(service, http, local=local)
         minimum = check_min_length(body.minimum)
         run = service.pool.run(body.model)
-        async with comparing:
-            return json_response(await asyncio.to_thread(_compare, run, body.text, minimum))
+        return json_response(await comparing.run(http, _compare, run, body.text, minimum))
 
     return routes
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import ipaddress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -22,6 +20,7 @@ from textwright.errors import RequestError
 from textwright.serving import gate
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import Body, Number
+from textwright.serving.hosts import is_local
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 from textwright.studio.training_process import TrainingProcess
@@ -31,7 +30,6 @@ MAX_MINUTES = 24 * 60.0
 PIECE = 2 << 20
 """Bytes of an upload per request, where `max_body` allows that many."""
 FAMILIES = [family for config in CONFIG_CLASSES for family in config.families]
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 Name = Annotated[str, Field(max_length=100)]
 
@@ -85,7 +83,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
             return "this server doesn't train"
         if importlib.util.find_spec("torch") is None:
             return "training needs torch where the server runs: pip install 'textwright[train]'"
-        if settings.allow_training or (local and _is_local_request(http)):
+        if settings.allow_training or (local and is_local(http.headers)):
             return None
         return "training is off for other machines; its owner can start it with --allow-training"
 
@@ -154,25 +152,3 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
         return status(http, body.browser)
 
     return routes
-
-
-def _is_local_request(http: Request) -> bool:
-    """Whether a request comes from this machine: not through a proxy, and not from a web site's
-    page whose host name resolves to a loopback address (DNS rebinding)."""
-    if any(header in http.headers for header in _FORWARDED):
-        return False
-    urls = [f"//{http.headers.get('host', '')}", http.headers.get("origin")]
-    try:
-        return all(is_loopback(urlsplit(url).hostname or "") for url in urls if url is not None)
-    except ValueError:
-        return False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, an address or a name, is a loopback address, reached from here alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
