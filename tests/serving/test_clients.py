@@ -42,6 +42,13 @@ def test_the_openai_client_unmodified(process: Process) -> None:
     pieces = client.chat.completions.create(messages=said, stream=True, **request)
     text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
     assert text == reply.choices[0].message.content
+    answer = client.responses.create(model="one", input="Hello!", extra_body={"seed": 1})
+    assert answer.output_text and answer.usage.output_tokens > 1
+    events = list(client.responses.create(
+        model="one", input="Hello!", stream=True, extra_body={"seed": 1}
+    ))  # fmt: skip
+    deltas = [one.delta for one in events if one.type == "response.output_text.delta"]
+    assert "".join(deltas) == answer.output_text == events[-1].response.output_text
     with pytest.raises(openai.NotFoundError, match="no model"):
         client.completions.create(model="none", prompt="It")
     with pytest.raises(openai.BadRequestError, match="suffix"):

@@ -17,7 +17,17 @@ from starlette.responses import RedirectResponse, Response
 
 from textwright.engine import Engine, ModelPool
 from textwright.errors import TextwrightError
-from textwright.serving import cards, chat, completions, docs, metrics, native, unknown_paths
+from textwright.serving import (
+    cards,
+    chat,
+    completions,
+    docs,
+    metrics,
+    native,
+    ollama,
+    responses_api,
+    unknown_paths,
+)
 from textwright.serving.errors import HTTPError, to_http_error
 from textwright.serving.fields import describe_error
 from textwright.serving.gate import PUBLIC_PATHS, Gate, path_of
@@ -67,6 +77,8 @@ def create_app(
         cards.router(service),
         completions.router(service),
         chat.router(service),
+        responses_api.router(service),
+        ollama.router(service),
         metrics.router(counts),
         docs.router(),
     ):

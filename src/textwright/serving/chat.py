@@ -7,14 +7,14 @@ improvises a dialogue, of which the response (or the first chunk of a stream) ha
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from textwright.engine import Job
-from textwright.generation import ChatPrompt, Generator, Message, StreamStripper
+from textwright.generation import ChatPrompt, Message, StreamStripper
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER, Body
 from textwright.serving.foreign import CHAT, MESSAGE, PART
@@ -37,6 +37,8 @@ from textwright.serving.service import Service, log_jobs
 
 MAX_MESSAGES = 1000
 
+Role: TypeAlias = Literal["system", "developer", "user", "assistant"]
+
 
 class Part(Body):
     """A part of a message; text is all there is here."""
@@ -52,7 +54,7 @@ class ChatMessage(Body):
 
     foreign = MESSAGE
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Role
     content: Annotated[
         Annotated[str, Tag("text")] | Annotated[list[Part], Tag("parts")],
         Discriminator(lambda content: "parts" if isinstance(content, list) else "text"),
@@ -157,7 +159,9 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
             "index": index,
             "message": {"role": "assistant", "content": job.generation.text.strip()},
             "finish_reason": job.outcome,
-            "logprobs": _logprobs(job, 0, len(job.logprobs)) if body.logprobs else None,
+            "logprobs": {"content": content_logprobs(job, 0, len(job.logprobs))}
+            if body.logprobs
+            else None,
         }
         for index, job in enumerate(jobs)
     ]
@@ -179,34 +183,56 @@ def _warnings(prompt: ChatPrompt) -> list[str]:
 
 async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list[str]]:
     """A job per reply, and the warnings."""
-    model = await service.model(body.model)
     if body.top_logprobs and not body.logprobs:
         raise HTTPError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     is_newer = body.max_completion_tokens is not None
     length = "max_completion_tokens" if is_newer else "max_tokens"
     tokens = body.max_completion_tokens if is_newer else body.max_tokens
-    request = generation_request(
-        service,
-        model,
-        body,
-        max_tokens=length_of(service, tokens, param=length),
-        length=length,
-        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+    top = (body.top_logprobs or 0) if body.logprobs else None
+    messages = [as_message(one.role, _content(one)) for one in body.messages]
+    jobs, warnings = await reply_jobs(
+        service, body, messages, max_tokens=tokens, length=length, logprobs=top
     )
-    if body.logprobs:
-        service.check_logprobs(request.max_tokens * body.n, body.top_logprobs or 0)
-    prompt = await _prompt(service, model, body.messages)
+    return jobs, [*warnings, *body.ignored_warnings()]
+
+
+async def reply_jobs(
+    service: Service,
+    body: RequestFields,
+    messages: list[Message],
+    *,
+    max_tokens: int | None,
+    length: str,
+    logprobs: int | None,
+    param: str = "messages",
+) -> tuple[list[Job], list[str]]:
+    """A job per reply to `messages`, and the warnings.
+
+    Args:
+        body: the settings.
+        max_tokens: None for the model's default, -1 for as many as are possible.
+        length, param: the names of the fields with that and the messages, for errors.
+        logprobs: alternatives per token; None for no log probabilities.
+    """
+    model = await service.model(body.model)
+    tokens = length_of(service, max_tokens, param=length)
+    request = generation_request(
+        service, model, body, max_tokens=tokens, length=length, logprobs=logprobs
+    )
+    if logprobs is not None:
+        service.check_logprobs(request.max_tokens * body.n, logprobs)
+    size = sum(len(message.content) for message in messages)
+    prompt = await service.encode(size, lambda: model.encode_messages(messages), param=param)
     jobs = [
         service.job(model, prompt, request, (request.seed + number) % 2**63)
         for number in range(body.n)
     ]
-    return jobs, [*_warnings(prompt), *body.ignored_warnings()]
+    return jobs, _warnings(prompt)
 
 
-async def _prompt(service: Service, model: Generator, turns: list[ChatMessage]) -> ChatPrompt:
-    messages = [Message("system" if m.role == "developer" else m.role, _content(m)) for m in turns]
-    size = sum(len(message.content) for message in messages)
-    return await service.encode(size, lambda: model.encode_messages(messages), param="messages")
+def as_message(role: Role, text: str) -> Message:
+    """A turn; a developer's words are the system's."""
+    return Message("system" if role == "developer" else role, text)
 
 
 def _content(message: ChatMessage) -> str:
@@ -258,7 +284,7 @@ async def _chunks(
                 reply.check()
             new = None
             if (text or done) and body.logprobs:
-                new = _logprobs(job, sent[index], available)
+                new = {"content": content_logprobs(job, sent[index], available)}
                 sent[index] = available
             used = usage(jobs) if body.usage_in_chunks else None
             if text or new:
@@ -272,14 +298,14 @@ async def _chunks(
             yield b"".join(chunks)
 
 
-def _logprobs(job: Job, begin: int, end: int) -> dict[str, Any]:
-    """Of the tokens from `begin` to `end`."""
+def content_logprobs(job: Job, begin: int, end: int) -> list[dict[str, Any]]:
+    """The log probabilities of the tokens from `begin` to `end`."""
     bytes_of = job.generator.tokenizer.token_bytes
 
     def entry(token: str, number: int, logprob: float) -> dict[str, Any]:
         return {"token": token, "logprob": finite(logprob), "bytes": list(bytes_of(number))}
 
-    content = [
+    return [
         {
             **entry(token.token, token.id, token.logprob),
             "top_logprobs": [
@@ -289,4 +315,3 @@ def _logprobs(job: Job, begin: int, end: int) -> dict[str, Any]:
         }
         for token in job.logprobs[begin:end]
     ]
-    return {"content": content}

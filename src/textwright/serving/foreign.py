@@ -26,10 +26,16 @@ class ForeignFields:
     """Other names of our fields."""
     details: Mapping[str, str] = field(default_factory=dict)
     """Fields that mean something only where another is set, which is named."""
+    idle: frozenset[str] = frozenset()
+    """Fields that ask for nothing, whatever they are."""
 
     def sort(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """`data` without what asks for nothing, and the names of what is ignored."""
-        kept = {name: value for name, value in data.items() if value is not None}
+        kept = {
+            name: value
+            for name, value in data.items()
+            if value is not None and name not in self.idle
+        }
         for alias in self.aliases.keys() & kept.keys():
             value = kept.pop(alias)
             if kept.setdefault(self.aliases[alias], value) != value:
@@ -49,7 +55,8 @@ class ForeignFields:
 
 def accepted(name: str) -> Values:
     """The values, if any, of a field that ask for nothing, where others are refused."""
-    return next((one.refused[name] for one in (COMPLETION, CHAT) if name in one.refused), ())
+    kinds = (COMPLETION, CHAT, RESPONSE, OLLAMA_OPTIONS, OLLAMA, MESSAGE)
+    return next((one.refused[name] for one in kinds if name in one.refused), ())
 
 
 def _is_among(value: Any, values: Values) -> bool:
@@ -104,28 +111,26 @@ _IGNORED: Table = {
     # OpenAI
     "user": (), "metadata": (), "store": (False,), "service_tier": ("auto", "default"),
     "safety_identifier": (), "prompt_cache_key": (), "prompt_cache_retention": (),
-    "prompt_cache_options": (), "parallel_tool_calls": (True, False), "prediction": (),
+    "prompt_cache_options": (), "prediction": (),
     "reasoning_effort": ("none",),
     # vLLM
     "priority": (0,), "request_id": (), "session_id": (), "cache_salt": (),
     "kv_transfer_params": (), "ec_transfer_params": (), "stream_interval": (1,),
-    "return_token_offsets": (False,), "return_mm_kwargs": (True, False),
-    "routed_experts_prompt_start": (0,), "include_reasoning": (True, False),
+    "return_token_offsets": (False,), "routed_experts_prompt_start": (0,),
     "thinking_token_budget": (-1,), "chat_template_kwargs": (), "media_io_kwargs": (),
     "mm_processor_kwargs": (),
     # llama.cpp
     "cache_prompt": (True,), "id_slot": (-1,), "slot_id": (-1,), "n_cache_reuse": (0,),
     "timings_per_token": (False,), "return_progress": (False,), "backend_sampling": (False,),
-    "reasoning_format": ("none", "auto"), "reasoning_in_content": (True, False),
-    "parse_tool_calls": (True, False), "speculative.n_min": (), "speculative.n_max": (),
+    "reasoning_format": ("none", "auto"), "speculative.n_min": (), "speculative.n_max": (),
     "speculative.p_min": (), "speculative.type": (),
     # OpenRouter
-    "models": (), "route": (), "provider": (), "allow_fallbacks": (True, False),
-    "transforms": (), "reasoning": (), "usage": ({"include": False},), "trace": (),
-    "cache_control": (), "image_config": (), "debug": (),
+    "models": (), "route": (), "provider": (), "transforms": (), "reasoning": (),
+    "usage": ({"include": False},), "trace": (), "cache_control": (),
+    "image_config": (), "debug": (),
     # web pages that speak to several of them
     "truncation_length": (), "num_ctx": (), "api_type": (), "api_server": (),
-    "legacy_api": (False,), "speculative_ngram": (True, False),
+    "legacy_api": (False,),
 }  # fmt: skip
 
 _ALIASES = {
@@ -150,19 +155,23 @@ _DETAILS = {
     "grammar_triggers": "grammar", "preserved_tokens": "grammar",
     "smoothing_curve": "smoothing_factor", "negative_prompt": "guidance_scale",
     "repeat_last_n": "repetition_penalty", "rep_pen_range": "repetition_penalty",
-    "repetition_penalty_range": "repetition_penalty", "rep_pen_slope": "repetition_penalty",
+    "repetition_penalty_range": "repetition_penalty", "rep_pen_slope": "rep_pen_range",
     "repetition_decay": "repetition_penalty",
 }  # fmt: skip
 
+_IDLE = frozenset((
+    "parallel_tool_calls", "return_mm_kwargs", "include_reasoning", "reasoning_in_content",
+    "parse_tool_calls", "allow_fallbacks", "speculative_ngram",
+))  # fmt: skip
+
 COMPLETION = ForeignFields(
-    {**_REFUSED, "logprobs": (False,), "add_special_tokens": (True,)}, _IGNORED, _ALIASES, _DETAILS
-)
+    {**_REFUSED, "logprobs": (False,), "add_special_tokens": (True,)},
+    _IGNORED, _ALIASES, _DETAILS, _IDLE,
+)  # fmt: skip
 CHAT = ForeignFields(
     {**_REFUSED, "echo": (False,), "best_of": (1,), "add_special_tokens": (False,)},
-    _IGNORED,
-    _ALIASES,
-    _DETAILS,
-)
+    _IGNORED, _ALIASES, _DETAILS, _IDLE,
+)  # fmt: skip
 
 MESSAGE = ForeignFields(
     {
@@ -177,3 +186,46 @@ MESSAGE = ForeignFields(
 )  # fmt: skip
 PART = ForeignFields({}, {"annotations": (), "cache_control": (), "prompt_cache_breakpoint": ()})
 STREAM_OPTIONS = ForeignFields({}, {"include_obfuscation": (False,)})
+
+RESPONSE = ForeignFields(
+    {
+        **_REFUSED, "n": (1,), "background": (False,), "conversation": (),
+        "previous_response_id": (), "prompt": (), "context_management": (), "image": (),
+        "text": (
+            {"format": {"type": "text"}}, {"verbosity": "medium"},
+            {"format": {"type": "text"}, "verbosity": "medium"},
+        ),
+    },
+    {**_IGNORED, "access_programs": (), "background_options": (), "truncation": ("disabled",)},
+    _ALIASES,
+    {**_DETAILS, "max_tool_calls": "tools"},
+    _IDLE,
+)  # fmt: skip
+RESPONSE_ITEM = ForeignFields({}, {}, idle=frozenset(("id", "status", "phase")))
+RESPONSE_PART = ForeignFields(
+    {}, {"annotations": (), "prompt_cache_breakpoint": ()}, idle=frozenset(("logprobs",))
+)
+
+OLLAMA = ForeignFields(
+    {
+        "suffix": (), "template": (), "context": (), "images": (), "format": (), "think": (False,),
+        "tools": (), "width": (0,), "height": (0,), "steps": (0,), "dimensions": (0,),
+        "truncate": (True,), "shift": (True,),
+    },
+    {"keep_alive": ()},
+)  # fmt: skip
+OLLAMA_OPTIONS = ForeignFields(
+    {
+        "repeat_last_n": (-1,), "tfs_z": (1,), "typical_p": (1,), "mirostat": (0,),
+        "num_keep": (0, -1, 4), "logit_bias": (), "grammar": (), "dynamic_temperature": (False,),
+    },
+    dict.fromkeys((
+        "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "f16_kv",
+        "use_mmap", "use_mlock", "draft_num_predict",
+    ), ()) | dict.fromkeys(("vocab_only", "logits_all", "embedding_only"), (False,)),
+    {},
+    {
+        "repeat_last_n": "repeat_penalty", "penalize_newline": "repeat_penalty",
+        "mirostat_tau": "mirostat", "mirostat_eta": "mirostat",
+    },
+)  # fmt: skip

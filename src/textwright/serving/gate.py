@@ -34,6 +34,10 @@ PUBLIC_PREFIX = "/studio/"
 NON_JSON_PATHS: set[str] = set()
 """Paths whose body need not be JSON."""
 
+ASSUMED_JSON_PATHS = {"/api/generate", "/api/chat", "/api/show"}
+"""Paths whose body is JSON whatever its media type, as Ollama's clients need it; not where a page
+in a browser sends it, which may send JSON to those servers alone that let it."""
+
 HOSTED = re.compile(r"/invocations|/models/[^/]+/invoke")
 """Paths of a hosting container, whose routes check the media type themselves."""
 
@@ -83,6 +87,8 @@ class Gate:
             self._check_host(headers)
             self._check_key(path, headers)
             body = await self._read_body(path, scope["method"], headers, receive)
+            if path in ASSUMED_JSON_PATHS:
+                MutableHeaders(scope=scope)["content-type"] = "application/json"
             # HEAD is what GET is, without its body, which the server leaves out
             inner = {**scope, "method": "GET"} if is_head else scope
             await self._app(inner, _replay(body, receive), send_with_id)
@@ -172,7 +178,9 @@ class Gate:
             return None
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         is_json = media == "application/json" or media.endswith("+json")
-        if not is_json and path not in NON_JSON_PATHS and not HOSTED.fullmatch(path):
+        is_assumed = path in ASSUMED_JSON_PATHS and "origin" not in headers
+        is_other = path in NON_JSON_PATHS or HOSTED.fullmatch(path)
+        if not is_json and not is_assumed and not is_other:
             return HTTPError(
                 415,
                 "the body must be JSON: send the header 'Content-Type: application/json'",

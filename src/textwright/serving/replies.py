@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from textwright.engine import Work
+from textwright.engine import Job, Work
 from textwright.errors import ClosedError
 
 _NO, _LATER, _NOW = 0, 1, 2  # whether a wake-up of the event loop is scheduled
@@ -75,6 +75,23 @@ class Reply:
                 raise job.error
             if job.outcome == "cancelled":
                 raise ClosedError("shutting down; the text was not finished")
+
+    async def pieces(self, job: Job) -> AsyncGenerator[str]:
+        """The text of one of the jobs, as it comes.
+
+        Raises:
+            ClientDisconnect: the client hung up.
+            TextwrightError: the job failed.
+        """
+        done = False
+        while not done:
+            await self.next_event()
+            done = job.done  # read before `take`, which must not miss the last text
+            text = job.take()
+            if done:
+                self.check()
+            if text:
+                yield text
 
     def cancel(self) -> None:
         for job in self.jobs:

@@ -35,6 +35,8 @@ class EventStream(Response):
     """
 
     media_type = "text/event-stream"
+    end = DONE
+    """What comes last."""
 
     def __init__(self, events: AsyncIterator[bytes], first: bytes) -> None:
         """
@@ -59,10 +61,14 @@ class EventStream(Response):
         except ClientDisconnect:
             raise
         except Exception as error:
-            chunk = event(to_http_error(error).openai())
+            chunk = self.failure(error)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             scope["textwright"]["stream_error"] = error
         finally:
             if isinstance(self._events, AsyncGenerator):
                 await self._events.aclose()
-        await send({"type": "http.response.body", "body": DONE, "more_body": False})
+        await send({"type": "http.response.body", "body": self.end, "more_body": False})
+
+    def failure(self, error: Exception) -> bytes:
+        """What is sent of an error after the response began."""
+        return event(to_http_error(error).openai())

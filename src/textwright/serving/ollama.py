@@ -1,0 +1,440 @@
+"""Ollama's API: `/api/generate`, `/api/chat`, `/api/tags`, `/api/show`, `/api/version`.
+
+Answers are lines of JSON, streamed unless `stream` is false. A model's name may end with `:latest`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from textwright.configs import ModelConfig, model_config
+from textwright.engine import Job
+from textwright.errors import TextwrightError
+from textwright.generation import Message, StreamStripper
+from textwright.runs import Run
+from textwright.serving.chat import MAX_MESSAGES, as_message, content_logprobs, reply_jobs
+from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
+from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
+from textwright.serving.foreign import MESSAGE, OLLAMA, OLLAMA_OPTIONS
+from textwright.serving.openai import (
+    MAX_LOGPROBS,
+    RequestFields,
+    Stop,
+    generation_request,
+    length_of,
+)
+from textwright.serving.responses import EventStream, json_response
+from textwright.serving.service import Service, log_jobs
+
+VERSION = "0.12.11"
+"""Of Ollama, whose API is spoken here: clients ask for it."""
+
+TAG = ":latest"
+"""Ends a model's name where nothing else does."""
+
+LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {}}}}
+
+
+class Options(Body):
+    """Settings; what is left out is as the model's defaults say."""
+
+    foreign = OLLAMA_OPTIONS
+
+    temperature: Temperature | None = None
+    top_k: Annotated[int, AS_INTEGER] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    min_p: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    seed: Seed | None = None
+    stop: Stop | list[Stop] | None = None
+    num_predict: Annotated[int, Field(ge=-2), AS_INTEGER] | None = Field(
+        default=None, description="Tokens; below 0: as many as are possible."
+    )
+    repeat_penalty: Annotated[Number, Field(ge=0.01, le=100)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] = 0.0
+
+
+class OllamaRequest(Body):
+    """The fields of both requests."""
+
+    foreign = OLLAMA
+
+    model: ModelName = Field(examples=["shakespeare"])
+    stream: bool = True
+    options: Options = Field(default_factory=Options)
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS), AS_INTEGER] = 0
+
+    @property
+    def alternatives(self) -> int | None:
+        """Alternatives per token; None for no log probabilities."""
+        return self.top_logprobs if self.logprobs else None
+
+    @property
+    def name(self) -> str:
+        """Of the model, as it is known here."""
+        return self.model.removesuffix(TAG)
+
+    @property
+    def length(self) -> int | None:
+        tokens = self.options.num_predict
+        return -1 if tokens is not None and tokens < 0 else tokens
+
+    def settings(self) -> RequestFields:
+        """As the OpenAI routes have them."""
+        given = self.options.model_dump(exclude={"num_predict", "repeat_penalty"})
+        penalty = self.options.repeat_penalty
+        return RequestFields(model=self.name, repetition_penalty=penalty, **given)
+
+
+class GenerateRequest(OllamaRequest):
+    """What to continue; a model of conversations replies to it, unless it is `raw`."""
+
+    prompt: str = Field(default="", examples=["ROMEO:"], description="Empty loads the model.")
+    system: str = Field(default="", description="A message before it, to which it replies.")
+    raw: bool = False
+
+
+class OllamaMessage(Body):
+    """One turn."""
+
+    foreign = MESSAGE
+
+    role: Literal["system", "user", "assistant"]
+    content: str = ""
+
+
+class ChatRequest(OllamaRequest):
+    """A conversation to reply to."""
+
+    messages: list[OllamaMessage] = Field(
+        default_factory=list,
+        max_length=MAX_MESSAGES,
+        examples=[[{"role": "user", "content": "Where is the king?"}]],
+    )
+
+
+class ShowRequest(Body):
+    """A model to tell of."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "shakespeare"}]})
+
+    model: ModelName = ""
+    name: ModelName = Field(default="", description="The older name of `model`.")
+    verbose: bool = False
+
+
+class Details(BaseModel):
+    """What a model is."""
+
+    parent_model: str
+    format: str
+    family: str
+    families: list[str]
+    parameter_size: str
+    quantization_level: str
+
+
+class Tag(BaseModel):
+    """A model."""
+
+    name: str
+    model: str
+    modified_at: str
+    size: int
+    digest: str
+    details: Details
+
+
+class Tags(BaseModel):
+    """The models that can be asked."""
+
+    models: list[Tag]
+
+
+class Shown(BaseModel):
+    """A model, in detail."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    modelfile: str
+    parameters: str
+    template: str
+    details: Details
+    model_info: dict[str, Any]
+    capabilities: list[str]
+    modified_at: str
+
+
+class Version(BaseModel):
+    """The version of Ollama whose API this is."""
+
+    version: str
+
+
+class Answer(BaseModel):
+    """A text, or a part of it; counts and times (in nanoseconds) are with the last."""
+
+    model: str
+    created_at: str
+    response: str | None = Field(default=None, description="Of `/api/generate`.")
+    message: OllamaMessage | None = Field(default=None, description="Of `/api/chat`.")
+    done: bool
+    done_reason: Literal["stop", "length", "load"] | None = None
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+    warnings: list[str] | None = None
+
+
+def router(service: Service) -> APIRouter:
+    """The routes for one server."""
+    routes = APIRouter(prefix="/api", tags=["Ollama"])
+    errors = error_responses(NativeError)
+
+    @routes.post("/generate", response_model=Answer, responses=LINES | errors)
+    async def generate(body: GenerateRequest, http: Request) -> Response:
+        """Continue a prompt, as lines of JSON unless `stream` is false."""
+        model = await service.model(body.name)
+        if not body.prompt and not body.system:
+            return _loaded(body, {"response": ""})
+        if body.system or (model.tokenizer.chat and not body.raw):
+            said = [Message("system", body.system)] if body.system else []
+            jobs, warnings = await _replies(service, body, [*said, Message("user", body.prompt)])
+            return await _answer(service, body, jobs[0], warnings, http, _as_response, strip=True)
+        settings = body.settings()
+        request = generation_request(
+            service,
+            model,
+            settings,
+            max_tokens=length_of(service, body.length, param="num_predict"),
+            length="num_predict",
+            logprobs=body.alternatives,
+        )
+        if body.alternatives is not None:
+            service.check_logprobs(request.max_tokens, body.alternatives)
+        prompt = await service.prompt(model, body.prompt, param="prompt")
+        job = service.job(model, prompt, request, request.seed)
+        return await _answer(service, body, job, prompt.warnings, http, _as_response, strip=False)
+
+    @routes.post("/chat", response_model=Answer, responses=LINES | errors)
+    async def chat(body: ChatRequest, http: Request) -> Response:
+        """Reply to a conversation, as lines of JSON unless `stream` is false."""
+        if not body.messages:
+            await service.model(body.name)
+            return _loaded(body, _as_message(""))
+        messages = [as_message(one.role, one.content) for one in body.messages]
+        jobs, warnings = await _replies(service, body, messages)
+        return await _answer(service, body, jobs[0], warnings, http, _as_message, strip=True)
+
+    @routes.get("/tags", response_model=Tags, responses=errors)
+    async def tags() -> Response:
+        """The models that can be asked."""
+        return json_response({"models": await asyncio.to_thread(_tags, service)})
+
+    @routes.post("/show", response_model=Shown, responses=errors)
+    async def show(body: ShowRequest) -> Response:
+        """One model."""
+        return json_response(await _show(service, (body.model or body.name).removesuffix(TAG)))
+
+    @routes.get("/version", response_model=Version)
+    async def version() -> Response:
+        """The version of Ollama whose API this is."""
+        return json_response({"version": VERSION})
+
+    return routes
+
+
+async def _replies(
+    service: Service, body: OllamaRequest, messages: list[Message]
+) -> tuple[list[Job], list[str]]:
+    return await reply_jobs(
+        service,
+        body.settings(),
+        messages,
+        max_tokens=body.length,
+        length="num_predict",
+        logprobs=body.alternatives,
+    )
+
+
+def _as_response(text: str) -> dict[str, Any]:
+    return {"response": text}
+
+
+def _as_message(text: str) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": text}}
+
+
+def _head(body: OllamaRequest) -> dict[str, Any]:
+    return {"model": body.model, "created_at": _time(time.time())}
+
+
+def _loaded(body: OllamaRequest, empty: dict[str, Any]) -> Response:
+    return json_response({**_head(body), **empty, "done": True, "done_reason": "load"})
+
+
+async def _answer(
+    service: Service,
+    body: OllamaRequest,
+    job: Job,
+    warnings: list[str],
+    http: Request,
+    wrap: Any,
+    *,
+    strip: bool,
+) -> Response:
+    """The response with a job's text, each part of which `wrap` makes an object of."""
+    warnings = [*warnings, *body.ignored_warnings()]
+    if body.stream:
+        return await _Lines.begin(_lines(service, body, job, warnings, http, wrap, strip))
+    await service.run([job], http)
+    log_jobs(http, [job], texts=service.settings.log_prompts)
+    text = job.generation.text
+    result = {**_head(body), **wrap(text.strip() if strip else text), **_end(job, warnings)}
+    if body.logprobs:
+        result["logprobs"] = content_logprobs(job, 0, len(job.logprobs))
+    return json_response(result)
+
+
+class _Lines(EventStream):
+    """Lines of JSON."""
+
+    media_type = "application/x-ndjson"
+    end = b""
+
+    def failure(self, error: Exception) -> bytes:
+        return _line({"error": to_http_error(error).message})
+
+
+def _line(data: dict[str, Any]) -> bytes:
+    return json.dumps(data, allow_nan=False).encode() + b"\n"
+
+
+async def _lines(
+    service: Service,
+    body: OllamaRequest,
+    job: Job,
+    warnings: list[str],
+    http: Request,
+    wrap: Any,
+    strip: bool,
+) -> AsyncGenerator[bytes]:
+    stripper = StreamStripper()
+    sent = 0  # tokens whose log probabilities went out
+
+    def line(text: str, **fields: Any) -> bytes:
+        nonlocal sent
+        until = len(job.logprobs)
+        new = {"logprobs": content_logprobs(job, sent, until)} if body.logprobs else {}
+        sent = until
+        return _line({**_head(body), **wrap(text), "done": False, **new, **fields})
+
+    try:
+        async with service.reply([job], http, streams=True) as reply:
+            async for piece in reply.pieces(job):
+                if text := stripper.push(piece) if strip else piece:
+                    yield line(text)
+            yield line("", **_end(job, warnings))
+    finally:
+        log_jobs(http, [job], texts=service.settings.log_prompts)
+
+
+def _end(job: Job, warnings: list[str]) -> dict[str, Any]:
+    """What the last object says of the whole text."""
+    began = job.submitted or time.monotonic()
+    ended = job.ended or time.monotonic()
+    first = job.first_token or ended
+    return {
+        "done": True,
+        "done_reason": job.outcome,
+        "total_duration": round(1e9 * (ended - began)),
+        "load_duration": 0,
+        "prompt_eval_count": len(job.prompt.tokens),
+        "prompt_eval_duration": round(1e9 * (first - began)),
+        "eval_count": len(job.tokens),
+        "eval_duration": round(1e9 * (ended - first)),
+    } | ({"warnings": warnings} if warnings else {})
+
+
+def _tags(service: Service) -> list[dict[str, Any]]:
+    tags = []
+    for name in service.pool.names():
+        with contextlib.suppress(TextwrightError, OSError):  # removed in the meantime
+            tags.append(_tag(service, name))
+    return tags
+
+
+def _tag(service: Service, name: str) -> dict[str, Any]:
+    """What `/api/tags` says of a model; its digest changes when its weights do."""
+    run = service.pool.run(name)
+    facts = run.weights_file.stat()
+    digest = hashlib.sha256(f"{name} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
+    return {
+        "name": f"{name}{TAG}",
+        "model": f"{name}{TAG}",
+        "modified_at": _time(facts.st_mtime),
+        "size": facts.st_size,
+        "digest": digest,
+        "details": _details(_config(run)),
+    }
+
+
+def _config(run: Run) -> ModelConfig:
+    return model_config(run.read_json(run.config_file))
+
+
+def _details(config: ModelConfig) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": "safetensors",
+        "family": config.family,
+        "families": [config.family],
+        "parameter_size": f"{config.parameter_count() / 1e6:.1f}M",
+        "quantization_level": "",
+    }
+
+
+async def _show(service: Service, name: str) -> dict[str, Any]:
+    if not name:
+        raise HTTPError(400, "model: say which", param="model")
+    model = await service.model(name)
+    run = service.pool.run(name)
+    config = await asyncio.to_thread(_config, run)
+    info: dict[str, Any] = {
+        "general.architecture": config.family,
+        "general.basename": model.name,
+        "general.parameter_count": config.parameter_count(),
+        f"{config.family}.vocab_size": config.vocab_size,
+    }
+    if model.runtime.block_size is not None:
+        info[f"{config.family}.context_length"] = model.runtime.block_size
+    sampling = model.defaults.sampling
+    return {
+        "modelfile": f"FROM {model.name}",
+        "parameters": f"temperature {sampling.temperature}\ntop_k {sampling.top_k}\n"
+        f"top_p {sampling.top_p}",
+        "template": "{{ .Prompt }}",
+        "details": _details(config),
+        "model_info": info,
+        "capabilities": ["completion"],
+        "modified_at": _time(run.weights_file.stat().st_mtime),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
