@@ -29,6 +29,9 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 from small_models import random_weights, small_config
 from textwright import kernels
+from textwright.configs import SamplingSettings
+from textwright.generation.sampling import CompiledSampler, LogitsProcessor
+from textwright.kernels.sampling import Pending, log_softmax
 from textwright.runtimes import load_runtime
 
 kernels.FOLDER = Path(sys.argv[2])
@@ -49,6 +52,25 @@ for config in configs:
             pieces = [random.integers(0, 40, random.choice((1, 1, 5, 40))) for _ in states]
             _, states = model.batch(pieces, states)
         model(random.integers(0, 40, 150), states[0].copy())
+        size, texts = model.vocab_size, []
+        for number, state in enumerate(states):
+            settings = SamplingSettings(
+                temperature=number % 3, top_k=number % 4 * 11, top_p=(1, 0.8)[number % 2],
+                min_p=number % 2 / 20, repetition_penalty=(1, 1.2)[number // 2 % 2],
+            )
+            sampler = CompiledSampler(
+                kernels.kernels().library, size, settings, number, suppress_tokens=[0],
+                prompt_tokens=[size - 1], end_tokens=[1],
+                processor=LogitsProcessor({size - 1: 1.0}, number % 2, 0.1),
+            )
+            limit = min(1 + number % 9, getattr(model, "block_size") or 9)
+            if model.block_size:
+                limit = min(limit, model.block_size - state.length)
+            logits = np.empty((limit, size), np.float32) if number % 2 else None
+            if limit:
+                texts.append((Pending(state, sampler.address, 2, limit, logits), sampler))
+        model.write([text for text, _ in texts])
+        log_softmax(kernels.kernels().library, random.normal(size=size).astype("f"), size)
         try:
             model(np.array([1 << 40]), states[1])
         except IndexError:

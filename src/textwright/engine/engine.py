@@ -1,6 +1,6 @@
-"""Continuous batching: jobs join and leave a running batch at any token.
+"""Continuous batching: jobs join and leave a running batch at any step.
 
-One lock guards the scheduler; each worker thread takes a batch, brings its jobs one token or one
+One lock guards the scheduler; each worker thread takes a batch, brings its jobs a few tokens or one
 chunk of a prompt further, and requeues them. The arithmetic happens outside the lock and, in a
 compiled runtime, outside the GIL, so N workers use N cores. A row of a batch is bit for bit what
 its text would give alone, each job has its own random stream, and a prompt is always cut into the
@@ -227,7 +227,7 @@ class Engine:
 
     def _run_batch(self, batch: ScheduledBatch) -> None:
         """Bring a batch one step further, requeue its jobs and notify their listeners."""
-        result = self._runner.run(batch.jobs)
+        result = self._runner.run(batch.jobs, ahead=batch.alone)
         name = batch.jobs[0].generator.name
         with self._lock:
             for job in batch.jobs:

@@ -55,7 +55,7 @@ class Work:
         """For the engine: it has a slot from now on."""
 
     def cancel(self) -> None:
-        """End it; its slot is free within two tokens."""
+        """End it; its slot is free within two steps, of a few milliseconds each."""
         self._cancelled = True
 
     @property

@@ -1,10 +1,11 @@
 """Which jobs run next: queued for a slot, in prefill, or in decode. No threads here.
 
 Prefill and decode alternate, so a long prompt delays decoding by one chunk a token, and many
-decoding jobs never starve a prompt. Each queue is round robin: a job that ran goes to its end. A
-batch has jobs of one model, whose weights are then read once for all of them; jobs of another
-model that stand before them keep their place in the queue. With N workers a batch takes 1/N of the
-decoding jobs, so that all workers decode at once.
+decoding jobs never starve a prompt; where no prompt waits, a step of decoding has several tokens.
+Each queue is round robin: a job that ran goes to its end. A batch has jobs of one model, whose
+weights are then read once for all of them; jobs of another model that stand before them keep their
+place in the queue. With N workers a batch takes 1/N of the decoding jobs, so that all workers
+decode at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class ScheduledBatch(NamedTuple):
     jobs: list[Work]
     decoding: bool
     """Whether they come from the decode queue; else from the prefill queue."""
+    alone: bool = False
+    """Whether they decode and no prompt waits, so that a step of several tokens delays nobody."""
 
 
 class Scheduler:
@@ -88,7 +91,8 @@ class Scheduler:
         if not self._decode:
             return None
         count = -(-self._decode_count // self.workers)
-        return ScheduledBatch(_pop(self._decode, count), decoding=True)
+        jobs = _pop(self._decode, count)
+        return ScheduledBatch(jobs, decoding=True, alone=not self._prefill)
 
     def requeue(self, job: Work, *, decoding: bool) -> None:
         """Put a job that goes on at the end of the queue it belongs to now.

@@ -1,4 +1,4 @@
-"""One step of a batch of jobs: run the model on a chunk of a prompt or on a token of each, sample.
+"""One step of a batch of jobs: run the model on a chunk of a prompt or on a few tokens of each.
 
 No lock and no queue here: a job in a batch is in no queue of the scheduler, so no other thread
 touches it until it is requeued.
@@ -17,6 +17,7 @@ from textwright.engine.job import Job, Work
 from textwright.engine.scheduler import is_expired
 from textwright.engine.scoring import Scoring
 from textwright.errors import DeadlineError, TextwrightError
+from textwright.generation.cursor import write_ahead
 
 logger = logging.getLogger("textwright")
 
@@ -48,8 +49,13 @@ class StepRunner:
         self.mean_job_seconds = 1.0
         """From submission to end, an exponential moving average with weight 0.1 for the latest."""
 
-    def run(self, jobs: Sequence[Work]) -> StepResult:
-        """Bring jobs of one model one step further; expired ones end instead."""
+    def run(self, jobs: Sequence[Work], *, ahead: bool = False) -> StepResult:
+        """Bring jobs of one model one step further; expired ones end instead.
+
+        Args:
+            jobs: all in prefill, or all in decode.
+            ahead: whether the step may be of several tokens, where they decode.
+        """
         now, result = time.monotonic(), StepResult()
         together: list[Job] = []
         for job in jobs:
@@ -61,7 +67,7 @@ class StepRunner:
                 self._advance([job], result)
             elif isinstance(job, Job):
                 together.append(job)
-        if together:
+        if together and not (ahead and self._write_ahead(together, result)):
             self._advance(together, result)
         return result
 
@@ -111,6 +117,32 @@ class StepRunner:
                     result.generated_tokens += self._sample(job, row)
             except Exception as error:
                 result.siblings += self._fail(job, error)
+
+    def _write_ahead(self, jobs: list[Job], result: StepResult) -> bool:
+        """Draw several tokens of each in one call of the model; False where that can't be done.
+
+        Where it fails nothing was drawn, and `_advance` finds out whose fault it is.
+        """
+        drafts = [job.continuation.draft(job.cursor) for job in jobs if job.cursor is not None]
+        try:
+            drawn = write_ahead(drafts)
+        except Exception:
+            return False
+        if drawn is None:
+            return False
+        for job, tokens in zip(jobs, drawn, strict=True):
+            try:
+                for token, logits in tokens:
+                    if job.continuation.accept(token, logits) is not None:
+                        result.generated_tokens += 1
+                    if job.continuation.finish_reason is not None:
+                        self._finish(job)
+                        break
+                else:
+                    job.push_ready()
+            except Exception as error:
+                result.siblings += self._fail(job, error)
+        return True
 
     def _start_siblings(self, job: Job, logits: Floats, result: StepResult) -> None:
         """Copy the cursor of a read prompt to the jobs that share it, and sample their first."""

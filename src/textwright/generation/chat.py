@@ -47,7 +47,7 @@ class Model(Protocol):
     ) -> ChatPrompt: ...
 
     def continue_from(
-        self, cursor: Cursor, prompt: Prompt, request: Request, seed: int
+        self, cursor: Cursor, prompt: Prompt, request: Request, seed: int, *, ahead: bool = True
     ) -> Stream: ...
 
 
@@ -219,8 +219,9 @@ class Dialogue:
         self.dropped = prompt.dropped
         self.warnings = [line for line in prompt.warnings if line not in self._warned]
         self._warned.update(self.warnings)
-        cursor = self._cursor_after(prompt.tokens)
-        return self._pieces(self._generator.continue_from(cursor, prompt, self._request, seed))
+        cursor = self._cursor_after(prompt.tokens)  # which the next reply continues
+        stream = self._generator.continue_from(cursor, prompt, self._request, seed, ahead=False)
+        return self._pieces(stream)
 
     def _pieces(self, stream: Stream) -> Generator[str, None, None]:
         try:

@@ -1,23 +1,27 @@
 """One text being generated: logits go in, tokens and text come out, until it ends.
 
 Where the logits come from doesn't matter: `Stream` reads them from a cursor of its own, the engine
-from a batch. Sampling, stop strings, limits, detokenization and log probabilities are here.
+from a batch, and a runtime that draws by itself has drawn already. Sampling, stop strings, limits,
+detokenization and log probabilities are here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 
 from textwright.arrays import Floats
 from textwright.errors import RequestError
-from textwright.generation.cursor import Cursor
+from textwright.generation.cursor import Cursor, Draft, write_ahead
 from textwright.generation.options import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, Step, TokenLogprob
-from textwright.generation.sampling import Sampler, log_probabilities, ranked
+from textwright.generation.sampling import logits_error, new_sampler
 from textwright.tokenizers import Tokenizer
+
+BEFORE_STOP = 4
+"""Tokens drawn at once where a stop string may make them useless."""
 
 
 class StopFilter:
@@ -38,6 +42,11 @@ class StopFilter:
         self._stops = stops
         self._buffer = ""
         self.stopped = False
+
+    @property
+    def stops_nowhere(self) -> bool:
+        """Whether there are no stop strings."""
+        return not self._stops
 
     def push(self, piece: str) -> str:
         """The text that can be passed on after one more `piece`."""
@@ -98,17 +107,21 @@ class Continuation:
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] = []
         self.finish_reason: FinishReason | None = None
-        self._sampler = Sampler(
-            request.sampling, seed, suppress_tokens=suppress_tokens, prompt_tokens=prompt.tokens
+        own_eos = frozenset() if request.ignore_eos else eos_ids
+        self._eos_ids = own_eos | request.stop_tokens
+        self._sampler = new_sampler(
+            tokenizer.vocab_size,
+            request.sampling,
+            seed,
+            suppress_tokens=suppress_tokens,
+            prompt_tokens=prompt.tokens,
+            processor=request.logits_processor,
+            end_tokens=[token for token in self._eos_ids if 0 <= token < tokenizer.vocab_size],
         )
         self._tokenizer = tokenizer
         self._detokenizer = tokenizer.stream()
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
-        self._processor = request.logits_processor
-        own_eos = frozenset() if request.ignore_eos else eos_ids
         self._banned_first = sorted(own_eos) if prompt.is_chat else []
-        self._eos_ids = own_eos | request.stop_tokens
-        self._counts: Counter[int] | None = Counter() if self._processor.is_active else None
         self._max_tokens = request.max_tokens
         self._alternatives = request.logprobs
         self._pieces: list[str] = []
@@ -127,6 +140,23 @@ class Continuation:
             logprobs=list(self.logprobs) if self._alternatives is not None else None,
         )
 
+    def draft(self, cursor: Cursor, *, keep_logits: bool = False) -> Draft | None:
+        """What `write_ahead` needs to know; `accept` takes the tokens that come of it.
+
+        None where tokens have to go through `push`: the first, and all without a sampler in C.
+
+        Args:
+            cursor: has read all but the last token, which is pending.
+            keep_logits: whether they are wanted for more than what `accept` needs.
+        """
+        if self._sampler.address is None or not self.tokens:
+            return None
+        left = self._max_tokens - len(self.tokens)
+        most = left if self._filter.stops_nowhere else min(left, BEFORE_STOP)
+        return Draft(
+            cursor, self._sampler.address, most, keep_logits or self._alternatives is not None
+        )
+
     def push(self, logits: Floats) -> tuple[int, str] | None:
         """Draw the next token from its logits, (V,).
 
@@ -137,17 +167,27 @@ class Continuation:
         if self._banned_first and not self.tokens:
             logits = logits.copy()
             logits[self._banned_first] = -np.inf
-        if self._counts is None:
-            token = self._sampler.draw(logits)
-        else:
-            token = self._sampler.draw(self._processor.apply(logits, self._counts))
-            self._counts[token] += 1
+        return self.accept(self._sampler.draw(logits), logits)
+
+    def accept(self, token: int, logits: Floats | None) -> tuple[int, str] | None:
+        """Take a token that was drawn for a `draft`; returns as `push`.
+
+        Args:
+            token: its id, or −1 where there was nothing to draw from.
+            logits: those that it was drawn from, (V,), which log probabilities need.
+
+        Raises:
+            TextwrightError: the token is −1.
+        """
+        if token < 0:
+            raise logits_error()
         if token in self._eos_ids:
             self.end("stop")
             return None
         self.tokens.append(token)
         text = self._detokenizer.push(token)
         if self._alternatives is not None:
+            assert logits is not None
             self.logprobs.append(self._logprob(token, logits, self._alternatives))
         self._emit(text)
         if self._filter.stopped:
@@ -176,9 +216,9 @@ class Continuation:
             self._pieces.append(passed)
 
     def _logprob(self, token: int, logits: Floats, alternatives: int) -> TokenLogprob:
-        logs = log_probabilities(logits)
+        logs, ids = self._sampler.log_probabilities(logits, alternatives)
         name = self._tokenizer.token_text
-        top_ids = ranked(logs, alternatives).tolist()
+        top_ids = ids.tolist()
         top = [(name(other), float(logs[other])) for other in top_ids]
         return TokenLogprob(name(token), token, float(logs[token]), top, top_ids)
 
@@ -190,14 +230,19 @@ class Stream(Iterator[str]):
     left before the end.
     """
 
-    def __init__(self, cursor: Cursor, continuation: Continuation) -> None:
+    def __init__(self, cursor: Cursor, continuation: Continuation, *, ahead: bool = True) -> None:
         """
         Args:
             cursor: has read the prompt; it is used, not copied.
             continuation: of that prompt, without a token yet.
+            ahead: whether the cursor may have read on where the text ends, so that nothing can
+                continue from it.
         """
-        self.cursor = cursor
+        self._cursor = cursor
         self._continuation = continuation
+        self._may_go_ahead = ahead
+        self._ahead: deque[tuple[int, Floats | None]] = deque()
+        """Tokens that were drawn and not accepted yet, with their logits."""
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -213,7 +258,7 @@ class Stream(Iterator[str]):
         while not (piece := self._continuation.take()):
             if self.finish_reason is not None:
                 raise StopIteration
-            self.step()
+            self._advance()
         return piece
 
     def steps(self) -> Iterator[Step]:
@@ -225,9 +270,29 @@ class Stream(Iterator[str]):
         """Draw one token; None where the text has ended."""
         if self._continuation.finish_reason is not None:
             return None
-        logits = self.cursor.logits
-        drawn = self._continuation.push(logits)
-        if drawn is None:
-            return None
-        self.cursor.read((drawn[0],))
-        return Step(*drawn, logits)
+        drawn, logits = self._advance()
+        return None if drawn is None else Step(*drawn, logits)
+
+    def run(self) -> Generation:
+        """Draw all tokens that are left; the whole text."""
+        while self._continuation.finish_reason is None:
+            self._advance()
+        return self.generation
+
+    def _advance(self) -> tuple[tuple[int, str] | None, Floats]:
+        """Draw a token, of a text that hasn't ended; what `push` returns, and its logits."""
+        if not self._ahead and self._may_go_ahead:
+            drawn_ahead = write_ahead([self._continuation.draft(self._cursor, keep_logits=True)])
+            if drawn_ahead:
+                self._ahead.extend(drawn_ahead[0])
+        if self._ahead:
+            token, logits = self._ahead[0]
+            drawn = self._continuation.accept(token, logits)
+            self._ahead.popleft()
+        else:
+            logits = self._cursor.logits
+            drawn = self._continuation.push(logits)
+            if drawn is not None:
+                self._cursor.read((drawn[0],))
+        assert logits is not None
+        return drawn, logits

@@ -8,18 +8,26 @@ last window of a long prompt don't change what comes after it, so they aren't re
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterable
-from itertools import chain, islice
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
-from textwright.runtimes.base import Runtime
+from textwright.kernels.sampling import Pending
+from textwright.runtimes.base import Runtime, Writer
 
 CHUNK = 32
 """Tokens read in one call: enough to reuse each weight, few enough not to delay other jobs."""
+MOST_AHEAD = 32
+"""Tokens drawn in one call at most: what a call costs in Python is little beside so many."""
+BYTES_AHEAD = 1 << 27
+"""Of weights read in one call at most: 5 ms of memory's time, which no reader of a text notices."""
+LOGITS_AHEAD = 1 << 20
+"""Logits kept of one call at most."""
 
 
 def count_unread(count: int, block: int | None) -> int:
@@ -98,6 +106,23 @@ class Cursor:
         return other
 
     @property
+    def room(self) -> int:
+        """How many tokens more the state can hold."""
+        return sys.maxsize if self._block is None else self._block - len(self._window)
+
+    @property
+    def next_token(self) -> int:
+        """The first of those pending."""
+        return self._pending[0]
+
+    def wrote(self, tokens: list[int]) -> None:
+        """Note that the pending token and all of `tokens` but the last were read."""
+        if self._block is not None:
+            self._window += (*self._pending, *tokens[:-1])
+        self._pending.clear()
+        self.read(tokens[-1:])
+
+    @property
     def _size(self) -> int:
         """Tokens of the next chunk at most: up to the next multiple of `CHUNK` in the window."""
         return CHUNK - len(self._window) % CHUNK
@@ -113,3 +138,55 @@ class Cursor:
         self._pending = deque(islice(chain(self._window, self._pending), start, None))
         self._window = []
         self.state = self.runtime.initial_state()
+
+
+class Draft(NamedTuple):
+    """A text of which tokens are to be drawn ahead of their acceptance."""
+
+    cursor: Cursor
+    """One token of it is pending."""
+    sampler: int
+    """The address of its sampler in C."""
+    most: int
+    """Tokens, 1 at least."""
+    keep_logits: bool
+
+
+def write_ahead(
+    drafts: Sequence[Draft | None],
+) -> list[list[tuple[int, Floats | None]]] | None:
+    """Read the pending token of each text, draw the next, read that, and so on, in one call.
+
+    How many: what takes a few milliseconds, so that whoever waits for a token has it soon. Texts
+    are the same however many it is.
+
+    Args:
+        drafts: of one runtime; None stands for a text whose tokens are drawn one by one.
+
+    Returns:
+        The tokens of each, with the logits that they were drawn from where they are kept; None
+        where tokens have to be drawn one by one, from `Cursor.logits`.
+
+    Raises:
+        Exception: the runtime failed; nothing was drawn.
+    """
+    texts = [draft for draft in drafts if draft is not None and draft.cursor.pending == 1]
+    runtime = texts[0].cursor.runtime if texts else None
+    if runtime is None or len(texts) < len(drafts) or not isinstance(runtime, Writer):
+        return None
+    size = runtime.vocab_size
+    # Four texts take about as long as one, whose weights are what is waited for.
+    most = 4 * BYTES_AHEAD // (max(4, len(texts)) * max(1, runtime.weight_bytes))
+    most = max(1, min(most, MOST_AHEAD, LOGITS_AHEAD // (size * len(texts))))
+    pending: list[Pending] = []
+    for cursor, sampler, count, keep_logits in texts:
+        limit = min(most, cursor.room, count)
+        logits = np.empty((limit, size), np.float32) if keep_logits else None
+        pending.append(Pending(cursor.state, sampler, cursor.next_token, limit, logits))
+    drawn = runtime.write(pending)
+    for draft, tokens in zip(texts, drawn, strict=True):
+        draft.cursor.wrote(tokens)
+    return [
+        list(zip(tokens, repeat(None) if text.logits is None else text.logits, strict=False))
+        for tokens, text in zip(drawn, pending, strict=True)
+    ]

@@ -77,13 +77,13 @@ class Generator:
             RequestError: a setting is out of range.
             TokenizerError: `strict`, and the prompt has characters outside the vocabulary.
         """
-        return _run_to_end(self.stream(prompt, **options))
+        return self.stream(prompt, **options).run()
 
     def generate_many(
         self, prompt: str = "", count: int = 1, **options: Unpack[Options]
     ) -> list[Generation]:
         """`count` continuations with the seeds `seed`, `seed` + 1 …; the prompt is read once."""
-        return [_run_to_end(stream) for stream in self.streams(prompt, count, **options)]
+        return [stream.run() for stream in self.streams(prompt, count, **options)]
 
     def stream(self, prompt: str = "", **options: Unpack[Options]) -> Stream:
         """The continuation in pieces as they come; its `.generation` is the whole."""
@@ -106,9 +106,16 @@ class Generator:
             _ = cursor.logits  # reads the prompt, once for all copies
         return (self.continue_from(cursor.copy(), encoded, request, seed) for seed in seeds)
 
-    def continue_from(self, cursor: Cursor, prompt: Prompt, request: Request, seed: int) -> Stream:
-        """A stream that continues `cursor`, which has read `prompt` and is not copied."""
-        return Stream(cursor, self.begin(prompt, request, seed))
+    def continue_from(
+        self, cursor: Cursor, prompt: Prompt, request: Request, seed: int, *, ahead: bool = True
+    ) -> Stream:
+        """A stream that continues `cursor`, which has read `prompt` and is not copied.
+
+        Args:
+            cursor, prompt, request, seed: the text.
+            ahead: as for `Stream`.
+        """
+        return Stream(cursor, self.begin(prompt, request, seed), ahead=ahead)
 
     def begin(self, prompt: Prompt, request: Request, seed: int) -> Continuation:
         """An empty continuation of `prompt`, for callers that supply the logits."""
@@ -234,7 +241,7 @@ class Generator:
         request = check(options, self.defaults)
         cursor = Cursor(self.runtime)
         cursor.read(prompt.tokens)
-        return _run_to_end(self.continue_from(cursor, prompt, request, request.seed))
+        return self.continue_from(cursor, prompt, request, request.seed).run()
 
     def encode_prompt(self, prompt: str, *, strict: bool = False) -> Prompt:
         """`prompt` as ids; a model of conversations gets it as the start of a user's first turn.
@@ -300,9 +307,3 @@ def _turn_origins(words: str, turn: str) -> list[int]:
         if index and place < end and words[place] == character:
             place += 1
     return [*origins, place]
-
-
-def _run_to_end(stream: Stream) -> Generation:
-    while stream.step() is not None:
-        pass
-    return stream.generation

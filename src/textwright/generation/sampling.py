@@ -13,17 +13,22 @@ The order of the steps is the one `transformers` has, so the same settings mean 
    Heat", 2024);
 7. one number of a Philox stream is looked up in the cumulative distribution, ids in order.
 
-All in float64, and Philox (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011) is
-a fixed function of key and counter, so one seed gives one text in any version and runtime whose
-logits are the same.
+All in float64, from operations that IEEE 754 rounds in one way, so powers and logarithms are this
+file's own: those of NumPy and of C libraries differ in their last bits. And Philox (Salmon et al.,
+"Parallel Random Numbers: As Easy as 1, 2, 3", 2011) is a fixed function of key and counter. So one
+seed gives one text on any processor and runtime whose logits are the same.
+
+`Sampler` is the reference, in NumPy; `CompiledSampler` gives the same bits on `kernels/sampling.c`,
+and lets a runtime write several tokens in one call.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +38,8 @@ from numpy.typing import NDArray
 from textwright.arrays import Floats
 from textwright.configs import SamplingSettings
 from textwright.errors import RequestError, TextwrightError
+from textwright.kernels import kernels
+from textwright.kernels.sampling import SamplerState, log_softmax
 
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -85,6 +92,9 @@ def check_seed(seed: int) -> int:
 class Sampler:
     """Draws the tokens of one text; has the random stream and the tokens to penalise as state."""
 
+    address: int | None = None
+    """Of a sampler in C, for `kernels.sampling.Pending`; None where there is none."""
+
     def __init__(
         self,
         settings: SamplingSettings,
@@ -92,6 +102,7 @@ class Sampler:
         *,
         suppress_tokens: Iterable[int] = (),
         prompt_tokens: Iterable[int] = (),
+        processor: LogitsProcessor | None = None,
     ) -> None:
         """
         Args:
@@ -99,12 +110,15 @@ class Sampler:
             seed: the key of the random stream, 0 ≤ seed < 2⁶³.
             suppress_tokens: ids that are never drawn.
             prompt_tokens: ids that the repetition penalty counts as in the text.
+            processor: bias and penalties by count.
 
         Raises:
             RequestError: the seed is out of range.
         """
         self.settings = settings
         self.suppress_tokens = np.fromiter(suppress_tokens, np.int64)
+        self._processor = processor or LogitsProcessor()
+        self._counts: Counter[int] | None = Counter() if self._processor.is_active else None
         self._random = np.random.Philox(key=check_seed(seed))
         self._words: list[int] = []  # of the random stream, unused; the next one last
         self._penalised: Ids | None = None
@@ -136,12 +150,11 @@ class Sampler:
             index = cumulative.searchsorted(point, side=side)
             token = int(index if ids is None else ids[index])
         if not valid:
-            raise TextwrightError(
-                "the model's logits are not finite numbers; its weights are damaged or its "
-                "training diverged: train it again"
-            )
+            raise logits_error()
         if self._penalised is not None:
             self._penalised = np.union1d(self._penalised, (token,))
+        if self._counts is not None:
+            self._counts[token] += 1
         return token
 
     def probabilities(self, logits: Floats) -> Doubles:
@@ -155,8 +168,15 @@ class Sampler:
         probabilities[slice(None) if ids is None else ids] = weights / weights.sum()
         return probabilities
 
+    def log_probabilities(self, logits: Floats, top: int) -> tuple[Doubles, Ids]:
+        """Of all tokens before any setting, (V,), and the ids of the `top` likeliest, in order."""
+        logs = log_probabilities(logits)
+        return logs, ranked(logs, top)
+
     def _scores(self, logits: Floats) -> Doubles:
-        """Logits in float64 after steps 1 and 2, (V,)."""
+        """Logits in float64 after bias, penalties and step 2, (V,)."""
+        if self._counts is not None:
+            logits = self._processor.apply(logits, self._counts)
         scores = logits.astype(np.float64)
         if self._penalised is not None:
             penalty = self.settings.repetition_penalty
@@ -185,11 +205,11 @@ class Sampler:
         if 0 < settings.top_k < len(scores):
             ids = _likeliest(scores, settings.top_k)
             scores = scores[ids]
-        weights: Doubles = np.exp(scores, out=scores)
+        weights = exponentials(scores)
         if settings.top_p < 1:
             order = (-weights).argsort(kind="stable")
-            cumulative = weights[order].cumsum()
-            count = cumulative.searchsorted(settings.top_p * cumulative[-1]) + 1
+            cumulative, total = weights[order].cumsum(), weights.cumsum()[-1]
+            count = cumulative.searchsorted(settings.top_p * total) + 1
             indices = np.sort(order[:count])
             ids, weights = indices if ids is None else ids[indices], weights[indices]
         if settings.min_p > 0:
@@ -212,11 +232,171 @@ def _likeliest(scores: Doubles, count: int) -> Ids:
     return np.sort(np.concatenate((above, equal)))
 
 
+class CompiledSampler(Sampler):
+    """A `Sampler` on `kernels/sampling.c`."""
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        vocab_size: int,
+        settings: SamplingSettings,
+        seed: int,
+        *,
+        suppress_tokens: Iterable[int] = (),
+        prompt_tokens: Sequence[int] = (),
+        processor: LogitsProcessor | None = None,
+        end_tokens: Iterable[int] = (),
+    ) -> None:
+        """
+        Args:
+            library: a build of the kernels.
+            vocab_size: V.
+            settings, seed, suppress_tokens, prompt_tokens, processor: as for `Sampler`.
+            end_tokens: ids after which a runtime writes nothing.
+
+        Raises:
+            RequestError: the seed is out of range.
+            IndexError: an id is.
+        """
+        super().__init__(settings, seed, suppress_tokens=suppress_tokens, processor=processor)
+        penalises = settings.repetition_penalty != 1.0
+        self._library = library
+        self._compiled = SamplerState(
+            library,
+            vocab_size,
+            suppressed=self.suppress_tokens.tolist(),
+            biased=self._processor.bias,
+            ends=[*end_tokens],
+            read=prompt_tokens if penalises else None,
+            counts=self._processor.is_active,
+            top_k=max(0, min(settings.top_k, vocab_size)),
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+            repetition_penalty=settings.repetition_penalty,
+            presence_penalty=self._processor.presence_penalty,
+            frequency_penalty=self._processor.frequency_penalty,
+            key=seed,
+        )
+        self.address = self._compiled.address
+
+    def draw(self, logits: Floats) -> int:
+        token = self._compiled.draw(logits)
+        if token < 0:
+            raise logits_error()
+        return token
+
+    def probabilities(self, logits: Floats) -> Doubles:
+        if self._penalised is not None:
+            self._penalised = self._compiled.read
+        if self._counts is not None:
+            self._counts = self._compiled.counts
+        return super().probabilities(logits)
+
+    def log_probabilities(self, logits: Floats, top: int) -> tuple[Doubles, Ids]:
+        logs, ids = log_softmax(self._library, logits, top)
+        return logs, ids.astype(np.int64)
+
+
+def new_sampler(
+    vocab_size: int,
+    settings: SamplingSettings,
+    seed: int,
+    *,
+    suppress_tokens: Iterable[int],
+    prompt_tokens: Sequence[int],
+    processor: LogitsProcessor,
+    end_tokens: Iterable[int],
+) -> Sampler:
+    """A `CompiledSampler` where there are kernels, else a `Sampler`; arguments are theirs."""
+    library = kernels().library
+    if library is None:
+        return Sampler(
+            settings,
+            seed,
+            suppress_tokens=suppress_tokens,
+            prompt_tokens=prompt_tokens,
+            processor=processor,
+        )
+    return CompiledSampler(
+        library,
+        vocab_size,
+        settings,
+        seed,
+        suppress_tokens=suppress_tokens,
+        prompt_tokens=prompt_tokens,
+        processor=processor,
+        end_tokens=end_tokens,
+    )
+
+
+def logits_error() -> TextwrightError:
+    """What drawing raises where there is no distribution to draw from."""
+    return TextwrightError(
+        "the model's logits are not finite numbers; its weights are damaged or its "
+        "training diverged: train it again"
+    )
+
+
+def exponentials(x: Doubles) -> Doubles:
+    """e^x for x ≤ 0, to about one unit in the last place; 0 below −708, for −∞ too.
+
+    x = n ln 2 + r with whole n and |r| ≤ ½ ln 2; e^r is a quotient of polynomials (Cephes, exp), 2ⁿ
+    is added to the exponent.
+    """
+    vanishes = x < -708
+    x = np.where(vanishes, -708.0, x)
+    magic = 1.5 * 2.0**52  # what is added to it is rounded to a whole number
+    shifted = x * 1.4426950408889634 + magic
+    n = shifted - magic
+    r = x - n * 6.93145751953125e-1 - n * 1.42860682030941723212e-6
+    square = r * r
+    p = square * 1.26177193074810590878e-4 + 3.02994407707441961300e-2
+    p = r * (p * square + 9.99999999999999999910e-1)
+    q = square * 3.00198505138664455042e-6 + 2.52448340349684104192e-3
+    q = (q * square + 2.27265548208155028766e-1) * square + 2.0
+    power: Doubles = 1.0 + 2.0 * (p / (q - p))
+    bits = power.view(np.uint64) + (shifted.view(np.uint64) << np.uint64(52))
+    bits[vanishes] = 0
+    return bits.view(np.float64)
+
+
+def logarithms(x: Doubles) -> Doubles:
+    """ln x for x ≥ 1, to about one unit in the last place (Cephes, log)."""
+    m, exponents = np.frexp(x)
+    small = m < 0.70710678118654752440
+    n = (exponents - small).astype(np.float64)
+    m = np.where(small, 2.0 * m, m) - 1.0
+    square = m * m
+    p = np.full_like(m, 1.01875663804580931796e-4)
+    for coefficient in (
+        4.97494994976747001425e-1,
+        4.70579119878881725854,
+        1.44989225341610930846e1,
+        1.79368678507819816313e1,
+        7.70838733755885391666,
+    ):
+        p = p * m + coefficient
+    q = m + 1.12873587189167450590e1
+    for coefficient in (
+        4.52279145837532221105e1,
+        8.29875266912776603211e1,
+        7.11544750618563894466e1,
+        2.31251620126765340583e1,
+    ):
+        q = q * m + coefficient
+    y = m * (square * p / q) - n * 2.121944400546905827679e-4
+    y -= 0.5 * square
+    logs: Doubles = (m + y) + n * 0.693359375
+    return logs
+
+
 def log_probabilities(logits: Floats) -> Doubles:
     """Log-softmax over the last axis, in float64: natural logarithms of probabilities."""
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=-1, keepdims=True)
-    scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+    totals = np.add.accumulate(exponentials(scores), axis=-1)[..., -1:]
+    scores -= logarithms(totals)
     return scores
 
 

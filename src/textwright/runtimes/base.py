@@ -8,11 +8,12 @@ each with states of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
+from textwright.kernels.sampling import Pending
 from textwright.kernels.structures import token_error
 
 
@@ -76,6 +77,26 @@ class Runtime(Protocol):
         Returns:
             Logits after the last token of each piece, (N, vocab_size), and the new states. Row i
             is, bit for bit, what reading piece i alone gives.
+        """
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A runtime that also draws, so that many tokens take one call."""
+
+    def write(self, texts: Sequence[Pending]) -> list[list[int]]:
+        """Read and draw token after token of several texts.
+
+        What is drawn of a text, and its state, are bit for bit those of reading and drawing alone.
+
+        Args:
+            texts: each with a state of this runtime, which is changed in place, and a limit that
+                its window has room for.
+
+        Returns:
+            The tokens drawn of each, up to its limit, an end of text, or a −1, which stands for
+            logits that are NaN or infinite. The last one isn't read.
         """
         ...
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
+from textwright.kernels.sampling import Pending, write_all
 from textwright.kernels.structures import (
     ALL_LOGITS,
     INTEGER,
@@ -73,7 +74,7 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         self, config: AttentionConfig, library: ctypes.CDLL, memory: Memory, model: Any
     ) -> None:
         super().__init__(config)
-        self._call = kernel(library, self.kernel_name)
+        self._library, self._call = library, kernel(library, self.kernel_name)
         self._memory = memory
         self._address = ctypes.addressof(memory.keep(model))
         self.weight_bytes = memory.used
@@ -108,9 +109,17 @@ class CompiledAttention(AttentionRuntime[CompiledWindow]):
         caches, positions = [state.address for state in states], [state.length for state in states]
         logits = read_all(self._call, self._address, ends, caches, positions, self.vocab_size)
         for end, state in zip(ends, states, strict=True):
-            state.tokens[state.length : state.length + len(end)] = end
-            state.length += len(end)
+            state.append(end)
         return logits, list(states)
+
+    def write(self, texts: Sequence[Pending]) -> list[list[int]]:
+        positions = [text.state.length for text in texts]
+        drawn = write_all(
+            self._library, self._call, self._address, texts, positions, self.vocab_size
+        )
+        for text, tokens in zip(texts, drawn, strict=True):
+            text.state.append([text.token, *tokens[:-1]])
+        return drawn
 
 
 def shape_of(config: AttentionConfig) -> Shape:

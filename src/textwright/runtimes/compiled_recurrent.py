@@ -9,6 +9,7 @@ import numpy as np
 
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
+from textwright.kernels.sampling import Pending, write_all
 from textwright.kernels.structures import (
     ALL_LOGITS,
     INTEGER,
@@ -81,7 +82,7 @@ class CompiledRecurrentRuntime:
         precision: Precision = "auto",
     ) -> None:
         self.vocab_size = config.vocab_size
-        self._call = kernel(library, "recurrent_read")
+        self._library, self._call = library, kernel(library, "recurrent_read")
         self._memory = memory = Memory(precision)
         inputs = [config.embedding_size, *config.layer_sizes]
         padded = [round_up(width, LANES) for width in inputs]
@@ -137,6 +138,10 @@ class CompiledRecurrentRuntime:
         positions, size = [0] * len(addresses), self.vocab_size  # which the kernel doesn't use
         logits = read_all(self._call, self._address, tokens, addresses, positions, size)
         return logits, list(states)
+
+    def write(self, texts: Sequence[Pending]) -> list[list[int]]:
+        positions, size = [0] * len(texts), self.vocab_size
+        return write_all(self._library, self._call, self._address, texts, positions, size)
 
 
 def _table(library: ctypes.CDLL, weight: Floats, bias: Floats, rows: Floats) -> Floats:

@@ -38,6 +38,12 @@ class Window:
         self.start = 0
         """Index in the whole text of its first token."""
 
+    def append(self, tokens: Tokens | list[int]) -> None:
+        """Note tokens whose keys and values were added."""
+        end = self.length + len(tokens)
+        self.tokens[self.length : end] = tokens
+        self.length = end
+
     def copy(self) -> Self:
         other = object.__new__(type(self))
         other.length, other.start = self.length, self.start
@@ -118,8 +124,7 @@ class AttentionRuntime(ABC, Generic[WindowType]):
 
     def _read(self, tokens: Tokens, state: WindowType, logits_for: LogitsFor) -> Floats:
         logits = self.encode(tokens, state, logits_for)
-        state.tokens[state.length : state.length + len(tokens)] = tokens
-        state.length += len(tokens)
+        state.append(tokens)
         return logits
 
     def _restart_window(self, state: WindowType) -> None:
