@@ -71,6 +71,7 @@ def test_what_goes_in_and_out_is_as_documented(name: str, tmp_path: Path) -> Non
     }
     grown = {part: ["all" if size == "held" else size for size in shape]
              for part, shape in state.items()}  # fmt: skip
+    assert model.graph.output[0].name == "logits"
     assert shapes(model.graph.output) == {
         "logits": ("FLOAT", ["batch", "time", config.vocab_size]),
         **{f"new.{part}": ("FLOAT", shape) for part, shape in grown.items()},

@@ -15,9 +15,10 @@ from tempfile import TemporaryDirectory
 
 from textwright import atomic, runs
 from textwright.errors import DownloadError, RequestError, RunError, TextwrightError
+from textwright.publishing.cards import write_card
+from textwright.publishing.defaults import write_defaults
 from textwright.publishing.exports import check_folder
 from textwright.publishing.space import SPACE_FILES, write_space, write_static_space
-from textwright.reporting import RunSummary, card_text
 from textwright.runs import Run
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -44,9 +45,8 @@ def write_model_folder(run: Run, repository: str, folder: Path) -> None:
         for file in run.model_files:
             if file.is_file():
                 shutil.copyfile(file, partial / file.name)
-        if run.settings_file.is_file() or not run.card_file.is_file():
-            summary = RunSummary.read(run)
-            atomic.write_text(partial / "README.md", card_text(summary, name=f"hf:{repository}"))
+        write_defaults(run, partial)
+        write_card(run, partial, f"hf:{repository}")
 
 
 def push(

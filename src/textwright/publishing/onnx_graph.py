@@ -75,9 +75,11 @@ class Graph:
         return y if bias is None else self.node("Add", y, bias)
 
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
-        """The complete model, checked, with `metadata`."""
+        """The complete model, checked, with `metadata`; `logits` is its first output."""
+        # programs that know nothing of the state take the first
+        outputs = sorted(self._outputs, key=lambda output: output.name != "logits")
         graph = helper.make_graph(
-            self._nodes, "step", self._inputs, self._outputs, initializer=self._weights
+            self._nodes, "step", self._inputs, outputs, initializer=self._weights
         )
         model = helper.make_model(
             graph,

@@ -18,6 +18,7 @@ from typing import Any
 from textwright import atomic
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import MissingPackageError, RequestError
+from textwright.publishing.defaults import write_defaults
 from textwright.publishing.exports import check_folder
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
@@ -56,6 +57,7 @@ def export(run: Run, out: Path) -> Path:
         for file in files:
             if file.is_file():
                 shutil.copyfile(file, partial / file.name)
+        write_defaults(run, partial)
         onnx.save_model(model, str(partial / MODEL_FILE), save_as_external_data=is_large,
                         location=WEIGHTS_FILE)  # fmt: skip
     return out

@@ -13,6 +13,8 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from textwright import atomic
+from textwright.publishing.cards import write_card
+from textwright.publishing.defaults import write_defaults
 from textwright.publishing.exports import check_folder
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
@@ -28,6 +30,8 @@ def export(run: Run, out: Path) -> Path:
         for file in run.model_files:
             if file.is_file() and file != run.weights_file:
                 shutil.copyfile(file, partial / file.name)
+        write_defaults(run, partial)
+        write_card(run, partial, f"./{out.name}")
         data = save(weights, metadata={"format": "pt"})
         (partial / run.weights_file.name).write_bytes(data)  # with the folder's permissions
     return out

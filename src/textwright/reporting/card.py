@@ -45,8 +45,8 @@ def card_text(summary: RunSummary, *, name: str | None = None) -> str:
 
     Args:
         summary: of the run.
-        name: under which any installation finds the model, `hf:owner/name` for one of the Hub;
-            None for a path.
+        name: under which any installation finds the model, `hf:owner/name` for one of the Hub,
+            `./folder` for a folder that others are given; None for a path.
     """
     parts = [
         f"# {_plain(summary.name)}",
@@ -217,10 +217,10 @@ def _usage(summary: RunSummary, name: str | None) -> str:
     prompt = _prompt(summary) or "Once"
     path = name or f"path/to/{summary.name}"
     # Shipped weights are float16, and transformers would compute in that, less precisely
-    is_hub = path.startswith("hf:")
-    dtype = ', dtype="float32"' if name and not is_hub else ""
+    is_place = path.startswith(("hf:", "./"))
+    dtype = ', dtype="float32"' if name and not is_place else ""
     where = f"\npath = {path.removeprefix('hf:')!r}"
-    if name and not is_hub:
+    if name and not is_place:
         where = f"from textwright import runs\n\npath = runs.find({name!r}).path"
     use = f"print(model.generate({prompt!r}, max_tokens=200))"
     read = f'inputs = tokenizer({prompt!r}, return_tensors="pt")\n'
@@ -238,7 +238,7 @@ def _usage(summary: RunSummary, name: str | None) -> str:
         _fenced(shlex.join(command), "sh"),
         _fenced(f"import textwright as tw\n\nmodel = tw.load({path!r})\n{use}", "python"),
     ]
-    if is_hub and summary.family in ("lstm", "gru", "rnn"):
+    if is_place and summary.family in ("lstm", "gru", "rnn"):
         model = path.removeprefix("hf:")
         parts += [
             "In torch, as a `PyTorchModelHubMixin`:",
@@ -284,7 +284,7 @@ def _samples(summary: RunSummary, name: str | None) -> str:
         sample = samples[index]
         text = f"{sample.get('prompt') or ''}{sample.get('text') or ''}".strip("\n")
         label = f"Step {numbers.whole(sample['step'])}" if sample["step"] else first
-        if name and not name.startswith("hf:") and index == best and not _is_chat(summary):
+        if name and not name.startswith(("hf:", "./")) and index == best and not _is_chat(summary):
             command = ["textwright", "generate", name, str(sample.get("prompt") or "")]
             label += f", as `{shlex.join([*command, '--seed', '1'])}` prints it"
         parts += [f"{label}:", _fenced(text, "text")]
