@@ -56,10 +56,12 @@ def test_a_client_gets_the_text_as_it_is_written(app: Any) -> None:
     assert len(pieces) > 5 and all(text.startswith(piece) for piece in pieces)
     only = client.predict("ROMEO:", 20, 1.0, 1, api_name="/generate")
     assert str(expected).startswith(only)  # the likeliest of one
-    defaults = [one["parameter_default"] for one in
-                client.view_api(return_format="dict")["named_endpoints"]["/generate"]["parameters"]
-                if one["parameter_has_default"]]  # fmt: skip
-    assert 100 in defaults and 0.7 in defaults
+    endpoint = client.view_api(return_format="dict")["named_endpoints"]["/generate"]
+    defaults = {one["parameter_name"]: one["parameter_default"] for one in endpoint["parameters"]
+                if one["parameter_has_default"]}  # fmt: skip
+    assert defaults == {"seed_text": "", "max_tokens": 100, "temperature": 0.7, "top_n": 0}
+    assert client.predict("ROMEO:", max_tokens=5, api_name="/generate").startswith("ROMEO:")
+    assert len(client.predict(api_name="/generate")) > 50
 
 
 def test_stopping_one_leaves_the_others(app: Any) -> None:

@@ -57,14 +57,17 @@ def gradio_app(
         gr.Markdown(f"# {model.name}\n\nA small language model. It continues your text.")
         with gr.Row():
             with gr.Column():
-                seed_text = gr.Textbox(label="Seed text", lines=4, placeholder="Once upon a time")
+                seed_text = gr.Textbox(
+                    "", label="Seed text", lines=4, placeholder="Once upon a time"
+                )
                 max_tokens = gr.Number(
                     MAX_TOKENS, label="Maximum tokens", precision=0, minimum=1, maximum=_TOKEN_LIMIT
                 )
                 temperature = gr.Slider(0, 2, TEMPERATURE, step=0.05, label="Temperature")
+                # a value, or the app's API wants one with each call
                 top_n = gr.Number(
-                    None, label="Top-N", precision=0, minimum=0,
-                    info="Only the N likeliest tokens; empty or 0: all",
+                    0, label="Top-N", precision=0, minimum=0,
+                    info="Only the N likeliest tokens; 0: all",
                 )  # fmt: skip
                 with gr.Row():
                     start = gr.Button("Write", variant="primary")
