@@ -99,6 +99,13 @@ def _rename(source: Path, goal: Path) -> None:
         time.sleep(0.01)
 
 
+def remove_folder(path: Path) -> None:
+    """Delete a folder; of one that is cut short by a kill, the rest is a partial."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    _rename(path, partial)
+    _remove(partial)
+
+
 def disk_error(error: OSError, path: Path) -> TextwrightError:
     """One line about a failed write, with what can be done about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

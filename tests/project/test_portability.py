@@ -43,6 +43,7 @@ for module, missing in {
         if hasattr(module, name):
             delattr(module, name)
 sys.platform = "win32"
+signal.SIGBREAK = 21
 failed = {}
 for name in free:
     try:

@@ -89,7 +89,7 @@ def test_lower_casing_is_no_news() -> None:
 
 def test_strict_is_a_clear_error() -> None:
     for kind, prompt in (("char", "☃"), ("char", "é"), ("word", "The snowman"), ("word", "GO")):
-        with pytest.raises(TokenizerError, match=r"never saw in training.*--strict") as caught:
+        with pytest.raises(TokenizerError, match=r"of this model lacks.*--strict") as caught:
             train(kind, ASCII).encode_prompt(prompt, strict=True)
         assert "\n" not in str(caught.value)
 
@@ -106,7 +106,7 @@ def test_word_tries_near_forms_and_names_the_rest() -> None:
     )
     text, warnings = reading(tokenizer, "The zebra and the yak")
     assert text == "The <unk> and the <unk>"
-    assert warnings == ["read as <unk>, never seen in training: 'zebra', 'yak'"]
+    assert warnings == ["read as <unk>, not in the vocabulary: 'zebra', 'yak'"]
     assert reading(tokenizer, "Dön’t stop")[0] == "Don't stop"
 
 
@@ -115,7 +115,7 @@ def test_word_takes_an_unknown_word_apart_at_its_apostrophe() -> None:
     assert reading(tokenizer, "the fox's") == ("the fox's", [])
     assert reading(tokenizer, "the cat's") == (
         "the <unk>'s",
-        ["read as <unk>, never seen in training: 'cat'"],
+        ["read as <unk>, not in the vocabulary: 'cat'"],
     )
 
 
@@ -124,7 +124,7 @@ def test_whitespace_form_takes_punctuation_off_words() -> None:
     assert reading(tokenizer, "The cat's hat, it sat.") == (" The cat 's hat , it sat .", [])
     assert reading(tokenizer, "the dog, sat") == (
         " The <unk> , sat",
-        ["read as a known form: 'the' as 'The'; read as <unk>, never seen in training: 'dog'"],
+        ["read as a known form: 'the' as 'The'; read as <unk>, not in the vocabulary: 'dog'"],
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -142,9 +143,9 @@ def test_killed_while_it_starts_it_can_be_begun_again(
     assert Run(folder / "early").metrics()[-1]["step"] == STEPS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU"])
 def test_a_stop_signal_saves_and_says_how_to_go_on(
-    number: signal.Signals, crew: Crew, text_file: Path, tmp_path: Path
+    name: str, crew: Crew, text_file: Path, tmp_path: Path
 ) -> None:
     words = command(text_file, "stopped", "lstm", "--set", "training.patience=0")
     words[words.index(str(STEPS))] = "100000"
@@ -153,7 +154,7 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
     (pid,) = crew.pids
     run = Run(tmp_path / "runs" / "stopped")
     wait_for_training(pid, run, 25)
-    os.kill(pid, number)
+    os.kill(pid, getattr(signal, name))
     (ended,) = crew.wait()
     assert ended.returncode == 130
     assert "stopping: saving a checkpoint first" in ended.stderr
@@ -161,6 +162,78 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
     assert run.settings()["result"]["status"] == "interrupted"
     assert run.checkpoints()[0][0] == run.settings()["result"]["steps"] > 0
     assert run.report_file.is_file()
+
+
+def seldom_saved(corpus: Path, name: str) -> list[str]:
+    """A training that saves at its beginning and where it is stopped."""
+    words = command(corpus, name, "lstm", "--set", "training.patience=0")
+    for option, value in (("--steps", "100000"), ("--eval-every", "90000"),
+                          ("--checkpoint-every", "90000")):  # fmt: skip
+        words[words.index(option) + 1] = value
+    return words
+
+
+def wait_for_steps(run: Run) -> None:
+    """Until some steps are done that no checkpoint holds."""
+    deadline = time.monotonic() + 200
+    while not run.checkpoints() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.5)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02, 0.3])
+def test_ctrl_c_twice_within_a_moment_saves(
+    pause: float, crew: Crew, text_file: Path, tmp_path: Path
+) -> None:
+    crew.start(1, seldom_saved(text_file, "twice"))
+    (pid,) = crew.pids
+    run = Run(tmp_path / "runs" / "twice")
+    wait_for_steps(run)
+    for _ in range(3):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        time.sleep(pause)
+    (ended,) = crew.wait()
+    assert ended.returncode == 130 and "Traceback" not in ended.stderr
+    assert run.settings()["result"]["status"] == "interrupted"
+    assert run.checkpoints()[0][0] == run.settings()["result"]["steps"] > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such terminals")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_closes_is_a_stop_but_under_nohup(
+    ignored: bool, text_file: Path, tmp_path: Path
+) -> None:
+    import pty
+
+    words = seldom_saved(text_file, "closed")
+    words.remove("--json")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        if ignored:  # as nohup does
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            output = os.open(tmp_path / "nohup.out", os.O_WRONLY | os.O_CREAT)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        os.execv(sys.executable, [sys.executable, "-m", "textwright", *words])
+    run = Run(tmp_path / "runs" / "closed")
+    deadline = time.monotonic() + 200
+    until = deadline
+    while time.monotonic() < until:  # somebody looks at it
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 1 << 16)
+        if run.checkpoints():
+            until = min(until, time.monotonic() + 1)
+    os.close(terminal)
+    if ignored:
+        time.sleep(1)
+        os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+    result = run.settings()["result"]
+    assert result["status"] == "interrupted"
+    assert run.checkpoints()[0][0] == result["steps"] > 0
+    if ignored:
+        assert "stopping: saving" in (tmp_path / "nohup.out").read_text()
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")

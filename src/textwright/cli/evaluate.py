@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from textwright.evaluation import ConversationScore
+    from textwright.evaluation import ConversationScore, Score
 
 from textwright.cli import novelty as novelty_options
 from textwright.cli.generate import ComputePrecision, Precision
@@ -124,9 +124,25 @@ def evaluate(
         "read": f"{score.tokens:,} tokens, {score.characters:,} characters, {score.bytes:,} bytes",
         "protocol": score.protocol,
     }
-    if score.unknown_characters:
-        rows["left out"] = f"{score.unknown_characters:,} characters that the model never saw"
+    if score.hidden_bits_per_char:
+        rows["hidden"] = _hidden(score)
     show_rows(rows)
+
+
+def _hidden(score: Score) -> str:
+    """What the tokens hide of the text, and what bits a character count for it."""
+    from textwright.reporting import numbers
+
+    parts = []
+    if score.unk_tokens:
+        parts.append(f"{score.unk_tokens:,} tokens ({numbers.share(score.unknown)}) are <unk>")
+    if score.unknown_characters:
+        share = numbers.share(score.unknown)
+        parts.append(f"{score.unknown_characters:,} characters ({share}) are left out")
+    if not parts:
+        parts.append("capitals")
+    bits = f"{score.hidden_bits_per_char:.4f}"
+    return f"{', '.join(parts)}: {bits} of the bits a character tell what the tokens don't"
 
 
 def _check_options(novelty: bool, generation: dict[str, Any], reading: dict[str, Any]) -> None:
@@ -168,7 +184,7 @@ def _show_conversations(score: ConversationScore) -> None:
     show_table(("", *names), rows, right=tuple(names))
     read = f"{score.conversations:,} conversations: {score.tokens:,} tokens"
     if score.unknown:
-        read += f" ({score.unknown:.1%} of them <unk>)"
+        read += f" ({score.unknown:.1%} not in the vocabulary)"
     show_rows(
         {
             "read": f"{read}, {score.characters:,} characters",

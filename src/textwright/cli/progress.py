@@ -61,7 +61,9 @@ class Blocks(Observer):
         train = "" if evaluation.train_loss is None else f"train_loss {evaluation.train_loss:.4f}  "
         self._write(
             f"\nepoch {evaluation.epoch:.2f}  step {evaluation.step}/{self._steps}  {train}"
-            f"val_loss {evaluation.val_loss:.4f}  bits_per_char {evaluation.val_bits_per_char:.4f}"
+            f"val_loss {evaluation.val_loss:.4f}  "
+            + (f"unknown {evaluation.val_unknown:.4f}  " if evaluation.val_unknown else "")
+            + f"bits_per_char {evaluation.val_bits_per_char:.4f}"
             f"  tokens_per_second {evaluation.tokens_per_second:.0f}  seconds "
             f"{evaluation.seconds:.1f}" + ("  best" if evaluation.best else "")
         )
@@ -118,6 +120,8 @@ class Terminal(Observer):
         train = "–" if evaluation.train_loss is None else f"{evaluation.train_loss:.4f}"
         row = Text(f"step {evaluation.step:>7,}   loss {train:>6}   validation ")
         row.append(f"{evaluation.val_loss:.4f}", style="bold green" if evaluation.best else "")
+        if evaluation.val_unknown:
+            row.append(f"   {numbers.share(evaluation.val_unknown)} unknown")
         row.append(f"   {evaluation.val_bits_per_char:.3f} bits a character")
         self.console.print(row)
         text = Text("\n".join(_lines(sample)), overflow="fold")
@@ -166,6 +170,9 @@ def _lines(sample: Sample) -> list[str]:
 def _print_result(run: Run, result: Result) -> None:
     """Print the result and what to do next, to standard output."""
     loss = "–" if result.val_loss is None else f"{result.val_loss:.4f} nats a token"
+    data = run.settings().get("data", {})
+    if unknown := data.get("validation_unknown"):
+        loss += f" ({numbers.share(unknown)} unknown)"
     if result.val_bits_per_char is not None:
         loss += f", {result.val_bits_per_char:.4f} bits a character"
     rows = {
@@ -178,7 +185,6 @@ def _print_result(run: Run, result: Result) -> None:
     if result.status == "interrupted":
         rows["go on"] = resume_command(run)
     else:
-        is_chat = run.settings().get("data", {}).get("train_conversations")
-        rows["next"] = command_for(run, "chat" if is_chat else "generate")
+        rows["next"] = command_for(run, "chat" if data.get("train_conversations") else "generate")
         rows["report"] = str(run.report_file)
     show_rows(rows)

@@ -42,9 +42,9 @@ def list_runs(runs: Folder = None, as_json: AsJson = False) -> None:
         typer.echo(f"no runs in {folder} yet; make one: textwright train FILE", err=True)
         _mention_shipped(folder)
         return
-    columns = ("name", "model", "parameters", "corpus", "steps", "val loss", "bits/char", "time",
-               "status", "modified")  # fmt: skip
-    right = ("parameters", "steps", "val loss", "bits/char", "time")
+    columns = ("name", "model", "parameters", "corpus", "steps", "val loss", "unknown", "bits/char",
+               "time", "status", "modified")  # fmt: skip
+    right = ("parameters", "steps", "val loss", "unknown", "bits/char", "time")
     spare = ("modified", "parameters", "time", "corpus")
     show_table(columns, [_row(summary) for summary in found], right=right, spare=spare)
     for summary in found:
@@ -136,6 +136,7 @@ def _row(summary: RunSummary) -> tuple[str, ...]:
         summary.corpus or numbers.NONE,
         numbers.whole(summary.steps),
         numbers.loss(summary.val_loss),
+        numbers.share(summary.val_unknown),
         numbers.loss(summary.val_bits_per_char),
         numbers.duration(summary.seconds),
         summary.status,
@@ -150,6 +151,7 @@ def _show_comparison(comparison: Comparison) -> None:
     formats: dict[str, tuple[str, Callable[[Any], str]]] = {
         "parameters": ("parameters", numbers.short),
         "val_loss": ("validation loss", numbers.loss),
+        "val_unknown": ("not in the vocabulary", numbers.share),
         "val_bits_per_char": ("bits a character", numbers.loss),
         "perplexity": ("perplexity", numbers.perplexity),
         "best_step": ("kept step", numbers.whole),

@@ -6,6 +6,7 @@ key is made of the text and the tokenizer, so the file is made once.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ Tokens: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArra
 LossOn: TypeAlias = Literal["both", "assistant"]
 """Whose turns of a conversation count in the loss."""
 
-FORMAT = 1
+FORMAT = 2
 """Part of every cache key; raised when the same text and tokenizer would give another file."""
 
 _WORD_CHUNK = 1 << 22
@@ -53,11 +54,16 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...
     @property
     def sha256(self) -> str: ...
+    @property
+    def unk_id(self) -> int | None: ...
     def encode_array(self, text: str) -> npt.NDArray[np.uint32]:
         """Token ids of `text`, shape (tokens,)."""
 
     def unknown_characters(self, text: str) -> Mapping[str, int]:
         """Characters of `text` that have no id and are left out, with how often they occur."""
+
+    def hidden_bits(self, texts: Iterable[str]) -> float:
+        """The bits that tell what the ids of `texts` don't."""
 
     def encode_conversations(
         self, conversations: Sequence[Conversation], loss_on: LossOn
@@ -82,17 +88,35 @@ class TokenFile:
     """Count of each character that the vocabulary lacks; they were left out."""
     counted: int
     """Tokens that count in the loss."""
+    unk_tokens: int
+    """Those of them that are `<unk>`."""
+    hidden_bits: float | None = None
+    """What it takes to tell what the tokens don't: unknown words, characters that were left out,
+    capitals. None where it wasn't asked for."""
 
     @property
-    def read_characters(self) -> int:
-        """Characters that the tokens decode to: the unit of a loss a character."""
-        return self.characters - sum(self.unknown.values())
+    def unknown_characters(self) -> int:
+        """How many characters were left out."""
+        return sum(self.unknown.values())
 
     @property
-    def read_bytes(self) -> int:
-        """Bytes that the tokens decode to: the unit of a loss a byte."""
-        unknown = sum(len(char.encode()) * count for char, count in self.unknown.items())
-        return self.bytes - unknown
+    def unknown_share(self) -> float:
+        """The share of tokens that are `<unk>`, and of characters that were left out."""
+        left_out = self.unknown_characters
+        return (self.unk_tokens + left_out) / max(1, self.counted + left_out)
+
+    def bits_per_char(self, loss: float) -> float:
+        """Bits a character of the text: those of the tokens, whose mean is `loss` nats, and those
+        of what they hide. Comparable between tokenizers."""
+        return self._bits(loss) / self.characters
+
+    def bits_per_byte(self, loss: float) -> float:
+        """As `bits_per_char`, a byte."""
+        return self._bits(loss) / self.bytes
+
+    def _bits(self, loss: float) -> float:
+        assert self.hidden_bits is not None, "prepare the tokens with hidden=True"
+        return self.counted * loss / math.log(2) + self.hidden_bits
 
     def array(self) -> Tokens:
         """The ids, (tokens,), memory-mapped read-only."""
@@ -102,7 +126,12 @@ class TokenFile:
 
 
 def prepare_tokens(
-    part: TextPart, tokenizer: Tokenizer, cache: Path | None = None, *, loss_on: LossOn = "both"
+    part: TextPart,
+    tokenizer: Tokenizer,
+    cache: Path | None = None,
+    *,
+    loss_on: LossOn = "both",
+    hidden: bool = False,
 ) -> TokenFile:
     """The token ids of `part`, from the cache or made now.
 
@@ -111,6 +140,7 @@ def prepare_tokens(
         tokenizer: for the same.
         cache: instead of `cache_folder()`.
         loss_on: for conversations, whose turns count in the loss.
+        hidden: also find `hidden_bits`, for a text to evaluate on.
 
     Raises:
         TextwrightError: the text or the cache can't be read or written.
@@ -131,7 +161,14 @@ def prepare_tokens(
         tokens, counted = record["tokens"], record.get("counted", record["tokens"])
         characters = record.get("characters", part.characters)
         size = record.get("bytes", part.text_bytes)
-        return TokenFile(path, dtype, tokens, characters, size, record["unknown"], counted)
+        bits = record.get("hidden_bits")
+        if hidden and bits is None:
+            bits = tokenizer.hidden_bits(_texts(part, loss_on))
+            write_record(record_path, {**record, "hidden_bits": bits})
+        return TokenFile(
+            path, dtype, tokens, characters, size, record["unknown"], counted,
+            record["unk_tokens"], bits,
+        )  # fmt: skip
 
     if file := cached():
         return file
@@ -156,14 +193,29 @@ def _write_text(
     part: TextPart, tokenizer: Tokenizer, dtype: np.dtype[Any], file: LargeFile
 ) -> dict[str, Any]:
     unknown: Counter[str] = Counter()
-    tokens = 0
+    tokens = unk_tokens = 0
     for chunk in part.chunks(CHUNK if tokenizer.kind == "char" else _WORD_CHUNK):
         ids = tokenizer.encode_array(chunk).astype(dtype)
         file.write(ids.data)
         tokens += len(ids)
+        unk_tokens += _count(ids, tokenizer.unk_id)
         if tokenizer.kind == "char" and len(ids) != len(chunk):
             unknown.update(tokenizer.unknown_characters(chunk))
-    return {"tokens": tokens, "unknown": unknown}
+    return {"tokens": tokens, "unknown": unknown, "unk_tokens": unk_tokens}
+
+
+def _count(ids: npt.NDArray[Any], token: int | None) -> int:
+    return 0 if token is None else int((ids == token).sum())
+
+
+def _texts(part: TextPart, loss_on: LossOn) -> Iterator[str]:
+    """The text that counts in the loss."""
+    if not isinstance(part, ConversationPart):
+        yield from part.chunks(_WORD_CHUNK)
+        return
+    for role, words in (turn for conversation in part.conversations() for turn in conversation):
+        if loss_on in ("both", role):
+            yield f" {words}"  # as a turn is tokenized
 
 
 def _write_conversations(
@@ -175,12 +227,13 @@ def _write_conversations(
 ) -> dict[str, Any]:
     """Concatenate the conversations, without padding."""
     unknown: Counter[str] = Counter()
-    tokens = counted = characters = size = 0
+    tokens = counted = characters = size = unk_tokens = 0
     for batch in _batches(part.conversations()):
         ids = tokenizer.encode_conversations(batch, loss_on)
         file.write(ids.astype(dtype).data)
         tokens += len(ids)
         counted += int((ids >= 0).sum())
+        unk_tokens += _count(ids, tokenizer.unk_id)
         for role, words in (turn for conversation in batch for turn in conversation):
             if loss_on in ("both", role):
                 characters += len(words)
@@ -193,6 +246,7 @@ def _write_conversations(
         "characters": characters,
         "bytes": size,
         "unknown": unknown,
+        "unk_tokens": unk_tokens,
     }
 
 

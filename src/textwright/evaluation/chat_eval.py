@@ -65,7 +65,7 @@ class ConversationScore:
     characters: int
     bytes: int
     unknown: float
-    """Share of the tokens that are `<unk>`."""
+    """Share of the tokens that are `<unk>`, and of characters that were left out."""
     places: int
     """Turns at which replies were ranked."""
     replies: int
@@ -134,10 +134,12 @@ def _evaluate_chat(
     held_out = _TokenizedConversations(tokenizer, conversations)
     items = _ranking_items(tokenizer, conversations, places, generator)
     counted = held_out.counted
+    turns = [f" {words}" for conversation in conversations for _, words in conversation]
+    hidden_bits = tokenizer.hidden_bits(turns)
     log_probs = np.concatenate([_log_probs(model, one) for one in held_out.split()])
     rows = {
         "model": Metrics(
-            **_loss(log_probs[counted], part.characters),
+            **_loss(log_probs[counted], part.characters, hidden_bits),
             **(_relevance(*_model_scores(model, items)) if items else {}),
             **_reply_variety(generator, conversations, replies),
         )
@@ -147,21 +149,24 @@ def _evaluate_chat(
         ngrams = NGramModel(learned.tokens, learned.starts, tokenizer.vocab_size)
         log_probs = ngrams.log_probabilities(held_out.tokens, held_out.starts)
         rows["5-gram"] = Metrics(
-            **_loss(log_probs[counted], part.characters),
+            **_loss(log_probs[counted], part.characters, hidden_bits),
             **(_relevance(*_ngram_scores(ngrams, items)) if items else {}),
         )
         unigrams = unigram_log_probabilities(learned.tokens, tokenizer.vocab_size)
         scores = np.array([[unigrams[one].mean() for one in item.replies] for item in items])
         rows["unigram"] = Metrics(
-            **_loss(unigrams[held_out.tokens][counted], part.characters),
+            **_loss(unigrams[held_out.tokens][counted], part.characters, hidden_bits),
             **(_relevance(scores, scores) if items else {}),
         )
     people = [conversations[i][turn][1] for i, turn in _sample_turns(conversations, replies)]
     rows["people"] = Metrics(**_variety(people))
-    unknown = held_out.tokens[counted] == (-1 if tokenizer.unk_id is None else tokenizer.unk_id)
+    left_out = sum(tokenizer.unknown_characters(words).total() for words in turns)
+    unknown = left_out
+    if tokenizer.unk_id is not None:
+        unknown += int((held_out.tokens[counted] == tokenizer.unk_id).sum())
     return ConversationScore(
         generator.name, len(conversations), int(counted.sum()), part.characters, part.text_bytes,
-        float(unknown.mean()), len(items), min(replies, len(people)), rows,
+        unknown / (int(counted.sum()) + left_out), len(items), min(replies, len(people)), rows,
     )  # fmt: skip
 
 
@@ -182,10 +187,10 @@ class _TokenizedConversations:
         return np.split(self.tokens, self.starts[1:])
 
 
-def _loss(log_probs: NDArray[np.float64], characters: int) -> dict[str, float]:
+def _loss(log_probs: NDArray[np.float64], characters: int, hidden_bits: float) -> dict[str, float]:
     return {
         "perplexity": math.exp(min(700.0, -log_probs.mean())),
-        "bits_per_char": float(-log_probs.sum() / math.log(2) / characters),
+        "bits_per_char": float((hidden_bits - log_probs.sum() / math.log(2)) / characters),
     }
 
 

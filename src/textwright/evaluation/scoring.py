@@ -33,16 +33,24 @@ class Score:
     loss: float
     """Nats a token."""
     bits_per_char: float
+    """With those that tell what the tokens hide, so that any two tokenizers compare."""
     bits_per_byte: float
+    """As `bits_per_char`."""
+    hidden_bits_per_char: float
+    """The part of `bits_per_char` that tells unknown words, left-out characters, and capitals."""
     perplexity: float
     """A token."""
     tokens: int
     """Predictions: every token of the text but the first."""
     characters: int
-    """That the tokens decode to."""
+    """Of the text."""
     bytes: int
+    unk_tokens: int
+    """Words that are not in the vocabulary."""
     unknown_characters: int
     """Characters that are not in the vocabulary; left out."""
+    unknown: float
+    """Share of both."""
     protocol: str
 
     def record(self) -> dict[str, Any]:
@@ -135,17 +143,22 @@ def _score(
             f"run {run.name!r} learned running text, not conversations; name a file of text"
         )
     training = run.settings().get("training", {})
-    tokens = prepare_tokens(part, tokenizer, loss_on=training.get("loss_on", "both"))
+    loss_on = training.get("loss_on", "both")
+    tokens = prepare_tokens(part, tokenizer, loss_on=loss_on, hidden=True)
+    assert tokens.hidden_bits is not None
     result = evaluate(model, tokens.array(), window=window, stride=stride)
     return Score(
         model_name=run.name,
         loss=result.loss,
-        bits_per_char=result.bits_per(tokens.read_characters / tokens.counted),
-        bits_per_byte=result.bits_per(tokens.read_bytes / tokens.counted),
+        bits_per_char=tokens.bits_per_char(result.loss),
+        bits_per_byte=tokens.bits_per_byte(result.loss),
+        hidden_bits_per_char=tokens.hidden_bits / tokens.characters,
         perplexity=result.perplexity,
         tokens=result.tokens,
-        characters=tokens.read_characters,
-        bytes=tokens.read_bytes,
-        unknown_characters=sum(tokens.unknown.values()),
+        characters=tokens.characters,
+        bytes=tokens.bytes,
+        unk_tokens=tokens.unk_tokens,
+        unknown_characters=tokens.unknown_characters,
+        unknown=tokens.unknown_share,
         protocol=result.protocol,
     )

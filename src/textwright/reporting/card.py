@@ -181,6 +181,8 @@ def _numbers(summary: RunSummary) -> str:
     rows = [
         ("validation loss (nats a token)", numbers.loss(summary.val_loss)),
         ("bits a character", numbers.loss(summary.val_bits_per_char)),
+        ("not in the vocabulary, and counted in bits a character alone",
+         numbers.share(summary.val_unknown or None)),
         ("perplexity a token", numbers.perplexity(summary.perplexity)),
         ("test loss (nats a token)",
          numbers.loss(number(summary.section("result"), "test_loss"))),

@@ -112,6 +112,7 @@ def _numbers(runs: Sequence[RunSummary]) -> dict[str, list[float | int | None]]:
     return {
         "parameters": [run.parameters for run in runs],
         "val_loss": [run.val_loss for run in runs],
+        "val_unknown": [run.val_unknown for run in runs],
         "val_bits_per_char": [run.val_bits_per_char for run in runs],
         "perplexity": [run.perplexity for run in runs],
         "best_step": [run.best_step for run in runs],

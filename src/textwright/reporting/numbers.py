@@ -35,6 +35,13 @@ def perplexity(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.{1 if value >= 100 else 2}f}"
 
 
+def share(value: float | None) -> str:
+    """A share as a percentage: `6.2 %`, `under 0.1 %`."""
+    if value is None:
+        return NONE
+    return "under 0.1 %" if 0 < value < 0.0005 else f"{100 * value:.1f} %"
+
+
 def duration(seconds: float | None) -> str:
     """A time: `48 s`, `2 min 05 s`, `1 h 12 min`."""
     if seconds is None:

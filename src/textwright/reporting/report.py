@@ -131,7 +131,7 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
     test = number(summary.section("result"), "test_loss")
     rows = [
         ("Validation loss", numbers.loss(summary.val_loss), _measured_on(summary)),
-        ("Bits a character", numbers.loss(summary.val_bits_per_char), "whatever the tokenizer"),
+        ("Bits a character", numbers.loss(summary.val_bits_per_char), _charged(summary)),
         ("Perplexity", numbers.perplexity(summary.perplexity), "a token"),
         ("Tokens read", numbers.short(summary.tokens),
          _passes(epochs) if epochs else ""),
@@ -144,14 +144,29 @@ def _numbers(summary: RunSummary) -> list[tuple[str, str, str]]:
 
 
 def _measured_on(summary: RunSummary) -> str:
-    """The unit, and how many of the validation tokens were read if not all, then or on the way."""
+    """The unit, what is hidden of it, and how many of the validation tokens were read if not all,
+    then or on the way."""
+    unit = f"nats a token, {_unknown(summary)}" if summary.val_unknown else "nats a token"
     total = number(summary.section("data"), "validation_tokens") or 0
     if 0 < summary.eval_tokens < total:
-        return f"nats a token, on {_share(summary.eval_tokens, total)} tokens"
+        return f"{unit}, on {_share(summary.eval_tokens, total)} tokens"
     if 0 < summary.curve_tokens < total:
         curve = _share(summary.curve_tokens, total)
-        return f"nats a token, on all of the text; the curve is of {curve} tokens"
-    return "nats a token"
+        return f"{unit}, on all of the text; the curve is of {curve} tokens"
+    return unit
+
+
+def _charged(summary: RunSummary) -> str:
+    """What bits a character hold beside those of the tokens."""
+    if not summary.val_unknown:
+        return "whatever the tokenizer"
+    return f"whatever the tokenizer: with what spells the {_unknown(summary)}"
+
+
+def _unknown(summary: RunSummary) -> str:
+    """The share that the vocabulary lacks, with what becomes of it."""
+    what = "<unk>" if summary.tokenizer == "word" else "left out"
+    return f"{numbers.share(summary.val_unknown)} {what}"
 
 
 def _share(part: float, total: float) -> str:

@@ -119,11 +119,17 @@ class RunSummary:
 
     @property
     def val_bits_per_char(self) -> float | None:
-        """Bits a character of the saved weights: comparable between tokenizers."""
+        """Bits a character of the saved weights, with those of what the tokenizer hid: comparable
+        between tokenizers."""
         return _first(
             number(self.section("result"), "val_bits_per_char"),
             number(self.best, "val_bits_per_char"),
         )
+
+    @property
+    def val_unknown(self) -> float | None:
+        """Share of the validation text that the vocabulary lacks: `<unk>`, left-out characters."""
+        return number(self.section("data"), "validation_unknown")
 
     @property
     def protocol(self) -> str | None:
@@ -235,6 +241,7 @@ class RunSummary:
             "best_step": self.best_step,
             "val_loss": self.val_loss,
             "val_bits_per_char": self.val_bits_per_char,
+            "val_unknown": self.val_unknown,
             "tokens": self.tokens,
             "seconds": self.seconds,
             "verdict": self.verdict.text if self.metrics else None,

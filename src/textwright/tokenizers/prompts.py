@@ -42,7 +42,7 @@ class Prompt:
         forms = [f"{_quoted(typed)} as {_quoted(form)}" for typed, form in self.read_as.items()]
         kinds = (
             ("read as a known form", forms),
-            ("read as <unk>, never seen in training", list(map(_quoted, self.unknown))),
+            ("read as <unk>, not in the vocabulary", list(map(_quoted, self.unknown))),
             ("left out, never seen in training", list(map(_with_code, self.left_out))),
         )
         return "; ".join(f"{kind}: {_join(items)}" for kind, items in kinds if items)

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -25,6 +25,7 @@ from textwright.tokenizers.chat import (
     specials,
     turn_text,
 )
+from textwright.tokenizers.hidden import Capitals, SpellingModel, positions_bits
 from textwright.tokenizers.prompts import PromptReader
 from textwright.tokenizers.splitting import ChunkEncoder
 
@@ -209,6 +210,35 @@ class Tokenizer:
         """
         return self._table.unknown(_encodable(text)) if self.kind == "char" else Counter()
 
+    def hidden_bits(self, texts: Iterable[str]) -> float:
+        """The bits that tell what the ids of a text don't: unknown words, characters that are left
+        out, capitals; see `textwright.tokenizers.hidden`.
+
+        Args:
+            texts: the chunks of a corpus, or the turns of conversations.
+        """
+        unknown: Counter[str] = Counter()
+        characters = 0
+        capitals = Capitals()
+        for text in map(_encodable, texts):
+            characters += len(text)
+            if self.lowercase:
+                capitals.add(text)
+            if self.kind == "char":
+                unknown.update(self._table.unknown(text))
+            elif self.kind == "word":
+                unknown.update(words.unknown_words(self.backend, text))
+        written = unknown.pop(words.UNK, 0) if self.kind == "word" else 0
+        bits = capitals.bits()
+        if not unknown:
+            return bits
+        count = unknown.total()
+        if self.kind == "char":
+            bits += positions_bits(count, characters - count)
+            return bits + sum(self._spelling.character_bits(c) * n for c, n in unknown.items())
+        bits += positions_bits(count, written) if written else 0.0
+        return bits + sum(self._spelling.word_bits(word) * n for word, n in unknown.items())
+
     def encode_prompt(self, text: str, *, strict: bool = False) -> tuple[list[int], list[str]]:
         """The ids of a prompt, and at most one warning about it.
 
@@ -227,7 +257,7 @@ class Tokenizer:
         warning = prompt.warning()
         if strict and warning:
             raise TokenizerError(
-                f"the prompt has what this model never saw in training ({warning}); "
+                f"the prompt has what the vocabulary of this model lacks ({warning}); "
                 "change it, or generate without --strict"
             )
         return prompt.ids, [warning] if warning else []
@@ -334,6 +364,12 @@ class Tokenizer:
     @functools.cached_property
     def _prompts(self) -> PromptReader:
         return PromptReader(self.backend, self.kind, self.unk_id)
+
+    @functools.cached_property
+    def _spelling(self) -> SpellingModel:
+        vocabulary = _without_specials(self.backend.get_vocab())
+        known = sorted(vocabulary, key=vocabulary.__getitem__)
+        return SpellingModel(known if self.kind == "word" else (), "".join(known))
 
     @functools.cached_property
     def _textless(self) -> frozenset[int]:

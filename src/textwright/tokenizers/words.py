@@ -111,6 +111,19 @@ def most_frequent(backend: tokenizers.Tokenizer, texts: Iterable[str]) -> list[s
     return sorted(words, key=lambda word: (-words[word], word))
 
 
+def unknown_words(backend: tokenizers.Tokenizer, text: str) -> Counter[str]:
+    """The count of each word of `text`, normalized, that `backend` reads as `<unk>`; and of the
+    `<unk>` that are written there, where they are words."""
+    unknown: Counter[str] = Counter()
+    chunks = Counter(split_chunks(text))
+    for chunk, count in chunks.items():
+        normalized = backend.normalizer.normalize_str(chunk)
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(normalized):
+            if word == UNK or backend.token_to_id(word) is None:
+                unknown[word] += count
+    return unknown
+
+
 def _add_words(backend: tokenizers.Tokenizer, chunks: Counter[str], words: Counter[str]) -> None:
     for chunk, count in chunks.items():
         normalized = backend.normalizer.normalize_str(chunk)

@@ -23,6 +23,7 @@ from textwright.training.loop import distributed
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.learner import Learner
 from textwright.training.loop.recipe import Recipe
+from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer
 from textwright.training.planning.prepare import tokenize_corpus
 
@@ -76,4 +77,5 @@ def _take_part_in_benchmark(message: dict[str, Any], dataset: Dataset) -> None:
 def _train(message: dict[str, Any], dataset: Dataset) -> None:
     recipe = Recipe.from_record(message["recipe"])
     use_threads(recipe.training.threads)
-    Trainer(Run(Path(message["run"])), recipe, dataset).train()
+    with stop_signals() as stop_requested:
+        Trainer(Run(Path(message["run"])), recipe, dataset).train(stop_requested)

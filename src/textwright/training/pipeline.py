@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from textwright import runs
+from textwright import atomic, runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings
 from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
 from textwright.data.prepared_conversations import ConversationPart
@@ -38,8 +38,10 @@ from textwright.tokenizers import encode_new_tokens
 from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
 from textwright.training.loop.callbacks import Observer, Result, log_observers
+from textwright.training.loop.checkpoints import remove_old
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.recipe import Plan, Recipe
+from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer, write_weights
 from textwright.training.planning.parent import Parent
 from textwright.training.planning.planner import absolute_sources, check_machine, plan_recipe
@@ -179,6 +181,7 @@ def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Seq
         if (done := result_if_done(run)) is not None:
             if request.sources:
                 open_training_corpus(run, request.sources)  # another text is not this run's
+            _complete(run, done)
             log.warning("run %s has been trained to its end already", run.name)
             for observer in observers:
                 observer.finished(run, done)
@@ -189,6 +192,19 @@ def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Seq
         sources = list(request.sources) or split.sources
         _broadcast_dataset(dataset, split, sources, recipe.training.loss_on)
         return _train(run, recipe, dataset, observers, logs)
+
+
+def _complete(run: Run, result: Result) -> None:
+    """Write and remove what a process that was killed after its last step didn't get to."""
+    atomic.remove_partials(run.path)
+    atomic.remove_partials(run.checkpoints_folder)
+    keep = run.settings().get("training", {}).get("keep_checkpoints", 1)
+    remove_old(run, keep, result.best_step)
+    told = run.settings_file.stat().st_mtime
+    for file in (run.card_file, run.report_file):
+        if not file.is_file() or file.stat().st_mtime < told:  # of before it was done
+            _write_card_and_report(run)
+            return
 
 
 def _train(
@@ -209,17 +225,29 @@ def _train(
         trainer.learner.load_weights(load_model(run, "cpu").weights())
     try:
         try:
-            result = trainer.result(trainer.train())
+            with stop_signals() as stop_requested:
+                status = trainer.train(stop_requested)
+                if status == "interrupted":  # a second Ctrl-C doesn't cut this short
+                    _finish(trainer, status)
+            if status != "interrupted":
+                _finish(trainer, status)
         except DivergedError:
             write_result(run, trainer.result("diverged"))
             raise
-        write_result(run, result)
-        for observer in observers:
-            observer.finished(run, result)
     finally:
         for observer in observers:
             observer.closed()
     return run
+
+
+def _finish(trainer: Trainer, status: str) -> None:
+    """Write how it ended, and tell it."""
+    result = trainer.result(status)
+    write_result(trainer.run, result)
+    if trainer.observer_error is not None:
+        raise trainer.observer_error
+    for observer in trainer.observers:
+        observer.finished(trainer.run, result)
 
 
 def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Settings, Plan]:
@@ -330,6 +358,7 @@ def write_start(
                 "validation_tokens": dataset.validation.tokens,
                 "train_characters": corpus.train.characters,
                 "validation_characters": corpus.validation.characters,
+                "validation_unknown": dataset.validation.unknown_share,
                 **_conversations(corpus),
                 "vocab_size": dataset.tokenizer.vocab_size,
                 "sources": [asdict(source) for source in corpus.sources],
@@ -345,6 +374,10 @@ def write_start(
 def write_result(run: Run, result: Result) -> None:
     """How it ended, the card and the report."""
     run.write_settings({**run.settings(), "result": asdict(result)})
+    _write_card_and_report(run)
+
+
+def _write_card_and_report(run: Run) -> None:
     write_card(run)
     try:
         write_report(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from itertools import count
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 import textwright
-from textwright import evaluation, runs
+from textwright import atomic, evaluation, runs
 from textwright.configs import TrainingSettings
 from textwright.errors import TrainingError
 from textwright.reporting import RunSummary
@@ -120,8 +121,6 @@ def test_the_step_that_diverged_is_named(text_file: Path, monkeypatch: pytest.Mo
 
 
 def test_resume_takes_the_newest_of_several_runs_on_a_text(text_file: Path) -> None:
-    import os
-
     old = train(text_file, observers=[Stops(at=4)])
     new = train(text_file, observers=[Stops(at=4)])
     assert old.name != new.name
@@ -170,3 +169,35 @@ def test_the_last_number_is_of_all_the_validation_text(
     result = run.settings()["result"]
     assert (result["status"], result["eval_tokens"]) == ("finished", 64)
     assert result["val_loss"] == min(parts) and "its first 64 tokens" in result["protocol"]
+
+
+class Fails(Observer):
+    """As one whose terminal is gone."""
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        if evaluation.step == 8:
+            raise BrokenPipeError
+
+
+def test_an_observer_that_fails_stops_in_order(text_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError):
+        train(text_file, name="cut", checkpoint_every=12, observers=[Fails()])
+    cut = runs.find("cut")
+    assert cut.checkpoints()[0][0] == 8 and cut.settings()["result"]["status"] == "interrupted"
+    textwright.train(name="cut", resume=True)
+    whole = train(text_file, name="whole", checkpoint_every=12)
+    assert cut.weights_file.read_bytes() == whole.weights_file.read_bytes()
+    assert cut.samples() == whole.samples()
+
+
+def test_what_a_kill_after_the_last_step_left_out_is_written(text_file: Path) -> None:
+    run = train(text_file, checkpoint_every=4)
+    written = {file: file.read_bytes() for file in (run.card_file, run.report_file)}
+    left = run.checkpoints_folder / f".step-0.7{atomic.PARTIAL}"
+    (left / "more").mkdir(parents=True)
+    run.report_file.unlink()
+    run.card_file.write_text("of before it was done")
+    os.utime(run.card_file, (1, 1))
+    textwright.train(name=run.name, resume=True)
+    assert {file: file.read_bytes() for file in written} == written
+    assert not left.exists() and [step for step, _ in run.checkpoints()] == [12, 8]

@@ -44,6 +44,9 @@ class Evaluation:
     """Mean since the evaluation before, nats a token; None where no step came between."""
     val_loss: float
     val_bits_per_char: float
+    """With what it takes to tell what the tokens hide; comparable between tokenizers."""
+    val_unknown: float
+    """Share of the validation text that the vocabulary lacks: `<unk>`, and left-out characters."""
     lr: float
     """AdamW's learning rate at this step."""
     tokens_per_second: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,8 @@ def remove_old(run: Run, keep: int, best_step: int) -> None:
     """Delete checkpoints but the last `keep` and the one of the best evaluation."""
     for step, folder in run.checkpoints()[keep:]:
         if step != best_step:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # open in another program, on Windows; next time
+                atomic.remove_folder(folder)
 
 
 def _read(folder: Path) -> Checkpoint:

@@ -62,10 +62,6 @@ class Loss:
     def perplexity(self) -> float:
         return math.exp(min(self.loss, 700.0))
 
-    def bits_per(self, units_a_token: float) -> float:
-        """Bits a character or byte, of which a token of the text has so many."""
-        return self.loss / math.log(2) / units_a_token
-
 
 def evaluate(
     model: LanguageModel,

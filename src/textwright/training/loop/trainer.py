@@ -1,8 +1,9 @@
 """The training loop: learn a step; now and then look, keep, save; stop when it is time.
 
 Read `Trainer.train`. It can be left at any moment: a kill loses the steps since the last
-checkpoint and nothing else, Ctrl-C or SIGTERM save first. Going on gives the same weights as
-never having stopped, to the byte, on the same machine with the same number of threads.
+checkpoint and nothing else, what stops it in order (see `stopping`) saves first. Going on gives the
+same weights as never having stopped, to the byte, on the same machine with the same number of
+threads.
 
 Several workers walk the same loop (see `workers`): each learns its share of a step, the first one
 looks, writes and saves, and tells the others what came of it.
@@ -12,16 +13,11 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
 
 import torch
 from safetensors.torch import save as save_tensors
@@ -46,9 +42,6 @@ log = logging.getLogger("textwright")
 
 _TICK = 0.2
 """Seconds between two reports of progress."""
-_STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if sys.platform == "win32":
-    _STOP_SIGNALS.append(signal.SIGBREAK)  # the only one that a process there can send another
 
 
 class Trainer:
@@ -69,10 +62,13 @@ class Trainer:
         self.trainer_state = TrainerState()
         self._saved_step: int | None = None
         self._losses: list[Tensor] = []  # of steps not yet added up, still on the device
+        self.observer_error: Exception | None = None
         self._clock = _Clock()
 
-    def train(self) -> str:
+    def train(self, stop_requested: Callable[[], bool] = lambda: False) -> str:
         """Train to the end of the plan, or to an early stop, or until asked to stop.
+
+        An observer that fails stops it too; `observer_error` is its error.
 
         Returns:
             How it ended, as `Result.status` has it.
@@ -82,29 +78,32 @@ class Trainer:
             RunError: every checkpoint is damaged.
         """
         restored = self._restore()
-        for observer in self.observers:
-            observer.started(self.run, self.plan, self.trainer_state.step)
-        with _stop_signals() as stop_requested:
-            if not restored:
-                self._evaluate()  # what it writes before any step is where the story begins
+
+        def stopped() -> bool:
+            asked = stop_requested() or self.observer_error is not None
+            return bool(distributed.all_reduce_any(asked))
+
+        self._tell(lambda one: one.started(self.run, self.plan, self.trainer_state.step))
+        if not restored:
+            self._evaluate()  # what it writes before any step is where the story begins
+            self._save()
+        stop = stopped()
+        while not self._is_done() and not stop:
+            self._losses.append(self.learner.step(self.trainer_state.step))
+            self.trainer_state.step += 1
+            self._clock.count_step()
+            last = self.trainer_state.step == self.plan.steps
+            if last or self.trainer_state.step % self.plan.eval_every == 0:
+                self._evaluate()
+            stop = stopped()
+            due = self.trainer_state.step % self.plan.checkpoint_every == 0
+            if due or self._is_done() or stop:
                 self._save()
-            stop = distributed.all_reduce_any(stop_requested())
-            while not self._is_done() and not stop:
-                self._losses.append(self.learner.step(self.trainer_state.step))
-                self.trainer_state.step += 1
-                self._clock.count_step()
-                last = self.trainer_state.step == self.plan.steps
-                if last or self.trainer_state.step % self.plan.eval_every == 0:
-                    self._evaluate()
-                stop = distributed.all_reduce_any(stop_requested())
-                due = self.trainer_state.step % self.plan.checkpoint_every == 0
-                if due or self._is_done() or stop:
-                    self._save()
-                self._report_progress()
-            done = self._is_done()
-            if stop and not done and self._last_planned_evaluation() == 0 < self.trainer_state.step:
-                log.warning("evaluating once, for what is kept; the checkpoint is saved")
-                self._evaluate()  # after the checkpoint, which leaves it out: resuming is exact
+            self._report_progress()
+        done = self._is_done()
+        if stop and not done and self._last_planned_evaluation() == 0 < self.trainer_state.step:
+            log.warning("evaluating once, for what is kept; the checkpoint is saved")
+            self._evaluate()  # after the checkpoint, which leaves it out: resuming is exact
         if not done:
             return "interrupted"
         return "finished" if self.trainer_state.step >= self.plan.steps else "stopped early"
@@ -200,7 +199,8 @@ class Trainer:
             seconds=self._clock.seconds(),
             train_loss=state.loss_sum / state.loss_count if state.loss_count else None,
             val_loss=result.loss,
-            val_bits_per_char=self._bits_per_char(result),
+            val_bits_per_char=self.dataset.validation.bits_per_char(result.loss),
+            val_unknown=self.dataset.validation.unknown_share,
             lr=self.settings.learning_rate * factor,
             tokens_per_second=tokens_per_second,
             best=best,
@@ -208,12 +208,7 @@ class Trainer:
         state.loss_sum, state.loss_count = 0.0, 0
         self.run.append(self.run.metrics_file, evaluation.record())
         self.run.append(self.run.samples_file, sample.record())
-        for observer in self.observers:
-            observer.evaluated(evaluation, sample)
-
-    def _bits_per_char(self, result: Loss) -> float:
-        validation = self.dataset.validation
-        return result.bits_per(validation.read_characters / validation.counted)
+        self._tell(lambda one: one.evaluated(evaluation, sample))
 
     def _save(self) -> None:
         """Write a checkpoint of what all workers hold, where that isn't written already."""
@@ -265,8 +260,16 @@ class Trainer:
             seconds=seconds,
             seconds_left=seconds / done - seconds,
         )
+        self._tell(lambda one: one.progressed(progress))
+
+    def _tell(self, what: Callable[[Observer], None]) -> None:
+        """Tell the observers; where one fails, e.g. since its terminal is gone, training stops in
+        order."""
         for observer in self.observers:
-            observer.progressed(progress)
+            try:
+                what(observer)
+            except Exception as error:
+                self.observer_error = self.observer_error or error
 
     def result(self, status: str) -> Result:
         """Where training stands, as the end of it.
@@ -281,7 +284,7 @@ class Trainer:
         eval_tokens, words = plan.eval_tokens, plan.protocol
         whole = self._evaluate_whole() if status in ("finished", "stopped early") else None
         if whole is not None:
-            loss, bits = whole.loss, self._bits_per_char(whole)
+            loss, bits = whole.loss, self.dataset.validation.bits_per_char(whole.loss)
             eval_tokens, words = 0, whole.protocol
         return Result(
             status=status,
@@ -365,43 +368,6 @@ class _Clock:
         """Learning speed since training began here."""
         learning = time.monotonic() - self._begin - self._paused
         return self._steps * tokens_per_step / learning if learning > 0 else 0.0
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Gives whether Ctrl-C or SIGTERM asked to stop; a second one acts as usual, at once.
-
-    A handler runs in the middle of whatever the main thread does, be it writing to the log, which
-    can't be entered twice: it only notes the signal. Another thread logs it, however long a step
-    takes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _STOP_SIGNALS}
-    received: list[int] = []
-    events: SimpleQueue[bool] = SimpleQueue()  # whose `put` may interrupt itself
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-        events.put(True)
-
-    def log_stop() -> None:
-        if events.get():
-            log.warning("stopping: saving a checkpoint first")
-
-    logger = threading.Thread(target=log_stop, name="textwright-stop", daemon=True)
-    logger.start()
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        events.put(False)
-        logger.join()
 
 
 def check_finite(loss: float, step: int) -> None:

@@ -49,8 +49,8 @@ def prepare(request: Request) -> Dataset:
 
 
 def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:
-    """The tokens of a corpus; says so where characters of the validation text are left out."""
-    validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on)
+    """The tokens of a corpus; says so where they hide some of the validation text."""
+    validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on, hidden=True)
     train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
     for tokens, side in ((train, "training"), (validation, "validation")):
         if not tokens.counted:
@@ -60,6 +60,13 @@ def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Da
         shown = " ".join(list(validation.unknown)[:10])
         log.warning(
             "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
-            "training text and are left out of the loss", count, len(validation.unknown), shown,
+            "training text and are left out of the loss a token; bits a character count them",
+            count, len(validation.unknown), shown,
         )  # fmt: skip
+    if validation.unk_tokens:
+        log.info(
+            "%.1f %% of the validation tokens are <unk>, words that the vocabulary lacks: easy to "
+            "predict, so the loss a token is low for it; bits a character count their spelling",
+            100 * validation.unknown_share,
+        )
     return Dataset(corpus, tokenizer, train, validation)

@@ -207,7 +207,7 @@ function cases(forms) {
 function warningOf({ readAs, unknown, leftOut }) {
   const sorts = [
     ["read as a known form", Array.from(readAs, ([typed, form]) => `${quoted(typed)} as ${quoted(form)}`)],
-    ["read as <unk>, never seen in training", Array.from(unknown, quoted)],
+    ["read as <unk>, not in the vocabulary", Array.from(unknown, quoted)],
     ["left out, never seen in training", Array.from(leftOut, quoted)],
   ];
   const said = sorts.filter(([, things]) => things.length).map(([sort, things]) => {
