@@ -36,6 +36,7 @@ class Served:
         folder: Path | None = None,
         settings: ServerSettings | None = None,
         also: Callable[[FastAPI], None] = lambda app: None,
+        http: type[Protocol] = Protocol,
         **engine: int,
     ) -> None:
         self.settings = settings or ServerSettings()
@@ -46,9 +47,7 @@ class Served:
         also(self.app)
         self.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            self.app, http=Protocol, log_config=None, access_log=False, ws="none"
-        )
+        config = uvicorn.Config(self.app, http=http, log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
         self._thread.start()

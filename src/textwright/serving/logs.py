@@ -37,3 +37,7 @@ def write_json_lines(stream: TextIO | None = None) -> None:
         logger.handlers = [handler] if name != "uvicorn.error" else []
         logger.propagate = name == "uvicorn.error"
         logger.setLevel(logging.INFO)
+    others = logging.getLogger()  # asyncio, and any library's
+    others.handlers = [handler]
+    others.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

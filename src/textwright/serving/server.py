@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import signal
 import socket
 import sys
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -27,6 +29,11 @@ GRACE_SECONDS = 5
 
 MAX_CONNECTIONS = 8192
 """That are taken at once, where the system allows it."""
+RESERVED_FILES = 64
+"""Descriptors for anything but connections; half of them where there are fewer than twice that."""
+
+
+logger = logging.getLogger("textwright")
 
 
 class _Server(uvicorn.Server):
@@ -36,6 +43,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, engine: Engine, drain: float) -> None:
         super().__init__(config)
         self._engine, self._drain = engine, drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         closing = asyncio.create_task(asyncio.to_thread(self._engine.close, timeout=self._drain))
@@ -62,10 +73,10 @@ def listen(host: str, port: int) -> socket.socket:
 def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT: then finish the running requests, and return."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    _allow_connections(MAX_CONNECTIONS)
+    count = _allow_connections(MAX_CONNECTIONS)
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=type("Connection", (Protocol,), {"max_connections": count}),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -82,17 +93,46 @@ def run(app: FastAPI, at: socket.socket, settings: ServerSettings) -> None:
             signal.signal(number, handler)
 
 
-def _allow_connections(count: int) -> None:
-    """Let this process have so many files open, as far as the system does: each connection is one,
-    and without being asked macOS allows 256, Linux 1,024. Windows has no such limit."""
-    if sys.platform != "win32":
-        import resource
+def _allow_connections(count: int) -> int:
+    """Let this process have `count` connections, as far as the system does: each is an open file,
+    of which without being asked macOS allows 256, Linux 1,024. Windows has no such limit.
 
-        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = count if most == resource.RLIM_INFINITY else min(count, most)
-        if now != resource.RLIM_INFINITY and now < wanted:
-            with suppress(OSError, ValueError):  # macOS has a second limit, which it tells nobody
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    Returns:
+        How many it may have.
+    """
+    if sys.platform == "win32":
+        return count
+    import resource
+
+    files = count + RESERVED_FILES
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files if most == resource.RLIM_INFINITY else min(files, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):  # macOS has a second limit, which it tells nobody
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            now = wanted
+    if now == resource.RLIM_INFINITY:
+        return count
+    return min(count, max(now - RESERVED_FILES, now // 2))
+
+
+class LoopErrors:
+    """The event loop's handler of errors that nobody awaits: one line a second of each kind, where
+    asyncio writes a traceback for every connection that it can't accept."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message, error = str(context.get("message", "")), context.get("exception")
+        now = loop.time()
+        if now - self._last.get(message, -1.0) < 1.0:
+            return
+        self._last[message] = now
+        if isinstance(error, OSError):
+            logger.error(f"{message}: {error}")
+        else:
+            logger.error(message, exc_info=error)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
