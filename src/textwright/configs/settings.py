@@ -73,6 +73,9 @@ class TrainingSettings(Section):
     micro_batch_size: int = Field(default=0, ge=0)
     """Samples of one pass; gradients accumulate over the batch. 0: the whole batch, or with a large
     vocabulary as many as have 16 million logits."""
+    shards: int = Field(default=0, ge=0)
+    """Parts of the batch that are learned by themselves, on a thread each where there are as many;
+    0 lets the batch decide. The same number gives the same bytes on any number of threads."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon` orthogonalizes the updates of hidden matrices; all else always takes AdamW."""
     learning_rate: float = Field(default=3e-3, gt=0)
@@ -121,7 +124,8 @@ class TrainingSettings(Section):
     loss_on: Literal["both", "assistant"] = "both"
     """Of conversations: whose turns count in the loss."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 takes all that the process may use. Exact resuming needs the same number."""
+    """CPU threads; 0 lets the plan choose. Where the batch is one shard they are torch's own, and
+    exact resuming needs the same number."""
 
 
 class Settings(Section):

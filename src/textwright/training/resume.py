@@ -22,6 +22,9 @@ from textwright.training.planning.parent import same_parent
 from textwright.training.planning.prepare import tokenize_corpus
 from textwright.training.planning.request import SETTING_OF_PARENT, Request
 
+_BEFORE = {"shards": 1}
+"""Settings of a training that runs were made without: how it was, so that they go on exactly."""
+
 
 def run_to_resume(request: Request) -> Run | None:
     """The run that `--resume` means; None where it is to be begun.
@@ -106,7 +109,9 @@ def load_recipe(run: Run) -> Recipe:
     """
     recorded = run.settings()
     try:
-        settings = Settings.model_validate({name: recorded[name] for name in Settings.model_fields})
+        sections = {name: recorded[name] for name in Settings.model_fields}
+        sections["training"] = {**_BEFORE, **sections["training"]}
+        settings = Settings.model_validate(sections)
         plan = Plan.from_record(recorded["plan"])
     except (KeyError, TypeError, ValidationError) as error:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error

@@ -15,21 +15,19 @@ what the other ranks do with each.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
-from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import load, save
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from textwright import torchrun
 from textwright.configs import CorpusSettings, ModelConfig, TrainingSettings
@@ -41,17 +39,8 @@ from textwright.training.loop.recipe import Recipe
 _TIMEOUT = timedelta(minutes=30)
 """How long a worker waits for another, e.g. for rank 0 to read a large text."""
 
-_BUFFERS = (
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    else "broadcast_buffers"  # before torch 2.13
-)
-
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
 """How torch says that another worker is gone; with gloo it has no class for it."""
-
-_data_parallel: WeakSet[DistributedDataParallel] = WeakSet()
-"""The modules that hold on to the process group."""
 
 
 def world_size() -> int:
@@ -110,20 +99,7 @@ def process_group(device: str) -> Iterator[None]:
         ) from error
     finally:
         if dist.is_initialized():
-            _release_process_group()
             dist.destroy_process_group()
-
-
-def _release_process_group() -> None:
-    """Leave the group to `destroy_process_group` alone, which lets go of the interpreter's lock.
-
-    Whatever held it longer, such as a traceback, would take it down under that lock, or as the
-    interpreter ends; gloo's threads are joined then, may want the lock, and wait for ever.
-    """
-    for module in _data_parallel:
-        for name in ("reducer", "logger", "process_group"):
-            vars(module).pop(name, None)
-    _data_parallel.clear()
 
 
 def rank_slice(samples: int) -> range:
@@ -156,22 +132,30 @@ def broadcast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return load(_broadcast(save(whole) if is_rank_zero() else b""))
 
 
-def data_parallel(module: nn.Module) -> nn.Module:
-    """`module`, whose gradients after a backward pass are the means of those of all workers."""
+def worker_shards(samples: int, shards: int) -> list[range]:
+    """Those of a batch's shards that this worker learns, one after the other.
+
+    Args:
+        samples: of the batch.
+        shards: into which all workers together cut it; where they can't share them out evenly,
+            each has one.
+    """
+    mine, workers = rank_slice(samples), world_size()
+    own = shards // workers if shards % workers == 0 else 1
+    own = min(own, len(mine))
+    cuts = [mine.start + len(mine) * number // own for number in range(own + 1)]
+    return [range(first, last) for first, last in pairwise(cuts)]
+
+
+def all_reduce_gradients(parameters: Iterable[Tensor]) -> None:
+    """Add up the gradients of all workers, at each of them."""
     if world_size() == 1:
-        return module
-    # Nothing but parameters is learned: what else a model holds is the same everywhere
-    buffers: dict[str, Any] = {_BUFFERS: False}
-    common = DistributedDataParallel(module, **buffers)
-    _data_parallel.add(common)
-    return common
-
-
-def no_sync(module: nn.Module, wait: bool) -> AbstractContextManager[None]:
-    """Inside, where `wait` holds, gradients add up at this worker and are not all-reduced."""
-    if wait and isinstance(module, DistributedDataParallel):
-        return module.no_sync()
-    return nullcontext()
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    whole = torch.cat([gradient.flatten() for gradient in gradients])  # one message, not dozens
+    parts = all_reduce_sum(whole).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def all_reduce_any(here: bool) -> bool:

@@ -7,6 +7,7 @@ checkpoints, signals) is the trainer's business, and how fast a step is the plan
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import torch
@@ -30,6 +31,7 @@ from textwright.training.loop.batches import (
     inputs_and_targets,
 )
 from textwright.training.loop.sampled_softmax import sampled_cross_entropy
+from textwright.training.loop.shards import Threads, add_gradients, resolve_shards, sharing
 from textwright.training.optim.optimizer import Optimizers, lr_multiplier
 
 _LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
@@ -45,8 +47,9 @@ class Learner:
     ) -> None:
         tune_malloc()
         settings = resolve_auto(settings, config.family)
-        self.settings, self.steps = settings, steps
+        self.steps = steps
         self.device = choose_device(settings.device, config.family)
+        self.settings = settings = resolve_shards(settings, config, self.device)
         self.batches: Batches = (Streams if config.order == "streams" else Windows)(
             tokens, config.block_size, settings.batch_size, settings.seed
         )
@@ -63,39 +66,85 @@ class Learner:
         forward: nn.Module = (
             torch.compile(self.model) if settings.compile == "on" else self.model  # type: ignore[assignment]
         )
-        self._loss = distributed.data_parallel(_LossModule(forward, self._sampled))
+        loss = _LossModule(forward, self._sampled)
+        self.shards = distributed.worker_shards(settings.batch_size, settings.shards)
+        self._losses = [loss, *(sharing(loss) for _ in self.shards[1:])]
+        self.threads = Threads(1)
+        if self.device.type == "cpu":
+            self.use_threads(settings.threads or torch.get_num_threads())
+
+    def use_threads(self, count: int) -> None:
+        """Compute on so many threads: a shard each, or torch's own where there is one shard."""
+        split = len(self.shards) > 1
+        torch.set_num_threads(1 if split else count)
+        self.threads = Threads(min(count, len(self.shards)) if split else 1)
 
     def step(self, step: int) -> Tensor:
         """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
         mine = distributed.rank_slice(self.settings.batch_size)
-        at_once = self.settings.micro_batch_size or self._auto_micro_batch()
         before = None if self.batches.resets_state(step) else self._carried_state(step, mine)
         rows = torch.from_numpy(self.batches.batch(step, 0, self.settings.batch_size))
         inputs, targets, counted = inputs_and_targets(rows)
         inputs, targets = inputs.to(self.device), targets.to(self.device)
         share = 1 / counted if counted < targets.numel() else None
-        total = torch.zeros((), device=self.device)
-        states = []
-        for first in range(mine.start, mine.stop, at_once):
-            count = min(at_once, mine.stop - first)
-            row = first - mine.start
-            state = before and {name: part[row : row + count] for name, part in before.items()}
-            some = slice(first, first + count)
-            self._set_dropout(step, first, count)
-            with distributed.no_sync(self._loss, first + count < mine.stop):
-                loss, after = self._backward(
-                    inputs[some], targets[some], share, state, (step, first)
-                )
-            total += loss
-            states.append(after)
+
+        def learn(loss: _LossModule, samples: range) -> tuple[Tensor, list[State]]:
+            own = slice(samples.start - mine.start, samples.stop - mine.start)
+            state = before and {name: part[own] for name, part in before.items()}
+            return self._learn(loss, step, samples, inputs, targets, share, state)
+
+        shards = zip(self._losses, self.shards, strict=True)
+        learned = self.threads.run([partial(learn, *shard) for shard in shards])
+        total = torch.stack([loss for loss, _ in learned]).sum()
+        states = [state for _, of_shard in learned for state in of_shard]
         if states[0]:
             self.state = {name: torch.cat([s[name] for s in states]) for name in states[0]}
+        add_gradients(self._losses[0], self._losses[1:])
+        distributed.all_reduce_gradients(self.model.parameters())
         if self.settings.gradient_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        self.optimizers.step(lr_multiplier(step, self.settings, self.steps))
+        self.optimizers.step(lr_multiplier(step, self.settings, self.steps), self.threads.run)
         if self.average is not None:
             self.average.update_parameters(self.model)
         return distributed.all_reduce_sum(total)
+
+    def _learn(
+        self,
+        loss: _LossModule,
+        step: int,
+        samples: range,
+        inputs: Tensor,
+        targets: Tensor,
+        share: float | None,
+        before: State | None,
+    ) -> tuple[Tensor, list[State]]:
+        """Add the gradients of a shard to those of its copy of the model, a micro-batch at a time.
+
+        Args:
+            samples: of the batch, the shard's.
+            inputs, targets: of the whole batch, (batch, time).
+            share: of one target in the loss, where not all count.
+            before: the carried state of these samples.
+
+        Returns:
+            Their share of the loss, and the state after each micro-batch.
+        """
+        at_once = self.settings.micro_batch_size or self._auto_micro_batch()
+        total = torch.zeros((), device=self.device)
+        states = []
+        for first in range(samples.start, samples.stop, at_once):
+            some = slice(first, min(first + at_once, samples.stop))
+            rows = slice(first - samples.start, some.stop - samples.start)
+            state = before and {name: part[rows] for name, part in before.items()}
+            if self.model.config.dropout:
+                keys = dropout_keys(self.settings.seed, step, first, some.stop - first)
+                loss.language_model.set_dropout_keys(keys.to(self.device))
+            part, after = self._backward(
+                loss, inputs[some], targets[some], share, state, (step, first)
+            )
+            total += part
+            states.append(after)
+        return total, states
 
     def _carried_state(self, step: int, mine: range) -> State | None:
         """The state from the step before, but for the samples that begin from nothing."""
@@ -128,13 +177,9 @@ class Learner:
         fitting = _LOGITS_AT_ONCE // (config.block_size * types)
         return max(1, min(self.settings.batch_size, fitting))
 
-    def _set_dropout(self, step: int, first: int, count: int) -> None:
-        if self.model.config.dropout:
-            keys = dropout_keys(self.settings.seed, step, first, count)
-            self.model.set_dropout_keys(keys.to(self.device))
-
     def _backward(
         self,
+        loss_of: _LossModule,
         inputs: Tensor,
         targets: Tensor,
         share: float | None,
@@ -144,6 +189,7 @@ class Learner:
         """Add the gradients of some samples; gives their share of the loss, and their new state.
 
         Args:
+            loss_of: the model, or a copy with gradients of its own.
             inputs, targets: (samples, time).
             share: of one target in the loss, where not all count.
             state: of these samples.
@@ -153,10 +199,9 @@ class Learner:
             self.device.type, self.precision, enabled=self.precision != torch.float32
         ):
             key = (self.settings.seed, *place)
-            loss, after = self._loss(inputs, targets.flatten(), share is None, state, key)
+            loss, after = loss_of(inputs, targets.flatten(), share is None, state, key)
         loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
-        # Gradients are averaged over the workers, and these are shares of one loss
-        (loss * distributed.world_size()).backward()
+        loss.backward()  # shares of one loss: their gradients add up
         if self.model.config.order == "windows":
             return loss.detach(), {}
         return loss.detach(), {name: part.detach().float() for name, part in after.items()}
@@ -241,6 +286,11 @@ class _LossModule(nn.Module):
     def __init__(self, model: nn.Module, sampled: int) -> None:
         super().__init__()
         self.model, self.sampled = model, sampled
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """The model, without what `torch.compile` made of it."""
+        return cast(LanguageModel, getattr(self.model, "_orig_mod", self.model))
 
     def forward(
         self,

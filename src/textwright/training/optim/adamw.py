@@ -7,7 +7,8 @@ than a second before the first step and serves it nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,6 +32,10 @@ class AdamW:
         self._betas = betas
         self.parameters = [one for parameters, _ in self._groups for one in parameters]
         self.state = [_initial_state(parameter) for parameter in self.parameters]
+
+    def tasks(self, rate: float) -> list[Callable[[], None]]:
+        """The one part of a step."""
+        return [partial(self.step, rate)]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

@@ -8,7 +8,8 @@ shapes, and on a processor a call on one of them costs as much as its arithmetic
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -46,21 +47,28 @@ class Muon:
         self._precision = precision
         self._groups = _group_by_shape(self.parameters)
 
-    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update every matrix by its gradient, at the learning rate `rate`."""
-        for group in self._groups:
-            matrices = [self.parameters[place] for place in group]
-            gradients = [_gradient(matrix) for matrix in matrices]
-            momenta = [self.state[place]["momentum_buffer"] for place in group]
-            torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
-            looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
-            wide = [_transpose_if_tall(matrix).to(self._precision) for matrix in looking_ahead]
-            torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
-            for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
-                rows, columns = matrix.shape
-                scaled = rate * math.sqrt(max(1, rows / columns))
-                matrix.add_(update if rows <= columns else update.T, alpha=-scaled)
+        for task in self.tasks(rate):
+            task()
+
+    def tasks(self, rate: float) -> list[Callable[[], None]]:
+        """The parts of a step, which may be done in any order and at once."""
+        return [partial(self._update, group, rate) for group in self._groups]
+
+    @torch.no_grad()
+    def _update(self, group: list[int], rate: float) -> None:
+        matrices = [self.parameters[place] for place in group]
+        gradients = [_gradient(matrix) for matrix in matrices]
+        momenta = [self.state[place]["momentum_buffer"] for place in group]
+        torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
+        looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
+        wide = [_transpose_if_tall(matrix).to(self._precision) for matrix in looking_ahead]
+        torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
+        for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
+            rows, columns = matrix.shape
+            scaled = rate * math.sqrt(max(1, rows / columns))
+            matrix.add_(update if rows <= columns else update.T, alpha=-scaled)
 
 
 def _orthogonal(matrices: list[Tensor]) -> Iterable[Tensor]:

@@ -7,7 +7,7 @@ Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -16,6 +16,15 @@ from textwright.configs import TrainingSettings
 from textwright.models import LanguageModel
 from textwright.training.optim.adamw import AdamW
 from textwright.training.optim.muon import Muon
+
+Task = Callable[[], None]
+"""A part of a step of an optimiser."""
+
+
+def run_in_turn(tasks: Iterable[Task]) -> None:
+    """One after the other, on this thread."""
+    for task in tasks:
+        task()
 
 
 class Optimizers:
@@ -48,8 +57,12 @@ class Optimizers:
             self.all.append(Muon(self._views, settings.weight_decay, settings.momentum, precision))
         self._peak_lrs = [settings.learning_rate, settings.matrix_learning_rate]
 
-    def step(self, factor: float) -> None:
-        """Update the parameters at `factor` × the learning rates, and clear the gradients."""
+    def step(self, factor: float, run: Callable[[list[Task]], object] = run_in_turn) -> None:
+        """Update the parameters at `factor` × the learning rates, and clear the gradients.
+
+        Args:
+            run: does tasks that don't depend on each other.
+        """
         views = iter(self._views)
         for matrices in self._matrices:
             gradient = matrices.parameter.grad
@@ -57,8 +70,9 @@ class Optimizers:
             for part in matrices.of(gradient):
                 next(views).grad = part
             matrices.parameter.grad = None
-        for optimizer, peak_lr in zip(self.all, self._peak_lrs, strict=False):
-            optimizer.step(peak_lr * factor)
+        rates = [peak * factor for peak in self._peak_lrs]
+        run([task for one, rate in zip(self.all, rates, strict=False) for task in one.tasks(rate)])
+        for optimizer in self.all:
             for parameter in optimizer.parameters:
                 parameter.grad = None
 

@@ -22,9 +22,9 @@ from textwright.training.planning.presets import SizeOption
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
 _WORTH_MORE_THREADS = 1.15
-"""How many times faster all threads must be than one. Small products gain little from a second
-thread, and on a machine that does other work too, threads that wait for each other can be many
-times slower than one."""
+"""How many times faster all of torch's own threads must be than one, where the batch is one shard.
+They gain small products little, and on a machine that does other work too, threads that wait for
+each other can be many times slower than one."""
 _ROUNDS = 2
 """In which thread counts are timed in turn, so that a neighbour slows down all of them."""
 _CHECKPOINT_SECONDS = 3e-8
@@ -40,6 +40,8 @@ class Timing:
     """Of one evaluation of the whole validation text, with its sample and checkpoint."""
     fixed_seconds: float
     """The part of it that doesn't shrink with the validation text."""
+    threads: int = 1
+    """That were chosen."""
 
     def seconds_for(self, eval_tokens: int, tokens: int) -> float:
         """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
@@ -49,9 +51,13 @@ class Timing:
 
 def thread_counts(option: SizeOption) -> tuple[int, ...]:
     """The numbers of threads worth timing: all, and one; none where there is nothing to choose."""
+    training = option.training
+    shards = len(distributed.worker_shards(training.batch_size, training.shards))
     threads = torch.get_num_threads()
-    on_cpu = choose_device(option.training.device, option.model.family).type == "cpu"
-    return (threads, 1) if on_cpu and threads > 1 and not option.training.threads else ()
+    if shards > 1:
+        threads = min(threads, shards)
+    on_cpu = choose_device(training.device, option.model.family).type == "cpu"
+    return (threads, 1) if on_cpu and threads > 1 and not training.threads else ()
 
 
 def measure(
@@ -68,16 +74,17 @@ def measure(
     Several workers take the steps together; the clock of rank 0 counts.
 
     Args:
-        threads: numbers to choose from, the largest first; the one that pays is in force then.
+        threads: numbers to choose from, the largest first.
     """
+    before = torch.get_num_threads()
     distributed.broadcast_benchmark(option.model, option.training)
     learner = Learner(option.model, option.training, train, steps=10_000)
-    counts = threads or (torch.get_num_threads(),)
+    counts = tuple(threads) or (option.training.threads or before,)
     times: dict[int, list[float]] = {count: [] for count in counts}
     step = 0
     for part in range(_ROUNDS):
         for count in counts:
-            torch.set_num_threads(count)
+            learner.use_threads(count)
             if part == 0:  # the first allocates, chooses kernels, compiles
                 _time_step(learner, step)
                 step += 1
@@ -88,16 +95,23 @@ def measure(
     distributed.broadcast(None)  # it was the last
     means = {count: _trimmed_mean(taken) for count, taken in times.items()}
     most, least = counts[0], counts[-1]
-    chosen = most if means[most] * _WORTH_MORE_THREADS < means[least] else least
-    torch.set_num_threads(chosen)
+    worth = _WORTH_MORE_THREADS if option.training.shards == 1 else 1.0
+    chosen = most if means[most] * worth < means[least] else least
+    learner.use_threads(chosen)
+    each = _evaluation_seconds(learner, validation) if with_evaluation else 0.0
+    torch.set_num_threads(before)
     if not with_evaluation:
-        return Timing(means[chosen], 0.0, 0.0)
-    part_read = validation[: max(_MEASURED_TOKENS, option.model.block_size) + 1]
+        return Timing(means[chosen], 0.0, 0.0, chosen)
+    fixed = _sample_seconds(option) + _CHECKPOINT_SECONDS * option.model.parameter_count()
+    return Timing(means[chosen], fixed + each * len(validation), fixed, chosen)
+
+
+def _evaluation_seconds(learner: Learner, validation: Tokens) -> float:
+    """Of reading a token of `validation`."""
+    part_read = validation[: max(_MEASURED_TOKENS, learner.model.config.block_size) + 1]
     begin = time.perf_counter()
     evaluate(learner.model, part_read)
-    each = (time.perf_counter() - begin) / max(1, len(part_read) - 1)
-    fixed = _sample_seconds(option) + _CHECKPOINT_SECONDS * option.model.parameter_count()
-    return Timing(means[chosen], fixed + each * len(validation), fixed)
+    return (time.perf_counter() - begin) / max(1, len(part_read) - 1)
 
 
 def _time_step(learner: Learner, number: int) -> float:

@@ -24,6 +24,7 @@ from textwright.models.device import choose_device, resolve_auto, use_threads
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
+from textwright.training.loop.shards import resolve_shards
 from textwright.training.planning.benchmark import Timing, measure, thread_counts
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
@@ -45,6 +46,11 @@ _PARAMETERS_A_TOKEN = 12.0
 the text by heart sooner than its language."""
 _MEASURING_SECONDS = 2.0
 """Spent on telling how long counted steps will take, where that is asked."""
+_LEARNED_BY_READ = 3.0
+"""How many times longer it takes to learn from a token than to read it: forward, and twice that
+backward."""
+_STEPS_WORTH_MEASURING = 200
+"""Of so many counted steps, the half dozen that tell how many threads pay are a small part."""
 
 
 def check_machine(request: Request) -> None:
@@ -86,7 +92,6 @@ def plan_recipe(
             "eval_every": plan.eval_every,
             "checkpoint_every": plan.checkpoint_every,
             "eval_tokens": plan.eval_tokens,
-            "threads": torch.get_num_threads(),
         }
     )
     settings.corpus.sources = absolute_sources(request.sources, dataset.corpus)
@@ -115,10 +120,11 @@ def _size_options(request: Request, vocab_size: int) -> list[SizeOption]:
             fault = fault or error
             continue
         settings = request.settings(size)
-        settings.training = resolve_auto(settings.training, model.family)
+        training = resolve_auto(settings.training, model.family)
+        device = choose_device(training.device, model.family)
+        settings.training = resolve_shards(training, model, device)
         needed, available = memory(model, settings.training), machine.memory()
-        on_cpu = choose_device(settings.training.device, model.family).type == "cpu"
-        if on_cpu and available and needed > available:
+        if device.type == "cpu" and available and needed > available:
             fault = fault or RequestError(
                 f"training needs about {needed / 1e9:.0f} GB of memory and this machine has "
                 f"{available / 1e9:.0f}; take a smaller --size, or "
@@ -150,7 +156,11 @@ def counted_plan(
         evaluations = math.ceil(training.epochs)  # one an epoch, as people expect
     every = max(1, math.ceil(steps / evaluations))
     option = option.with_dropout_for(len(train), steps * per_step / len(train))
-    plan = _complete(option, train, validation, steps, every, 0)
+    eval_tokens = _affordable_tokens(
+        steps * per_step, 1 + math.ceil(steps / (training.eval_every or every))
+    )
+    plan = _complete(option, train, validation, steps, every, eval_tokens)
+    option = option.with_threads(_counted_threads(option, train, validation, steps))
     if not measured_for:
         return option, plan
     timing = measure(option, train, validation, measured_for)
@@ -160,6 +170,26 @@ def counted_plan(
     seconds += timing.evaluation_seconds if plan.eval_tokens else 0.0
     rate = per_step / timing.step_seconds
     return option, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
+
+
+def _affordable_tokens(learned: int, evaluations: int) -> int:
+    """How many validation tokens each of so many evaluations may read, for their share of the time
+    that learning takes; of a count, so that the same one gives the same plan anywhere."""
+    share = _EVALUATION_SHARE * _LEARNED_BY_READ * learned / evaluations
+    return max(_FEWEST_TOKENS, int(share))
+
+
+def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, steps: int) -> int:
+    """The threads for so many steps; those that make the bytes of a model depend on them are not
+    taken, for counted steps promise the same ones."""
+    counts = thread_counts(option)
+    if not counts:
+        return option.training.threads or torch.get_num_threads()
+    if option.training.shards == 1 and option.model.order == "streams":
+        return 1
+    if steps < _STEPS_WORTH_MEASURING:
+        return counts[0] if option.training.shards > 1 else 1
+    return measure(option, train, validation, 0.0, threads=counts, with_evaluation=False).threads
 
 
 def timed_plan(
@@ -183,8 +213,9 @@ def timed_plan(
     chosen, step_seconds = _choose_size(options, first.step_seconds, len(train), budget)
     epochs = budget / step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(len(train), epochs)
-    counts = () if chosen.size == options[0].size else thread_counts(chosen)
+    counts = thread_counts(chosen) if chosen.size != options[0].size else (first.threads,)
     timing = measure(chosen, train, validation, measuring, threads=counts)
+    chosen = chosen.with_threads(timing.threads)
     left = max(1.0, deadline - time.monotonic()) * _AIM
     evaluations, eval_tokens = _choose_evaluations(chosen, validation, timing, left)
     evaluation_seconds = timing.seconds_for(eval_tokens, len(validation))

@@ -186,3 +186,8 @@ class SizeOption:
             return self
         dropout = dropout_for(self.model, tokens, epochs)
         return replace(self, model=self.model.model_copy(update={"dropout": dropout}))
+
+    def with_threads(self, threads: int) -> SizeOption:
+        """Itself with the number of threads that was chosen."""
+        training = self.training.model_copy(update={"threads": threads})
+        return replace(self, settings=self.settings.model_copy(update={"training": training}))

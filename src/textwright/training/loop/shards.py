@@ -1,0 +1,94 @@
+"""A batch in shards: each learns by itself, on a thread of its own where there are cores.
+
+Into how many shards a batch is cut is part of the recipe, how many threads work on them is not: the
+gradients of the shards are added in the order of the shards, so one core and eight make the same
+bytes. Each thread computes on itself alone (torch's own threads spin while they wait for each
+other, many times a step, which a busy neighbour turns into seconds); torch leaves Python's lock
+while it computes.
+
+Several workers (see `distributed`) share out the shards: what a worker's threads have added up
+is then added up over the workers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from textwright.configs import ModelConfig, TrainingSettings
+
+_Result = TypeVar("_Result")
+_Module = TypeVar("_Module", bound=nn.Module)
+
+MOST_SHARDS = 8
+_SAMPLES, _POSITIONS = 16, 512
+"""Of a shard at least: products of fewer rows don't fill a core. A recurrent layer's have as many
+rows as there are samples, those of attention models as many as there are positions."""
+
+
+def resolve_shards(
+    settings: TrainingSettings, config: ModelConfig, device: torch.device
+) -> TrainingSettings:
+    """`settings` with the number of shards chosen where it is 0; of what is trained alone, so that
+    machines of one kind agree. Beside a processor nothing is split: a GPU is filled by the batch.
+    """
+    if settings.shards:
+        return settings
+    rows, least = settings.batch_size, _SAMPLES
+    if config.order == "windows":
+        rows, least = settings.batch_size * config.block_size, _POSITIONS
+    shards = 1
+    while device.type == "cpu" and 2 * shards <= min(
+        MOST_SHARDS, settings.batch_size, rows // least
+    ):
+        shards *= 2
+    return settings.model_copy(update={"shards": shards})
+
+
+def sharing(module: _Module) -> _Module:
+    """A copy that computes with the same weights, and has gradients and attributes of its own."""
+    memo: dict[int, Any] = {id(one): nn.Parameter(one.detach()) for one in module.parameters()}
+    memo |= {id(buffer): buffer for buffer in module.buffers()}
+    return copy.deepcopy(module, memo)
+
+
+def add_gradients(module: nn.Module, copies: Sequence[nn.Module]) -> None:
+    """Add the gradients of the copies to those of `module`, in their order, and clear theirs."""
+    for one in copies:
+        mine, theirs = [], []
+        for parameter, copied in zip(module.parameters(), one.parameters(), strict=True):
+            if copied.grad is not None:
+                assert parameter.grad is not None, "shards learn the same parameters"
+                mine.append(parameter.grad)
+                theirs.append(copied.grad)
+                copied.grad = None
+        torch._foreach_add_(mine, theirs)
+
+
+class Threads:
+    """Does independent tasks at once.
+
+    Args:
+        count: of threads; 1 does one task after the other, on the caller's.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, tasks: Sequence[Callable[[], _Result]]) -> list[_Result]:
+        """The results in the order of the tasks; what one raised is raised when all have ended."""
+        if self.count == 1 or len(tasks) == 1:
+            return [task() for task in tasks]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(
+                self.count, "textwright-shard", initializer=torch.set_num_threads, initargs=(1,)
+            )
+        futures = [self._pool.submit(task) for task in tasks]
+        wait(futures)
+        return [future.result() for future in futures]
