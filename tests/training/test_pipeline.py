@@ -147,6 +147,28 @@ def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file:
     ]
 
 
+def test_threads_are_no_part_of_the_recipe_and_what_was_frozen_before_shards_has_one(
+    text_file: Path,
+) -> None:
+    def parts(name: str, change: tuple[str, str], *more: str) -> bytes:
+        settings = ["training.batch_size=32", *more]
+        run = train(text_file, more=settings, name=name, observers=[Recorder(stop_at=20)])
+        before = run.settings_file.read_text(encoding="utf-8")
+        assert change[0] in before
+        run.settings_file.write_text(before.replace(*change), encoding="utf-8")
+        textwright.train(name=name, resume=True)
+        return run.weights_file.read_bytes()
+
+    two = train(text_file, more=["training.batch_size=32"], name="two")
+    assert two.settings()["training"]["shards"] == 2
+    one = train(text_file, more=["training.batch_size=32", "training.shards=1"], name="one")
+    assert one.weights_file.read_bytes() != two.weights_file.read_bytes()
+    more_threads = parts("resumed", ("threads = 1\n", "threads = 2\n"))
+    assert more_threads == two.weights_file.read_bytes()
+    frozen = parts("frozen", ("shards = 1\n", ""), "training.shards=1")
+    assert frozen == one.weights_file.read_bytes()
+
+
 def test_stopped_before_the_first_step_it_looks_once(text_file: Path) -> None:
     train(text_file, observers=[Recorder(stop_at=0)])
     stopped_at = runs.find("prose").checkpoints()[0][0]

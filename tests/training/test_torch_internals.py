@@ -5,16 +5,11 @@ A release of torch that changes one of these fails here, by name, before it fail
 
 from __future__ import annotations
 
-import importlib
 import inspect
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.adamw import adamw
-
-from textwright.training.loop import distributed
 
 
 @pytest.mark.parametrize("name", ["_foreach_lerp_", "_foreach_lerp", "_foreach_mul_"])
@@ -37,29 +32,3 @@ def test_adamw_is_a_function_with_the_names_that_are_passed() -> None:
     passed = {"fused", "amsgrad", "beta1", "beta2", "lr", "weight_decay", "eps", "maximize"}
     missing = passed - inspect.signature(adamw).parameters.keys()
     assert not missing, f"torch.optim.adamw.adamw lacks {missing}: training/optim/adamw.py"
-
-
-def test_data_parallel_takes_no_buffers_by_one_of_two_names() -> None:
-    assert distributed._BUFFERS in inspect.signature(DistributedDataParallel).parameters, (
-        f"DistributedDataParallel has no {distributed._BUFFERS}: training/loop/distributed.py"
-    )
-
-
-def test_a_process_group_is_held_by_the_attributes_that_are_taken_away() -> None:
-    """`_release_process_group` takes three; were the group held by others, workers would hang."""
-    importlib.import_module("torch.distributed.nn.functional")  # as `process_group` does, and why
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    try:
-        module = DistributedDataParallel(torch.nn.Linear(2, 2), **{distributed._BUFFERS: False})
-        missing = {"reducer", "logger", "process_group"} - vars(module).keys()
-        assert not missing, f"DistributedDataParallel has no {missing}: _release_process_group"
-        distributed._data_parallel.add(module)
-        distributed._release_process_group()
-        held = [
-            name
-            for name, value in vars(module).items()
-            if isinstance(value, dist.ProcessGroup | dist.Reducer | dist.Logger)
-        ]
-        assert not held, f"DistributedDataParallel keeps its group in {held}, too"
-    finally:
-        dist.destroy_process_group()

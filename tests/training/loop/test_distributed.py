@@ -190,8 +190,9 @@ import torch
 from textwright.training.loop import distributed
 
 with distributed.process_group("cpu"):
-    kept = distributed.data_parallel(torch.nn.Linear(2, 2))
+    kept = torch.nn.Linear(2, 2)
     kept(torch.ones(1, 2)).sum().backward()
+    distributed.all_reduce_gradients(kept.parameters())
     print(distributed.broadcast("a word"))
 for thread in os.listdir("/proc/self/task"):
     print(open(f"/proc/self/task/{thread}/comm").read().strip())

@@ -162,15 +162,19 @@ def test_two_threads_are_taken_where_they_pay(
         def __init__(self, *_: Any, **__: Any) -> None:
             self.device = torch.device("cpu")
 
+        def use_threads(self, count: int) -> None:
+            torch.set_num_threads(count)
+
         def step(self, step: int) -> torch.Tensor:
             return steps.step(step)
 
     monkeypatch.setattr(benchmark, "Learner", Stub)
     monkeypatch.setattr(benchmark, "time", steps)
-    nano = options()[0]
+    nano = options(shards=1)[0]
     assert benchmark.thread_counts(nano) == (2, 1)
     timing = measure(nano, text(99_999), text(999), 2.0, threads=(2, 1), with_evaluation=False)
-    assert torch.get_num_threads() == chosen
+    assert timing.threads == chosen
+    assert torch.get_num_threads() == 2, "how many torch takes is left as it was"
     assert timing.step_seconds == pytest.approx({1: one, 2: two}[chosen])
     assert steps.taken == list(range(len(steps.taken))), "each step is another"
 
@@ -178,6 +182,46 @@ def test_two_threads_are_taken_where_they_pay(
 @pytest.mark.usefixtures("two_threads")
 def test_threads_that_somebody_set_are_not_chosen_again() -> None:
     assert benchmark.thread_counts(options(threads=2)[0]) == ()
+
+
+def counted(
+    family: str = "lstm", validation: int = 50_000, **training: Any
+) -> tuple[SizeOption, Any]:
+    option = options(family, **{"minutes": None, "shards": 2, **training})[0]
+    return planner.counted_plan(option, text(1_000_000), text(validation))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("pay", [2, 1])
+def test_counted_steps_take_the_threads_that_pay(monkeypatch: pytest.MonkeyPatch, pay: int) -> None:
+    asked = []
+
+    def stub(option: SizeOption, *_: Any, threads: Sequence[int], **__: Any) -> Timing:
+        asked.append(tuple(threads))
+        return Timing(1.0, 0.0, 0.0, pay)
+
+    monkeypatch.setattr(planner, "measure", stub)
+    assert counted(steps=1000)[0].training.threads == pay
+    assert asked == [(2, 1)]
+    assert counted(steps=20)[0].training.threads == 2, "too few to measure: two are no slower"
+    assert counted(steps=1000, threads=1)[0].training.threads == 1
+    # Torch's own threads change what an LSTM's sums are, and counted steps promise the same bytes
+    assert counted(steps=1000, shards=1)[0].training.threads == 1
+    assert asked == [(2, 1)]
+    assert counted("gpt", steps=1000, shards=1)[0].training.threads == pay
+
+
+@pytest.mark.usefixtures("machine")
+def test_counted_steps_evaluate_for_a_small_share_of_what_they_learn() -> None:
+    """Of 20 MB of validation text a hundred steps would otherwise read all, eleven times."""
+    _, plan = counted(steps=100, validation=20_000_000)
+    evaluations = 1 + -(-plan.steps // plan.eval_every)
+    assert evaluations == 11
+    assert 0 < evaluations * plan.eval_tokens <= 0.25 * plan.steps * plan.tokens_per_step
+    _, often = counted(steps=10_000, validation=20_000_000, eval_every=10)
+    assert 0 < 1001 * often.eval_tokens <= 0.25 * 10_000 * often.tokens_per_step
+    assert counted(steps=10_000)[1].eval_tokens == 0, "a text that is soon read is read whole"
+    assert counted(steps=100, eval_tokens=0, validation=20_000_000)[1].eval_tokens == 0
 
 
 def test_a_stall_does_not_count() -> None:

@@ -142,7 +142,7 @@ def worker_shards(samples: int, shards: int) -> list[range]:
     """
     mine, workers = rank_slice(samples), world_size()
     own = shards // workers if shards % workers == 0 else 1
-    own = min(own, len(mine))
+    own = max(1, min(own, len(mine)))
     cuts = [mine.start + len(mine) * number // own for number in range(own + 1)]
     return [range(first, last) for first, last in pairwise(cuts)]
 

@@ -156,9 +156,8 @@ def counted_plan(
         evaluations = math.ceil(training.epochs)  # one an epoch, as people expect
     every = max(1, math.ceil(steps / evaluations))
     option = option.with_dropout_for(len(train), steps * per_step / len(train))
-    eval_tokens = _affordable_tokens(
-        steps * per_step, 1 + math.ceil(steps / (training.eval_every or every))
-    )
+    evaluations = 1 + math.ceil(steps / (training.eval_every or every))
+    eval_tokens = _affordable_tokens(steps * per_step, evaluations, len(validation))
     plan = _complete(option, train, validation, steps, every, eval_tokens)
     option = option.with_threads(_counted_threads(option, train, validation, steps))
     if not measured_for:
@@ -172,11 +171,11 @@ def counted_plan(
     return option, replace(plan, expected_seconds=seconds, tokens_per_second=rate)
 
 
-def _affordable_tokens(learned: int, evaluations: int) -> int:
-    """How many validation tokens each of so many evaluations may read, for their share of the time
-    that learning takes; of a count, so that the same one gives the same plan anywhere."""
-    share = _EVALUATION_SHARE * _LEARNED_BY_READ * learned / evaluations
-    return max(_FEWEST_TOKENS, int(share))
+def _affordable_tokens(learned: int, evaluations: int, validation: int) -> int:
+    """How many validation tokens each evaluation may read, 0 for all, for their share of the time
+    that learning takes; of counts, so that the same ones give the same plan anywhere."""
+    most = max(_FEWEST_TOKENS, int(_EVALUATION_SHARE * _LEARNED_BY_READ * learned / evaluations))
+    return most if most < validation else 0
 
 
 def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, steps: int) -> int:
