@@ -127,3 +127,10 @@ def test_memory_does_not_grow_with_the_text(
     lines = megabytes * (1_000_000 // len(line))
     assert tokens == lines * 52
     assert kilobytes < 120_000
+
+
+def test_a_file_of_another_size_is_not_the_recorded_one(tmp_path: Path) -> None:
+    from textwright.data.sources.cache import has_size
+
+    (tmp_path / "file").write_bytes(b"1234")
+    assert [has_size(tmp_path / "file", size) for size in (3, 4, 5)] == [False, True, False]

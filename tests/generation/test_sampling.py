@@ -194,3 +194,19 @@ def test_settings_mean_what_they_mean_in_transformers() -> None:
         expected = torch.softmax(scores[0], -1).numpy()
         found = sampler(read=read, **settings).probabilities(logits)
         np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_bias_and_penalties_are_subtracted_from_what_the_model_said() -> None:
+    from collections import Counter
+
+    from textwright.generation.sampling import LogitsProcessor
+
+    processor = LogitsProcessor(bias={0: 1.5}, presence_penalty=0.5, frequency_penalty=0.25)
+    logits = np.array([2.0, 3.0, 4.0], np.float32)
+    assert processor.apply(logits, Counter({1: 3})).tolist() == [3.5, 1.75, 4.0]
+
+
+def test_top_k_of_all_tokens_but_one_drops_that_one() -> None:
+    logits = np.array([0.0, 0.0, -1.0], np.float32)
+    sampler = Sampler(SamplingSettings(temperature=1.0, top_k=2), 1)
+    assert sampler.probabilities(logits).tolist() == [0.5, 0.5, 0.0]

@@ -139,3 +139,31 @@ def test_read_only_files_and_file_systems_that_sync_no_folders(
         fill(partial, **NEW)
         (partial / "a").chmod(0o444)
     assert content(tmp_path / "out") == NEW
+
+
+def test_a_full_disk_and_a_full_quota_are_told_alike(tmp_path: Path) -> None:
+    import errno
+
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        told = atomic.disk_error(OSError(number, "no"), tmp_path)
+        assert "free some space" in str(told)
+
+
+def test_two_threads_write_one_file_without_a_common_part(tmp_path: Path) -> None:
+    import threading
+
+    parts = []
+
+    def write() -> None:
+        with atomic.replacing(tmp_path / "file") as partial:
+            partial.write_text("whole")
+            parts.append(partial)
+            both.wait(10)
+
+    both = threading.Barrier(2)
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(parts)) == 2

@@ -298,3 +298,12 @@ def test_wikitext_2_has_33278_types(real_corpora: Path) -> None:
     assert tokenizer.vocab_size == 33_278
     assert len(ids) == 2_088_628
     assert tokenizer.decode(ids.tolist()) == text
+
+
+def test_byte_pairs_occur_twice_and_stay_short() -> None:
+    from textwright.tokenizers import bytepairs
+
+    once = bytepairs.train(["xy"], vocab_size=300, lowercase=False)
+    assert once.token_to_id("xy") is None
+    line = bytepairs.train(["-" * 400] * 4, vocab_size=300, lowercase=False)
+    assert 1 < max(map(len, line.get_vocab())) <= 32
