@@ -138,7 +138,7 @@ print(json.dumps(answers))
     assert answers["hf:owner/split"][3:] == ["learn " * 20, "check " * 9, "prove " * 9]
     assert "choose one: hf:owner/several:en, hf:owner/several:fr" in answers["hf:owner/several"]
     assert "too few" in answers["hf:owner/several:fr"]
-    assert 'no "text" column' in answers["hf:owner/other"]
+    assert "no column of text" in answers["hf:owner/other"]
     assert "has no text" in answers["hf:owner/pictures"]
     assert answers["hf:owner/missing"].startswith("DownloadError: hf:owner/missing")
     for answer in answers.values():

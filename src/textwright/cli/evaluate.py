@@ -56,6 +56,13 @@ def evaluate(
             "--window only."
         ),
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files, e.g. cp1252; else it is found.")
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(help="Field or column of the files that holds the text; else it is found."),
+    ] = None,
     runs: Annotated[
         Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS")
     ] = None,
@@ -109,6 +116,8 @@ def evaluate(
         stride=stride,
         device=device.value,
         precision=precision.value,
+        encoding=encoding,
+        field=field,
     )
     if as_json:
         typer.echo(json.dumps(score.record()))

@@ -99,6 +99,19 @@ def train(
             help="Share at the end of the text to validate on; else 0.1.", rich_help_panel=_MODEL
         ),
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoding of the files, e.g. cp1252; else it is found.", rich_help_panel=_MODEL
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            help="Field of records, or column of tables, that holds the text; else it is found.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -172,6 +185,8 @@ def train(
         "epochs": epochs,
         "validation": val,
         "validation_fraction": val_fraction,
+        "encoding": encoding,
+        "field": field,
         "eval_every": eval_every,
         "checkpoint_every": checkpoint_every,
         "seed": seed,

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from textwright.configs.section import MAX_VOCAB_SIZE, Section
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """Of matrix products; `auto` is the faster one on this machine."""
+
+
+def _check_encoding(name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        decoded = codecs.lookup(name).incrementaldecoder("replace").decode(b"text", True)
+        if not isinstance(decoded, str):
+            raise TypeError
+    except (LookupError, TypeError, ValueError, AssertionError):  # base64 and such are no encodings
+        raise ValueError(
+            f"{name!r} is no text encoding; e.g. utf-8, cp1252 (Western), cp1250 (Central "
+            "European), cp1251 (Cyrillic), mac_roman, shift_jis"
+        ) from None
+    return name
 
 
 class CorpusSettings(Section):
@@ -23,6 +39,14 @@ class CorpusSettings(Section):
     text, whole conversations chosen by their hashes."""
     form: Literal["auto", "text", "conversations"] = "auto"
     """What the files are read as; `auto` detects it."""
+    encoding: Annotated[str | None, AfterValidator(_check_encoding)] = None
+    """Of plain text, records and tables; None finds it, file by file."""
+    field: str | None = None
+    """Of records and tables: the field or column of text; None finds it."""
+
+    def reading(self) -> dict[str, Any]:
+        """The arguments of `open_corpus` that say how files are read."""
+        return {"form": self.form, "encoding": self.encoding, "field": self.field}
 
 
 class TokenizerSettings(Section):

@@ -18,6 +18,7 @@ from textwright.data.formats.files import (
     CONVERSATIONS,
     Form,
     InspectedFile,
+    Reading,
     SourceFile,
     inspect_file,
 )
@@ -95,6 +96,8 @@ def open_corpus(
     validation: str | None = None,
     validation_fraction: float = 0.1,
     form: Form = "auto",
+    encoding: str | None = None,
+    field: str | None = None,
     cache: Path | None = None,
 ) -> Corpus:
     """Resolve, prepare and split `sources`.
@@ -107,6 +110,8 @@ def open_corpus(
             the first int(n × (1 - fraction)), computed exactly. Of conversations, the share of
             whole ones, chosen by their hashes.
         form: `text` or `conversations`, instead of detecting it.
+        encoding: of files that don't declare their own, instead of detecting it.
+        field: the field or column of records that holds the text, instead of finding it.
         cache: instead of `cache_folder()`.
 
     Raises:
@@ -119,14 +124,20 @@ def open_corpus(
             f"the validation fraction must be between 0 and 1, not {validation_fraction}"
         )
     with ExitStack() as stack:
-        builder = _CorpusBuilder(cache or cache_folder(), stack, form)
+        how = Reading(form, encoding, field)
+        builder = _CorpusBuilder(cache or cache_folder(), stack, how)
         resolved = builder.resolve_all(sources) if sources else [builder.default()]
         held_out = builder.resolve_all([validation]) if validation else []
         return _build(builder, resolved, held_out, validation_fraction)
 
 
 def open_text(
-    sources: Sequence[str], *, form: Form = "auto", cache: Path | None = None
+    sources: Sequence[str],
+    *,
+    form: Form = "auto",
+    encoding: str | None = None,
+    field: str | None = None,
+    cache: Path | None = None,
 ) -> TextPart:
     """The text of `sources` as one part, unsplit, to evaluate on; of conversations, as a
     `ConversationPart`. Of a source with a published split, its test part if it has one.
@@ -137,7 +148,8 @@ def open_text(
     if not sources:
         raise CorpusError("no text named; give a file")
     with ExitStack() as stack:
-        builder = _CorpusBuilder(cache or cache_folder(), stack, form)
+        how = Reading(form, encoding, field)
+        builder = _CorpusBuilder(cache or cache_folder(), stack, how)
         files: list[SourceFile] = []
         for resolved in builder.resolve_all(sources):
             tests = _with_role(resolved, "test")
@@ -148,13 +160,14 @@ def open_text(
 class _CorpusBuilder:
     """The state of one `open_corpus`: sources and warnings so far."""
 
-    def __init__(self, cache: Path, stack: ExitStack, form: Form) -> None:
+    def __init__(self, cache: Path, stack: ExitStack, how: Reading) -> None:
         self.cache = cache
         self.stack = stack
-        self.form = form
+        self.how = how
         self.warnings: list[str] = []
         self.sources: list[Source] = []
         self._unreported = 0
+        self._notes = 0
 
     def warn(self, line: str) -> None:
         self.warnings.append(line)
@@ -166,6 +179,12 @@ class _CorpusBuilder:
             self.warn(line)
         else:
             self._unreported += 1
+
+    def note(self, line: str) -> None:
+        """Say something that loses nothing, of the first few files."""
+        self._notes += 1
+        if self._notes <= _MAX_SKIP_WARNINGS:
+            _logger.info(line)
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
         resolved = [resolve(source, self.cache, self.stack, is_model_folder) for source in sources]
@@ -184,25 +203,14 @@ class _CorpusBuilder:
 
     def prepare(self, files: Sequence[SourceFile], label: str) -> Prepared:
         """One prepared text of `files`; unusable ones that weren't named are skipped."""
-        inspected: list[InspectedFile] = []
-        seen: set[Path] = set()
-        for file in files:
-            if file.path:  # a file named twice, or beside its folder, counts once
-                path = file.path.resolve()
-                if path in seen:
-                    continue
-                seen.add(path)
-            try:
-                inspected.append(inspect_file(file, self.form))
-            except (CorpusError, MissingPackageError) as error:
-                if file.explicit:
-                    raise
-                self.skip(f"skipped {error}")
+        inspected = self._inspect_all(files)
         if not inspected:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
         text = self._prepare_inspected(inspected)
         for line in text.warnings:
             self.skip(line)
+        for line in text.notes:
+            self.note(line)
         if self._unreported:
             self.warn(f"{self._unreported} more files were skipped")
             self._unreported = 0
@@ -214,6 +222,23 @@ class _CorpusBuilder:
             if index not in text.skipped:
                 self._record(one)
         return text
+
+    def _inspect_all(self, files: Sequence[SourceFile]) -> list[InspectedFile]:
+        inspected: list[InspectedFile] = []
+        seen: set[Path] = set()
+        for file in files:
+            if file.path:  # a file named twice, or beside its folder, counts once
+                path = file.path.resolve()
+                if path in seen:
+                    continue
+                seen.add(path)
+            try:
+                inspected.append(inspect_file(file, self.how))
+            except (CorpusError, MissingPackageError) as error:
+                if file.explicit:
+                    raise
+                self.skip(f"skipped {error}")
+        return inspected
 
     def _prepare_inspected(self, files: Sequence[InspectedFile]) -> Prepared:
         chats = [file.source.label for file in files if file.kind in CONVERSATIONS]
@@ -231,6 +256,8 @@ class _CorpusBuilder:
         source, sha256, size = file.source, file.inspection.sha256, file.inspection.size
         for warning in file.warnings:
             self.warn(warning)
+        for note in file.notes:
+            self.note(note)
         known = sha256 in source.editions if source.editions else None
         if known is False:
             self.warn(
@@ -366,7 +393,7 @@ def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
         list(sources) or settings.sources,
         validation=settings.validation,
         validation_fraction=settings.validation_fraction,
-        form=settings.form,
+        **settings.reading(),
     )
     if corpus.sha256 != recorded.get("data", {}).get("sha256"):
         raise RunError(

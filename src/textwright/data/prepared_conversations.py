@@ -30,7 +30,7 @@ from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 3
+FORMAT = 4
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 Table = npt.NDArray[np.int64]
@@ -91,6 +91,7 @@ class PreparedConversations:
     skipped: frozenset[int]
     """Indices of the given files that turned out to be unusable."""
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:

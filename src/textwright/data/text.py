@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.data.formats.files import InspectedFile, read_text, strips_gutenberg
+from textwright.data.formats.fields import Findings
+from textwright.data.formats.files import (
+    InspectedFile,
+    findings_of,
+    read_text,
+    strips_gutenberg,
+)
 from textwright.data.formats.gutenberg import strip_boilerplate
 from textwright.data.formats.normalization import normalize
 from textwright.data.sources.cache import LargeFile, cache_key, cached_record
@@ -169,7 +175,7 @@ def _may_cut(before: str, after: str) -> bool:
     return not is_continuation and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")
 
 
-FORMAT = 3
+FORMAT = 4
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _MARK_INTERVAL = 1 << 20  # bytes
@@ -189,6 +195,8 @@ class PreparedText:
     skipped: frozenset[int]
     """Indices of the given files that turned out to be unusable."""
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What was read of records, a line a file."""
     origins: tuple[Origin, ...]
     """Where each file begins in it, in order."""
     fingerprint: tuple[int, int] | None = None
@@ -226,7 +234,12 @@ def prepare_text(files: Sequence[InspectedFile], cache: Path) -> PreparedText:
     key = cache_key(
         "text",
         FORMAT,
-        [(file.inspection.sha256, file.kind, file.inspection.encoding) for file in files],
+        [
+            (file.inspection.sha256, file.kind, file.inspection.encoding, file.field)
+            for file in files
+        ],
+        # Which the warnings name
+        [file.source.label for file in files if file.kind != "plain"],
     )
     path = cache / "texts" / f"{key}.txt"
     record = cached_record(path, lambda: _write(files, path))
@@ -238,6 +251,7 @@ def prepare_text(files: Sequence[InspectedFile], cache: Path) -> PreparedText:
         tuple((characters, offset) for characters, offset in record["marks"]),
         frozenset(record["skipped"]),
         tuple(record["warnings"]),
+        tuple(record["notes"]),
         tuple(
             Origin(files[index].source.label, characters, lines)
             for index, characters, lines in record["origins"]
@@ -257,6 +271,7 @@ def _use_in_place(file: InspectedFile) -> PreparedText | None:
         inspection.size,
         (),
         frozenset(),
+        (),
         (),
         (Origin(file.source.label),),
         file.fingerprint,
@@ -334,17 +349,21 @@ class _TextWriter:
 def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
     skipped: list[int] = []
     warnings: list[str] = []
+    notes: list[str] = []
     with atomic.replacing(path) as partial, LargeFile(partial) as out:
         text = _TextWriter(out)
         for index, file in enumerate(files):
+            findings = findings_of(file)
             try:
-                text.append(index, _prepared_pieces(file))
+                text.append(index, _prepared_pieces(file, findings))
             except CorpusError as error:
                 if file.source.explicit:
                     raise
                 skipped.append(index)
                 warnings.append(f"skipped {error}")
                 continue
+            warnings += findings.warnings()
+            notes += findings.notes
             if not file.is_unchanged():  # the key was made of its hash
                 raise CorpusError(f"{file.source.label} changed while it was read; try again")
     return {
@@ -354,13 +373,14 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
         "marks": text.marks,
         "skipped": skipped,
         "warnings": warnings,
+        "notes": notes,
         "origins": text.origins,
     }
 
 
-def _prepared_pieces(file: InspectedFile) -> Iterator[str]:
+def _prepared_pieces(file: InspectedFile, findings: Findings) -> Iterator[str]:
     """The prepared text of one file, in pieces that aren't empty."""
-    pieces = normalize(_coalesce(read_text(file)))
+    pieces = normalize(_coalesce(read_text(file, findings)))
     if strips_gutenberg(file.kind):
         pieces = strip_boilerplate(pieces)
     return (piece for piece in pieces if piece)

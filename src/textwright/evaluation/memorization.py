@@ -193,7 +193,7 @@ def _open_sources(run: Run, sources: Sequence[str]) -> Corpus:
     corpus = open_corpus(
         list(sources),
         validation_fraction=settings.validation_fraction,
-        form=settings.form,
+        **settings.reading(),
     )
     recorded = run.settings().get("data", {}).get("sha256")
     if recorded is not None and settings.validation is None and corpus.sha256 != recorded:

@@ -66,6 +66,8 @@ def score(
     stride: int | None = None,
     device: str = "auto",
     precision: str = "float32",
+    encoding: str | None = None,
+    field: str | None = None,
 ) -> Score:
     """Evaluate `run` on the text of `sources`, or on its own validation text where none is named.
 
@@ -75,6 +77,7 @@ def score(
         window, stride: those of `textwright.training.loop.evaluation.evaluate`.
         device: where torch computes.
         precision: `float16` and `int8` evaluate the compiled runtime in that precision instead.
+        encoding, field: of `sources`, as `open_text` takes them.
 
     Raises:
         RunError: the run is damaged, or its own text can't be opened or has changed.
@@ -83,8 +86,16 @@ def score(
     """
     model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
-    part = open_text(list(sources)) if sources else open_training_corpus(run).validation
+    part = _part(run, sources, encoding, field)
     return _score(run, model, tokenizer, part, window, stride)
+
+
+def _part(run: Run, sources: Sequence[str], encoding: str | None, field: str | None) -> TextPart:
+    if sources:
+        return open_text(list(sources), encoding=encoding, field=field)
+    if encoding or field:
+        raise RequestError("--encoding and --field are of a text that is named; name a file")
+    return open_training_corpus(run).validation
 
 
 def evaluate_run(
@@ -95,6 +106,8 @@ def evaluate_run(
     stride: int | None = None,
     device: str = "auto",
     precision: str = "float32",
+    encoding: str | None = None,
+    field: str | None = None,
 ) -> Score | ConversationScore:
     """As `score`; or, for a chat model on conversations, a `ConversationScore`, with n-gram models
     of the run's training text as baselines where that text can still be opened.
@@ -106,7 +119,7 @@ def evaluate_run(
     """
     model = _model(run, device, precision)
     tokenizer = Tokenizer.load(run)
-    part = open_text(list(sources)) if sources else open_training_corpus(run).validation
+    part = _part(run, sources, encoding, field)
     loss_only = window is not None or stride is not None or precision not in _IN_TORCH
     if loss_only or not isinstance(part, ConversationPart):
         return _score(run, model, tokenizer, part, window, stride)

@@ -56,7 +56,7 @@ def _open_dataset(message: dict[str, Any], sources: Sequence[str]) -> Dataset:
         list(sources) or split.sources,
         validation=split.validation,
         validation_fraction=split.validation_fraction,
-        form=split.form,
+        **split.reading(),
     )
     if corpus.sha256 != message["sha256"]:
         raise CorpusError(

@@ -74,6 +74,8 @@ def train(
     epochs: float | None = None,
     validation: str | Path | None = None,
     validation_fraction: float | None = None,
+    encoding: str | None = None,
+    field: str | None = None,
     eval_every: int | None = None,
     checkpoint_every: int | None = None,
     seed: int | None = None,
@@ -101,6 +103,8 @@ def train(
             decides model and tokenizer, whose vocabulary grows by what the text needs.
         minutes, steps, epochs: how long; one of them.
         validation: a text to validate on, in place of `validation_fraction` of the corpus.
+        encoding: of the files, instead of detecting it.
+        field: of records and tables, the field or column that holds the text.
         eval_every, checkpoint_every: steps between two; None lets the plan choose.
         seed: of weights, batches and dropout.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -135,6 +139,8 @@ def train(
         epochs=epochs,
         validation=validation,
         validation_fraction=validation_fraction,
+        encoding=encoding,
+        field=field,
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         seed=seed,

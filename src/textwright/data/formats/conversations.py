@@ -3,6 +3,7 @@
     {"turns": [{"agent" or "role", "text"}]}            data sets of dialogues
     {"messages": [{"role", "content"}]}                 OpenAI
     {"conversations": [{"from", "value"}]}              ShareGPT
+    {"instruction", "output"}, {"question", "answer"}…  a question and its answer
     NAME: words                                         a transcript; blank lines between them
 
 Whoever speaks first is `user`, unless the names are known roles, and the other `assistant`. Empty
@@ -27,6 +28,18 @@ Conversation: TypeAlias = list[Turn]
 
 LISTS = ("turns", "messages", "conversations", "conversation", "dialog", "dialogue")
 """Fields that hold the turns of a record."""
+PAIRS = (
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
+    ("query", "response"),
+    ("user", "assistant"),
+)
+"""Fields of a record that is a conversation of two turns."""
+_ASIDE = ("input", "context")
+"""Fields of such a record that belong to the question."""
 _SPEAKERS = ("role", "agent", "from", "speaker", "name")
 _WORDS = ("content", "text", "value", "message", "utterance")
 
@@ -49,6 +62,8 @@ class SkippedRecords:
         self.broken: dict[str, list[int]] = {}
         self.short: list[int] = []
         self.empty_turns: Counter[int] = Counter()
+        self.no_text: Counter[int] = Counter()
+        """Parts of turns that are no text: pictures, files, calls of tools."""
 
     def warnings(self) -> Iterator[str]:
         """One line for each reason that occurred."""
@@ -65,6 +80,12 @@ class SkippedRecords:
             yield (
                 f"{self.label}: left out {self.empty_turns.total():,} empty turns: "
                 f"{self._listed(list(self.empty_turns))}"
+            )
+
+        if self.no_text:
+            yield (
+                f"{self.label}: left out {self.no_text.total():,} parts of turns that are no text "
+                f"(pictures, files, calls): {self._listed(list(self.no_text))}"
             )
 
     def _listed(self, positions: list[int]) -> str:
@@ -86,11 +107,14 @@ def parse_records(
         try:
             if isinstance(record, Exception):
                 raise record
-            turns = [(name, _normalize_words(words)) for name, words in _turns(record)]
+            others: list[Any] = []
+            turns = [(name, _normalize_words(words)) for name, words in _turns(record, others)]
             conversation = _assign_roles([(name, words) for name, words in turns if words])
         except ValueError as problem:
             skipped.broken.setdefault(str(problem), []).append(position)
             continue
+        if others:
+            skipped.no_text[position] += len(others)
         if len(conversation) < len(turns):
             skipped.empty_turns[position] += len(turns) - len(conversation)
         if sum(role != "system" for role, _ in conversation) < 2:
@@ -119,14 +143,32 @@ def json_records(data: Any) -> Iterator[tuple[int, Any]]:
 
 
 def is_conversation(record: Any) -> bool:
-    """Whether a parsed record has a list of turns, readable or not."""
-    return isinstance(record, dict) and any(isinstance(record.get(name), list) for name in LISTS)
+    """Whether a parsed record has a list of turns, readable or not, or is a question and answer."""
+    return isinstance(record, dict) and (
+        any(isinstance(record.get(name), list) for name in LISTS) or _pair(record) is not None
+    )
 
 
-def _turns(record: Any) -> Iterator[tuple[str, str]]:
-    """(speaker, words) of each turn. Raises `ValueError` where a turn can't be read."""
+def _pair(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The fields of a question and its answer."""
+    return next((pair for pair in PAIRS if all(isinstance(record.get(n), str) for n in pair)), None)
+
+
+def _turns(record: Any, others: list[Any]) -> Iterator[tuple[str, str]]:
+    """(speaker, words) of each turn; what is no text in them is appended to `others`.
+
+    Raises:
+        ValueError: a turn can't be read.
+    """
     if not isinstance(record, dict):
         raise ValueError("not an object")
+    if not any(isinstance(record.get(name), list) for name in LISTS) and (pair := _pair(record)):
+        asides = [record[name] for name in _ASIDE if isinstance(record.get(name), str)]
+        if isinstance(record.get("system"), str):
+            yield "system", record["system"]
+        yield "user", "\n\n".join(words for words in (record[pair[0]], *asides) if words.strip())
+        yield "assistant", record[pair[1]]
+        return
     turns = next((record[name] for name in LISTS if isinstance(record.get(name), list)), None)
     if turns is None:
         raise ValueError("no list of turns")
@@ -138,22 +180,32 @@ def _turns(record: Any) -> Iterator[tuple[str, str]]:
             speaker = str(speaker)
         if not isinstance(speaker, str) or not speaker.strip():
             raise ValueError(f"turn {number} doesn't say whose it is")
-        yield speaker.strip().casefold(), _words(turn, number)
+        yield speaker.strip().casefold(), _words(turn, number, others)
 
 
-def _words(turn: Mapping[str, Any], number: int) -> str:
+def _words(turn: Mapping[str, Any], number: int, others: list[Any]) -> str:
     name = next((name for name in _WORDS if name in turn), None)
     words = "" if name is None else turn[name]
     if name is None and not (turn.get("tool_calls") or turn.get("function_call")):
         raise ValueError(f"turn {number} has no words")
-    if isinstance(words, list):  # OpenAI's content parts
-        parts = [part.get("text") for part in words if isinstance(part, dict)]
-        words = "\n".join(part for part in parts if isinstance(part, str))
+    if isinstance(words, list):  # OpenAI's content parts, and strings between them
+        parts = [_text_of_part(part) for part in words]
+        others += [part for part in parts if part is None]
+        words = "\n".join(part for part in parts if part is not None)
     if words is None:
         return ""
     if not isinstance(words, str):
         raise ValueError(f"the words of turn {number} are not text")
     return words
+
+
+def _text_of_part(part: Any) -> str | None:
+    """The text of one part of a turn: a string, {"text": "…"} or {"text": {"value": "…"}}."""
+    if isinstance(part, dict):
+        part = part.get("text")
+    if isinstance(part, dict):
+        part = part.get("value")
+    return part if isinstance(part, str) else None
 
 
 def _normalize_words(words: str) -> str:

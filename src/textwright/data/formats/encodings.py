@@ -1,20 +1,18 @@
 """Detection of binary files and of text encodings, in one pass over the bytes.
 
-A byte-order mark decides; else UTF-8, where the bytes are valid; else charset-normalizer, whose
-ties go to Windows-1252, the encoding of most old Western text (and a superset of Latin-1's
-printable characters).
+A byte-order mark decides; else UTF-8, where the bytes are valid; else `code_pages` guesses.
 """
 
 from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from charset_normalizer import from_bytes
-
+from textwright.data.formats.code_pages import Guess, guess_code_page, guess_utf16
 from textwright.data.formats.gutenberg import WINDOW
 
 BLOCK = 1 << 19
@@ -39,6 +37,17 @@ _BOMS = [  # the longer first: UTF-32's begins like UTF-16's
 ]
 
 
+_PRINTABLE = rb"[\t\n\r\x20-\x7e]"
+_UTF8_RUN = re.compile(
+    rb"(?:" + _PRINTABLE + rb"|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}"
+    rb"|[\xf0-\xf4][\x80-\xbf]{3}){48}"
+)
+_UTF16_RUN = re.compile(rb"(?:" + _PRINTABLE + rb"\0){24}|(?:\0" + _PRINTABLE + rb"){24}")
+_FEW_NULS = 1000
+"""A text may have one NUL byte in so many, besides those at its end."""
+_ESCAPES = (b"\x1b$", b"\x1b(")
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What is known of a file's bytes: either an `encoding`, or the `problem` with it."""
@@ -55,6 +64,10 @@ class Inspection:
     """ASCII with LF line ends, and not by Project Gutenberg: preparing would change nothing."""
     replaced: int = 0
     """Invalid sequences, which decode to U+FFFD."""
+    dropped: int = 0
+    """NUL bytes, and byte-order marks inside the text, which are left out."""
+    guess: Guess | None = None
+    """Where neither a mark nor the bytes themselves decide the encoding."""
 
 
 class _Utf8:
@@ -92,7 +105,9 @@ class _ByteStats:
         self.size = 0
         self.head = b""
         self.sample = bytearray()
-        self.has_nul = False
+        self.nuls = self.last_nuls = self.marks = 0
+        self.utf8_run = self.utf16_run = -1
+        self.escapes = bytearray()
         self.tail = b""
         self.blank = True
         self.ascii = True
@@ -105,57 +120,127 @@ class _ByteStats:
                 self.head = self.head or block[:_SAMPLE]
                 self.blank = self.blank and not block.strip()
                 self.tail = (self.tail + block[-WINDOW:])[-WINDOW:]
-                self.has_nul = self.has_nul or b"\0" in block
+                self._look_for_nuls(block)
+                self.marks += block.count(codecs.BOM_UTF8)
+                if len(self.escapes) < _SAMPLE and any(mark in block for mark in _ESCAPES):
+                    lines = [line for line in block.splitlines(True) if b"\x1b" in line]
+                    self.escapes += b"".join(lines)[: _SAMPLE - len(self.escapes)]
                 self.has_cr = self.has_cr or b"\r" in block
                 self.ascii = self.ascii and block.isascii()
-                if not self.ascii and not self.has_nul:
+                if not self.ascii:
                     self.utf8.feed(block)
                     if not self.utf8.valid and len(self.sample) < _SAMPLE:
                         self.sample += _non_ascii_lines(block, _SAMPLE - len(self.sample))
         self.utf8.feed(b"", final=True)
         self.sha256 = digest.hexdigest()
 
+    def _look_for_nuls(self, block: bytes) -> None:
+        """Count them, and find the runs that tell a mix of UTF-16 and UTF-8."""
+        nuls = block.count(0)
+        self.nuls += nuls
+        at_end = len(block) - len(block.rstrip(b"\0"))
+        self.last_nuls = self.last_nuls + nuls if at_end == len(block) else at_end
+        start = self.size - len(block)
+        if (nuls or self.nuls or self.head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and (
+            self.utf8_run < 0 and (run := _UTF8_RUN.search(block))
+        ):
+            self.utf8_run = start + run.start()
+        if nuls and self.utf16_run < 0 and (run := _UTF16_RUN.search(block)):
+            self.utf16_run = start + run.start()
+
+    def has_few_nuls(self) -> bool:
+        """Whether the NUL bytes are a damage of a text, not part of a program or picture."""
+        return (self.nuls - self.last_nuls) * _FEW_NULS <= self.size
+
+    def is_mixed(self) -> bool:
+        """Whether it is UTF-16 in one place and UTF-8 in another."""
+        is_wide = self.utf16_run >= 0 or self.head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return is_wide and self.utf8_run >= 0
+
     def clean(self) -> bool:
         """See `Inspection.clean`."""
         ends = (self.head + self.tail).lower()
-        return self.ascii and not self.has_cr and b"gutenberg" not in ends
+        return self.ascii and not self.has_cr and not self.nuls and b"gutenberg" not in ends
 
 
-def inspect(open_file: Callable[[], BinaryIO]) -> Inspection:
-    """Read a file once (a second time where it isn't UTF-8), in bounded memory."""
+def inspect(open_file: Callable[[], BinaryIO], asked: str | None = None) -> Inspection:
+    """Read a file once (a second time where it isn't UTF-8), in bounded memory.
+
+    Args:
+        open_file: opens it.
+        asked: the encoding, if the user has named it.
+    """
     stats = _ByteStats(open_file)
-    encoding, problem = _decide(stats)
-    replaced = 0
+    encoding, problem, guess = _decide(stats) if asked is None else _as_asked(stats, asked)
+    replaced, dropped = 0, stats.nuls
     if encoding in ("utf-8", "utf-8-sig"):
         replaced = stats.utf8.bad
+        dropped += max(0, stats.marks - stats.head.startswith(codecs.BOM_UTF8))
     elif encoding:
-        replaced = _count_replaced(open_file, encoding)
+        replaced, dropped = _count_replaced(open_file, encoding)
     clean = encoding == "utf-8" and stats.clean()
-    return Inspection(stats.sha256, stats.size, stats.head, encoding, problem, clean, replaced)
+    return Inspection(
+        stats.sha256, stats.size, stats.head, encoding, problem, clean, replaced, dropped, guess
+    )
 
 
-def _decide(stats: _ByteStats) -> tuple[str, str]:
-    """(encoding, problem), one of them empty."""
+def _as_asked(stats: _ByteStats, asked: str) -> tuple[str, str, None]:
+    if stats.blank:
+        return "", "empty", None
+    name = codecs.lookup(asked).name
+    has_mark = stats.head.startswith(codecs.BOM_UTF8)
+    return "utf-8-sig" if name == "utf-8" and has_mark else name, "", None
+
+
+def _decide(stats: _ByteStats) -> tuple[str, str, Guess | None]:
+    """(encoding, problem, guess): the encoding or the problem is empty."""
+    if problem := _problem(stats):
+        return "", problem, None
+    if encoding := _certain_encoding(stats):
+        return encoding, "", None
+    guess = guess_code_page(bytes(stats.sample).replace(b"\0", b"") or stats.head)
+    if guess is None:
+        return "", "binary, or text in no encoding that can be recognised", None
+    return guess.encoding, "", guess
+
+
+def _problem(stats: _ByteStats) -> str:
+    """Why there is certainly no text in it; empty otherwise."""
     head = stats.head
-    if stats.blank or head in (mark for mark, _ in _BOMS):
-        return "", "empty"
-    problem = next((what for start, what in _MAGIC.items() if head.startswith(start)), "")
-    if problem:
-        return "", problem
-    encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
-    if encoding:
-        pass
-    elif stats.has_nul:
-        encoding = _detect_utf16_or_utf32(head)
-        problem = "binary (it holds NUL bytes)"
-    elif len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 100:
-        problem = "binary (it holds control characters)"
-    elif stats.utf8.is_mostly_valid():
-        encoding = "utf-8"
-    else:
-        encoding = _detect_encoding(bytes(stats.sample) or head)
-        problem = "binary, or text in no encoding that can be recognised"
-    return encoding, "" if encoding else problem
+    if stats.blank or head in (mark for mark, _ in _BOMS) or stats.nuls == stats.size:
+        return "empty"
+    if problem := next((what for start, what in _MAGIC.items() if head.startswith(start)), ""):
+        return problem
+    if stats.is_mixed():
+        names = ["UTF-8", "UTF-16"][:: 1 if stats.utf8_run < stats.utf16_run else -1]
+        at = max(stats.utf8_run, stats.utf16_run)
+        return f"{names[0]} at first and, about byte {at:,}, {names[1]}; save it in one encoding"
+    is_marked = any(head.startswith(mark) for mark, _ in _BOMS)
+    return "" if is_marked else _binary(stats)
+
+
+def _binary(stats: _ByteStats) -> str:
+    """Why a file without a byte-order mark is no text; empty if it may be."""
+    if stats.nuls and guess_utf16(stats.head):
+        return ""
+    if stats.nuls and not stats.has_few_nuls():
+        return "binary (it holds NUL bytes)"
+    text = stats.head.replace(b"\0", b"")
+    controls = len(text) - len(text.translate(None, _CONTROLS))
+    if controls > len(text) // 100 and not stats.escapes:
+        return "binary (it holds control characters)"
+    return ""
+
+
+def _certain_encoding(stats: _ByteStats) -> str:
+    """The encoding that a mark or the bytes themselves tell; empty where nothing does."""
+    if encoding := next((name for mark, name in _BOMS if stats.head.startswith(mark)), ""):
+        return encoding
+    if stats.nuls and (encoding := guess_utf16(stats.head)):
+        return encoding
+    if stats.ascii and (encoding := _detect_iso2022(bytes(stats.escapes))):
+        return encoding
+    return "utf-8" if stats.utf8.is_mostly_valid() else ""
 
 
 def _non_ascii_lines(block: bytes, limit: int) -> bytes:
@@ -169,43 +254,27 @@ def _non_ascii_lines(block: bytes, limit: int) -> bytes:
     return bytes(lines)
 
 
-def _detect_utf16_or_utf32(head: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte-order mark, where it decodes to text; else empty."""
-    head = head[: len(head) // 4 * 4]
-    best = from_bytes(head).best()
-    if best is None or not best.encoding.startswith(("utf_16", "utf_32")):
-        return ""
-    text = head.decode(best.encoding, "replace")
-    read_error = sum(not (mark.isprintable() or mark.isspace()) for mark in text)
-    # Pairs of ASCII bytes decode to rare Chinese, but never to spaces or full stops.
-    separated = any(mark in text for mark in " \n。、，")
-    return best.encoding if separated and read_error <= len(text) // 50 else ""
+def _detect_iso2022(sample: bytes) -> str:
+    """The 7-bit encoding of Japanese or Korean in which lines with escape sequences are."""
+    for name in ("iso2022_jp_ext", "iso2022_kr"):
+        try:
+            text = codecs.getincrementaldecoder(name)("strict").decode(sample)
+        except UnicodeDecodeError:
+            continue
+        if not text.isascii():
+            return name
+    return ""
 
 
-_COHERENCE_TOLERANCE = 0.04
-"""Coherence that cp1252 may lack: Spanish lacks 0.03 in it, Turkish, which is cp1254, 0.05."""
-
-
-def _detect_encoding(sample: bytes) -> str:
-    matches = from_bytes(sample)
-    best = matches.best()
-    if best is None:
-        return ""
-    if "cp1252" in best.could_be_from_charset or best.encoding in ("latin_1", "ascii"):
-        return "cp1252"
-    for match in matches:
-        # Equally plausible Western and Central European encodings come in the order of their
-        # names; the more common one is the better guess.
-        as_clean = match.encoding == "cp1252" and match.chaos <= best.chaos
-        if as_clean and match.coherence >= best.coherence - _COHERENCE_TOLERANCE:
-            return "cp1252"
-    return best.encoding
-
-
-def _count_replaced(open_file: Callable[[], BinaryIO], encoding: str) -> int:
+def _count_replaced(open_file: Callable[[], BinaryIO], encoding: str) -> tuple[int, int]:
+    """(invalid sequences, NULs and byte-order marks inside the text) of a file."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    count = 0
+    replaced = dropped = 0
+    first = True
     with open_file() as file:
         while block := file.read(BLOCK):
-            count += decoder.decode(block).count("\ufffd")
-    return count + decoder.decode(b"", final=True).count("\ufffd")
+            text = decoder.decode(block)
+            replaced += text.count("\ufffd")
+            dropped += text.count("\0") + text.count("\ufeff", first)
+            first = first and not text
+    return replaced + decoder.decode(b"", final=True).count("\ufffd"), dropped

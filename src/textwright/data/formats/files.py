@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from textwright.data.formats import documents, tables
+from textwright.data.formats import documents, records, tables
 from textwright.data.formats.conversations import json_records, read_json_lines
 from textwright.data.formats.encodings import BLOCK, Inspection, inspect
+from textwright.data.formats.fields import Findings
 from textwright.data.formats.json_fragments import find_conversations, has_conversations
 from textwright.data.formats.lines import MAX_LINE
 from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
@@ -29,6 +30,19 @@ Kind = Literal[
 Form = Literal["auto", "text", "conversations"]
 """What files are read as: `auto` detects it."""
 
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read, where the user says it instead of leaving it to be found."""
+
+    form: Form = "auto"
+    """`text` reads conversations as running text, `conversations` the other way round."""
+    encoding: str | None = None
+    """Of files that don't declare their own."""
+    field: str | None = None
+    """Of records and tables: the field or column that holds the text."""
+
+
 CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript")
 """Kinds that hold conversations."""
 
@@ -36,6 +50,8 @@ MAX_UNPACKED = 1 << 30
 """A .gz may unpack to this many bytes, or to 100 times its own size if that is more."""
 
 _TRANSCRIPT_EXTENSIONS = ("", ".txt", ".text", ".log")
+
+_CSV_EXTENSIONS = (".csv", ".tsv", ".tab")
 
 _DOCUMENTS: dict[str, Kind] = {
     ".html": "html",
@@ -78,6 +94,16 @@ class InspectedFile:
     warnings: tuple[str, ...] = ()
     fingerprint: tuple[int, int] | None = None
     """From before it was hashed."""
+    field: str | None = None
+    """The field or column of text that the user named."""
+    table: tables.Table | None = None
+    """Of a CSV: how it is written."""
+    notes: tuple[str, ...] = ()
+    """What was found out about it and is certain enough."""
+
+    def head(self) -> str:
+        """The beginning of the file, decoded; its last line may be cut."""
+        return _decode_head(self.inspection)
 
     def is_unchanged(self) -> bool:
         """Whether the file is still the one that was hashed."""
@@ -125,104 +151,142 @@ class _BoundedGzip(io.RawIOBase):
         super().close()
 
 
-def inspect_file(source: SourceFile, form: Form = "auto") -> InspectedFile:
+def inspect_file(source: SourceFile, how: Reading | None = None) -> InspectedFile:
     """Hash a file and detect its encoding and format.
 
     Args:
         source: the file.
-        form: `text` reads conversations as running text, `conversations` the other way round.
+        how: what the user said about it.
 
     Raises:
         CorpusError: it can't be read, or holds no usable text.
+        MissingPackageError: its format needs an extra.
     """
-    with reading(source.label):
-        return _inspect(source, form)
+    with faults_of(source.label):
+        return _inspect(source, how or Reading())
 
 
-def _inspect(source: SourceFile, form: Form) -> InspectedFile:
+def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
     suffix = Path(source.name).suffix.lower()
     before = fingerprint(source)
-    inspection = inspect(source.open)
+    inspection = inspect(source.open, how.encoding)
     if suffix in _DOCUMENTS and inspection.problem != "empty":
         # Now, before a cache remembers that the file was skipped
         documents.check_packages(_DOCUMENTS[suffix], source.label)
-        return InspectedFile(source, inspection, _DOCUMENTS[suffix], fingerprint=before)
+        return InspectedFile(
+            source, inspection, _DOCUMENTS[suffix], fingerprint=before, field=how.field
+        )
     if inspection.problem:
         raise CorpusError(f"{source.label} holds no usable text: it is {inspection.problem}")
-    warnings = []
+    warnings: list[str] = []
+    notes: list[str] = []
+    if inspection.dropped:
+        warnings.append(
+            f"{source.label}: {inspection.dropped:,} NUL bytes and byte-order marks inside the "
+            "text were left out"
+        )
+    if guess := inspection.guess:
+        said = notes if guess.sureness == "sure" else warnings
+        said.append(f"{source.label}: read as {guess}")
     if inspection.replaced:
         warnings.append(
-            f"{source.label}: {inspection.replaced} damaged places became U+FFFD "
-            f"(read as {inspection.encoding})"
+            f"{source.label}: {inspection.replaced:,} damaged places became U+FFFD "
+            f"(read as {inspection.encoding}); --encoding NAME reads it as another"
         )
     kind: Kind = "plain"
-    if suffix in (".jsonl", ".ndjson", ".json", ".csv"):
-        kind = _table_kind(source, inspection, suffix, form)
-        if kind == "plain" and form != "text":
-            if source.records_only:
+    table = None
+    if suffix in (".jsonl", ".ndjson", ".json", *_CSV_EXTENSIONS):
+        kind, table = _table_kind(source, inspection, suffix, how)
+        if kind == "plain" and how.form != "text":
+            if source.records_only or how.field:
                 raise tables.no_text_column(source.label, [])
-            if suffix != ".csv":
-                warnings.append(
-                    f'{source.label} has no "{tables.FIELD}" field; it is read as it is'
-                )
-    elif form == "conversations" or (form == "auto" and suffix in _TRANSCRIPT_EXTENSIONS):
-        head = codecs.getincrementaldecoder(inspection.encoding)("replace").decode(inspection.head)
+            warnings.append(
+                f"{source.label}: no field of text was found in it, so it is read as it is; "
+                "--field NAME says which one"
+            )
+    elif how.form == "conversations" or (how.form == "auto" and suffix in _TRANSCRIPT_EXTENSIONS):
+        head = _decode_head(inspection)
         is_whole = inspection.size <= len(inspection.head)
-        if head.lstrip()[:1] == "{" and tables.lines_shape(head) == "conversations":
+        if head.lstrip()[:1] == "{" and records.lines_shape(head) == "conversations":
             kind = "talk-jsonl"
-        elif form == "conversations" or looks_like_transcript(head, is_whole):
+        elif how.form == "conversations" or looks_like_transcript(head, is_whole):
             kind = "transcript"
-    return InspectedFile(source, inspection, kind, tuple(warnings), before)
+    return InspectedFile(
+        source, inspection, kind, tuple(warnings), before, how.field, table, tuple(notes)
+    )
 
 
-def _table_kind(source: SourceFile, inspection: Inspection, suffix: str, form: Form) -> Kind:
-    decoder = codecs.getincrementaldecoder(inspection.encoding)("replace")
-    head = decoder.decode(inspection.head)
-    if suffix == ".csv":
-        return "csv" if tables.csv_has_text(head) else "plain"
-    shape = tables.lines_shape(head)
+def _decode_head(inspection: Inspection) -> str:
+    return codecs.getincrementaldecoder(inspection.encoding)("replace").decode(inspection.head)
+
+
+def _table_kind(
+    source: SourceFile, inspection: Inspection, suffix: str, how: Reading
+) -> tuple[Kind, tables.Table | None]:
+    head = _decode_head(inspection)
+    if suffix in _CSV_EXTENSIONS:
+        is_whole = inspection.size <= len(inspection.head)
+        table = tables.find_table(head, source.label, how.field, is_whole=is_whole)
+        return ("csv", table) if table else ("plain", None)
+    shape = records.lines_shape(head, how.field)
     kind: Kind = "jsonl"
     if suffix == ".json" and not (inspection.size > MAX_LINE and shape == "documents"):
         with source.open() as file:
-            data = tables.load_json(file, inspection.encoding, source.label)
+            data = records.load_json(file, inspection.encoding, source.label)
         if data is not None:  # else it is JSON Lines with the extension .json, or not JSON
-            shape, _ = tables.json_documents(data)
+            shape, _ = records.json_documents(data, how.field)
             kind = "json"
     has_fragments = kind == "jsonl" and shape != "documents" and has_conversations(head)
     is_one_line = suffix != ".json" and "\n" not in head  # the first line is longer than the head
-    if has_fragments and form != "text" and not (is_one_line or tables.has_conversation_line(head)):
-        return "talk-values"  # broken somewhere, or objects over several lines
-    if form == "conversations" or (shape == "conversations" and form == "auto"):
-        return "talk-json" if kind == "json" else "talk-jsonl"
-    return kind if shape == "documents" else "plain"
+    is_broken = not (is_one_line or records.has_conversation_line(head))
+    if has_fragments and how.form != "text" and is_broken:
+        return "talk-values", None  # broken somewhere, or objects over several lines
+    if how.form == "conversations" or (shape == "conversations" and how.form == "auto"):
+        return "talk-json" if kind == "json" else "talk-jsonl", None
+    return kind if shape == "documents" else "plain", None
 
 
-def read_text(file: InspectedFile) -> Iterator[str]:
+def read_text(file: InspectedFile, findings: Findings | None = None) -> Iterator[str]:
     """The decoded text of a file in pieces, not normalised.
+
+    Args:
+        file: the file.
+        findings: what was left out, and which field was read, is added to it.
 
     Raises:
         CorpusError: the file is damaged.
         MissingPackageError: its format needs an extra.
     """
-    source, encoding = file.source, file.inspection.encoding
-    with reading(source.label), source.open() as stream:
+    source, encoding, label = file.source, file.inspection.encoding, file.source.label
+    found = findings or Findings(label)
+    with faults_of(label), source.open() as stream:
         if file.kind == "plain":
             yield from _decode(stream, encoding)
         elif file.kind == "jsonl":
-            yield from tables.join_documents(tables.read_lines(stream, encoding, source.label))
+            texts = records.read_lines(stream, encoding, label, file.head(), file.field, found)
+            yield from records.join_documents(texts)
         elif file.kind == "json":
-            data = tables.load_json(stream, encoding, source.label)
-            yield from tables.join_documents(tables.json_documents(data)[1])
+            data = records.load_json(stream, encoding, label)
+            yield from records.join_documents(records.json_documents(data, file.field, found)[1])
         elif file.kind == "csv":
-            yield from tables.join_documents(tables.read_csv(stream, encoding, source.label))
+            assert file.table is not None
+            texts = tables.read_csv(stream, encoding, label, file.table, found)
+            yield from records.join_documents(texts)
         elif file.kind == "parquet":
-            yield from tables.join_documents(tables.read_parquet(stream, source.label))
+            texts = tables.read_parquet(stream, label, file.field, found)
+            yield from records.join_documents(texts)
         elif file.kind == "html":
-            yield from documents.read_html(stream, source.label)
+            yield from documents.read_html(stream, label)
         elif file.kind == "epub":
-            yield from documents.read_epub(stream, source.label)
+            yield from documents.read_epub(stream, label)
         else:
-            yield from documents.read_docx(stream, source.label)
+            yield from documents.read_docx(stream, label)
+
+
+def findings_of(file: InspectedFile) -> Findings:
+    """Empty findings of a file, to be filled by `read_text`."""
+    units = {"jsonl": "line", "csv": "line", "parquet": "row"}
+    return Findings(file.source.label, units.get(file.kind, "record"))
 
 
 def conversation_records(file: InspectedFile) -> Iterator[tuple[int, Any]]:
@@ -232,11 +296,11 @@ def conversation_records(file: InspectedFile) -> Iterator[tuple[int, Any]]:
         CorpusError: the file is damaged.
     """
     source, encoding = file.source, file.inspection.encoding
-    with reading(source.label), source.open() as stream:
+    with faults_of(source.label), source.open() as stream:
         if file.kind == "talk-json":
-            yield from json_records(tables.load_json(stream, encoding, source.label))
+            yield from json_records(records.load_json(stream, encoding, source.label))
         elif file.kind == "talk-values":
-            text = tables.load_text(stream, encoding, source.label)
+            text = records.load_text(stream, encoding, source.label)
             yield from find_conversations(text)
         elif file.kind == "talk-jsonl":
             yield from read_json_lines(stream, encoding, source.label)
@@ -252,7 +316,7 @@ def _decode(file: BinaryIO, encoding: str) -> Iterator[str]:
 
 
 @contextmanager
-def reading(label: str) -> Iterator[None]:
+def faults_of(label: str) -> Iterator[None]:
     """Makes every fault of reading the file `label` a `CorpusError`, whatever a library raises.
 
     What is in strangers' files is no fault of textwright's, and the libraries raise dozens of

@@ -1,4 +1,4 @@
-"""Normalization: LF line ends, NFC, no byte-order mark, no lone surrogates."""
+"""Normalization: LF line ends, NFC, no byte-order marks or NULs, no lone surrogates."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def _is_starter(character: str) -> bool:
 
 
 def _normalize_text(text: str) -> str:
+    for mark in ("\0", "\ufeff"):  # damage, and where files were joined
+        if mark in text:
+            text = text.replace(mark, "")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isascii():

@@ -1,152 +1,175 @@
-"""Files of documents with a "text" field: JSON Lines, JSON, CSV, Parquet.
-
-The documents are joined to one text: one that ends in a line end is taken for a line, and the next
-follows directly; any other is followed by a blank line.
-"""
+"""Tables that hold text: CSV, whatever its dialect, and Parquet."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import json
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, Literal
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
 
-from textwright.data.formats.conversations import LISTS, is_conversation
-from textwright.data.formats.lines import MAX_LINE, read_numbered
+from textwright.data.formats.fields import Findings, TextField
+from textwright.data.formats.lines import MAX_LINE
+from textwright.data.formats.records import NO_TEXT
 from textwright.errors import CorpusError, MissingPackageError
 
-FIELD = "text"
-
-Shape = Literal["documents", "conversations", "other"]
-
-_HEAD_LINES = 20
-
-
-def record_shape(record: Any) -> Shape:
-    """What a parsed JSON record holds."""
-    if isinstance(record, dict):
-        if isinstance(record.get(FIELD), str):
-            return "documents"
-        if is_conversation(record):
-            return "conversations"
-    return "other"
+_DELIMITERS = ",;\t|"
+_SNIFFED = 1 << 14
+"""Characters by which a dialect is found."""
+_MAX_LINES_OF_FIELD = 1000
 
 
-def lines_shape(head: str) -> Shape:
-    """What a `.jsonl` holds, by the first of its lines that parse."""
-    for line in [line for line in head.split("\n") if line.strip()][:_HEAD_LINES]:
-        try:
-            shape = record_shape(json.loads(line))
-        except (ValueError, RecursionError):
-            continue
-        if shape != "other":
-            return shape
-    # A first line longer than the head can't be parsed; the field that comes first decides.
-    start = head.lstrip()[:1000]
-    positions = {
-        field: position
-        for field in (FIELD, *LISTS)
-        if start.startswith("{") and (position := start.find(f'"{field}":')) >= 0
-    }
-    if not positions:
-        return "other"
-    return "documents" if min(positions, key=positions.__getitem__) == FIELD else "conversations"
+@dataclass(frozen=True)
+class Table:
+    """How a CSV is written, and which of its columns holds text."""
+
+    dialect: dict[str, Any]
+    """Arguments of `csv.reader`."""
+    names: tuple[str, ...]
+    """Of the columns; empty where the first line is a row like the others."""
+    column: int
+    """Of the text, from 0."""
+    guessed: bool = False
+    """Because its texts are the longest, not by its name."""
+    skip: int = 0
+    """Lines before the names: Excel's `sep=;`."""
 
 
-def json_documents(data: Any) -> tuple[Shape, list[str]]:
-    """(what it holds, its documents) of a parsed `.json`: an object, a list, or {"data": list}."""
-    if isinstance(data, dict) and record_shape(data) == "other":
-        lists = [value for value in data.values() if isinstance(value, list) and value]
-        data = lists[0] if len(lists) == 1 else data
-    records = data if isinstance(data, list) else [data]
-    shapes = (record_shape(record) for record in records[:_HEAD_LINES])
-    shape: Shape = next((one for one in shapes if one != "other"), "other")
-    if shape != "documents":
-        return shape, []
-    return shape, [
-        record[FIELD]
-        for record in records
-        if isinstance(record, dict) and isinstance(record.get(FIELD), str)
-    ]
+def find_table(
+    head: str, label: str, wanted: str | None = None, *, is_whole: bool = True
+) -> Table | None:
+    """How the CSV `label` that begins with `head` is read; None where no column holds text.
 
-
-def join_documents(documents: Iterable[str]) -> Iterator[str]:
-    """The documents as one text, in pieces; how, the top of this file says."""
-    gap = ""
-    for document in documents:
-        if document:
-            yield gap
-            yield document
-            gap = "" if document.endswith("\n") else "\n\n"
-
-
-def read_lines(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
-    """The documents of a `.jsonl`. Raises `CorpusError` at a line that isn't JSON."""
-    for number, line in read_numbered(file, encoding, label):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            raise CorpusError(
-                f"{label}, line {number}: not JSON; mend or remove this line"
-            ) from None
-        if isinstance(record, dict) and isinstance(record.get(FIELD), str):
-            yield record[FIELD]
-
-
-def has_conversation_line(head: str) -> bool:
-    """Whether any line is a complete conversation."""
-    for line in head.split("\n"):
-        try:
-            if is_conversation(json.loads(line)):
-                return True
-        except (ValueError, RecursionError):
-            continue
-    return False
-
-
-def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
-    """A parsed `.json`; None if it isn't JSON."""
+    Raises:
+        CorpusError: it has no column that is called `wanted`.
+    """
+    if not is_whole:  # its last line may be cut
+        head = head[: max(head.rfind("\n"), head.rfind("\r")) + 1] or head
+    skip = 0
+    dialect: dict[str, Any] = {}
+    if declared := re.match(r"sep=(.)\r?\n|sep=(.)\r", head):
+        skip, head = 1, head[declared.end() :]
+        dialect["delimiter"] = declared[1] or declared[2]
+    dialect = {**_sniff(head[:_SNIFFED]), **dialect}
     try:
-        return json.loads(load_text(file, encoding, label))
-    except (ValueError, RecursionError):
-        return None
-
-
-def load_text(file: BinaryIO, encoding: str, label: str) -> str:
-    """The whole file, decoded. Raises `CorpusError` where it is larger than `MAX_LINE`."""
-    data = file.read(MAX_LINE + 1)
-    if len(data) > MAX_LINE:
-        raise CorpusError(f"{label} is too large for one JSON value; turn it into .jsonl")
-    return codecs.decode(data, encoding, "replace")
-
-
-def csv_has_text(head: str) -> bool:
-    """Whether the first line of a CSV names a column "text"."""
-    try:
-        return FIELD in next(csv.reader(head.splitlines()), [])
+        rows = list(islice(csv.reader(io.StringIO(head, newline=""), **dialect), 200))
     except csv.Error:
-        return False
+        return None
+    rows = [row for row in rows if row]
+    if not rows:
+        return None
+    names = tuple(name.strip().removeprefix("\ufeff") for name in rows[0])
+    field = TextField(wanted, [])
+    known = field.candidates(tuple(dict.fromkeys(names)))
+    for name in known:
+        column = names.index(name)
+        if wanted or any(len(row) > column and row[column].strip() for row in rows[1:]):
+            return Table(dialect, names, column, skip=skip)
+    if wanted:
+        raise CorpusError(f'{label} has no column "{wanted}"; it has {", ".join(names)}')
+    return _guess_column(rows, dialect, names, skip)
 
 
-def read_csv(file: BinaryIO, encoding: str, label: str) -> Iterator[str]:
-    """The column "text" of a CSV."""
+def _guess_column(
+    rows: list[list[str]], dialect: dict[str, Any], names: tuple[str, ...], skip: int
+) -> Table | None:
+    """The column whose texts are the longest; the first row is one of them where it is as long."""
+    numbered = [
+        {str(column): cell for column, cell in enumerate(row)}
+        for row in rows[1:]
+        if len(row) == len(names)
+    ]
+    guess = TextField(None, numbered).guess
+    if guess is None or len(names) < 2:
+        return None
+    column = int(guess)
+    lengths = [len(row[guess]) for row in numbered]
+    has_names = 2 * len(names[column]) < sum(lengths) / len(lengths)
+    return Table(dialect, names if has_names else (), column, guessed=True, skip=skip)
+
+
+def _sniff(sample: str) -> dict[str, Any]:
+    """The dialect of a CSV, by its beginning: the standard library's guess where it can be."""
+    lines = sample.splitlines() or [""]
+    first = lines[0]
+    try:
+        delimiter = csv.Sniffer().sniff("\n".join(lines[:50]), _DELIMITERS).delimiter
+    except csv.Error:
+        delimiter = ""
+    if not delimiter or delimiter not in first:
+        delimiter = max(_DELIMITERS, key=first.count)
+    dialect: dict[str, Any] = {"delimiter": delimiter}
+    if '\\"' in sample and '""' not in sample.replace(f'{delimiter}""', ""):
+        dialect.update(doublequote=False, escapechar="\\")
+    if delimiter == "\t" and not re.search(
+        r'(?:^|\t)"[^"\t]*(?:""[^"\t]*)*"(?:\t|$)', sample, re.M
+    ):
+        dialect["quoting"] = csv.QUOTE_NONE  # such tables escape nothing: a " is an inch
+    return dialect
+
+
+def read_csv(
+    file: BinaryIO, encoding: str, label: str, table: Table, findings: Findings
+) -> Iterator[str]:
+    """The text column of a CSV.
+
+    A row of more fields than there are names has delimiters in its text that weren't quoted: the
+    text is put together again from them.
+    """
     previous = csv.field_size_limit(MAX_LINE)  # global to the csv module; restored below
+    used = 0
     try:
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as lines:
-            for row in csv.DictReader(lines):
-                yield row.get(FIELD) or ""
+            for _ in range(table.skip):
+                lines.readline()
+            reader = csv.reader((line.replace("\0", "") for line in lines), **table.dialect)
+            width = len(table.names)
+            end = table.skip
+            for number, row in enumerate(reader):
+                begin, end = end + 1, reader.line_num + table.skip
+                if not row or (number == 0 and table.names):
+                    continue
+                width = width or len(row)
+                if end - begin > _MAX_LINES_OF_FIELD:
+                    findings.leave_out(
+                        f"rows of more than {_MAX_LINES_OF_FIELD} lines, as where a quotation "
+                        "mark is never closed",
+                        begin,
+                    )
+                text = _cell(row, table.column, width, table.dialect["delimiter"])
+                if len(row) > width and any(row[width:]):
+                    findings.leave_out(
+                        "rows of more fields than columns; their text was put together again", begin
+                    )
+                if text.strip():
+                    used += 1
+                    yield text
+                else:
+                    findings.leave_out(NO_TEXT, begin)
     except csv.Error as error:
         raise CorpusError(f"{label} is no readable CSV ({error})") from error
     finally:
         csv.field_size_limit(previous)
+    name = f'"{table.names[table.column]}"' if table.names else f"number {table.column + 1}"
+    others = [one for column, one in enumerate(table.names) if column != table.column]
+    rest = f"; not read: {', '.join(others[:8])}" if others else ""
+    why = ", which has the longest texts" if table.guessed else ""
+    findings.note(f"text from its column {name} ({used:,}){why}{rest}; --field NAME decides")
 
 
-def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
-    """The column "text" of a Parquet file, a batch of rows at a time.
+def _cell(row: list[str], column: int, width: int, delimiter: str) -> str:
+    while len(row) > width and not row[-1]:
+        row.pop()
+    more = max(0, len(row) - width)
+    return delimiter.join(row[column : column + more + 1])
+
+
+def read_parquet(
+    file: BinaryIO, label: str, wanted: str | None, findings: Findings
+) -> Iterator[str]:
+    """The text column of a Parquet file, a batch of rows at a time.
 
     Raises:
         MissingPackageError: pyarrow isn't installed.
@@ -161,18 +184,48 @@ def read_parquet(file: BinaryIO, label: str) -> Iterator[str]:
         ) from error
     try:
         table = parquet.ParquetFile(file)
-        names = list(table.schema_arrow.names)
-        if FIELD not in names:
-            raise no_text_column(label, names)
-        for batch in table.iter_batches(batch_size=1024, columns=[FIELD]):
-            for text in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
-                if text is not None:  # as bytes: one that is no UTF-8 must not cost the others
-                    yield text.decode("utf-8", "replace")
+        schema = table.schema_arrow
+        names = [one.name for one in schema if _holds_strings(one.type)]
+        known = TextField(wanted, []).candidates(tuple(names))
+        guessed = not known
+        if not known and not wanted:
+            known = _guess_parquet_column(table, names)
+        if not known:
+            raise no_text_column(label, list(schema.names))
+        used = rows = 0
+        for batch in table.iter_batches(batch_size=1024, columns=[known[0]]):
+            for cell in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
+                rows += 1
+                # As bytes: one that is no UTF-8 must not cost the others
+                if text := (cell or b"").decode("utf-8", "replace"):
+                    used += 1
+                    yield text
+                else:
+                    findings.leave_out(NO_TEXT, rows)
     except pyarrow.ArrowException as error:
         raise CorpusError(f"{label} is no readable Parquet file ({error})") from error
+    others = [name for name in schema.names if name != known[0]]
+    rest = f"; not read: {', '.join(others[:8])}" if others else ""
+    why = ", which has the longest texts" if guessed else ""
+    findings.note(f'text from its column "{known[0]}" ({used:,}){why}{rest}; --field NAME decides')
+
+
+def _holds_strings(kind: Any) -> bool:
+    import pyarrow
+
+    value = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    return str(value) in ("string", "large_string", "string_view")
+
+
+def _guess_parquet_column(table: Any, names: list[str]) -> tuple[str, ...]:
+    batch = next(iter(table.iter_batches(batch_size=200, columns=names)), None)
+    guess = TextField(None, batch.to_pylist() if batch is not None else []).guess
+    return (guess,) if guess is not None else ()
 
 
 def no_text_column(label: str, names: list[str]) -> CorpusError:
     """The error about a table that has only the columns `names`."""
     columns = f" (it has {', '.join(names)})" if names else ""
-    return CorpusError(f'{label} has no "{FIELD}" column{columns}; rename the one that holds text')
+    return CorpusError(
+        f"{label} has no column of text{columns}; name the one that holds text: --field NAME"
+    )

@@ -24,7 +24,7 @@ def prepare(request: Request) -> Dataset:
         list(request.sources) or None,
         validation=settings.corpus.validation,
         validation_fraction=settings.corpus.validation_fraction,
-        form=settings.corpus.form,
+        **settings.corpus.reading(),
     )
     loss_on = settings.training.loss_on
     if loss_on != "both" and not corpus.conversations:

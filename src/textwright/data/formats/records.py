@@ -1,0 +1,182 @@
+"""Records that hold text, in JSON Lines and JSON.
+
+The texts are joined to one: one that ends in a line end is taken for a line, and the next follows
+directly; any other is followed by a blank line. Which field holds the text, `fields` decides.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, Literal
+
+from textwright.data.formats.conversations import LISTS, is_conversation
+from textwright.data.formats.fields import TEXT_FIELDS, Findings, TextField, name_rank
+from textwright.data.formats.lines import MAX_LINE, read_numbered
+from textwright.errors import CorpusError
+
+Shape = Literal["documents", "conversations", "other"]
+
+_HEAD_LINES = 20
+NO_TEXT = "records left out, for they have no text"
+
+
+def record_shape(record: Any, field: TextField) -> Shape:
+    """What a parsed JSON record holds."""
+    if field.text(record) and not (isinstance(record, str) or _is_talk_alone(record)):
+        return "documents"
+    return "conversations" if is_conversation(record) else "other"
+
+
+def _is_talk_alone(record: Any) -> bool:
+    """Whether a record with turns has no field that is certainly a text of its own."""
+    return is_conversation(record) and not any(
+        isinstance(record.get(name), str) for name in ("text", "content")
+    )
+
+
+def lines_shape(head: str, wanted: str | None = None) -> Shape:
+    """What a `.jsonl` holds, by the first of its lines that parse."""
+    records = head_records(head)
+    field = TextField(wanted, records)
+    for record in records:
+        if (shape := record_shape(record, field)) != "other":
+            return shape
+    if len(records) > 1 and all(isinstance(record, str) for record in records):
+        return "documents"
+    if records:
+        return "other"
+    # A first line longer than the head can't be parsed; the field that comes first decides.
+    start = head.lstrip()[:1000]
+    positions = {
+        name: position
+        for name in (wanted or "", *TEXT_FIELDS, *LISTS)
+        if name and start.startswith("{") and (position := start.find(f'"{name}":')) >= 0
+    }
+    if not positions:
+        return "other"
+    first = min(positions, key=positions.__getitem__)
+    return "conversations" if first in LISTS and first != wanted else "documents"
+
+
+def head_records(head: str) -> list[Any]:
+    """The first lines of a `.jsonl` that parse, as values."""
+    records = []
+    for line in [line for line in head.split("\n") if line.strip()][:_HEAD_LINES]:
+        try:
+            records.append(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+    return records
+
+
+def json_documents(
+    data: Any, wanted: str | None = None, findings: Findings | None = None
+) -> tuple[Shape, list[str]]:
+    """(what it holds, its texts) of a parsed `.json`: an object, a list, or lists in an object.
+
+    Args:
+        data: the value.
+        wanted: the field that the user named.
+        findings: which fields were read and what was left out is added to it.
+    """
+    records = _records(data, wanted)
+    field = TextField(wanted, records[:_HEAD_LINES] if len(records) > 1 else [])
+    shapes = (record_shape(record, field) for record in records[:_HEAD_LINES])
+    shape: Shape = next((one for one in shapes if one != "other"), "other")
+    if len(records) > 1 and all(isinstance(record, str) for record in records):
+        shape = "documents"
+    if shape != "documents":
+        return shape, []
+    field.used.clear()
+    texts = []
+    for number, record in enumerate(records, start=1):
+        text = field.text(record)
+        if text:
+            texts.append(text)
+        elif findings:
+            findings.leave_out(NO_TEXT, number)
+    if findings:
+        field.describe("field", findings)
+    return shape, texts
+
+
+def _records(data: Any, wanted: str | None) -> list[Any]:
+    """The records of a parsed `.json`."""
+    if isinstance(data, list):
+        return data
+    if not isinstance(data, dict) or is_conversation(data):
+        return [data]
+    lists = [value for value in data.values() if isinstance(value, list) and value]
+    # Of {"text": […], "label": […]}, as tables are saved, the column is the text
+    names = [name for name in data if name_rank(name) is not None or name == wanted]
+    for name in [name for name in names if name == wanted] or names:
+        column = data[name]
+        cells = list(column.values()) if isinstance(column, dict) else column
+        if isinstance(cells, list) and cells and isinstance(cells[0], str):
+            return cells
+        if isinstance(column, str):
+            return [data]
+    objects = [one for one in lists if isinstance(one[0], dict)]
+    if len(lists) == 1:
+        return lists[0]
+    return [record for one in objects for record in one] or [data]
+
+
+def join_documents(documents: Iterable[str]) -> Iterator[str]:
+    """The documents as one text, in pieces; how, the top of this file says."""
+    gap = ""
+    for document in documents:
+        if document:
+            yield gap
+            yield document
+            gap = "" if document.endswith("\n") else "\n\n"
+
+
+def read_lines(
+    file: BinaryIO, encoding: str, label: str, head: str, wanted: str | None, findings: Findings
+) -> Iterator[str]:
+    """The texts of a `.jsonl`. Raises `CorpusError` at a line that isn't JSON."""
+    field = TextField(wanted, head_records(head))
+    for number, line in read_numbered(file, encoding, label):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            raise CorpusError(
+                f"{label}, line {number}: not JSON; mend or remove this line"
+            ) from None
+        if text := field.text(record):
+            yield text
+        else:
+            findings.leave_out(NO_TEXT, number)
+    field.describe("field", findings)
+
+
+def has_conversation_line(head: str) -> bool:
+    """Whether any line is a complete conversation."""
+    for line in head.split("\n"):
+        try:
+            if is_conversation(json.loads(line)):
+                return True
+        except (ValueError, RecursionError):
+            continue
+    return False
+
+
+def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
+    """A parsed `.json`; None if it isn't JSON."""
+    try:
+        return json.loads(load_text(file, encoding, label))
+    except (ValueError, RecursionError):
+        return None
+
+
+def load_text(file: BinaryIO, encoding: str, label: str) -> str:
+    """The whole file, decoded. Raises `CorpusError` where it is larger than `MAX_LINE`."""
+    data = file.read(MAX_LINE + 1)
+    if len(data) > MAX_LINE:
+        raise CorpusError(f"{label} is too large for one JSON value; turn it into .jsonl")
+    return codecs.decode(data, encoding, "replace").removeprefix("\ufeff")
