@@ -72,7 +72,7 @@ def test_what_was_guessed_is_said_and_can_be_decided(
         assert "über Bäume" in open_text([str(file)]).read()
     assert "a.txt: read as cp" in caplog.text and "Wörter" in caplog.text
     assert "--encoding NAME decides" in caplog.text
-    assert "”ber" in open_text([str(file)], encoding="cp1252").read()
+    assert "B„ume" in open_text([str(file)], encoding="cp1252").read()
     one = tmp_path / "one.txt"
     one.write_bytes(b"\xe9" * 20_000)
     corpus = open_corpus([str(one)])
