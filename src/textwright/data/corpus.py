@@ -28,6 +28,7 @@ from textwright.data.prepared_conversations import (
     prepare_conversations,
 )
 from textwright.data.sources import builtin
+from textwright.data.sources.addresses import without_secrets
 from textwright.data.sources.builtin import BUILT_INS
 from textwright.data.sources.cache import cache_folder
 from textwright.data.sources.resolve import ResolvedSource, resolve
@@ -154,7 +155,7 @@ def open_text(
         for resolved in builder.resolve_all(sources):
             tests = _with_role(resolved, "test")
             files += tests if resolved.split and tests else resolved.files
-        return _whole(builder.prepare(files, " ".join(sources)))
+        return _whole(builder.prepare(files, without_secrets(" ".join(sources))))
 
 
 class _CorpusBuilder:
@@ -364,6 +365,11 @@ __all__ = ["Corpus", "Source", "open_corpus", "open_text"]
 
 
 STANDARD_INPUT = "-"
+
+
+def recorded_source(source: str) -> str:
+    """`source` as a run records it: absolute, and without the secret part of an address."""
+    return without_secrets(absolute_source(source))
 
 
 def absolute_source(source: str) -> str:

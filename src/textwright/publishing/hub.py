@@ -42,9 +42,8 @@ def write_model_folder(run: Run, repository: str, folder: Path) -> None:
         raise RunError(f"run {run.name!r} has no trained model yet; train it first")
     with atomic.replacing(folder) as partial:
         partial.mkdir()
-        for file in run.model_files:
-            if file.is_file():
-                shutil.copyfile(file, partial / file.name)
+        for file in run.files_to_copy():
+            shutil.copyfile(file, partial / file.name)
         write_defaults(run, partial)
         write_card(run, partial, f"hf:{repository}")
 

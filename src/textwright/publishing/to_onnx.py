@@ -49,6 +49,7 @@ def export(run: Run, out: Path) -> Path:
     files = (run.config_file, run.tokenizer_file, run.tokenizer_config_file,
              run.generation_config_file)  # fmt: skip
     check_folder(out, [MODEL_FILE, WEIGHTS_FILE, *(file.name for file in files)], run)
+    run.files_to_copy()  # raises for links
     weights = read_weights(run.weights_file)
     model = build(config, weights)
     is_large = sum(array.nbytes for array in weights.values()) > _LARGEST

@@ -27,8 +27,8 @@ def export(run: Run, out: Path) -> Path:
     weights = read_weights(run.weights_file)
     with atomic.replacing(out) as partial:
         partial.mkdir()
-        for file in run.model_files:
-            if file.is_file() and file != run.weights_file:
+        for file in run.files_to_copy():
+            if file != run.weights_file:
                 shutil.copyfile(file, partial / file.name)
         write_defaults(run, partial)
         write_card(run, partial, f"./{out.name}")

@@ -204,6 +204,24 @@ class Run:
         """Whether it ships with the package, where nothing is written or deleted."""
         return self.path.parent.resolve() == SHIPPED_MODELS.resolve()
 
+    def files_to_copy(self) -> list[Path]:
+        """The files of the model folder that are there, to be copied elsewhere.
+
+        Raises:
+            RunError: one is a link out of the folder: what it leads to is not the model's, and may
+                be private. A folder of the Hub's cache has links to files there.
+        """
+        home = self.path.resolve()
+        blobs = home.parent.parent / "blobs"
+        for file in self.model_files:
+            target = file.resolve()
+            if file.is_symlink() and not (target.is_relative_to(home) or target.parent == blobs):
+                raise RunError(
+                    f"run {self.name!r}: {file.name} is a link to {target}, out of the folder; put "
+                    "the file itself there"
+                )
+        return [file for file in self.model_files if file.is_file()]
+
     def has_model(self) -> bool:
         """Whether the folder has all that generating needs."""
         files = (self.config_file, self.weights_file, self.tokenizer_file)

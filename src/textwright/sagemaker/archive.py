@@ -53,9 +53,8 @@ def package(run: Run, out: Path) -> list[str]:
         raise RunError(f"run {run.name!r} has no model yet; train it first")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        for file in run.model_files:
-            if file.is_file():
-                atomic.write_bytes(folder / file.name, file.read_bytes())
+        for file in run.files_to_copy():
+            atomic.write_bytes(folder / file.name, file.read_bytes())
         add_code(folder)
         with atomic.replacing(out) as partial:
             with tarfile.open(partial, "w:gz") as archive:

@@ -183,9 +183,8 @@ def export_results(run: Run, container: Container) -> None:
         TextwrightError: the copied model can't be loaded, or the disk is full.
     """
     container.model.mkdir(parents=True, exist_ok=True)
-    for file in run.model_files:
-        if file.is_file():
-            atomic.write_bytes(container.model / file.name, file.read_bytes())
+    for file in run.files_to_copy():
+        atomic.write_bytes(container.model / file.name, file.read_bytes())
     add_code(container.model)
     samples = verify(container.model)
     for sample in samples:

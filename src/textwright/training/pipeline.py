@@ -26,6 +26,7 @@ from textwright import atomic, runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings
 from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
 from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.sources.addresses import without_secrets
 from textwright.errors import DivergedError, MissingPackageError, RequestError
 from textwright.generation.options import write_generation_config
 from textwright.models import LanguageModel
@@ -345,7 +346,7 @@ def write_start(
             "model": config.model_dump(),
             "run": {
                 "name": run.name,
-                "command": command or shlex.join(sys.argv),
+                "command": without_secrets(command or shlex.join(sys.argv)),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "textwright": VERSION,
                 "python": platform.python_version(),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from textwright import runs
 from textwright.configs import Settings, one_line
-from textwright.data.corpus import absolute_source, open_training_corpus
+from textwright.data.corpus import open_training_corpus, recorded_source
 from textwright.errors import RequestError, RunError
 from textwright.models.device import choose_device, precision_to_resume, use_threads
 from textwright.runs import Run
@@ -43,7 +43,7 @@ def run_to_resume(request: Request) -> Run | None:
         named = runs.match_run(name, known)
         known = [] if named is None else [named]
     elif request.sources:
-        sources = [absolute_source(source) for source in request.sources]
+        sources = [recorded_source(source) for source in request.sources]
         known = [run for run in known if _sources(run) == sources]
     if known:
         return max(known, key=lambda run: run.settings_file.stat().st_mtime)
@@ -70,7 +70,7 @@ def check_unchanged(run: Run, request: Request) -> None:
     }
     for name, value in request.given.items():
         if name == "corpus.validation" and value is not None:
-            value = absolute_source(value)  # noqa: PLW2901
+            value = recorded_source(value)  # noqa: PLW2901
         old = before.get(name)
         if (
             name == SETTING_OF_PARENT

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from textwright import atomic
+from textwright.data.sources.addresses import LEFT_OUT, without_secrets
 from textwright.data.sources.cache import cache_key, has_size, read_record, write_record
 from textwright.errors import DownloadError
 
@@ -70,6 +71,11 @@ def download(
     """
     if not again and (hit := cached(address, cache)):
         return hit
+    shown = without_secrets(address)
+    if LEFT_OUT in shown and shown == address:
+        raise DownloadError(
+            f"{address} was recorded without its secret part; give the whole address again"
+        )
     folder = _folder(address, cache)
     request = urllib.request.Request(
         quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "textwright"}
@@ -79,32 +85,35 @@ def download(
             name = _file_name(response.geturl(), response.headers.get_content_type())
             expected = int(response.headers.get("Content-Length") or -1)
             if expected > largest:
-                raise _too_large(address, largest)
+                raise _too_large(shown, largest)
             digest = hashlib.sha256()
             size = 0
             with atomic.replacing(folder / name) as partial, partial.open("wb") as file:
-                while block := _read_block(response, address):
+                while block := _read_block(response, shown):
                     size += len(block)
                     if size > largest:
-                        raise _too_large(address, largest)
+                        raise _too_large(shown, largest)
                     digest.update(block)
                     file.write(block)
                 if 0 <= size < expected:
                     raise DownloadError(
-                        f"{address} stopped after {size:,} of {expected:,} bytes; try again"
+                        f"{shown} stopped after {size:,} of {expected:,} bytes; try again"
                     )
     except urllib.error.HTTPError as error:
         with error:
             raise DownloadError(
-                f"{address} answered {error.code} {error.reason}; check the address"
+                f"{shown} answered {error.code} {error.reason}; check the address"
             ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise UnreachableError(
-            f"{address} can't be reached ({_reason(error)}); check the connection, or download "
+            f"{shown} can't be reached ({_reason(error)}); check the connection, or download "
             "the file elsewhere and give its path"
         ) from error
-    record = {"address": address, "name": name, "bytes": size, "sha256": digest.hexdigest()}
+    record = {"address": shown, "name": name, "bytes": size, "sha256": digest.hexdigest()}
     write_record(folder / "download.json", record)
+    if shown != address:  # what a run records; the text's sha256 tells whether it is still that one
+        alias = {**record, "name": f"../{folder.name}/{name}"}
+        write_record(_folder(shown, cache) / "download.json", alias)
     return Download(folder / name, digest.hexdigest())
 
 

@@ -24,6 +24,7 @@ from textwright import atomic
 from textwright.configs import nearest
 from textwright.data.formats.files import Role, SourceFile, local_file, read_error
 from textwright.data.sources import builtin, downloads, huggingface
+from textwright.data.sources.addresses import without_secrets
 from textwright.data.sources.folders import FolderReader, natural_order
 from textwright.errors import CorpusError
 
@@ -75,10 +76,12 @@ def resolve(
     if source == STDIN:
         return ResolvedSource("stdin", (_spool(sys.stdin.buffer, "standard input", cache, stack),))
     if re.match(r"https?://", source, re.IGNORECASE):
-        file = local_file(downloads.download(source, cache).path, source)
+        file = local_file(downloads.download(source, cache).path, without_secrets(source))
         return ResolvedSource(_stem(unquote(urlsplit(source).path), "text"), (file,))
     if re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
-        raise CorpusError(f"{source} can't be fetched; only http:// and https:// addresses can")
+        raise CorpusError(
+            f"{without_secrets(source)} can't be fetched; only http:// and https:// addresses can"
+        )
     if source.startswith(huggingface.PREFIX):
         dataset = huggingface.open_dataset(source)
         return ResolvedSource(dataset.name, tuple(dataset.files))

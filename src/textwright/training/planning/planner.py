@@ -17,7 +17,7 @@ import torch
 
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data.corpus import Corpus, absolute_source
+from textwright.data.corpus import Corpus, absolute_source, recorded_source
 from textwright.data.tokens import Tokens
 from textwright.errors import RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
@@ -94,9 +94,10 @@ def plan_recipe(
             "eval_tokens": plan.eval_tokens,
         }
     )
-    settings.corpus.sources = absolute_sources(request.sources, dataset.corpus)
+    sources = request.sources or [dataset.corpus.name]
+    settings.corpus.sources = [recorded_source(source) for source in sources]
     if settings.corpus.validation is not None:
-        settings.corpus.validation = absolute_source(settings.corpus.validation)
+        settings.corpus.validation = recorded_source(settings.corpus.validation)
     return Recipe(option.model, settings, plan)
 
 
