@@ -216,7 +216,9 @@ def test_the_address_that_is_printed_answers(
     except RequestError:
         pytest.skip("this machine has no IPv6")
     with listening:
-        url = _print_address(ModelPool(), ServerSettings(), listening.getsockname(), None)
+        url = _print_address(
+            ModelPool(), ServerSettings(), listening.getsockname(), None, page=False
+        )
         match = re.fullmatch(r"http://(\[(?P<six>.*)\]|(?P<four>.*)):(?P<port>\d+)", url)
         assert match is not None
         socket.create_connection((match["six"] or match["four"], int(match["port"]))).close()

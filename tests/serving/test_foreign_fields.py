@@ -45,7 +45,8 @@ TGI = {
 }  # fmt: skip
 OPENROUTER = {
     "transforms": [], "models": [], "provider": {}, "plugins": [], "top_a": 0.0,
-    "include_reasoning": False, "reasoning": None, "usage": {"include": False},
+    "include_reasoning": False, "reasoning": None, "structured_outputs": False,
+    "usage": {"include": False},
 }  # fmt: skip
 OPENAI = {
     "store": False, "metadata": {}, "service_tier": "auto", "parallel_tool_calls": True,

@@ -76,7 +76,7 @@ _REFUSED: Table = {
     "use_beam_search": (False,), "min_tokens": (0,), "include_stop_str_in_output": (False,),
     "skip_special_tokens": (True,), "truncate_prompt_tokens": (-1,), "allowed_token_ids": (),
     "bad_words": (), "prompt_logprobs": (), "logprob_token_ids": (), "prompt_embeds": (),
-    "watermarking": (False,), "structured_outputs": (), "guided_json": (), "guided_regex": (),
+    "watermarking": (False,), "structured_outputs": (False,), "guided_json": (), "guided_regex": (),
     "guided_choice": (), "guided_grammar": (), "logits_processors": (), "vllm_xargs": (),
     "repetition_detection": (), "return_tokens_as_token_ids": (False,),
     "return_token_ids": (False,), "return_prompt_text": (False,), "documents": (),
@@ -123,7 +123,8 @@ _IGNORED: Table = {
     "cache_prompt": (True,), "id_slot": (-1,), "slot_id": (-1,), "n_cache_reuse": (0,),
     "timings_per_token": (False,), "return_progress": (False,), "backend_sampling": (False,),
     "reasoning_format": ("none", "auto"), "speculative.n_min": (), "speculative.n_max": (),
-    "speculative.p_min": (), "speculative.type": (),
+    "speculative.p_min": (), "speculative.type": (), "speculative.ngram_size_n": (),
+    "speculative.ngram_size_m": (), "speculative.ngram_m_hits": (),
     # OpenRouter
     "models": (), "route": (), "provider": (), "transforms": (), "reasoning": (),
     "usage": ({"include": False},), "trace": (), "cache_control": (),
