@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def old(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 def test_old_ids_stay_and_new_text_is_read_whole(old: Tokenizer, tmp_path: Path) -> None:
-    grown = extend_tokenizer(old, lambda: iter([NEW[:200], NEW[200:]]))
+    grown = extend_tokenizer(old, lambda: iter([NEW[:200], NEW[200:]]), vocab_size=10_000)
     assert grown.kind == old.kind and grown.lowercase == old.lowercase
     assert grown.encode(OLD) == old.encode(OLD)
     ids = grown.encode(NEW)
@@ -55,10 +56,31 @@ def test_characters_follow_in_order_and_words_by_frequency() -> None:
     grown = extend_tokenizer(char, lambda: iter(["zebra yak"]))
     assert [grown.token_text(i) for i in range(grown.vocab_size)] == list("abc ekryz")
     word = train_tokenizer("word", lambda: iter(["one two"]))
-    grown = extend_tokenizer(word, lambda: iter(["one six six ten ten ten two"]))
+    text = "one six six ten ten ten two"
+    grown = extend_tokenizer(word, lambda: iter([text]), vocab_size=1000)
     assert [grown.token_text(i) for i in range(4, grown.vocab_size)] == [
         " two", "one", " ten", " six"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["text", "whitespace"])
+def test_words_are_added_only_up_to_the_size_that_is_asked_for(form: Any) -> None:
+    old = train_tokenizer("word", lambda: iter([OLD]), word_form=form)
+    text = "two two two three three four\n"
+    assert extend_tokenizer(old, lambda: iter([text])) is old
+    for asked in (1, old.vocab_size):
+        assert extend_tokenizer(old, lambda: iter([text]), vocab_size=asked) is old
+    grown = extend_tokenizer(old, lambda: iter([text]), vocab_size=old.vocab_size + 2)
+    new = [grown.token_text(i).strip() for i in range(old.vocab_size, grown.vocab_size)]
+    assert grown.vocab_size == old.vocab_size + 2 and "four" not in new and "three" in new
+
+
+def test_a_conversation_needs_the_tokens_of_its_format_and_no_words() -> None:
+    old = train_tokenizer("word", lambda: iter([OLD]))
+    grown = extend_tokenizer(old, lambda: iter(["a new word"]), conversations=True)
+    assert grown.chat is not None
+    new = [grown.backend.id_to_token(i) for i in range(old.vocab_size, grown.vocab_size)]
+    assert new == ["<system>", "<user>", "<assistant>"]
 
 
 def test_more_ids_than_a_byte_holds() -> None:
@@ -75,7 +97,7 @@ def test_a_new_token_is_what_the_old_would_have_read() -> None:
     new = [grown.token_text(i) for i in range(old.vocab_size, grown.vocab_size)]
     assert dict(zip(new, texts, strict=True)) == {"“": '"', "é": "e", "7": "", "—": "--"}
     old = train_tokenizer("word", lambda: iter([OLD]))
-    grown = extend_tokenizer(old, lambda: iter(["a Worst monster"]))
+    grown = extend_tokenizer(old, lambda: iter(["a Worst monster"]), vocab_size=1000)
     texts = [old.decode(ids) for ids in encode_new_tokens(old, grown)]
     new = [grown.token_text(i) for i in range(old.vocab_size, grown.vocab_size)]
     assert dict(zip(new, texts, strict=True)) == {"a": "", " Worst": " worst", " monster": ""}

@@ -68,7 +68,11 @@ def train(
         str | None, typer.Option(help="char, word or bpe.", rich_help_panel=_MODEL)
     ] = None,
     vocab_size: Annotated[
-        int | None, typer.Option(help="Types of word or bpe.", rich_help_panel=_MODEL)
+        int | None,
+        typer.Option(
+            help="Types of word or bpe; with --from, what a vocabulary of words grows to.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Fold capitals away.", rich_help_panel=_MODEL)

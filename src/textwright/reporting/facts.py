@@ -193,12 +193,13 @@ def exact_command(summary: RunSummary) -> str | None:
 def _model_options(family: str, settings: dict[str, Any]) -> list[str]:
     """The options that select model and tokenizer: `--from`, or those of each."""
     if settings.get("training.parent"):
-        return ["--from", str(settings["training.parent"])]
-    words = ["--model", family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
+        words = ["--from", str(settings["training.parent"])]
+    else:
+        words = ["--model", family, "--tokenizer", str(settings.get("tokenizer.kind", "char"))]
+        if settings.get("tokenizer.lowercase"):
+            words += ["--lowercase"]
     if settings.get("tokenizer.vocab_size"):
         words += ["--vocab-size", str(settings["tokenizer.vocab_size"])]
-    if settings.get("tokenizer.lowercase"):
-        words += ["--lowercase"]
     return words
 
 

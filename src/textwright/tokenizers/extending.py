@@ -9,22 +9,27 @@ import tokenizers
 from textwright.tokenizers import characters, words
 from textwright.tokenizers.chat import add_special_tokens
 from textwright.tokenizers.tokenizer import Tokenizer
-from textwright.tokenizers.training import MAX_TYPES, MAX_WORDS, Chunks, word_sample
+from textwright.tokenizers.training import MAX_TYPES, Chunks, word_sample
 
 
 def extend_tokenizer(
-    tokenizer: Tokenizer, part_chunks: Chunks, *, conversations: bool = False
+    tokenizer: Tokenizer,
+    part_chunks: Chunks,
+    *,
+    vocab_size: int | None = None,
+    conversations: bool = False,
 ) -> Tokenizer:
     """`tokenizer` with the tokens that the text needs and it lacks, after its own ids.
 
-    `char` gets every new character, in order of code point. `word` gets the new ones of the text's
-    most frequent words (of as many as a vocabulary of its own would have), by frequency. `bpe`
-    encodes any text and is returned unchanged. Pre-tokenization, lower-casing and special tokens
-    stay.
+    `char` gets every new character, in order of code point, since it can't read one otherwise.
+    `word` reads any text, as `<unk>` where it must: it gets new words, the most frequent first,
+    where a larger vocabulary is asked for. `bpe` encodes any text. Pre-tokenization, lower-casing
+    and special tokens stay.
 
     Args:
         tokenizer: the one to extend; it is not changed.
         part_chunks: returns the chunks of the text from the start, each time it is called.
+        vocab_size: up to which new words are added; of `word` alone.
         conversations: also add the special tokens of conversations.
     """
     if conversations and tokenizer.chat is None:
@@ -32,12 +37,14 @@ def extend_tokenizer(
         tokenizer = Tokenizer(file, tokenizer.kind)
     if tokenizer.kind == "char":
         tokens = sorted(characters.distinct(part_chunks(), tokenizer.backend.normalizer))
-    elif tokenizer.kind == "word":
-        tokens = words.most_frequent(tokenizer.backend, word_sample(part_chunks))[:MAX_WORDS]
+        most = MAX_TYPES
+    elif tokenizer.kind == "word" and (vocab_size or 0) > tokenizer.vocab_size:
+        tokens = words.most_frequent(tokenizer.backend, word_sample(part_chunks))
+        most = min(vocab_size or 0, MAX_TYPES)
     else:
         return tokenizer
-    limit = MAX_TYPES - tokenizer.vocab_size
-    new = [token for token in tokens if tokenizer.backend.token_to_id(token) is None][:limit]
+    new = [token for token in tokens if tokenizer.backend.token_to_id(token) is None]
+    new = new[: most - tokenizer.vocab_size]
     if not new:
         return tokenizer
     data = json.loads(tokenizer.backend.to_str())

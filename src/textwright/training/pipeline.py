@@ -98,10 +98,11 @@ def train(
         model: `lstm`, `gru`, `rnn`, `gpt` or `transformer`.
         size: `nano` to `large`; None lets the time and the text decide.
         tokenizer: `char`, `word` or `bpe`.
-        vocab_size: of `word` and `bpe`.
+        vocab_size: of `word` and `bpe`; with a parent of words, what its vocabulary grows to.
         lowercase: fold capitals away.
         parent: a run to begin with, in place of fresh weights: what `textwright.load` takes. It
-            decides model and tokenizer, whose vocabulary grows by what the text needs.
+            decides model and tokenizer, whose vocabulary grows by what the text can't be read
+            without (characters, the tokens of a conversation) or `vocab_size` asks for.
         minutes, steps, epochs: how long; one of them.
         validation: a text to validate on, in place of `validation_fraction` of the corpus.
         encoding: of the files, instead of detecting it.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -95,8 +96,8 @@ def test_it_begins_where_its_parent_ended(
     sample = text_file.read_text()[:2_000]
     assert after.encode(sample) == before.encode(sample)
     assert after.lowercase == lowercase
-    assert (after.vocab_size > before.vocab_size) == (tokenizer != "bpe")
-    if tokenizer == "bpe":
+    assert (after.vocab_size > before.vocab_size) == (tokenizer == "char")
+    if tokenizer != "char":
         assert after.sha256 == before.sha256
     assert run.config() == parent.config().model_copy(update={"vocab_size": after.vocab_size})
     losses = [record["val_loss"] for record in run.metrics()]
@@ -108,6 +109,38 @@ def test_it_begins_where_its_parent_ended(
     assert losses[-1] < losses[0]
     assert textwright.load(run).generate("The", max_tokens=5, seed=1).tokens
     assert len(run.samples()) == len(losses) == 4
+
+
+def conversations(file: Path, words: Sequence[str]) -> Path:
+    """A file of sixteen conversations about each of `words`."""
+    lines = [
+        {"messages": [{"role": "user", "content": f"What is {word} number {i}?"},
+                      {"role": "assistant", "content": f"It is a {word}, of course."}]}
+        for i in range(16) for word in words
+    ]  # fmt: skip
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return file
+
+
+def test_a_vocabulary_of_words_grows_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    talk = conversations(tmp_path / "talk.jsonl", ["tea", "rain"])
+    more = conversations(tmp_path / "more.jsonl", ["tea", "snow", "wind", "hail"])
+    parent = make_parent(talk, tokenizer="word")
+    size = parent.config().vocab_size
+    kept = go_on(more, name="kept")
+    assert kept.config() == parent.config()
+    assert kept.tokenizer_file.read_bytes() == parent.tokenizer_file.read_bytes()
+    shutil.copy(parent.weights_file, kept.weights_file)
+    assert kept.metrics()[0]["val_loss"] == pytest.approx(score(kept).loss, rel=1e-5)
+    grown = go_on(more, name="grown", vocab_size=size + 2)
+    assert grown.config().vocab_size == size + 2
+    assert grown.settings()["tokenizer"]["vocab_size"] == size + 2
+    again = textwright.train(config=grown.settings_file, name="again")
+    assert again.weights_file.read_bytes() == grown.weights_file.read_bytes()
+    assert f"--vocab-size {size + 2}" in (exact_command(RunSummary.read(grown)) or "")
+    with pytest.raises(RequestError, match=f"is {size} in 'old', not {size - 1}; --from keeps its"):
+        go_on(more, name="less", vocab_size=size - 1)
+    assert go_on(more, name="same", vocab_size=size).config() == parent.config()
 
 
 def test_the_run_tells_where_it_comes_from(

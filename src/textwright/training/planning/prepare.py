@@ -17,7 +17,8 @@ log = logging.getLogger("textwright")
 def prepare(request: Request) -> Dataset:
     """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
 
-    With a parent its tokenizer, grown by what the text needs, takes the place of a new one.
+    With a parent its tokenizer, grown by what the text needs or `tokenizer.vocab_size` asks for,
+    takes the place of a new one.
     """
     settings, parent = request.settings(), request.parent
     corpus = open_corpus(
@@ -34,9 +35,19 @@ def prepare(request: Request) -> Dataset:
         )
     if parent is not None:
         grown = extend_tokenizer(
-            parent.tokenizer, corpus.train.chunks, conversations=corpus.conversations
+            parent.tokenizer,
+            corpus.train.chunks,
+            vocab_size=settings.tokenizer.vocab_size,
+            conversations=corpus.conversations,
         )
-        return tokenize_corpus(corpus, grown, loss_on)
+        dataset = tokenize_corpus(corpus, grown, loss_on)
+        if dataset.validation.unk_tokens:
+            log.info(
+                "the vocabulary is that of %s; --vocab-size, with more than %d, adds the most "
+                "frequent words that it lacks",
+                parent.name, grown.vocab_size,
+            )  # fmt: skip
+        return dataset
     tokenizer = train_tokenizer(
         settings.tokenizer.kind,
         corpus.train.chunks,

@@ -38,6 +38,8 @@ _BUDGETS = ("training.steps", "training.epochs", "training.minutes")
 _RATES = ("learning_rate", "matrix_learning_rate")
 _FREE = "model.dropout"
 """The one setting of the model that may differ from the parent's."""
+_GROWS = "tokenizer.vocab_size"
+"""The setting of the tokenizer that may be more than the parent's, for words."""
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,16 @@ def apply_parent(request: Request) -> Request:
     parent = find_parent(str(reference), request.folder)
     decided = parent.settings()
     check_names(parent.config.family, request.values)
+    vocab_size = _vocab_size(request, parent)
     for name, value in request.given.items():
-        if name in decided and name != _FREE and value != decided[name]:
+        if name in decided and name not in (_FREE, _GROWS) and value != decided[name]:
             raise RequestError(
                 f"{name} is {decided[name]!r} in {parent.name!r}, not {value!r}; --from keeps "
                 "model and tokenizer as they are: leave it out, or train without --from"
             )
     for name in ("model.family", "model.vocab_size", _FREE):
         del decided[name]
-    decided["tokenizer.vocab_size"] = None  # it grows by what the text needs
+    decided[_GROWS] = vocab_size
     applied = replace(
         request,
         family=parent.config.family,
@@ -193,6 +196,24 @@ def apply_parent(request: Request) -> Request:
     )
     applied.settings()  # names what is out of range before anything is read
     return applied
+
+
+def _vocab_size(request: Request, parent: Parent) -> int | None:
+    """What the vocabulary of the parent may grow to: what was asked for, of a model of words."""
+    asked, old = request.settings().tokenizer.vocab_size, parent.tokenizer
+    if asked is None or asked == old.vocab_size:
+        return None
+    if old.kind != "word" or asked < old.vocab_size:
+        remedy = (
+            f"--from keeps its words, so ask for more than {old.vocab_size}"
+            if old.kind == "word"
+            else "--from keeps model and tokenizer as they are: leave it out"
+        )
+        raise RequestError(
+            f"{_GROWS} is {old.vocab_size} in {parent.name!r}, not {asked}; {remedy}, or train "
+            "without --from"
+        )
+    return asked
 
 
 def _merge(
