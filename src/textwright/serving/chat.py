@@ -6,6 +6,7 @@ improvises a dialogue, of which the response (or the first chunk of a stream) ha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -32,7 +33,7 @@ from textwright.serving.openai import (
     usage,
 )
 from textwright.serving.replies import Reply
-from textwright.serving.responses import EventStream, event, json_response
+from textwright.serving.responses import EventStream, event, json_response, large_json_response
 from textwright.serving.service import Service, log_jobs
 
 MAX_MESSAGES = 1000
@@ -154,22 +155,26 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
         return await EventStream.begin(_events(service, body, jobs, http, warnings))
     await service.run(jobs, http)
     log_jobs(http, jobs, texts=texts)
-    choices = [
-        {
-            "index": index,
-            "message": {"role": "assistant", "content": job.generation.text.strip()},
-            "finish_reason": job.outcome,
-            "logprobs": {"content": content_logprobs(job, 0, len(job.logprobs))}
-            if body.logprobs
-            else None,
-        }
-        for index, job in enumerate(jobs)
-    ]
-    result = head("chat.completion", "chatcmpl", body.model)
-    result |= {"choices": choices, "usage": usage(jobs)}
-    if warnings:
-        result["warnings"] = warnings
-    return json_response(result)
+
+    def result() -> dict[str, Any]:
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": job.generation.text.strip()},
+                "finish_reason": job.outcome,
+                "logprobs": {"content": content_logprobs(job, 0, len(job.logprobs))}
+                if body.logprobs
+                else None,
+            }
+            for index, job in enumerate(jobs)
+        ]
+        result = head("chat.completion", "chatcmpl", body.model)
+        result |= {"choices": choices, "usage": usage(jobs)}
+        if warnings:
+            result["warnings"] = warnings
+        return result
+
+    return await large_json_response(result) if body.logprobs else json_response(result())
 
 
 def _warnings(prompt: ChatPrompt) -> list[str]:
@@ -273,8 +278,8 @@ async def _chunks(
     strippers = [StreamStripper() for _ in jobs]
     sent = [0] * len(jobs)  # tokens whose log probabilities went out
     open_jobs = dict(enumerate(jobs))
-    while open_jobs:
-        await reply.next_event()
+
+    def collect() -> bytes:
         chunks = []
         for index, job in list(open_jobs.items()):
             done = job.done  # read before `take`, which must not miss the last text
@@ -294,8 +299,14 @@ async def _chunks(
                 del open_jobs[index]
                 end = str(job.outcome)
                 chunks.append(chunk(prefix, index, "delta", {}, finish=end, usage=used))
+        return b"".join(chunks)
+
+    while open_jobs:
+        await reply.next_event()
+        # Log probabilities may be many, where a client reads slowly
+        chunks = await asyncio.to_thread(collect) if body.logprobs else collect()
         if chunks:
-            yield b"".join(chunks)
+            yield chunks
 
 
 def content_logprobs(job: Job, begin: int, end: int) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from textwright.serving.openai import (
     usage,
 )
 from textwright.serving.replies import Reply
-from textwright.serving.responses import EventStream, event, json_response
+from textwright.serving.responses import EventStream, event, json_response, large_json_response
 from textwright.serving.service import Service, add_log_fields, log_jobs
 
 DEFAULT_LENGTH = 16
@@ -98,7 +98,9 @@ async def complete(service: Service, body: Completion, http: Request) -> Respons
         return await EventStream.begin(_events(service, batch, http))
     await service.run(batch.work, http)
     _log(service, batch, http)
-    return json_response(await asyncio.to_thread(_result, batch))
+    if body.logprobs is None:
+        return json_response(_result(batch))
+    return await large_json_response(lambda: _result(batch))
 
 
 def _log(service: Service, batch: _Batch, http: Request) -> None:
@@ -249,6 +251,7 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
     prefix = chunk_prefix(batch.head | warnings)
     try:
         async with service.reply(batch.work, http, streams=True) as reply:
+            yield b""  # they have their places, so the headers go out
             begins = [0] * len(batch.jobs)
             if body.echo:
                 for position in range(len(batch.prompts)):
@@ -279,8 +282,8 @@ async def _chunks(
     top = batch.body.logprobs
     unsent = [JobLogprobs(job, begin) for job, begin in zip(batch.jobs, begins, strict=True)]
     open_jobs = dict(enumerate(batch.jobs))
-    while open_jobs:
-        await reply.next_event()
+
+    def collect() -> bytes:
         chunks = []
         for index, job in list(open_jobs.items()):
             done = job.done  # read before `take`, which must not miss the last text
@@ -299,8 +302,14 @@ async def _chunks(
             chunks.append(
                 chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs, usage=used)
             )
+        return b"".join(chunks)
+
+    while open_jobs:
+        await reply.next_event()
+        # Log probabilities may be many, where a client reads slowly
+        chunks = collect() if top is None else await asyncio.to_thread(collect)
         if chunks:
-            yield b"".join(chunks)
+            yield chunks
 
 
 def _choice(index: int, text: str, finish: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:

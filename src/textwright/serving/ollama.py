@@ -34,7 +34,7 @@ from textwright.serving.openai import (
     generation_request,
     length_of,
 )
-from textwright.serving.responses import EventStream, json_response
+from textwright.serving.responses import EventStream, json_response, large_json_response
 from textwright.serving.service import Service, log_jobs
 
 VERSION = "0.12.11"
@@ -306,16 +306,18 @@ async def _answer(
     log_jobs(http, [job], texts=service.settings.log_prompts)
     text = job.generation.text
     result = {**_head(body), **wrap(text.strip() if strip else text), **_end(job, warnings)}
-    if body.logprobs:
-        result["logprobs"] = content_logprobs(job, 0, len(job.logprobs))
-    return json_response(result)
+    if not body.logprobs:
+        return json_response(result)
+    return await large_json_response(
+        lambda: {**result, "logprobs": content_logprobs(job, 0, len(job.logprobs))}
+    )
 
 
 class _Lines(EventStream):
     """Lines of JSON."""
 
     media_type = "application/x-ndjson"
-    end = b""
+    end = comment = b""
 
     def failure(self, error: Exception) -> bytes:
         return _line({"error": to_http_error(error).message})

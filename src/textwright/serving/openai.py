@@ -18,6 +18,7 @@ from textwright.generation.sampling import LogitsProcessor
 from textwright.serving.errors import HTTPError
 from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
 from textwright.serving.foreign import STREAM_OPTIONS
+from textwright.serving.responses import json_pieces
 from textwright.serving.service import Service
 
 MAX_LOGPROBS = 20
@@ -157,7 +158,7 @@ def chunk(
         usage: so far, where it is asked for in each chunk.
     """
     end = "null" if finish is None else f'"{finish}"'
-    probabilities = "null" if logprobs is None else json.dumps(logprobs)
+    probabilities = "null" if logprobs is None else "".join(json_pieces(logprobs, ascii=True))
     rest = "" if usage is None else f', "usage": {json.dumps(usage)}'
     return (
         f'data: {prefix}{index}, "{field}": {json.dumps(value)}, "finish_reason": {end}, '

@@ -1,0 +1,90 @@
+"""The event loop: nothing long runs there, and streams that wait are kept open."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from servers import SECONDS, Served
+
+from textwright.runs import Run
+from textwright.serving import responses
+from textwright.serving.responses import PIECE_VALUES, json_pieces
+
+
+@pytest.fixture(scope="module")
+def single(
+    tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Run]
+) -> Iterator[Served]:
+    served = Served([make_model(tmp_path_factory.mktemp("single") / "one")], slots=1, waiting=5)
+    yield served
+    served.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [],
+        {"a": [], "b": {}, "c": None, "ü🙂": "\ud800"},
+        {"choices": [{"top": [{str(k): k / 7 for k in range(20)}] * 300} for _ in range(3)]},
+        list(range(5000)),
+        [[[[i] for i in range(9)]] * 400],
+    ],
+)
+def test_pieces_of_json_are_the_json(data: Any) -> None:
+    for ascii_only in (False, True):
+        pieces = list(json_pieces(data, ascii=ascii_only))
+        text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
+        assert "".join(pieces) == text
+    assert max(len(piece) for piece in pieces) < 40 * PIECE_VALUES
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probabilities_are_made_beside_the_loop(
+    single: Served, monkeypatch: pytest.MonkeyPatch, path: str, stream: bool
+) -> None:
+    """They may be megabytes: not one is encoded in the loop's thread."""
+    threads: set[str] = set()
+
+    def watched(data: Any, **options: Any) -> Iterator[str]:
+        threads.add(threading.current_thread().name)
+        return json_pieces(data, **options)
+
+    monkeypatch.setattr(responses, "json_pieces", watched)
+    monkeypatch.setattr("textwright.serving.openai.json_pieces", watched)
+    chat = {"messages": [{"role": "user", "content": "It"}], "logprobs": True, "top_logprobs": 5}
+    plain = {"prompt": "It", "logprobs": 5}
+    body = {"model": "one", "max_tokens": 60, "seed": 1, "stream": stream}
+    answer = single.client.post(path, json={**body, **(chat if "chat" in path else plain)})
+    assert answer.status_code == 200
+    assert threads and single._thread.name not in threads
+    if not stream:
+        assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+def test_a_stream_that_waits_for_a_place_has_headers_and_comments(
+    single: Served, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(responses, "KEEP_ALIVE_SECONDS", 0.02)
+    model = single.pool.get("one")
+    blocker = single.engine.stream(model, "It", max_tokens=100_000_000)
+    body: dict[str, Any] = {"model": "one", "stream": True, "max_tokens": 3}
+    body |= (
+        {"messages": [{"role": "user", "content": "It"}]} if "chat" in path else {"prompt": "It"}
+    )
+    with single.client.stream("POST", path, json=body, timeout=SECONDS) as answer:
+        assert answer.status_code == 200 and single.engine.waiting == 1
+        lines = answer.iter_lines()
+        waiting = [line for line, _ in zip(lines, range(8), strict=False)]
+        assert waiting.count(": waiting") >= 2
+        blocker.cancel()
+        rest = list(lines)
+    assert rest[-2:] == ["data: [DONE]", ""]
+    data = [line for line in rest if line and not line.startswith(":")]
+    assert all(line.startswith("data: ") for line in data)
