@@ -47,7 +47,7 @@ def json_pieces(data: Any, *, ascii: bool = False) -> Iterator[str]:  # noqa: A0
         return
     is_object = isinstance(data, dict)
     yield "{" if is_object else "["
-    entries = data.items() if is_object else ((None, value) for value in data)
+    entries = data.items() if isinstance(data, dict) else ((None, value) for value in data)
     for position, (key, value) in enumerate(entries):
         comma = "," if position else ""
         yield comma if key is None else f"{comma}{json.dumps(key)}:"
