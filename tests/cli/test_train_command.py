@@ -17,7 +17,9 @@ from signal import SIGINT
 import pytest
 
 from textwright.cli import app
+from textwright.cli.progress import _lines
 from textwright.errors import CorpusError
+from textwright.training import Sample
 
 SMALL = ["--model", "lstm", "--steps", "30", "--eval-every", "10"]
 for setting in ("model.hidden_size=24", "model.block_size=16", "training.batch_size=4"):
@@ -151,6 +153,41 @@ def test_a_plan_prints_and_trains_nothing(
     for word in ("parameters", "memory", "steps", "expected time"):
         assert word in done.stdout
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_plan_of_a_run_that_goes_on_is_its_own(textwright: Command, text_file: Path) -> None:
+    textwright("train", text_file, *SMALL, "--name", "mine")
+    done = textwright("train", "--name", "mine", "--resume", "--plan", "--json")
+    planned = json.loads(done.stdout)
+    assert (planned["steps"], planned["model"]["hidden_size"]) == (30, 24)
+    done = textwright("train", text_file, "--name", "mine", "--resume", "--plan")
+    assert "30 of 64 tokens" in done.stdout
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt"])
+def test_a_text_of_500_characters_trains(
+    textwright: Command, text_file: Path, tmp_path: Path, family: str
+) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text(text_file.read_text(encoding="utf-8")[:500], encoding="utf-8")
+    done = textwright("train", few, "--model", family, "--size", "nano", "--steps", "2")
+    assert "the training text is short (450 tokens" in done.stderr
+    assert "few.txt" not in done.stdout and "validation loss" in done.stdout
+
+
+def test_joiners_are_shown_as_they_are() -> None:
+    sample = Sample(
+        step=1, prompt="", text="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 👩\u200d🚀\x1b[2J"
+    )
+    assert _lines(sample) == ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 👩\u200d🚀·[2J"]
+
+
+def test_a_text_that_is_not_there_is_told_before_torch_is_loaded() -> None:
+    code = "import sys; from textwright.cli.app import main\n"
+    code += "try: main(['train', 'nowhere.txt'])\n"
+    code += "finally: print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "nowhere.txt does not exist" in said.stderr and said.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,38 @@ def test_the_same_conversation_is_never_on_both_sides(tmp_path: Path) -> None:
         open_corpus([str(file)])
 
 
+def test_one_long_dialogue_is_cut_so_that_some_can_judge(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [f"This is turn number {number}." for number in range(100)]
+    names = ("Ann", "Bob")
+    files = {
+        "dialogue.txt": "\n".join(f"{names[i % 2]}: {one}" for i, one in enumerate(words)),
+        "telegram.json": json.dumps({"name": "Bob", "type": "personal_chat", "messages": [
+            {"id": 1, "type": "service", "actor": "Ann", "action": "create_group", "text": ""},
+            *({"type": "message", "from": names[i % 2], "text": one}
+              for i, one in enumerate(words)),
+        ]}),
+        "discord.json": json.dumps({"guild": {}, "messages": [
+            {"type": "Default", "content": one, "author": {"id": "1", "name": names[i % 2]}}
+            for i, one in enumerate(words)
+        ]}),
+    }  # fmt: skip
+    for name, content in files.items():
+        file = tmp_path / name
+        file.write_text(content)
+        corpus = open_corpus([str(file)])
+        assert "one long conversation, cut into 10 pieces" in caplog.text, name
+        caplog.clear()
+        talks = [*corpus.train.conversations(), *corpus.validation.conversations()]  # type: ignore[attr-defined]
+        assert sorted(turn for one in talks for _, turn in one) == sorted(words)
+        assert len(talks) == 10 and all(one[0][0] == "user" for one in talks)
+    file.write_text(json.dumps({"messages": [{"role": "user", "content": "Hi"},
+                                             {"role": "assistant", "content": "Ho"}]}))  # fmt: skip
+    with pytest.raises(CorpusError, match="too few different .*corpus.form=text"):
+        open_corpus([str(file)])
+
+
 def test_what_is_broken_is_counted_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,16 @@ def test_a_wavering_loss_is_no_overfitting() -> None:
     assert verdict(wavering, status="finished").kind == "levelled off"
 
 
+def test_a_loss_that_still_falls_after_few_steps_is_not_level() -> None:
+    few = records([4.17, 3.99, 3.84, 3.71, 3.60, 3.52, 3.46, 3.44, 3.435], [None] + 8 * [3.6], 2)
+    found = verdict(few, status="finished", steps=16)
+    assert found.text == "too short to tell: give it more time, e.g. --steps 32"
+    decayed = records([4.17, 3.0, 2.6, 2.3, 2.1, 1.9, 1.80, 1.790, 1.788], [None] + 8 * [1.8])
+    found = verdict(decayed, status="finished", steps=800, minutes=2)
+    assert found.kind == "improving" and "--minutes 4" in found.text
+    assert verdict(few, status="stopped early").kind == "levelled off"
+
+
 def test_levelled_off_says_what_to_try() -> None:
     found = verdict(LEVEL, status="finished", steps=800, minutes=3)
     assert found.kind == "levelled off"

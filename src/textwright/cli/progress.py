@@ -21,6 +21,8 @@ from textwright.training.loop.callbacks import Evaluation, Observer, Progress, R
 from textwright.training.loop.recipe import Plan
 
 _SAMPLE_LINES = 10
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of how Persian, Indian scripts and emoji are spelled."""
 
 
 def progress() -> Observer:
@@ -104,9 +106,10 @@ class Terminal(Observer):
         self._live.start()
 
     def progressed(self, progress: Progress) -> None:
-        self._train_loss = progress.train_loss
+        if progress.train_loss is not None:  # right after an evaluation the one before it stays
+            self._train_loss = progress.train_loss
         words = [
-            f"loss {progress.train_loss:.3f}",
+            *([] if self._train_loss is None else [f"loss {self._train_loss:.3f}"]),
             # none yet in a run that was resumed
             *([] if self._val_loss is None else [f"validation {self._val_loss:.3f}"]),
             f"{progress.tokens_per_second:,.0f} tokens/s",
@@ -163,7 +166,9 @@ def _opening(run: Run, plan: Plan, step: int) -> str:
 def _lines(sample: Sample) -> list[str]:
     lines = (sample.prompt + sample.text).split("\n")
     # no control characters, which a model may write, reach the terminal
-    printable = ["".join(c if c.isprintable() else "·" for c in line) for line in lines]
+    printable = [
+        "".join(c if c.isprintable() or c in _JOINERS else "·" for c in line) for line in lines
+    ]
     return printable[:_SAMPLE_LINES] + (["…"] if len(printable) > _SAMPLE_LINES else [])
 
 

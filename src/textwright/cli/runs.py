@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,7 +176,7 @@ def _show_comparison(comparison: Comparison) -> None:
     ]
     rows.append(("verdict", *(str(run.verdict) for run in comparison.runs)))
     show_table(("result", *names), rows)
-    lines = sparklines(comparison.runs)
+    lines = sparklines(comparison.runs, encoding=sys.stdout.encoding or "utf-8")
     if any(lines):
         typer.echo()
         show_table(("validation loss over the steps", ""), list(zip(names, lines, strict=True)))

@@ -207,14 +207,14 @@ def train(
         raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
     first = torchrun.is_first()
     if first:
-        _check(options, name, resume=resume)
+        _check(corpus, options, name, resume=resume)
     else:  # the first one says it all, and the rest is said once
         logging.getLogger("textwright").setLevel(logging.ERROR)
     check_torch()
     from textwright import training
 
     if plan:
-        planned = training.plan_training(*corpus, **options)
+        planned = training.plan_training(*corpus, name=name, resume=resume, **options)
         if first:
             _print_plan(*planned, as_json=as_json)
         return
@@ -249,14 +249,19 @@ def check_torch() -> None:
         ) from error
 
 
-def _check(options: dict[str, Any], name: str | None, *, resume: bool) -> None:
-    """Raise `RequestError` for wrong options before torch is imported, which takes seconds."""
+def _check(corpus: list[str], options: dict[str, Any], name: str | None, *, resume: bool) -> None:
+    """Raise for wrong options and texts that aren't there before torch is imported, which takes
+    seconds."""
+    from textwright.data.sources.resolve import check_exists
     from textwright.runs import check_name
     from textwright.training.planning.request import apply_parent, make_request
 
     if name is not None:
         check_name(name)
-    request = make_request(**options)
+    request = make_request(*corpus, **options)
+    validation = request.values.get("corpus.validation")
+    for source in (*request.sources, *([validation] if validation else [])):
+        check_exists(str(source))
     if not resume:  # the parent of a run that is resumed may be gone
         apply_parent(request)
 

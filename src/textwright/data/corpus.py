@@ -334,7 +334,7 @@ def _split(text: Prepared, fraction: float, label: str) -> tuple[TextPart, TextP
         raise CorpusError(
             f"{label} has too few different conversations ({text.count - len(text.duplicates)}) to "
             "learn from some and be judged by others; give more, or a file of their own for "
-            "validation (--val FILE)"
+            "validation (--val FILE), or read it as running text (--set corpus.form=text)"
         )
     return text.part(cut, text.count), text.part(0, cut)
 

@@ -30,8 +30,14 @@ from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 4
+FORMAT = 5
 """Part of every cache key; raised when the same files would be prepared differently."""
+
+_PIECES = 10
+"""Into how many pieces, at least, one conversation by itself is cut, so that some of them can judge
+what was learned from the others."""
+_LONGEST_PIECE = 20
+"""Turns of a piece, at most, where the conversation is long."""
 
 Table = npt.NDArray[np.int64]
 
@@ -171,6 +177,18 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
             warnings += records.warnings()
             if not file.is_unchanged():  # the key was made of its hash
                 raise CorpusError(f"{source.label} changed while it was read; try again")
+        if len(digests) == 1:
+            lines.seek(offsets[0])
+            pieces = _cut(json.loads(lines.read(sizes[0])))
+        else:
+            pieces = []
+        if pieces:
+            warnings.append(
+                f"{files[0].source.label}: one long conversation, cut into {len(pieces):,} pieces "
+                "of a few turns, so that some can judge what was learned from the others"
+            )
+            digests, offsets, sizes = [], array("q"), array("q")
+            _append(pieces, lines, digests, offsets, sizes)
         order = sorted(range(len(digests)), key=digests.__getitem__)
         sha256 = hashlib.sha256()
         table = np.empty((len(order), 3), np.int64)
@@ -196,6 +214,17 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
         "skipped": skipped,
         "warnings": warnings,
     }
+
+
+def _cut(conversation: Conversation) -> list[Conversation]:
+    """Pieces of a long conversation, of an even number of turns; none where it is short."""
+    turns = min(_LONGEST_PIECE, len(conversation) // _PIECES) // 2 * 2
+    if turns < 2:
+        return []
+    starts = range(0, len(conversation) - turns + 1, turns)
+    pieces = [conversation[start : start + turns] for start in starts]
+    pieces[-1] = conversation[starts[-1] :]
+    return pieces
 
 
 def _append(

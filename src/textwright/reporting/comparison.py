@@ -10,6 +10,8 @@ from textwright.errors import RunError
 from textwright.reporting.summary import RunSummary, number
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_LETTERS = "_.-~=+*#"
+"""In place of blocks, from low to high, where the output's encoding has none."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,13 @@ def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: flo
     return line
 
 
-def sparklines(runs: Sequence[RunSummary], width: int = 40) -> list[str]:
-    """The sparkline of each run, all to one scale."""
+def sparklines(runs: Sequence[RunSummary], width: int = 40, encoding: str = "utf-8") -> list[str]:
+    """The sparkline of each run, all to one scale, in characters that `encoding` has."""
+    try:
+        _BLOCKS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        letters = str.maketrans(_BLOCKS, _LETTERS)
+        return [line.translate(letters) for line in sparklines(runs, width)]
     points = [point for run in runs for point in _curve(run)]
     if not points:
         return ["" for _ in runs]

@@ -21,6 +21,13 @@ GAIN = 0.01
 """A late gain of more than this share of the loss means still improving. Less is what the learning
 rate's decay alone brings: no reason to train as long again."""
 
+LEVEL_SPREAD = 0.05
+"""A loss that fell by more than this share in the second half of the steps has not levelled off,
+whatever its last quarter did: there a schedule's small rates hold it still."""
+
+MIN_STEPS = 100
+"""Steps below which a curve is no reason to call anything level."""
+
 RISE = 0.01
 """A validation loss that ends more than this share above its best has turned: evaluations read
 the same text each time, so their noise is a few thousandths only."""
@@ -124,16 +131,9 @@ def _verdict(
     stopped = status == "stopped early"
     if _overfitted(curve):
         return _overfitting_verdict(curve, stopped)
-    gain = _late_gain(curve)
-    if gain > GAIN and not stopped:
-        return Verdict(
-            "improving",
-            f"still improving when it ended: give it more time, e.g. {_longer(done, minutes)}",
-            f"The last quarter of the steps still lowered the validation loss by {gain:.1%}, "
-            f"to {curve.validation[-1]:.4f}.",
-            _unread_text(epochs),
-        )
-    return _plateau_verdict(curve, stopped, gain, whole_loss)
+    if stopped:
+        return _plateau_verdict(curve, True, 0.0, whole_loss)
+    return _ending_verdict(curve, done, minutes, epochs, whole_loss)
 
 
 def _read(metrics: Sequence[Mapping[str, Any]]) -> _Curve:
@@ -233,9 +233,38 @@ def _overfitting_verdict(curve: _Curve, stopped: bool) -> Verdict:
     )
 
 
-def _late_gain(curve: _Curve) -> float:
-    """The relative decrease of the best validation loss over the last `LATE_SHARE` of the steps."""
-    last_early = curve.steps[-1] * (1 - LATE_SHARE)
+def _ending_verdict(
+    curve: _Curve,
+    done: int,
+    minutes: float | None,
+    epochs: float | None,
+    whole_loss: float | None,
+) -> Verdict:
+    """Of a training that came to its end: whether the loss still fell there."""
+    gain = _gain_since(curve, 1 - LATE_SHARE)
+    if gain > GAIN:
+        return Verdict(
+            "improving",
+            f"still improving when it ended: give it more time, e.g. {_longer(done, minutes)}",
+            f"The last quarter of the steps still lowered the validation loss by {gain:.1%}, "
+            f"to {curve.validation[-1]:.4f}.",
+            _unread_text(epochs),
+        )
+    if done < MIN_STEPS or _gain_since(curve, 0.5) > LEVEL_SPREAD:
+        return Verdict(
+            "improving",
+            f"{'too short to tell' if done < MIN_STEPS else 'still falling in its second half'}: "
+            f"give it more time, e.g. {_longer(done, minutes)}",
+            f"After {done:,} steps the validation loss is {curve.validation[-1]:.4f}; the second "
+            f"half of them lowered it by {max(0.0, _gain_since(curve, 0.5)):.1%}.",
+            _unread_text(epochs),
+        )
+    return _plateau_verdict(curve, False, gain, whole_loss)
+
+
+def _gain_since(curve: _Curve, share: float) -> float:
+    """The relative decrease of the best validation loss since that share of the steps."""
+    last_early = curve.steps[-1] * share
     early = [
         loss for step, loss in zip(curve.steps, curve.validation, strict=True) if step <= last_early
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias
 
@@ -15,6 +16,8 @@ from textwright.tokenizers.tokenizer import KINDS, Kind, Tokenizer
 
 WordForm: TypeAlias = Literal["text", "whitespace"]
 Chunks: TypeAlias = Callable[[], Iterable[str]]
+
+log = logging.getLogger("textwright")
 
 MAX_WORDS = 10_000
 MAX_MERGED = 4_096
@@ -49,15 +52,15 @@ def train_tokenizer(
         kind: `char`, `word` or `bpe`.
         part_chunks: returns the chunks of the text from the start, each time it is called; it is
             called twice. Chunks should end before white space, as those of a corpus do.
-        vocab_size: number of token ids, special ones included; None takes all characters; at most
-            10,000 words (all, in the `whitespace` form); at most 4,096 byte pairs, by the text's
-            length.
+        vocab_size: number of token ids at most, special ones included; None takes all characters;
+            at most 10,000 words (all, in the `whitespace` form); at most 4,096 byte pairs, by the
+            text's length.
         lowercase: lower-case all text, now and whenever it encodes.
         word_form: for `word`; `whitespace` is that of the WikiText benchmarks.
         conversations: add the special tokens of conversations.
 
     Raises:
-        TokenizerError: the text is empty, or can't give a vocabulary of `vocab_size`.
+        TokenizerError: the text is empty, or `vocab_size` is too small for any.
     """
     if kind not in KINDS:
         raise TokenizerError(f"no tokenizer {kind!r}; there are {', '.join(KINDS)}")
@@ -127,7 +130,7 @@ def _words(
     by_frequency = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
     entries = [*first, *(word for word in by_frequency if word not in first)]
     if vocab_size is not None and vocab_size > len(entries):
-        raise _too_large(vocab_size, len(entries), "word")
+        _say_smaller(vocab_size, len(entries))
     size = vocab_size or min(default, len(entries))
     vocabulary = {word: i for i, word in enumerate(entries[:size])}
     return _tokenizer(pipeline(vocabulary, lowercase=lowercase), "word", conversations)
@@ -153,7 +156,7 @@ def _byte_pairs(
     backend = bytepairs.train(sample, vocab_size=size, lowercase=lowercase, specials=own)
     reached = backend.get_vocab_size()
     if vocab_size is not None and reached < vocab_size:
-        raise _too_large(vocab_size, reached, "bpe")
+        _say_smaller(vocab_size, reached)
     return _tokenizer(backend, "bpe", conversations)
 
 
@@ -168,11 +171,11 @@ def _sample_evenly(chunks: Iterable[str], share: float) -> Iterator[str]:
                 yield piece
 
 
-def _too_large(requested: int, most: int, kind: str) -> TokenizerError:
-    return TokenizerError(
-        f"a {kind} vocabulary of {requested:,} is too large for this text, which gives {most:,} at "
-        f"most; ask for --vocab-size {most} or less, leave it out, or add more text"
-    )
+def _say_smaller(requested: int, most: int) -> None:
+    log.warning(
+        "the text gives a vocabulary of %s, not of %s: that many are taken",
+        f"{most:,}", f"{requested:,}",
+    )  # fmt: skip
 
 
 def _tokenizer(backend: tokenizers.Tokenizer, kind: Kind, conversations: bool) -> Tokenizer:

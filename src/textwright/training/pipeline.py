@@ -258,8 +258,11 @@ def _finish(trainer: Trainer, status: str) -> None:
         observer.finished(trainer.run, result)
 
 
-def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Settings, Plan]:
+def plan_training(
+    *corpus: str | Path, resume: bool = False, **options: Any
+) -> tuple[ModelConfig, Settings, Plan]:
     """What `train` would do with the same arguments, with the time it would take; trains nothing.
+    With `resume` that is the plan of the run that would go on.
 
     Raises:
         RequestError: as `train`.
@@ -267,12 +270,16 @@ def plan_training(*corpus: str | Path, **options: Any) -> tuple[ModelConfig, Set
     begin = time.monotonic()
     request = make_request(*corpus, **options)
     with distributed.process_group(request.settings().training.device), _threads_restored():
-        if distributed.is_rank_zero():
+        if not distributed.is_rank_zero():
+            recipe = Recipe.from_record(run_follower(request.sources))
+        elif resume and (run := run_to_resume(request)) is not None:
+            check_unchanged(run, request)
+            recipe = load_recipe(run)
+            distributed.broadcast_result(recipe.record())
+        else:
             request = _checked(request)
             recipe = plan_recipe(request, _prepare(request), begin, measured=True)
             distributed.broadcast_result(recipe.record())
-        else:
-            recipe = Recipe.from_record(run_follower(request.sources))
     return recipe.model, recipe.settings, recipe.plan
 
 

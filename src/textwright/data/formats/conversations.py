@@ -40,7 +40,7 @@ PAIRS = (
 """Fields of a record that is a conversation of two turns."""
 _ASIDE = ("input", "context")
 """Fields of such a record that belong to the question."""
-_SPEAKERS = ("role", "agent", "from", "speaker", "name")
+_SPEAKERS = ("role", "agent", "from", "speaker", "name", "author", "sender")
 _WORDS = ("content", "text", "value", "message", "utterance")
 
 _ROLES = {
@@ -175,7 +175,11 @@ def _turns(record: Any, others: list[Any]) -> Iterator[tuple[str, str]]:
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict):
             raise ValueError(f"turn {number} is not an object")
+        if turn.get("type") == "service":  # in Telegram's files: who joined, what was pinned
+            continue
         speaker = next((turn[name] for name in _SPEAKERS if name in turn), None)
+        if isinstance(speaker, dict):  # in Discord's: an account
+            speaker = speaker.get("name") or speaker.get("id")
         if isinstance(speaker, int) and not isinstance(speaker, bool):
             speaker = str(speaker)
         if not isinstance(speaker, str) or not speaker.strip():
@@ -237,5 +241,6 @@ def check_not_empty(count: int, labels: str) -> None:
     if not count:
         raise CorpusError(
             f"{labels} holds no usable conversation of at least two turns between two; the "
-            "warnings say why, docs/conversations.md has the forms"
+            "warnings say why, docs/conversations.md has the forms; or read it as running text "
+            "(--set corpus.form=text)"
         )

@@ -140,8 +140,22 @@ def _from_files(
         raise read_error(source, error) from error
     if glob.has_magic(source):
         return _from_glob(source, folders)
+    raise _missing(source)
+
+
+def check_exists(source: str) -> None:
+    """Raise `CorpusError` where `source` is a file that isn't there, before anything is read."""
+    known = source == STDIN or "://" in source or source.startswith(huggingface.PREFIX)
+    if known or builtin.find(source.partition(":")[0]) or glob.has_magic(source):
+        return
+    path = Path(source).expanduser()
+    if "\0" not in source and not path.is_symlink() and not path.exists():
+        raise _missing(source)
+
+
+def _missing(source: str) -> CorpusError:
     hint = nearest(source, list(builtin.BUILT_INS)).removeprefix("; ")
-    raise CorpusError(
+    return CorpusError(
         f"{source} does not exist and is no built-in corpus; "
         + (hint if "did you mean" in hint else f"check the path (built-ins: {hint[10:]})")
     )

@@ -25,8 +25,8 @@ class Progress:
 
     step: int
     steps: int
-    train_loss: float
-    """Mean since the last evaluation, nats a token."""
+    train_loss: float | None
+    """Mean since the last evaluation, nats a token; None where no step came since."""
     tokens_per_second: float
     seconds: float
     seconds_left: float
@@ -135,7 +135,8 @@ class TensorBoardLog(Observer):
         self._writer = SummaryWriter(str(run.tensorboard_folder), purge_step=purge)
 
     def progressed(self, progress: Progress) -> None:
-        self._scalar("loss/train_running", progress.train_loss, progress.step)
+        if progress.train_loss is not None:
+            self._scalar("loss/train_running", progress.train_loss, progress.step)
 
     def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
         for name, value in evaluation.record().items():

@@ -255,7 +255,7 @@ class Trainer:
         progress = Progress(
             step=state.step,
             steps=plan.steps,
-            train_loss=state.loss_sum / max(1, state.loss_count),
+            train_loss=state.loss_sum / state.loss_count if state.loss_count else None,
             tokens_per_second=self._clock.tokens_per_second(plan.tokens_per_step),
             seconds=seconds,
             seconds_left=seconds / done - seconds,

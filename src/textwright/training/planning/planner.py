@@ -8,6 +8,7 @@ the time is up, and the same plan, resumed or repeated, gives the same model.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ from textwright.training.planning.benchmark import Timing, measure, thread_count
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
 
+log = logging.getLogger("textwright")
+
 _EVALUATION_SHARE = 0.04
 """Share of the time that evaluations, samples and checkpoints may take, at most."""
 _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
@@ -44,6 +47,8 @@ of `nano` and `micro` in `docs/results.md`; a guess for the sizes above."""
 _PARAMETERS_A_TOKEN = 12.0
 """A size is chosen only up to this many parameters a distinct training token: beyond, it learns
 the text by heart sooner than its language."""
+_SHORT = 4096
+"""Tokens below which a text is too short for much but learning it by heart."""
 _MEASURING_SECONDS = 2.0
 """Spent on telling how long counted steps will take, where that is asked."""
 _LEARNED_BY_READ = 3.0
@@ -76,8 +81,8 @@ def plan_recipe(
     Raises:
         RequestError: no size fits the settings, or the memory of this machine.
     """
-    options = _size_options(request, dataset.tokenizer.vocab_size)
     train, validation = dataset.train.array(), dataset.validation.array()
+    options = _size_options(request, dataset.tokenizer.vocab_size, len(train))
     training = options[0].training
     if training.steps is None and training.epochs is None:
         assert training.minutes is not None
@@ -85,6 +90,13 @@ def plan_recipe(
     else:  # nothing says how long it may take: the size that is soon done
         seconds = _MEASURING_SECONDS if measured else 0.0
         option, plan = counted_plan(options[0], train, validation, measured_for=seconds)
+    if len(train) < _SHORT:
+        log.warning(
+            "the training text is short (%s tokens, read as %d samples of %d a step): the model "
+            "will know it by heart before it knows its language; more text helps most, or --from "
+            "a model that can spell already",
+            f"{len(train):,}", option.training.batch_size, option.model.block_size,
+        )  # fmt: skip
     settings = option.settings
     settings.training = settings.training.model_copy(
         update={
@@ -106,8 +118,8 @@ def absolute_sources(sources: Sequence[str], corpus: Corpus) -> list[str]:
     return [absolute_source(source) for source in sources or [corpus.name]]
 
 
-def _size_options(request: Request, vocab_size: int) -> list[SizeOption]:
-    """The sizes to choose from, the smallest first.
+def _size_options(request: Request, vocab_size: int, tokens: int) -> list[SizeOption]:
+    """The sizes to choose from, the smallest first, for a training text of so many tokens.
 
     Raises:
         RequestError: the settings fit none of them, or this machine has too little memory.
@@ -122,6 +134,7 @@ def _size_options(request: Request, vocab_size: int) -> list[SizeOption]:
             continue
         settings = request.settings(size)
         training = resolve_auto(settings.training, model.family)
+        model = _fit_to_text(request, model, training, tokens)
         device = choose_device(training.device, model.family)
         settings.training = resolve_shards(training, model, device)
         needed, available = memory(model, settings.training), machine.memory()
@@ -137,6 +150,23 @@ def _size_options(request: Request, vocab_size: int) -> list[SizeOption]:
     if not options and fault is not None:
         raise fault
     return options
+
+
+def _fit_to_text(
+    request: Request, model: ModelConfig, training: TrainingSettings, tokens: int
+) -> ModelConfig:
+    """The model with blocks, and `training` with a batch, that a short text can fill, where the
+    user set neither; as they were for any other."""
+    streams = model.order == "streams"
+    fits = training.batch_size * model.block_size if streams else 2 * model.block_size
+    if tokens >= fits:
+        return model
+    if "model.block_size" not in request.values:
+        block_size = min(model.block_size, max(1, tokens // 4))
+        model = model.model_copy(update={"block_size": block_size})
+    if streams and "training.batch_size" not in request.values:
+        training.batch_size = min(training.batch_size, max(1, tokens // model.block_size))
+    return model
 
 
 def counted_plan(
