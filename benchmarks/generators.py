@@ -27,7 +27,8 @@ def compete(pipe: Connection, who: str, folder: Path, nanogpt: Path | None) -> N
 
     Sends what was built first, then tokens a second of CPU time; or a string that says what failed.
     """
-    os.environ["TEXTWRIGHT_KERNELS"] = "off" if who == "textwright, NumPy" else "auto"
+    if who == "textwright, NumPy":
+        os.environ["TEXTWRIGHT_KERNELS"] = "off"
     try:
         generate = CONTENDERS[who](folder, nanogpt)
         generate(8)

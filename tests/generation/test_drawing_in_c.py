@@ -213,6 +213,9 @@ def test_texts_are_those_of_the_reference(
     ahead = [model.generate("It was", **options) for options in asked]
     assert max(calls) > 1
     assert ahead == [together(model.stream("It was", **options)) for options in asked]
+    streamed = model.stream("It was", **asked[0])
+    streamed.step()
+    assert streamed.run() == ahead[0]  # the rest at once
     for options, whole in zip(asked[:3], ahead, strict=False):
         steps = list(model.steps("It was", **options))
         assert [one.token for one in steps] == whole.tokens

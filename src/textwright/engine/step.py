@@ -132,12 +132,9 @@ class StepRunner:
             return False
         for job, tokens in zip(jobs, drawn, strict=True):
             try:
-                for token, logits in tokens:
-                    if job.continuation.accept(token, logits) is not None:
-                        result.generated_tokens += 1
-                    if job.continuation.finish_reason is not None:
-                        self._finish(job)
-                        break
+                result.generated_tokens += job.continuation.accept_all(tokens)
+                if job.continuation.finish_reason is not None:
+                    self._finish(job)
                 else:
                     job.push_ready()
             except Exception as error:

@@ -8,7 +8,7 @@ detokenization and log probabilities are here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 import numpy as np
 
@@ -196,6 +196,25 @@ class Continuation:
             self.end("length")
         return token, text
 
+    def accept_all(self, drawn: Iterable[tuple[int, Floats | None]]) -> int:
+        """`accept` tokens up to the end of the text; how many it got."""
+        before, tokens = len(self.tokens), self.tokens
+        if self._alternatives is None and self._filter.stops_nowhere:  # nearly always
+            ends, most, spell = self._eos_ids, self._max_tokens, self._detokenizer.push
+            for token, _ in drawn:
+                if token < 0 or token in ends or len(tokens) + 1 >= most:
+                    self.accept(token, None)
+                    break
+                tokens.append(token)
+                if text := spell(token):
+                    self._pieces.append(text)
+        else:
+            for token, logits in drawn:
+                self.accept(token, logits)
+                if self.finish_reason is not None:
+                    break
+        return len(tokens) - before
+
     def take(self) -> str:
         """The text that came since the last call; what may become a stop string comes later."""
         new = self._pieces[self._taken :]
@@ -275,7 +294,13 @@ class Stream(Iterator[str]):
 
     def run(self) -> Generation:
         """Draw all tokens that are left; the whole text."""
-        while self._continuation.finish_reason is None:
+        text = self._continuation
+        while text.finish_reason is None:
+            if not self._ahead and self._may_go_ahead:
+                drawn = write_ahead([text.draft(self._cursor)])
+                if drawn:
+                    text.accept_all(drawn[0])
+                    continue
             self._advance()
         return self.generation
 
