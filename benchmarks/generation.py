@@ -16,7 +16,8 @@ Then, of the shipped `shakespeare` model: what a token costs around the 1,000th 
 Peers are what is installed: `pip install transformers ctranslate2 llama-cpp-python onnxruntime
 numba`, and a checkout of nanoGPT (with biases, as the same weights have them). Who is missing is
 named as left out. With `--cold` it tells the CPU time of a new process up to its first ten tokens,
-of each contender, the second time it starts.
+of each contender, the second time it starts. `TEXTWRIGHT_KERNELS=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2` limits all to AVX2.
 """
 
 from __future__ import annotations
