@@ -129,8 +129,8 @@ def test_every_room_is_introduced() -> None:
     assert [module for module in MODULES if not ast.get_docstring(tree(module))] == []
 
 
-TORCHLESS = ["arrays", "atomic", "cli", "configs", "data", "engine", "errors", "generation",
-             "kernels", "machine", "reporting", "runs", "runtimes", "serving",
+TORCHLESS = ["arrays", "atomic", "cli", "companion", "configs", "data", "engine", "errors",
+             "generation", "kernels", "machine", "reporting", "runs", "runtimes", "serving",
              "tokenizers", "version"]  # fmt: skip
 MAY_IMPORT_TORCH = {
     "textwright.cli.train",  # says how to install it
@@ -182,6 +182,7 @@ IDEAS = {
     "arrays": "types of arrays",
     "atomic": "writes that are whole or not at all",
     "cli": "the command line",
+    "companion": "what a run counted in its text, and its mix with the network",
     "configs": "typed settings",
     "data": "a corpus becomes token files, split",
     "data/formats": "how one file reads",

@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     (folder / "text.txt").write_text(text, encoding="utf-8")
     changes = [
         "model.hidden_size=64", "model.num_layers=2", "training.batch_size=4",
-        "training.eval_every=60", "training.eval_tokens=4000",
+        "training.eval_every=60", "training.eval_tokens=4000", "training.companion=off",
     ]  # fmt: skip
     attention = ["model.num_heads=2", f"model.block_size={BLOCK}"]
     return {
@@ -248,3 +248,16 @@ def test_a_file_is_written_over_a_file_alone(
     first = export(trained["gpt"], target, beside.parent).read_bytes()
     assert export(trained["gpt"], target, beside.parent).read_bytes() == first
     assert beside.read_text() == "mine"
+
+
+def test_what_no_other_program_holds_is_said_and_left_out(
+    text_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = textwright.train(text_file, model="gpt", size="nano", steps=1)
+    assert run.companion_file.is_file()
+    for target in ("transformers", "page"):
+        caplog.clear()
+        written = export(run, target, tmp_path / target)
+        said = [one.getMessage() for one in caplog.records if "counted" in one.getMessage()]
+        assert len(said) == 1 and "the network alone is exported" in said[0]
+        assert not (written / run.companion_file.name).exists()

@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         own = ["model.hidden_size=32", *(["model.num_heads=1"] if family == "gpt" else [])]
         textwright.train(
             text, model=family, name=f"cat-{family}", steps=40, runs_folder=folder,
-            changes=[*changes, *own],
+            changes=[*changes, *own], companion="off",
         )  # fmt: skip
     return folder
 

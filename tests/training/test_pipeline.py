@@ -76,8 +76,9 @@ def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> Non
     assert run.path == tmp_path / "runs" / "prose"
     names = {entry.name for entry in run.path.iterdir()}
     assert names == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "generation_config.json", "README.md", "run.toml", "metrics.jsonl", "metrics.csv",
+        "config.json", "model.safetensors", "companion.safetensors", "tokenizer.json",
+        "tokenizer_config.json", "generation_config.json", "README.md", "run.toml",
+        "metrics.jsonl", "metrics.csv",
         "samples.jsonl", "report.html", "checkpoints",
     }  # fmt: skip
     metrics, samples = run.metrics(), run.samples()
@@ -110,7 +111,7 @@ def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:
     for family in ("lstm", "gpt"):
         run = train(text_file, family=family, name=family)
         best = min(record["val_loss"] for record in run.metrics())
-        result = score(run)
+        result = score(run, companion="off")
         assert result.loss == pytest.approx(best, abs=1e-6)
         # Two Z of the validation text never occur in the training text
         assert result.unknown_characters == 2
@@ -199,7 +200,9 @@ def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file:
     assert recorder.result is not None and recorder.result.steps == 30
     assert [record["step"] for record in parts.metrics()] == [0, 30]
     assert parts.settings()["result"]["best_step"] == 30
-    assert score(parts).loss == pytest.approx(parts.metrics()[-1]["val_loss"], abs=1e-6)
+    assert score(parts, companion="off").loss == pytest.approx(
+        parts.metrics()[-1]["val_loss"], abs=1e-6
+    )
     textwright.train(name="parts", resume=True)
     for file in ("model.safetensors", "samples.jsonl"):
         assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
@@ -233,7 +236,7 @@ def test_the_evaluation_at_a_stop_does_not_count_when_resumed(tmp_path: Path) ->
     assert parts.weights_file.read_bytes() == whole.weights_file.read_bytes()
     result = parts.settings()["result"]
     assert (result["best_step"], result["status"]) == (0, "stopped early")
-    assert score(parts).loss == pytest.approx(result["val_loss"], abs=1e-6)
+    assert score(parts, companion="off").loss == pytest.approx(result["val_loss"], abs=1e-6)
 
 
 @pytest.mark.usefixtures("every_step")
@@ -431,7 +434,7 @@ def test_it_stops_early_and_keeps_the_best(text_file: Path) -> None:
     assert metrics[-1]["step"] < 400
     best = min(metrics, key=lambda record: record["val_loss"])
     assert best["step"] == result["best_step"] == metrics[-3]["step"]
-    assert score(run).loss == pytest.approx(best["val_loss"], abs=1e-5)
+    assert score(run, companion="off").loss == pytest.approx(best["val_loss"], abs=1e-5)
 
 
 def test_epochs_are_exact(text_file: Path) -> None:

@@ -14,6 +14,8 @@ import typer
 
 from textwright.cli.generate import (
     AllowUnk,
+    Companion,
+    CompanionOption,
     ComputePrecision,
     MaxTokens,
     MinP,
@@ -69,6 +71,7 @@ def chat(
         str, typer.Option(help="A message that stands before the conversation.")
     ] = "",
     precision: ComputePrecision = Precision.auto,
+    companion: CompanionOption = Companion.auto,
     runs: Runs = None,
 ) -> None:
     """Talk with a model. One of plain text improvises a dialogue, as a play would have it.
@@ -77,7 +80,7 @@ def chat(
     """
     from textwright.generation import load
 
-    dialogue = load(run, runs, precision=precision).chat(
+    dialogue = load(run, runs, precision=precision, companion=companion).chat(
         user=you,
         name=name,
         max_tokens=max_tokens,

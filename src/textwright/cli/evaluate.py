@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from textwright.evaluation import ConversationScore, Score
+    from textwright.evaluation import CompanionScore, ConversationScore, Score
 
 from textwright.cli import novelty as novelty_options
-from textwright.cli.generate import ComputePrecision, Precision
+from textwright.cli.generate import Companion, CompanionOption, ComputePrecision, Precision
 from textwright.errors import RequestError
 
 
@@ -68,6 +68,7 @@ def evaluate(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: ComputePrecision = Precision.auto,
+    companion: CompanionOption = Companion.auto,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     novelty: novelty_options.NoveltyFlag = False,
     minimum: novelty_options.Minimum = None,
@@ -103,6 +104,7 @@ def evaluate(
             top_k=top_k,
             seed=seed,
             precision=precision.value,
+            companion=companion.value,
             as_json=as_json,
         )
         return
@@ -118,6 +120,7 @@ def evaluate(
         precision=precision.value,
         encoding=encoding,
         field=field,
+        companion=companion.value,
     )
     if as_json:
         typer.echo(json.dumps(score.record()))
@@ -125,7 +128,8 @@ def evaluate(
     if isinstance(score, ConversationScore):
         _show_conversations(score)
         return
-    rows = {
+    rows = {} if score.companion is None else {"model": "the network with its companion"}
+    rows |= {
         "loss": f"{score.loss:.4f} nats a token",
         "bits a character": f"{score.bits_per_char:.4f}",
         "bits a byte": f"{score.bits_per_byte:.4f}",
@@ -135,6 +139,8 @@ def evaluate(
     }
     if score.hidden_bits_per_char:
         rows["hidden"] = _hidden(score)
+    if score.companion is not None:
+        rows |= _companion_rows(score.companion)
     show_rows(rows)
 
 
@@ -152,6 +158,18 @@ def _hidden(score: Score) -> str:
         parts.append("capitals")
     bits = f"{score.hidden_bits_per_char:.4f}"
     return f"{', '.join(parts)}: {bits} of the bits a character tell what the tokens don't"
+
+
+def _companion_rows(companion: CompanionScore) -> dict[str, str]:
+    """What the companion gained here, and where nothing was fitted."""
+    rows = {"network alone": f"{companion.network_bits_per_char:.4f} bits a character"}
+    if companion.unfitted is not None:
+        before, after = companion.unfitted
+        rows["not fitted on"] = (
+            f"{before:.4f} → {after:.4f} bits a character, on the second half of this text: the "
+            "weights come from the first"
+        )
+    return rows
 
 
 def _check_options(novelty: bool, generation: dict[str, Any], reading: dict[str, Any]) -> None:

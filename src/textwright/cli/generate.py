@@ -79,6 +79,23 @@ ComputePrecision = Annotated[
         "good; float16 and int8 need the compiled kernels.",
     ),
 ]
+
+
+class Companion(StrEnum):
+    """Values of `--companion`."""
+
+    auto = "auto"
+    off = "off"
+
+
+CompanionOption = Annotated[
+    Companion,
+    typer.Option(
+        "--companion",
+        help="What a run counted in its text, beside what its network learned: mixed in where it "
+        "has that (auto), or not (off).",
+    ),
+]
 AllowUnk = Annotated[
     bool,
     typer.Option(
@@ -131,6 +148,7 @@ def generate(
         bool, typer.Option("--json", help="Print a JSON object a sample, one a line.")
     ] = False,
     precision: ComputePrecision = Precision.auto,
+    companion: CompanionOption = Companion.auto,
     runs: Runs = None,
 ) -> None:
     """Continue a prompt; without one, begin a new text.
@@ -154,7 +172,7 @@ def generate(
         "allow_unk": allow_unk,
         "logprobs": ALTERNATIVES if probabilities else None,
     }
-    model = load(run, runs, precision=precision)
+    model = load(run, runs, precision=precision, companion=companion)
     streams = model.streams(_from_stdin() if prompt == "-" else prompt, count, **options)
     try:
         for number, stream in enumerate(streams):

@@ -77,6 +77,7 @@ def show_novelty(
     top_k: int | None,
     seed: int | None,
     precision: str,
+    companion: str,
     as_json: bool,
 ) -> None:
     """Generate texts, measure what is copied, and print it."""
@@ -89,7 +90,7 @@ def show_novelty(
         count = 200 if corpus.conversations else 10
     settings: dict[str, Any] = {"max_tokens": 1000 if max_tokens is None else max_tokens}
     settings |= {"temperature": temperature, "top_k": top_k, "seed": 1 if seed is None else seed}
-    texts = load(run, precision=precision).generate_many("", count, **settings)
+    texts = load(run, precision=precision, companion=companion).generate_many("", count, **settings)
     passages = [text.text for text in texts]
     novelty = memorization.novelty(run, passages, minimum=minimum, corpus=corpus)
     if as_json:

@@ -172,6 +172,16 @@ def _lines(sample: Sample) -> list[str]:
     return printable[:_SAMPLE_LINES] + (["…"] if len(printable) > _SAMPLE_LINES else [])
 
 
+def _companion(run: Run) -> dict[str, str]:
+    """What counting the text gained, where it did."""
+    gained = run.settings().get("companion")
+    if not gained:
+        return {}
+    what = "with its companion" if gained["weight"] else "with its temperature"
+    bits = f"{gained['network_bits_per_char']:.4f} → {gained['bits_per_char']:.4f}"
+    return {what: f"{bits} bits a character of the second half of the validation text"}
+
+
 def _print_result(run: Run, result: Result) -> None:
     """Print the result and what to do next, to standard output."""
     loss = "–" if result.val_loss is None else f"{result.val_loss:.4f} nats a token"
@@ -183,6 +193,7 @@ def _print_result(run: Run, result: Result) -> None:
     rows = {
         "run": str(run.path),
         "validation loss": f"{loss} (step {result.best_step:,})",
+        **_companion(run),
         "time": numbers.duration(result.seconds),
     }
     if result.verdict:

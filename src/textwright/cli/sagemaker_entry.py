@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textwright.cli.generate import Precision
-from textwright.cli.serve_options import LogPrompts, MaxLength, Queue, ServedPrecision, Slots
+from textwright.cli.generate import Companion, Precision
+from textwright.cli.serve_options import (
+    LogPrompts,
+    MaxLength,
+    Queue,
+    ServedCompanion,
+    ServedPrecision,
+    Slots,
+)
 
 if TYPE_CHECKING:
     from textwright.generation import Generator
@@ -42,6 +49,7 @@ def train() -> None:
 def serve(
     memory: Memory = None,
     precision: ServedPrecision = Precision.auto,
+    companion: ServedCompanion = Companion.auto,
     slots: Slots = 64,
     queue: Queue = 64,
     max_length: MaxLength = 4096,
@@ -65,7 +73,7 @@ def serve(
     from textwright.sagemaker.container import Container
 
     def loader(run: Run) -> Generator:
-        return load(run, precision=precision)
+        return load(run, precision=precision, companion=companion)
 
     container = hosting.Hosting.from_environment()
     settings = container.settings(max_length, log_prompts=log_prompts)

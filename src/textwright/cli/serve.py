@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textwright.cli.generate import Precision, Runs
+from textwright.cli.generate import Companion, Precision, Runs
 from textwright.cli.guards import check_environment, read_keys
 from textwright.cli.serve_options import (
     AllowExport,
@@ -43,6 +43,7 @@ from textwright.cli.serve_options import (
     Port,
     Queue,
     RootPath,
+    ServedCompanion,
     ServedPrecision,
     Slots,
     StreamInterval,
@@ -74,6 +75,7 @@ def serve(
     no_studio: NoStudio = False,
     memory: Memory = None,
     precision: ServedPrecision = Precision.auto,
+    companion: ServedCompanion = Companion.auto,
     threads: Threads = None,
     slots: Slots = 64,
     queue: Queue = 64,
@@ -132,7 +134,7 @@ def serve(
         )
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
-    pool = _model_pool(names or [], models, runs, memory, precision)
+    pool = _model_pool(names or [], models, runs, memory, precision, companion)
     _serve(pool, settings, host, port, slots=slots, waiting=queue, workers=threads,
            runs=models or runs_folder(runs), page=not no_studio)  # fmt: skip
 
@@ -258,7 +260,12 @@ def missing(error: ImportError) -> MissingPackageError:
 
 
 def _model_pool(
-    names: list[str], models: Path | None, runs: Path | None, memory: str | None, precision: str
+    names: list[str],
+    models: Path | None,
+    runs: Path | None,
+    memory: str | None,
+    precision: str,
+    companion: str = "auto",
 ) -> ModelPool:
     from textwright.engine import ModelPool
     from textwright.generation import load
@@ -271,7 +278,7 @@ def _model_pool(
             raise RunError("no models come with this copy; name a RUN, or a folder with --models")
 
     def loader(run: Run) -> Generator:
-        return load(run, precision=precision)
+        return load(run, precision=precision, companion=companion)
 
     return ModelPool(named, models, memory=memory_bytes(memory), loader=loader)
 

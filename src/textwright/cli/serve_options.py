@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textwright.cli.generate import Precision
+from textwright.cli.generate import Companion, Precision
 
 
 def _option(help: str, variable: str, *names: str, **more: Any) -> Any:  # noqa: A002
@@ -110,6 +110,14 @@ ServedPrecision = Annotated[
         "faster, less memory, nearly as exact.",
         "PRECISION",
         "--precision",
+    ),
+]
+ServedCompanion = Annotated[
+    Companion,
+    _option(
+        "What runs counted in their texts: mixed in where they have that (auto), or not (off).",
+        "COMPANION",
+        "--companion",
     ),
 ]
 Threads = Annotated[

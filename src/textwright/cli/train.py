@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textwright.cli.generate import Companion
 from textwright.errors import RequestError
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ def train(
         LossOn | None,
         typer.Option(
             help="Of conversations, whose words to learn: both, or assistant; else both.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    companion: Annotated[
+        Companion | None,
+        typer.Option(
+            help="Count the text too, and mix that in where it predicts better (auto), or leave "
+            "the network alone (off); else auto.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -196,6 +205,7 @@ def train(
         "seed": seed,
         "device": device,
         "loss_on": None if loss_on is None else loss_on.value,
+        "companion": None if companion is None else companion.value,
         "config": config,
         "changes": set_ or [],
         "runs_folder": runs,

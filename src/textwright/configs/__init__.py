@@ -18,17 +18,20 @@ from textwright.configs.families import (
 )
 from textwright.configs.section import MAX_VOCAB_SIZE, Section, nearest, one_line
 from textwright.configs.settings import (
+    CompanionChoice,
     CorpusSettings,
     SamplingSettings,
     Settings,
     TokenizerSettings,
     TrainingSettings,
+    check_companion,
 )
 
 __all__ = [
     "CONFIG_CLASSES",
     "MAX_VOCAB_SIZE",
     "AttentionConfig",
+    "CompanionChoice",
     "CorpusSettings",
     "GPTConfig",
     "ModelConfig",
@@ -39,6 +42,7 @@ __all__ = [
     "TokenizerSettings",
     "TrainingSettings",
     "TransformerConfig",
+    "check_companion",
     "config_class",
     "model_config",
     "nearest",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from textwright.configs.section import MAX_VOCAB_SIZE, Section
+from textwright.errors import RequestError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """Of matrix products; `auto` is the faster one on this machine."""
@@ -26,6 +27,17 @@ def _check_encoding(name: str | None) -> str | None:
             "European), cp1251 (Cyrillic), mac_roman, shift_jis"
         ) from None
     return name
+
+
+CompanionChoice = Literal["auto", "off"]
+"""Whether what a run counted in its text is mixed in; `auto` where that helps."""
+
+
+def check_companion(choice: str) -> str:
+    """`choice`. Raises `RequestError` where it is no `CompanionChoice`."""
+    if choice not in get_args(CompanionChoice):
+        raise RequestError(f"companion is auto or off, not {choice!r}")
+    return choice
 
 
 class CorpusSettings(Section):
@@ -147,6 +159,8 @@ class TrainingSettings(Section):
     compile: Literal["auto", "on", "off"] = "auto"
     loss_on: Literal["both", "assistant"] = "both"
     """Of conversations: whose turns count in the loss."""
+    companion: CompanionChoice = "auto"
+    """Count the text at the end too, and keep that beside the network where it predicts better."""
     threads: int = Field(default=0, ge=0)
     """CPU threads; 0 lets the plan choose. Where the batch is one shard they are torch's own, and
     exact resuming needs the same number."""

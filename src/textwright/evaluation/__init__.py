@@ -1,9 +1,9 @@
 """Evaluation of finished models: loss on any text, memorization, and conversations.
 
 Begin with `scoring`, behind `textwright eval`; `memorization` compares what a model wrote with its
-training text by `copied_spans`; `chat_eval` ranks replies beside the baseline of `ngram`. Nothing
-here trains or writes a file. `memorization` and what it imports do without torch, so that a server
-can use it; hence names are imported when first used.
+training text by `copied_spans`; `chat_eval` ranks replies beside n-gram models; `companion_model`
+lets a run's companion be measured. Nothing here trains or writes a file. `memorization` and what it
+imports do without torch, so that a server can use it; hence names are imported when first used.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from textwright.evaluation.chat_eval import ConversationScore
     from textwright.evaluation.copied_spans import CopiedSpan, PassageOverlap, find_copied_spans
     from textwright.evaluation.memorization import Novelty, novelty
-    from textwright.evaluation.scoring import Score, evaluate_run, score
+    from textwright.evaluation.scoring import CompanionScore, Score, evaluate_run, score
     from textwright.evaluation.substring_search import MIN_SPAN
     from textwright.training.loop.evaluation import Loss, evaluate
 
 _HOMES = {
+    "CompanionScore": "textwright.evaluation.scoring",
     "ConversationScore": "textwright.evaluation.chat_eval",
     "CopiedSpan": "textwright.evaluation.copied_spans",
     "Loss": "textwright.training.loop.evaluation",
@@ -35,6 +36,7 @@ _HOMES = {
 
 __all__ = [
     "MIN_SPAN",
+    "CompanionScore",
     "ConversationScore",
     "CopiedSpan",
     "Loss",

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textwright.companion.counting import NGramModel, unigram_log_probabilities
 from textwright.data import Conversation, ConversationPart
-from textwright.evaluation.ngram import NGramModel, unigram_log_probabilities
 from textwright.generation import Generator, Message
 from textwright.models import LanguageModel
 from textwright.tokenizers import Tokenizer, check_role

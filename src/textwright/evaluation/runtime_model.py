@@ -18,13 +18,13 @@ from textwright.runtimes.base import Runtime
 
 
 def as_torch_model(run: Run, precision: str) -> LanguageModel:
-    """The runtime of `load(run, precision=precision)`; it can't be trained.
+    """The runtime of `load(run, precision=precision, companion="off")`; it can't be trained.
 
     Raises:
         RunError: a file is missing or damaged.
         RequestError: there is no such precision, or it can't be had here.
     """
-    return _RuntimeModel(run.config(), load(run, precision=precision).runtime)
+    return _RuntimeModel(run.config(), load(run, precision=precision, companion="off").runtime)
 
 
 class _RuntimeModel(LanguageModel):

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from textwright.companion.mixing import Companion
+from textwright.configs import check_companion
 from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
 from textwright.data.corpus import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.chat_eval import ConversationScore, evaluate_chat
+from textwright.evaluation.companion_model import CompanionModel
 from textwright.evaluation.runtime_model import as_torch_model
 from textwright.generation import load
 from textwright.models import LanguageModel
@@ -23,6 +26,19 @@ log = logging.getLogger("textwright")
 
 _IN_TORCH = ("auto", "float32")
 """Precisions that torch computes in, stored weights widened; others are those of the runtimes."""
+
+
+@dataclass(frozen=True)
+class CompanionScore:
+    """What the network says to a text alone, without what was counted beside it."""
+
+    network_loss: float
+    """Nats a token."""
+    network_bits_per_char: float
+    unfitted: tuple[float, float] | None
+    """Bits a character without and with it, as training measured them on the second half of its
+    validation text: the weights were fitted on the first half. None on other texts, on which
+    nothing was fitted."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,8 @@ class Score:
     unknown: float
     """Share of both."""
     protocol: str
+    companion: CompanionScore | None = None
+    """What the run's companion is worth on this text; None without one."""
 
     def record(self) -> dict[str, Any]:
         """As `eval --json` prints it."""
@@ -68,6 +86,7 @@ def score(
     precision: str = "float32",
     encoding: str | None = None,
     field: str | None = None,
+    companion: str = "auto",
 ) -> Score:
     """Evaluate `run` on the text of `sources`, or on its own validation text where none is named.
 
@@ -78,16 +97,17 @@ def score(
         device: where torch computes.
         precision: `float16` and `int8` evaluate the compiled runtime in that precision instead.
         encoding, field: of `sources`, as `open_text` takes them.
+        companion: `off` evaluates the network alone, also where the run has one.
 
     Raises:
         RunError: the run is damaged, or its own text can't be opened or has changed.
         CorpusError: the text can't be read.
         RequestError: `window` or `stride` is out of range, or int8 can't be had here.
     """
-    model = _model(run, device, precision)
+    model = _model(run, device, precision, companion)
     tokenizer = Tokenizer.load(run)
     part = _part(run, sources, encoding, field)
-    return _score(run, model, tokenizer, part, window, stride)
+    return _score(run, model, tokenizer, part, window, stride, own=not sources)
 
 
 def _part(run: Run, sources: Sequence[str], encoding: str | None, field: str | None) -> TextPart:
@@ -108,6 +128,7 @@ def evaluate_run(
     precision: str = "float32",
     encoding: str | None = None,
     field: str | None = None,
+    companion: str = "auto",
 ) -> Score | ConversationScore:
     """As `score`; or, for a chat model on conversations, a `ConversationScore`, with n-gram models
     of the run's training text as baselines where that text can still be opened.
@@ -117,12 +138,12 @@ def evaluate_run(
         RequestError: a model of running text is to be evaluated on conversations.
         RunError, CorpusError: as `score`.
     """
-    model = _model(run, device, precision)
+    model = _model(run, device, precision, companion)
     tokenizer = Tokenizer.load(run)
     part = _part(run, sources, encoding, field)
     loss_only = window is not None or stride is not None or precision not in _IN_TORCH
     if loss_only or not isinstance(part, ConversationPart):
-        return _score(run, model, tokenizer, part, window, stride)
+        return _score(run, model, tokenizer, part, window, stride, own=not sources)
     if tokenizer.chat is None:
         raise RequestError(
             f"run {run.name!r} learned running text, and {' '.join(sources)} holds conversations; "
@@ -134,13 +155,19 @@ def evaluate_run(
         log.warning("no n-gram models to compare with: %s", str(error).split("; ")[0])
         training = None
     baseline = training if isinstance(training, ConversationPart) else None
-    return evaluate_chat(load(run), model, part, baseline)
+    return evaluate_chat(load(run, companion=companion), model, part, baseline)
 
 
-def _model(run: Run, device: str, precision: str) -> LanguageModel:
-    if precision in _IN_TORCH:
-        return load_model(run, device)
-    return as_torch_model(run, precision)
+def _model(run: Run, device: str, precision: str, companion: str) -> LanguageModel:
+    check_companion(companion)
+    network = load_model(run, device) if precision in _IN_TORCH else as_torch_model(run, precision)
+    if companion == "off" or not run.companion_file.is_file():
+        return network
+    try:
+        beside = Companion.read(run.companion_file, network.config.vocab_size)
+    except RunError as error:
+        raise RunError(f"run {run.name!r}: {error}") from error
+    return CompanionModel(network, beside)
 
 
 def _score(
@@ -150,6 +177,8 @@ def _score(
     part: TextPart,
     window: int | None,
     stride: int | None,
+    *,
+    own: bool,
 ) -> Score:
     if isinstance(part, ConversationPart) and tokenizer.chat is None:
         raise RequestError(
@@ -160,6 +189,15 @@ def _score(
     tokens = prepare_tokens(part, tokenizer, loss_on=loss_on, hidden=True)
     assert tokens.hidden_bits is not None
     result = evaluate(model, tokens.array(), window=window, stride=stride)
+    companion = None
+    if isinstance(model, CompanionModel):
+        alone = evaluate(model.network, tokens.array(), window=window, stride=stride)
+        gained = run.settings().get("companion", {}) if own else {}
+        companion = CompanionScore(
+            network_loss=alone.loss,
+            network_bits_per_char=tokens.bits_per_char(alone.loss),
+            unfitted=(gained["network_bits_per_char"], gained["bits_per_char"]) if gained else None,
+        )
     return Score(
         model_name=run.name,
         loss=result.loss,
@@ -174,4 +212,5 @@ def _score(
         unknown_characters=tokens.unknown_characters,
         unknown=tokens.unknown_share,
         protocol=result.protocol,
+        companion=companion,
     )

@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 from textwright import runs
-from textwright.configs import nearest
+from textwright.companion.mixing import Companion, with_companion
+from textwright.configs import check_companion, nearest
 from textwright.errors import RunError
 from textwright.generation.generator import Generator
 from textwright.generation.options import read_generation_config
@@ -21,6 +22,7 @@ def load(
     runs_folder: str | Path | None = None,
     *,
     precision: str = "auto",
+    companion: str = "auto",
 ) -> Generator:
     """A generator of a trained model.
 
@@ -30,18 +32,25 @@ def load(
         runs_folder: where runs live; `$TEXTWRIGHT_RUNS` or `runs` where it is None.
         precision: of the weights in memory: `auto`, `float32`, `float16` or `int8`; see
             `load_runtime`.
+        companion: `auto` mixes in what the run counted in its text, where it has that; `off`
+            leaves the network alone.
 
     Raises:
         RunError: there is no such run, it has no weights yet, or a file of it is damaged.
-        RequestError: there is no such precision, or no runtime here has it.
+        RequestError: there is no such precision, or no runtime here has it; or `companion` is
+            neither.
     """
     run = reference if isinstance(reference, Run) else runs.find(str(reference), runs_folder)
+    check_companion(companion)
     config = run.config()
     if not run.weights_file.is_file():
         raise RunError(_no_weights(run))
     try:
         tokenizer = Tokenizer.load(run)
         runtime = load_runtime(config, read_weights(run.weights_file), precision)
+        if companion == "auto" and run.companion_file.is_file():
+            beside = Companion.read(run.companion_file, config.vocab_size)
+            runtime = with_companion(runtime, beside)
         defaults = read_generation_config(run)
     except RunError as error:
         prefix = f"run {run.name!r}: "
@@ -67,17 +76,19 @@ def _no_weights(run: Run) -> str:
 class Models:
     """The models directly below a folder; each is loaded once, at its first use."""
 
-    def __init__(self, folder: str | Path, *, precision: str = "auto") -> None:
+    def __init__(
+        self, folder: str | Path, *, precision: str = "auto", companion: str = "auto"
+    ) -> None:
         """
         Args:
             folder: holds runs or model folders.
-            precision: of all, as for `load`.
+            precision, companion: of all, as for `load`.
 
         Raises:
             RunError: there is no such folder.
         """
         self.folder = Path(folder)
-        self.precision = precision
+        self.precision, self.companion = precision, companion
         if not self.folder.is_dir():
             raise RunError(f"no folder {folder}; name one that holds runs or model folders")
         self._loaded: dict[Path, Generator] = {}
@@ -98,7 +109,9 @@ class Models:
         if run is not None:
             with self._lock:
                 if run.path not in self._loaded:
-                    self._loaded[run.path] = load(run, precision=self.precision)
+                    self._loaded[run.path] = load(
+                        run, precision=self.precision, companion=self.companion
+                    )
                 return self._loaded[run.path]
         known = self.available_models
         hint = nearest(name, known) if known else "; there are none yet"

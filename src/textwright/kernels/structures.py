@@ -235,16 +235,25 @@ def read_one(
     vocab_size: int,
 ) -> Floats:
     """As `read_all` for one text, faster; `logits_for` is one of `NO_LOGITS` …"""
+    shape = ((0, 1, len(tokens))[logits_for], vocab_size)
+    logits = np.empty(shape, np.float32)
+    batch.position = position
+    call_one(call, model, tokens, batch, logits_for, logits)
+    return logits
+
+
+def call_one(
+    call: Kernel, model: int, tokens: Tokens, batch: SingleBatch, logits_for: int, logits: Floats
+) -> None:
+    """As `read_one`, with a place for logits, which a kernel may also read: (1, V) or (T, V)."""
     count = len(tokens)
     if count == 1:
         batch.token, batch.tokens = int(tokens[0]), batch.token_address
     else:
         ids = np.array(tokens, np.int64)
         batch.tokens = address(ids)
-    batch.length, batch.position = count, position
-    logits = np.empty(((0, 1, count)[logits_for], vocab_size), np.float32)
-    check(call(model, batch.address, logits_for, address(logits)), vocab_size)
-    return logits
+    batch.length = count
+    check(call(model, batch.address, logits_for, address(logits)), logits.shape[1])
 
 
 def read_all(
@@ -272,11 +281,25 @@ def read_all(
         ValueError: there are more pieces than states, or fewer.
         MemoryError: there is no memory for intermediate values.
     """
+    logits = np.empty((len(pieces), vocab_size), np.float32)
+    call_all(call, model, pieces, states, positions, logits)
+    return logits
+
+
+def call_all(
+    call: Kernel,
+    model: int,
+    pieces: Sequence[Tokens],
+    states: Sequence[int],
+    positions: Sequence[int],
+    logits: Floats,
+) -> None:
+    """As `read_all`, with a place for the logits, which a kernel may also read: (N, V)."""
     count = len(pieces)
     if len(states) != count:
         raise ValueError(f"{count} pieces and {len(states)} states")
     if not count:
-        return np.empty((0, vocab_size), np.float32)
+        return
     ids = [np.array(piece, np.int64) for piece in pieces]
     # [lengths | positions] and [addresses of tokens | of states], one array each
     numbers = np.array([*map(len, ids), *positions], np.int32)
@@ -284,9 +307,7 @@ def read_all(
     lengths, pointers = address(numbers), address(addresses)
     after = pointers + addresses.itemsize * count  # 4 bytes each where Python has 32 bits
     batch = Batch(count, lengths, pointers, after, lengths + numbers.itemsize * count)
-    logits = np.empty((count, vocab_size), np.float32)
-    check(call(model, ctypes.addressof(batch), LAST_LOGITS, address(logits)), vocab_size)
-    return logits
+    check(call(model, ctypes.addressof(batch), LAST_LOGITS, address(logits)), logits.shape[1])
 
 
 def check(status: int, vocab_size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from textwright.configs import nearest
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run, runs_folder
+
+log = logging.getLogger("textwright")
 
 Export = Callable[..., Path]
 """`export(run, out)` of a target's module: writes `run` to `out`, returns what it wrote; raises
@@ -58,6 +61,13 @@ def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) 
     if not run.has_model():
         raise RunError(
             f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
+        )
+    if run.companion_file.is_file():
+        log.warning(
+            "the network alone is exported: %s can't hold what %r counted; eval and generate with "
+            "--companion off show it so",
+            "a page" if target == "page" else target,
+            run.name,
         )
     if dtype is None:
         return write(run, Path(out))

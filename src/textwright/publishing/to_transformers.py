@@ -28,7 +28,7 @@ def export(run: Run, out: Path) -> Path:
     with atomic.replacing(out) as partial:
         partial.mkdir()
         for file in run.files_to_copy():
-            if file != run.weights_file:
+            if file not in (run.weights_file, run.companion_file):
                 shutil.copyfile(file, partial / file.name)
         write_defaults(run, partial)
         write_card(run, partial, f"./{out.name}")

@@ -184,6 +184,7 @@ def _numbers(summary: RunSummary) -> str:
         ("not in the vocabulary, and counted in bits a character alone",
          numbers.share(summary.val_unknown or None)),
         ("perplexity a token", numbers.perplexity(summary.perplexity)),
+        ("bits a character, network alone → with what it counted beside it", _companion(summary)),
         ("test loss (nats a token)",
          numbers.loss(number(summary.section("result"), "test_loss"))),
         ("tokens read in training", numbers.whole(summary.tokens)),
@@ -200,6 +201,15 @@ def _numbers(summary: RunSummary) -> str:
     how = f"\n\nMeasured on {_plain(protocol)}." if protocol else ""
     verdict = f"\n\nThe training: {_plain(summary.verdict.text)}." if summary.metrics else ""
     return table + how + verdict
+
+
+def _companion(summary: RunSummary) -> str:
+    """What mixing in n-grams, or a temperature, gained where neither was fitted."""
+    gained = summary.section("companion")
+    before, after = (number(gained, name) for name in ("network_bits_per_char", "bits_per_char"))
+    if before is None or after is None:
+        return numbers.NONE
+    return f"{before:.4f} → {after:.4f} (second half of the validation text)"
 
 
 def _weights(run: Run) -> str:

@@ -67,6 +67,11 @@ class Run:
         return self.path / "generation_config.json"
 
     @property
+    def companion_file(self) -> Path:
+        """What is mixed with the network's logits; runs without one have no such file."""
+        return self.path / "companion.safetensors"
+
+    @property
     def card_file(self) -> Path:
         return self.path / "README.md"
 
@@ -75,7 +80,7 @@ class Run:
         """The files of the model folder, whether or not they exist."""
         return (
             self.config_file, self.weights_file, self.tokenizer_file, self.tokenizer_config_file,
-            self.generation_config_file, self.card_file,
+            self.generation_config_file, self.companion_file, self.card_file,
         )  # fmt: skip
 
     # The training

@@ -27,7 +27,12 @@ from textwright.configs import CorpusSettings, ModelConfig, Settings
 from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.addresses import without_secrets
-from textwright.errors import DivergedError, MissingPackageError, RequestError
+from textwright.errors import (
+    DivergedError,
+    MissingPackageError,
+    RequestError,
+    TextwrightError,
+)
 from textwright.generation.options import write_generation_config
 from textwright.models import LanguageModel
 from textwright.models.device import choose_device
@@ -36,6 +41,7 @@ from textwright.models.resizing import resize_vocab
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
+from textwright.training.companion import Gain, add_companion
 from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
 from textwright.training.loop.callbacks import Observer, Result, log_observers
@@ -82,6 +88,7 @@ def train(
     seed: int | None = None,
     device: str | None = None,
     loss_on: str | None = None,
+    companion: str | None = None,
     config: str | Path | None = None,
     changes: Sequence[str] = (),
     resume: bool = False,
@@ -111,6 +118,8 @@ def train(
         seed: of weights, batches and dropout.
         device: `auto`, `cpu`, `cuda` or `mps`.
         loss_on: of conversations, `both` sides or the `assistant` alone.
+        companion: `off` leaves the network alone; `auto` counts the text too, in a second or two at
+            the end, and keeps that where it helps.
         config: a TOML file of settings, such as another run's `run.toml`.
         changes: `name=value` for any setting by its dotted name.
         resume: go on with run `name`, or the last one, exactly as it was planned.
@@ -148,6 +157,7 @@ def train(
         seed=seed,
         device=device,
         loss_on=loss_on,
+        companion=companion,
         config=config,
         changes=changes,
     )
@@ -251,11 +261,22 @@ def _train(
 def _finish(trainer: Trainer, status: str) -> None:
     """Write how it ended, and tell it."""
     result = trainer.result(status)
-    write_result(trainer.run, result)
+    write_result(trainer.run, result, _companion(trainer, status))
     if trainer.observer_error is not None:
         raise trainer.observer_error
     for observer in trainer.observers:
         observer.finished(trainer.run, result)
+
+
+def _companion(trainer: Trainer, status: str) -> Gain | None:
+    """What is counted at the end of a training; without it the training counts all the same."""
+    if trainer.settings.companion == "off" or status not in ("finished", "stopped early"):
+        return None
+    try:
+        return add_companion(trainer.run, trainer.dataset, trainer.settings.device)
+    except (TextwrightError, MemoryError) as error:
+        log.warning("the network stays alone: %s", error or "no memory to count the text")
+        return None
 
 
 def plan_training(
@@ -386,9 +407,11 @@ def write_start(
     )
 
 
-def write_result(run: Run, result: Result) -> None:
-    """How it ended, the card and the report."""
-    run.write_settings({**run.settings(), "result": asdict(result)})
+def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
+    """How it ended, what counting the text gained, the card and the report."""
+    settings = {**run.settings(), "result": asdict(result)}
+    settings["companion"] = None if gain is None else gain.record()
+    run.write_settings(settings)
     _write_card_and_report(run)
 
 

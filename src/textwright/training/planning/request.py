@@ -28,7 +28,7 @@ from textwright.runs import Run
 from textwright.training.planning.parent import Parent, find_parent, recipe_size
 from textwright.training.planning.presets import CONTINUED_RATE, SIZES, preset
 
-RECORDED = ("run", "data", "parent", "plan", "result")
+RECORDED = ("run", "data", "parent", "plan", "result", "companion")
 """Sections of a run.toml that tell what happened; as `--config` they are read over."""
 
 SETTING_OF_PARENT = "training.parent"
@@ -116,6 +116,7 @@ def make_request(
     seed: int | None = None,
     device: str | None = None,
     loss_on: str | None = None,
+    companion: str | None = None,
     config: str | Path | None = None,
     changes: Sequence[str] = (),
 ) -> Request:
@@ -145,6 +146,7 @@ def make_request(
         "training.seed": seed,
         "training.device": device,
         "training.loss_on": loss_on,
+        "training.companion": companion,
     }
     values = _merge(Path(config) if config else None, options, changes)
     given = dict(values)

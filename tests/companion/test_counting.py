@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textwright.evaluation.ngram import NGramModel, unigram_log_probabilities
+from textwright.companion.counting import NGramModel, unigram_log_probabilities
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,205 @@
+"""A runtime that has a companion beside its network, and is one itself.
+
+Nothing above knows: a state of it is the network's and the table's, its logits are
+`network · logits + companion · log q`, whose softmax is the mix. With the weights of one text each
+row is the same bits alone, in a batch, and on every processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textwright.arrays import Floats, Tokens
+from textwright.companion.table import UNIT, Nodes, Table, read_table, write_table
+from textwright.errors import RunError
+from textwright.kernels import kernels
+from textwright.kernels.structures import (
+    ALL_LOGITS,
+    FLOAT,
+    INTEGER,
+    LAST_LOGITS,
+    POINTER,
+    Memory,
+    SingleBatch,
+    address,
+    call_all,
+    call_one,
+    kernel,
+)
+from textwright.runtimes.base import Runtime
+
+
+@dataclass(frozen=True)
+class Companion:
+    """What a run has beside its network: a table, and the weights of both; or a scale alone."""
+
+    network: float
+    """The weight of the network's logits: of a network alone, one over a temperature."""
+    weight: float = 0.0
+    """That of the table's logarithms."""
+    table: Table | None = None
+
+    def write(self, file: Path) -> None:
+        """Write it, whole or not at all."""
+        facts = {"network": f"{self.network:.4f}", "companion": f"{self.weight:.4f}"}
+        write_table(file, self.table, facts)
+
+    @classmethod
+    def read(cls, file: Path, vocab_size: int) -> Companion:
+        """The one in `file`.
+
+        Raises:
+            RunError: it is damaged, or of another vocabulary.
+        """
+        table, facts = read_table(file, vocab_size)
+        try:
+            network, weight = float(facts["network"]), float(facts["companion"])
+        except (KeyError, ValueError) as error:
+            raise RunError(f"{file.name} is damaged: it has no weights") from error
+        if not (np.isfinite(network) and np.isfinite(weight)):
+            raise RunError(f"{file.name} is damaged: its weights aren't finite")
+        return cls(network, weight, table)
+
+
+class _Model(ctypes.Structure):
+    """`Companion` of companion.c."""
+
+    _fields_ = [
+        ("vocab_size", INTEGER),
+        ("contexts", INTEGER),
+        ("tokens", POINTER),
+        ("first", POINTER),
+        ("log_probabilities", POINTER),
+        ("backoffs", POINTER),
+        ("network", FLOAT),
+        ("companion", FLOAT),
+    ]
+
+
+class Mixer:
+    """Takes states of a table past tokens, and mixes logits; compiled where there are kernels."""
+
+    def __init__(self, companion: Companion, table: Table) -> None:
+        self.table = table
+        self._network = np.float32(companion.network)
+        self._weight = np.float32(companion.weight * UNIT)
+        self._call = None
+        library = kernels().library
+        self.bytes = table.tokens.nbytes + table.first.nbytes + 4 * len(table.log_probabilities)
+        if library is not None:
+            self._memory = memory = Memory("float32")
+            self._call = kernel(library, "companion_mix")
+            self._model = _Model(
+                vocab_size=table.vocab_size,
+                contexts=table.order - 1,
+                tokens=memory.values(table.tokens),
+                first=memory.values(table.first),
+                log_probabilities=memory.values(table.log_probabilities),
+                backoffs=memory.values(table.backoffs),
+                network=self._network,
+                companion=self._weight,
+            )
+            self._address = ctypes.addressof(self._model)
+
+    def read(self, tokens: Tokens, state: MixedState, logits: Floats) -> None:
+        """Mix, in place, logits after the last of `tokens`, (1, V), or after each, (T, V)."""
+        if self._call is not None:
+            wanted = ALL_LOGITS if len(logits) == len(tokens) else LAST_LOGITS
+            call_one(self._call, self._address, tokens, state.batch, wanted, logits)
+            return
+        skipped = len(tokens) - len(logits)
+        for number, token in enumerate(tokens.tolist()):
+            self.table.advance(state.nodes, token)
+            if number >= skipped:
+                self._mix(state.nodes, logits[number - skipped])
+
+    def batch(self, pieces: Sequence[Tokens], states: Sequence[MixedState], logits: Floats) -> None:
+        """Mix, in place, the logits after the last token of each piece, (N, V)."""
+        if self._call is not None:
+            addresses = [state.address for state in states]
+            positions = [0] * len(addresses)  # which the kernel doesn't use
+            call_all(self._call, self._address, pieces, addresses, positions, logits)
+            return
+        for piece, state, row in zip(pieces, states, logits, strict=True):
+            self.read(piece, state, row[None])
+
+    def _mix(self, nodes: Nodes, row: Floats) -> None:
+        row *= self._network
+        row += self.table.scores(nodes).astype(np.float32) * self._weight
+
+
+class MixedState:
+    """Where a text is in the network, and in the table."""
+
+    def __init__(self, inner: Any, nodes: Nodes) -> None:
+        self.inner, self.nodes = inner, nodes
+        self.address = address(nodes)
+        self.batch = SingleBatch(self.address)
+
+    def copy(self) -> MixedState:
+        return MixedState(self.inner.copy(), self.nodes.copy())
+
+
+class MixedRuntime:
+    """A network with a table of n-grams beside it."""
+
+    def __init__(self, network: Runtime, companion: Companion, table: Table) -> None:
+        self.network = network
+        self.vocab_size, self.block_size = network.vocab_size, network.block_size
+        self._mixer = Mixer(companion, table)
+        self.weight_bytes = network.weight_bytes + self._mixer.bytes
+
+    def initial_state(self) -> MixedState:
+        return MixedState(self.network.initial_state(), self._mixer.table.initial_state())
+
+    def __call__(
+        self, tokens: Tokens, state: MixedState, *, last_only: bool = False
+    ) -> tuple[Floats, MixedState]:
+        logits, state.inner = self.network(tokens, state.inner, last_only=last_only)
+        self._mixer.read(tokens, state, logits)
+        return logits, state
+
+    def batch(
+        self, tokens: Sequence[Tokens], states: Sequence[MixedState]
+    ) -> tuple[Floats, list[MixedState]]:
+        logits, after = self.network.batch(tokens, [state.inner for state in states])
+        for state, inner in zip(states, after, strict=True):
+            state.inner = inner
+        self._mixer.batch(tokens, states, logits)
+        return logits, list(states)
+
+
+class ScaledRuntime:
+    """A network whose logits are multiplied: one over a temperature that fits held-out text."""
+
+    def __init__(self, network: Runtime, scale: float) -> None:
+        self.network = network
+        self.vocab_size, self.block_size = network.vocab_size, network.block_size
+        self.weight_bytes = network.weight_bytes
+        self._scale = np.float32(scale)
+
+    def initial_state(self) -> Any:
+        return self.network.initial_state()
+
+    def __call__(
+        self, tokens: Tokens, state: Any, *, last_only: bool = False
+    ) -> tuple[Floats, Any]:
+        logits, state = self.network(tokens, state, last_only=last_only)
+        return logits * self._scale, state
+
+    def batch(self, tokens: Sequence[Tokens], states: Sequence[Any]) -> tuple[Floats, list[Any]]:
+        logits, after = self.network.batch(tokens, states)
+        return logits * self._scale, after
+
+
+def with_companion(network: Runtime, companion: Companion) -> Runtime:
+    """`network` with `companion` beside it."""
+    if companion.table is None:
+        return ScaledRuntime(network, companion.network)
+    return MixedRuntime(network, companion, companion.table)

@@ -1,0 +1,84 @@
+"""What a training counts at its end, and whether it is kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import textwright
+from textwright.engine import Engine
+from textwright.errors import RequestError
+from textwright.evaluation import Score, evaluate_run
+from textwright.runs import Run
+from textwright.training import companion
+
+
+def train(text: Path, **options: object) -> Run:
+    changes = ["model.num_layers=1", "model.block_size=32", "training.threads=1"]
+    return textwright.train(text, steps=6, size="nano", changes=changes, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("family", "tokenizer"), [("lstm", "char"), ("gpt", "bpe")])
+def test_it_is_kept_where_it_helps_and_everything_has_it(
+    text_file: Path, family: str, tokenizer: str
+) -> None:
+    run = train(text_file, model=family, tokenizer=tokenizer)
+    assert run.companion_file.stat().st_size < 4 << 20
+    gained = run.settings()["companion"]
+    assert gained["bits_per_char"] < gained["network_bits_per_char"] - 0.1
+    mixed, alone = evaluate_run(run), evaluate_run(run, companion="off")
+    assert isinstance(mixed, Score) and isinstance(alone, Score) and mixed.companion is not None
+    assert mixed.companion.network_loss == alone.loss and alone.companion is None
+    assert mixed.companion.unfitted == (gained["network_bits_per_char"], gained["bits_per_char"])
+    assert mixed.loss < alone.loss
+
+    model = textwright.load(run)
+    text = text_file.read_text(encoding="utf-8")[-600:]
+    said = model.explain(text)
+    network = textwright.load(run, companion="off").explain(text)
+    surprise, without = (
+        sum(-math.log(one.probability) for one in which) for which in (said, network)
+    )
+    assert surprise < without
+    whole = sum(one for _, one in model.next_distribution("The ", top=None))
+    assert whole == pytest.approx(1)
+
+    options = {"max_tokens": 30, "seed": 4, "logprobs": 2}
+    by_itself = model.generate("The ", **options)  # type: ignore[arg-type]
+    assert by_itself.text == "".join(model.stream("The ", **options))  # type: ignore[arg-type]
+    with Engine(workers=2) as engine:
+        jobs = [engine.stream(model, "The ", **options) for _ in range(3)]  # type: ignore[arg-type]
+        assert {job.result().text for job in jobs} == {by_itself.text}
+        assert jobs[0].result().logprobs == by_itself.logprobs
+    off = textwright.load(run, companion="off").generate("The ", **options)  # type: ignore[arg-type]
+    assert off.text != by_itself.text
+
+
+def test_off_leaves_the_network_alone(text_file: Path) -> None:
+    run = train(text_file, companion="off")
+    assert not run.companion_file.exists() and "companion" not in run.settings()
+    for use in (textwright.load, evaluate_run):
+        with pytest.raises(RequestError, match="auto or off"):
+            use(run, companion="on")  # type: ignore[operator]
+
+
+def test_what_does_not_help_is_not_kept(text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise has nothing to count; and where only the temperature is off, that alone is kept."""
+    letters = np.random.default_rng(1).choice(list("abcdefgh"), 30_000)
+    text_file.write_text("".join(letters), encoding="utf-8")
+    run = train(text_file)
+    assert not run.settings().get("companion", {}).get("weight")
+    monkeypatch.setattr(companion, "WORTH", 10.0)
+    assert companion.WORTH == 10.0 and not train(text_file).companion_file.exists()
+
+
+def test_a_damaged_one_is_named(text_file: Path) -> None:
+    run = train(text_file)
+    run.companion_file.write_bytes(run.companion_file.read_bytes()[:-20])
+    for use in (textwright.load, evaluate_run):
+        with pytest.raises(textwright.errors.RunError, match="delete it to go without") as caught:
+            use(run)  # type: ignore[operator]
+        assert str(caught.value).startswith(f"run {run.name!r}")
