@@ -17,6 +17,8 @@ from typing import Unpack
 
 from textwright import machine
 from textwright.engine.job import Job, Listener, Work
+from textwright.engine.prefix_cache import MEMORY as PREFIX_MEMORY
+from textwright.engine.prefix_cache import PrefixCache
 from textwright.engine.scheduler import ScheduledBatch, Scheduler
 from textwright.engine.step import Observer, StepRunner
 from textwright.errors import BusyError, ClosedError, RequestError
@@ -37,7 +39,7 @@ class Engine:
     """Writes many texts at once, on several threads; may be used from any thread.
 
     Attributes:
-        prompt_tokens, generated_tokens: counts by model name, since it was made.
+        prompt_tokens, cached_tokens, generated_tokens: counts by model name, since it was made.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Engine:
         slots: int = SLOTS,
         waiting: int = WAITING,
         workers: int | None = None,
+        prefix_memory: int = PREFIX_MEMORY,
         observer: Observer | None = None,
     ) -> None:
         """
@@ -53,6 +56,7 @@ class Engine:
             slots: texts that are written at once, at most.
             waiting: texts that may wait for a slot.
             workers: threads; one a core where it is None.
+            prefix_memory: bytes of states of prompts that are kept, so that none is read twice.
             observer: called at each job's first token and end.
 
         Raises:
@@ -64,8 +68,9 @@ class Engine:
         self.slots, self.capacity = slots, slots + waiting
         self.prompt_tokens: Counter[str] = Counter()
         self.generated_tokens: Counter[str] = Counter()
+        self.cached_tokens: Counter[str] = Counter()
         self._scheduler = Scheduler(slots, workers)
-        self._runner = StepRunner(observer)
+        self._runner = StepRunner(observer, PrefixCache(prefix_memory))
         self._lock = threading.Lock()
         self._wakeup = threading.Condition(self._lock)  # notified of work, and of `close`
         self._idle_workers = 0
@@ -236,6 +241,7 @@ class Engine:
                 self._requeue_or_release(job, False)
             self.prompt_tokens[name] += result.prompt_tokens
             self.generated_tokens[name] += result.generated_tokens
+            self.cached_tokens[name] += result.cached_tokens
             self._scheduler.admit()
             self._drop_expired(time.monotonic())
         self._notify([*batch.jobs, *result.siblings])

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
+from textwright.engine.prefix_cache import Prefix
 from textwright.errors import TextwrightError
 from textwright.generation.cursor import Cursor
 from textwright.generation.generator import Generator
@@ -139,6 +140,10 @@ class Job(Work):
         """Its place in the text and the model's state; None without a slot."""
         self.siblings: list[Job] = []
         """Jobs with the same prompt, which start when this one has read it."""
+        self.prefix: Prefix | None = None
+        """What its prompt begins with, while that is read."""
+        self.looked_up = False
+        """Whether it was looked up if its prompt was read before."""
         self.alone = False
         """Whether it has no company in a batch: one that it was in failed."""
         self._texts: deque[str] = deque()
@@ -155,6 +160,7 @@ class Job(Work):
     def begin_alone(self) -> None:
         """For the engine: read prompt and text again, outside of any batch."""
         self.alone = True
+        self.prefix = None
         self.begin()
         assert self.cursor is not None
         self.cursor.read(self.tokens)
@@ -213,6 +219,11 @@ class Job(Work):
                 raise self.error
         finally:
             self.cancel()
+
+    @property
+    def is_new(self) -> bool:
+        """For the engine: whether nothing of its prompt was read."""
+        return not (self.looked_up or self.alone or self.tokens)
 
     def push_ready(self) -> None:
         """For the engine: make new text available to `take`."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from textwright.arrays import Floats
 from textwright.engine.job import Job, Work
+from textwright.engine.prefix_cache import PrefixCache
 from textwright.engine.scheduler import is_expired
 from textwright.engine.scoring import Scoring
 from textwright.errors import DeadlineError, TextwrightError
@@ -36,6 +37,8 @@ class StepResult:
 
     prompt_tokens: int = 0
     """Read in prefill."""
+    cached_tokens: int = 0
+    """Of prompts that needed no reading: their state was found."""
     generated_tokens: int = 0
     siblings: list[Work] = field(default_factory=list)
     """Jobs outside the batch that started or ended because the one that read for them did."""
@@ -44,8 +47,11 @@ class StepResult:
 class StepRunner:
     """Runs steps; may be used by several threads, each with jobs of its own."""
 
-    def __init__(self, observer: Observer | None = None) -> None:
+    def __init__(
+        self, observer: Observer | None = None, prefixes: PrefixCache | None = None
+    ) -> None:
         self._observer = observer
+        self._prefixes = prefixes or PrefixCache(0)
         self.mean_job_seconds = 1.0
         """From submission to end, an exponential moving average with weight 0.1 for the latest."""
 
@@ -93,6 +99,11 @@ class StepRunner:
         its batch, whose states may be half changed.
         """
         cursors = [job.cursor for job in jobs if job.cursor is not None]
+        for job, cursor in zip(jobs, cursors, strict=True):
+            if job.is_new:
+                job.looked_up = True
+                job.prefix, found = self._prefixes.resume(cursor)
+                result.cached_tokens += found
         pieces = [cursor.chunk() for cursor in cursors]
         try:
             logits, states = jobs[0].generator.runtime.batch(
@@ -112,6 +123,9 @@ class StepRunner:
                 result.prompt_tokens += len(piece)
             try:
                 cursor.advance(row, state)
+                if job.prefix is not None:
+                    job.prefix.read += len(piece)
+                    self._prefixes.keep(job.prefix, cursor)
                 if not cursor.pending:
                     self._start_siblings(job, row, result)
                     result.generated_tokens += self._sample(job, row)

@@ -94,6 +94,19 @@ class Cursor:
             window += read
         self._logits, self.state = logits, state
 
+    @property
+    def unread(self) -> list[int]:
+        """The tokens that are pending."""
+        return list(self._pending)
+
+    def resume(self, state: Any, count: int) -> None:
+        """Take `state`, in which the first `count` of the pending tokens were read, whole chunks
+        from the beginning, in place of reading them."""
+        read = [self._pending.popleft() for _ in range(count)]
+        if self._block is not None:
+            self._window += read
+        self.state = state
+
     def copy(self) -> Cursor:
         """An independent cursor at the same position."""
         other = object.__new__(Cursor)

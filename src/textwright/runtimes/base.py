@@ -20,6 +20,11 @@ from textwright.kernels.structures import token_error
 class State(Protocol):
     """What a model carries from one token to the next: a KV cache, or hidden vectors."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes, approximately."""
+        ...
+
     def copy(self) -> State:
         """An independent state at the same position."""
         ...

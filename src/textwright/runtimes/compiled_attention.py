@@ -56,11 +56,16 @@ class CompiledWindow(Window):
         self.address = cache.ctypes.data
         self.batch = SingleBatch(self.address)
 
-    def copy(self) -> CompiledWindow:
-        other = super().copy()
+    @property
+    def nbytes(self) -> int:
+        tiles = round_up(self.length, TILE) // TILE
+        return int(self.cache.nbytes * tiles // self.cache.shape[3])
+
+    def copy(self, length: int | None = None) -> CompiledWindow:
+        other = super().copy(length)
         other._set_cache(aligned(self.cache.shape))
         # A tile of keys has the same 64 positions as a tile's worth of values.
-        tiles = round_up(self.length, TILE) // TILE
+        tiles = round_up(other.length, TILE) // TILE
         other.cache[:, :, :, :tiles] = self.cache[:, :, :, :tiles]
         return other
 

@@ -65,6 +65,10 @@ class CompiledRecurrentState:
         self.address = values.ctypes.data
         self.batch = SingleBatch(self.address)
 
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes
+
     def copy(self) -> CompiledRecurrentState:
         return CompiledRecurrentState(self.values.copy())
 

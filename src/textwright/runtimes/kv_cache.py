@@ -44,9 +44,15 @@ class Window:
         self.tokens[self.length : end] = tokens
         self.length = end
 
-    def copy(self) -> Self:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values in it."""
+        raise NotImplementedError
+
+    def copy(self, length: int | None = None) -> Self:
+        """An independent window; of its first `length` tokens alone, where that is given."""
         other = object.__new__(type(self))
-        other.length, other.start = self.length, self.start
+        other.length, other.start = self.length if length is None else length, self.start
         other.tokens = self.tokens.copy()
         return other
 
@@ -63,12 +69,16 @@ class AttentionState(Window):
         self.attention_weights: Floats | None = None
         """If set, (layers, heads, B, B): the attention of each token to those before is stored."""
 
-    def copy(self) -> AttentionState:
-        other = super().copy()
+    @property
+    def nbytes(self) -> int:
+        return (self.keys.nbytes + self.values.nbytes) * self.length // self.keys.shape[2]
+
+    def copy(self, length: int | None = None) -> AttentionState:
+        other = super().copy(length)
         other.attention_weights = None
         other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
-        other.keys[:, :, : self.length] = self.keys[:, :, : self.length]
-        other.values[:, :, : self.length] = self.values[:, :, : self.length]
+        other.keys[:, :, : other.length] = self.keys[:, :, : other.length]
+        other.values[:, :, : other.length] = self.values[:, :, : other.length]
         return other
 
 

@@ -31,6 +31,10 @@ class RecurrentState:
     def __init__(self, layers: list[tuple[Floats, ...]]) -> None:
         self.layers = layers
 
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for parts in self.layers for part in parts)
+
     def copy(self) -> RecurrentState:
         return RecurrentState([tuple(part.copy() for part in parts) for parts in self.layers])
 

@@ -24,6 +24,10 @@ class TorchState:
 
     tensors: models.State
 
+    @property
+    def nbytes(self) -> int:
+        return sum(each.numel() * each.element_size() for each in self.tensors.values())
+
     def copy(self) -> TorchState:
         return TorchState(dict(self.tensors))
 

@@ -82,6 +82,7 @@ class _LiveCollector(Collector):
         yield loaded
         for name, help_text, counts in (
             ("prompt_tokens", "Tokens of prompts read.", self._engine.prompt_tokens),
+            ("prefix_cache_hits", "Tokens of prompts found.", self._engine.cached_tokens),
             ("generation_tokens", "Tokens written.", self._engine.generated_tokens),
         ):
             family = CounterMetricFamily(PREFIX + name, help_text, labels=["model_name"])
