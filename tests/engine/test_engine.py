@@ -357,5 +357,7 @@ def test_what_breaks_a_batch_breaks_alone(make_run: MakeRun, family: str) -> Non
             jobs.pop(3).result(SECONDS)
         texts.pop(3)
         results = [job.result(SECONDS) for job in jobs]
-    assert results == [model.generate(text, **options) for text in texts]
+    alone = [model.generate(text, **options) for text in texts]
+    # Read again in chunks: without kernels the last bits of log probabilities may differ
+    assert [each.tokens for each in results] == [each.tokens for each in alone]
     assert max(map(len, runtime.turns)) > 1
