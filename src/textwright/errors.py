@@ -5,6 +5,16 @@ translate this family and nothing else: a `RequestError` is a wrong request (exi
 any other `TextwrightError` is something that went wrong while running (exit code 1, HTTP 5xx).
 """
 
+import re
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """`text` as one line that a terminal can be shown: what comes from files, names and servers may
+    hold escape codes, which move its cursor or rewrite what stands there."""
+    return _CONTROL.sub("\ufffd", " ".join(text.split()))
+
 
 class TextwrightError(Exception):
     """Something went wrong while running: a full disk, a lost connection, a diverged training."""

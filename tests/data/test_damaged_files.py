@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import hostile_files
 import pytest
 from hostile_files import FILES, TEXT, WORDS, damaged, epub, page, zipped
 
@@ -84,7 +87,7 @@ GARBLED = {
     "garbled-package.epub": epub(package=b"<package><spine>\xff\xfe"),
     "no-chapters.epub": epub(one=None, two=None),
     "entity.epub": epub(package="<!DOCTYPE x [<!ENTITY a 'b'>]>&a;"),
-    "deep.html": ("<div>" * 100_000).encode(),
+    "deep.html": ("<div>" * 20_000).encode(),
     "empty.docx": zipped({"word/document.xml": ""}),
     "rels.docx": zipped({"[Content_Types].xml": "<Types/>", "_rels/.rels": "<a>"}),
     "deep.json": b"[" * 100_000,
@@ -162,3 +165,82 @@ def test_what_is_missing_is_not_remembered(tmp_path: Path, monkeypatch: pytest.M
     assert "pip install" in corpus.warnings[0]
     corpus = open_corpus([str(tmp_path)])
     assert "more words" in corpus.train.read() + corpus.validation.read()
+
+
+def test_small_files_that_unpack_large_are_refused() -> None:
+    many = "".join(f'<item id="c{n}" href="{n}.xhtml"/>' for n in range(40))
+    spine = "".join(f'<itemref idref="c{n}"/>' for n in range(40))
+    package = f"<package><manifest>{many}</manifest><spine>{spine}</spine></package>"
+    large = "<html><body>" + "a" * (1 << 21)
+    parts = {f"OEBPS/{n}.xhtml": large for n in range(40)}
+    names = {"META-INF/container.xml": hostile_files.CONTAINER, "OEBPS/book.opf": package}
+    with pytest.raises(CorpusError, match="unpacks to more than a book"):
+        read("bomb.epub", zipped({**names, **parts}))
+    with pytest.raises(CorpusError, match="more mark-up than text"):
+        read("tags.epub", epub(one="<br>" * 200_000))
+    with pytest.raises(CorpusError, match="more mark-up than text"):
+        read("tags.html", b"<br>" * 200_000)
+    twice = hostile_files.PACKAGE.replace("</spine>", '<itemref idref="a"/>' * 9999 + "</spine>")
+    assert read("again.epub", epub(package=twice)).count("10: It was") == 2
+
+
+def test_the_work_on_broken_json_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In characters that were parsed, since a test of time depends on the machine."""
+    from textwright.data.formats import json_fragments
+
+    broken = '{"turns": [' + '{"a": {"b": [' * 20_000
+    parsed = 0
+    real = json_fragments.json.JSONDecoder.raw_decode
+
+    def counting(self: object, text: str, start: int = 0) -> object:
+        nonlocal parsed
+        try:
+            return real(self, text, start)  # type: ignore[arg-type]
+        except json_fragments.json.JSONDecodeError as error:
+            parsed += error.pos - start
+            raise
+
+    monkeypatch.setattr(json_fragments.json.JSONDecoder, "raw_decode", counting)
+    for text in (broken, '{"turns": [' + '{"a": ' * 50 + "x" + '{"k": 1, ' * 20_000):
+        parsed = 0
+        reasons = [str(record) for _, record in json_fragments.find_conversations(text)]
+        assert reasons and parsed < 30 * len(text) + (1 << 21)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"), [("a.txt.bz2", bz2.compress), ("a.txt.xz", lzma.compress)]
+)
+def test_packed_texts_are_read(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / name).write_bytes(pack(TEXT.encode()))
+    assert open_text([str(tmp_path / name)]).read() == TEXT
+    for one in damaged(pack(TEXT.encode()), 30):
+        (tmp_path / name).write_bytes(one)
+        try:
+            open_text([str(tmp_path / name)])
+        except CorpusError as error:
+            assert name in str(error) and "\n" not in str(error)
+
+
+INSTEAD = {
+    "a.odt": (zipped({"content.xml": "x"}), "save it as DOCX"),
+    "a.rtf": (b"{\\rtf1 text}", "save it as text"),
+    "a.xlsx": (zipped({"xl/workbook.xml": "x"}), "save it as CSV"),
+    "a.tar.gz": (gzip.compress(hostile_files.tarred({"a.txt": b"words"})), "unpack it"),
+    "a.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(50), "unpack it"),
+    "a.db": (b"SQLite format 3\0" + bytes(50), "export its table as CSV"),
+}
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_what_is_not_read_says_what_to_do(tmp_path: Path, name: str) -> None:
+    data, remedy = INSTEAD[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(CorpusError, match=remedy):
+        open_text([str(tmp_path / name)])
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device on this system")
+def test_devices_without_end_are_refused() -> None:
+    for device in ("/dev/zero", "/dev/urandom"):
+        with pytest.raises(CorpusError, match=f"{device} gives"):
+            open_text([device])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -29,7 +30,7 @@ from textwright.cli import (
     serve,
     train,
 )
-from textwright.errors import RequestError, TextwrightError
+from textwright.errors import RequestError, TextwrightError, printable
 
 _OUT_OF_MEMORY = re.compile(r"not enough memory|out of memory|can't allocate memory", re.I)
 """torch's messages, on a CPU and on a GPU: only for the latter it has a class of error."""
@@ -111,18 +112,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(_run(words, debug))
 
 
-def _configure_encoding() -> None:
-    """Write `?` for characters that the output's encoding lacks, in place of raising an error.
+_replaced: set[str] = set()
+"""Characters that an output's encoding lacks, written as `?` so far."""
 
-    For files and pipes Windows takes the encoding of its language, which has few characters; they
-    get UTF-8, as from Python 3.15 on, unless the environment says otherwise.
+
+def _configure_encoding() -> None:
+    """Write files and pipes in UTF-8; `?` for what a terminal's encoding lacks, and say so.
+
+    Where the environment names an encoding (PYTHONIOENCODING, PYTHONUTF8), that is taken.
     """
     is_set = os.environ.keys() & {"PYTHONIOENCODING", "PYTHONUTF8"}
+    codecs.register_error("textwright-replace", _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            if os.name == "nt" and not is_set and not stream.isatty():
+            if not is_set and not stream.isatty():
                 stream.reconfigure(encoding="utf-8")
-            stream.reconfigure(errors="replace")
+            errors = "textwright-replace" if stream is sys.stdout else "replace"
+            stream.reconfigure(errors=errors)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    _replaced.update(text[:100])
+    return "?" * len(text), error.end
+
+
+def _warn_of_replaced() -> None:
+    """Say which characters were written as `?`, and how to have them."""
+    if _replaced:
+        shown = " ".join(f"U+{ord(character):04X}" for character in sorted(_replaced)[:5])
+        encoding = getattr(sys.stdout, "encoding", "?")
+        sys.stderr.write(
+            f"warning: {encoding} lacks {len(_replaced)} of the characters ({shown} …), which are "
+            "written as ?; PYTHONIOENCODING=utf-8 writes them\n"
+        )
+        _replaced.clear()
 
 
 def _run(words: list[str], debug: bool) -> int:
@@ -132,6 +158,7 @@ def _run(words: list[str], debug: bool) -> int:
             result = app(args=words, prog_name="textwright", standalone_mode=False)
         finally:
             sys.stdout.flush()
+            _warn_of_replaced()
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         return _broken_pipe()
@@ -168,7 +195,7 @@ def _report_error(error: Exception) -> int:
 
 
 def _print_error(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     return code
 
 
@@ -177,7 +204,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level = "warning" if record.levelno >= logging.WARNING else "note"
-        return f"{level}: {' '.join(record.getMessage().split())}"
+        return f"{level}: {printable(record.getMessage())}"
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -103,4 +103,5 @@ def show_rows(rows: Mapping[str, str]) -> None:
     """Print labels with their values, a line each, without cutting or wrapping."""
     width = max(map(len, rows))
     for label, value in rows.items():
-        typer.echo(f"{label:<{width}}  {value}")
+        lines = "\n".join(map(_printable, value.split("\n")))
+        typer.echo(f"{label:<{width}}  {lines}")

@@ -35,6 +35,10 @@ SHIPPED_MODELS = Path(__file__).parent.parent / "shipped"
 """Models that come with the package, a model folder each; `recipes/` says how they are made."""
 
 
+_MAX_JSON = 1 << 28
+"""Bytes of a JSON file of a run."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder at `path`; reading never changes it."""
@@ -134,13 +138,17 @@ class Run:
     def read_json(self, file: Path) -> dict[str, Any]:
         """A JSON object of the folder. Raises `RunError` where it is missing or damaged."""
         try:
+            if file.exists() and not file.is_file():
+                raise OSError("a folder, a pipe or a device in its place")
+            if file.is_file() and file.stat().st_size > _MAX_JSON:
+                raise OSError("larger than any can be")
             data = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(
                 f"run {self.name!r} has no {file.name}: {self.path} is no run or model folder, "
                 "or its training never started; train it again"
             ) from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise RunError(f"run {self.name!r}: {file.name} is damaged ({error})") from error
         if not isinstance(data, dict):
             raise RunError(f"run {self.name!r}: {file.name} is damaged (not a JSON object)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
@@ -25,6 +24,7 @@ from textwright.tokenizers.chat import (
     specials,
     turn_text,
 )
+from textwright.tokenizers.checking import checked
 from textwright.tokenizers.hidden import Capitals, SpellingModel, positions_bits
 from textwright.tokenizers.prompts import PromptReader
 from textwright.tokenizers.splitting import ChunkEncoder
@@ -115,11 +115,14 @@ class Tokenizer:
         Raises:
             TokenizerError: it is no tokenizer, of another kind, or of none of these kinds.
         """
+        data, trusted = checked(file)
         try:
-            data = json.loads(file)
-            self.backend = tokenizers.Tokenizer.from_str(file)
-        except Exception as error:  # the library raises bare `Exception`
-            raise TokenizerError(f"no tokenizer file: {_one_line(error)}") from error
+            self.backend = tokenizers.Tokenizer.from_str(trusted)
+        except BaseException as error:  # the library raises bare `Exception`
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            reason = " ".join(str(error).split())[:200]
+            raise TokenizerError(f"no tokenizer file: {reason}") from error
         vocabulary = self.backend.get_vocab()
         self.chat = ChatFormat.of(data, vocabulary)
         if self.chat:
@@ -418,7 +421,3 @@ def _encodable(text: str) -> str:
         except UnicodeEncodeError:
             return text.encode("utf-8", "ignore").decode()
     return text
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

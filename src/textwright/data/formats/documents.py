@@ -18,10 +18,14 @@ from urllib.parse import unquote
 
 from textwright.errors import CorpusError, MissingPackageError
 
-MAX_PAGE = 1 << 25
-"""Bytes of one HTML page or XML part: War and Peace as a single part has a tenth."""
+MAX_PAGE = 1 << 24
+"""Bytes of one HTML page or XML part: War and Peace as a single part has a fifth."""
+MAX_PAGES = 1 << 26
+"""Bytes of all pages and XML parts of an archive together, unpacked."""
 MAX_BOOK = 1 << 28
-"""Bytes of all parts of an archive, unpacked."""
+"""Bytes of all parts of an archive, unpacked, with its pictures."""
+MAX_TAGS = 150_000
+"""Of one page, and of all pages of a book: each costs as much as a hundred characters."""
 
 _SKIPPED = {"head", "script", "style", "template", "noscript", "svg", "math", "rt", "rp", "nav"}
 _BLOCKS = {
@@ -39,10 +43,20 @@ def read_html(file: BinaryIO, label: str) -> Iterator[str]:
     yield html_text(_bounded(file, label), label)
 
 
+def check_tags(count: int, label: str) -> None:
+    """Raise `CorpusError` where a page or book has more tags than one can have."""
+    if count > MAX_TAGS:
+        raise CorpusError(
+            f"{label} has more than {MAX_TAGS:,} tags, which is more mark-up than text; save it as "
+            "plain text"
+        )
+
+
 def html_text(page: bytes, label: str) -> str:
     """Text of a page of (X)HTML; the encoding is what it declares, or is detected."""
     bs4 = _import("bs4", label)
     _import("lxml", label)
+    check_tags(page.count(b"<"), label)
     with warnings.catch_warnings():  # XHTML is parsed as HTML on purpose
         warnings.simplefilter("ignore", bs4.XMLParsedAsHTMLWarning)
         soup = bs4.BeautifulSoup(page, "lxml")
@@ -125,15 +139,20 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
             if item.get("href") and "nav" not in (item.get("properties") or "").split()
         }
         spine = package.xpath("//*[local-name()='spine']/*[local-name()='itemref']/@idref")
-        chapters = [items[reference] for reference in spine if reference in items]
+        # A chapter that is listed twice is read once
+        chapters = list(dict.fromkeys(items[ref] for ref in spine if ref in items))
         _check_unprotected(archive, set(chapters), parser, label)
         members = set(archive.namelist())
         if not any(chapter in members for chapter in chapters):
             raise _damaged(label, "EPUB")
         gap = ""
+        tags = 0
         for chapter in chapters:
             if chapter in members:
-                text = html_text(_member(archive, chapter, label), label).strip()
+                page = _member(archive, chapter, label)
+                tags += page.count(b"<")
+                check_tags(tags, label)
+                text = html_text(page, label).strip()
                 if text:
                     yield f"{gap}{text}\n"
                     gap = "\n"
@@ -211,8 +230,10 @@ def _archive(file: BinaryIO, label: str) -> zipfile.ZipFile:
         raise _damaged(label, "ZIP archive") from error
     marked_up = (".xml", ".xhtml", ".html", ".htm", ".opf", ".rels")
     parts = [part for part in archive.infolist() if part.filename.lower().endswith(marked_up)]
-    if any(part.file_size > MAX_PAGE for part in parts) or (
-        sum(part.file_size for part in archive.infolist()) > MAX_BOOK
+    if (
+        any(part.file_size > MAX_PAGE for part in parts)
+        or sum(part.file_size for part in parts) > MAX_PAGES
+        or sum(part.file_size for part in archive.infolist()) > MAX_BOOK
     ):
         archive.close()
         raise CorpusError(f"{label} unpacks to more than a book can be; save it as plain text")

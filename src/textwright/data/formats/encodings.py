@@ -22,6 +22,12 @@ _MAGIC = {
     b"%PDF": "a PDF; save it as text, EPUB or DOCX",
     b"PK\x03\x04": "a ZIP archive; unpack it",
     b"\x1f\x8b": "compressed; unpack it, or end its name in .gz",
+    b"BZh": "compressed; unpack it, or end its name in .bz2",
+    b"\xfd7zXZ": "compressed; unpack it, or end its name in .xz",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard; unpack it",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
+    b"Rar!": "a RAR archive; unpack it",
+    b"SQLite format 3": "a database; export its table as CSV",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
     b"GIF8": "a picture",
@@ -211,6 +217,8 @@ def _problem(stats: _ByteStats) -> str:
         return "empty"
     if problem := next((what for start, what in _MAGIC.items() if head.startswith(start)), ""):
         return problem
+    if head[257:262] == b"ustar":
+        return "a tar archive; unpack it"
     if stats.is_mixed():
         names = ["UTF-8", "UTF-16"][:: 1 if stats.utf8_run < stats.utf16_run else -1]
         at = max(stats.utf8_run, stats.utf16_run)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,9 +49,33 @@ CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript")
 """Kinds that hold conversations."""
 
 MAX_UNPACKED = 1 << 30
-"""A .gz may unpack to this many bytes, or to 100 times its own size if that is more."""
+"""A packed file may unpack to this many bytes, or to 100 times its own size if that is more."""
 
 _TRANSCRIPT_EXTENSIONS = ("", ".txt", ".text", ".log")
+
+_PACKED: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".lzma": lzma.open,
+}
+
+_INSTEAD = {
+    ".odt": "an OpenDocument text; save it as DOCX or plain text",
+    ".rtf": "RTF; save it as text, DOCX or HTML",
+    ".doc": "an old Word document; save it as DOCX",
+    ".pages": "a Pages document; export it as DOCX, EPUB or plain text",
+    ".xlsx": "an Excel table; save it as CSV",
+    ".xls": "an Excel table; save it as CSV",
+    ".ods": "an OpenDocument table; save it as CSV",
+    ".pptx": "a presentation; save it as plain text",
+    ".mobi": "a Kindle book; convert it to EPUB",
+    ".azw3": "a Kindle book; convert it to EPUB",
+    ".7z": "a 7-Zip archive; unpack it",
+    ".rar": "a RAR archive; unpack it",
+    ".zst": "compressed with Zstandard; unpack it",
+}
+"""Files that aren't read, whatever their first bytes look like, and what to do."""
 
 _CSV_EXTENSIONS = (".csv", ".tsv", ".tab")
 
@@ -111,12 +137,12 @@ class InspectedFile:
 
 
 def local_file(path: Path, label: str | None = None, *, explicit: bool = True) -> SourceFile:
-    """A local file; opening a `.gz` decompresses it."""
+    """A local file; opening a `.gz`, `.bz2` or `.xz` decompresses it."""
     name = path.name
-    opener = _open_plain
-    if name.lower().endswith(".gz"):
-        name = name[:-3]
-        opener = _open_gzip
+    opener: Callable[[Path], BinaryIO] = _open_plain
+    if path.suffix.lower() in _PACKED:
+        name = name[: -len(path.suffix)]
+        opener = _open_packed
     return SourceFile(label or str(path), name, partial(opener, path), explicit=explicit, path=path)
 
 
@@ -124,15 +150,15 @@ def _open_plain(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _open_gzip(path: Path) -> BinaryIO:
-    return io.BufferedReader(_BoundedGzip(path))
+def _open_packed(path: Path) -> BinaryIO:
+    return io.BufferedReader(_Bounded(path))
 
 
-class _BoundedGzip(io.RawIOBase):
+class _Bounded(io.RawIOBase):
     """Decompresses up to a bound: a small file must not fill the disk."""
 
     def __init__(self, path: Path) -> None:
-        self._file = gzip.open(path, "rb")  # noqa: SIM115 - closed by close()
+        self._file = _PACKED[path.suffix.lower()](path, "rb")
         self._label = str(path)
         self._left = max(MAX_UNPACKED, 100 * path.stat().st_size)
 
@@ -140,7 +166,7 @@ class _BoundedGzip(io.RawIOBase):
         return True
 
     def readinto(self, buffer: object) -> int:
-        count = self._file.readinto(cast(bytearray, buffer))
+        count: int = self._file.readinto(cast(bytearray, buffer))
         self._left -= count
         if self._left < 0:
             raise CorpusError(f"{self._label} unpacks to more than text does; unpack it first")
@@ -176,6 +202,8 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
         return InspectedFile(
             source, inspection, _DOCUMENTS[suffix], fingerprint=before, field=how.field
         )
+    if inspection.problem and inspection.problem != "empty" and suffix in _INSTEAD:
+        raise CorpusError(f"{source.label} is not read: it is {_INSTEAD[suffix]}")
     if inspection.problem:
         raise CorpusError(f"{source.label} holds no usable text: it is {inspection.problem}")
     warnings: list[str] = []
@@ -326,7 +354,7 @@ def faults_of(label: str) -> Iterator[None]:
         yield
     except TextwrightError:
         raise
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise CorpusError(f"{label} is damaged or cut short ({error}); get it anew") from error
     except OSError as error:
         if error.errno is None:  # a library's, about what it read

@@ -16,6 +16,10 @@ from textwright.data.formats.conversations import LISTS, is_conversation
 _TURNS = re.compile(rf'"(?:{"|".join(LISTS)})"\s*:\s*\[\s*[{{\]]')
 
 
+_MOST_WORK, _FREE_WORK = 20, 1 << 20
+"""Broken JSON is parsed anew at each `{`: so many times its characters in all, and some more."""
+
+
 def has_conversations(head: str) -> bool:
     """Whether the beginning of a file is JSON, valid or not, in which a list of turns begins."""
     return head.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") and bool(_TURNS.search(head))
@@ -29,11 +33,16 @@ def find_conversations(text: str) -> Iterator[tuple[int, Any]]:
     decoder = json.JSONDecoder()
     position = line = 0
     failures: set[int] = set()
+    work = 0
     while (start := text.find("{", position)) >= 0:
         line += text.count("\n", position, start)
+        if work > _MOST_WORK * len(text) + _FREE_WORK:
+            yield line + 1, ValueError("broken in too many places; what follows is left out")
+            return
         try:
             record, end = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
+            work += error.pos - start
             if error.pos not in failures:
                 failures.add(error.pos)
                 yield line + 1 + text.count("\n", start, error.pos), ValueError("not JSON")
@@ -42,6 +51,7 @@ def find_conversations(text: str) -> Iterator[tuple[int, Any]]:
             yield line + 1, ValueError("not JSON")
             end = text.find("\n", start) + 1 or len(text)
         else:
+            work += end - start
             if is_conversation(record):
                 yield line + 1, record
             elif _TURNS.search(text, start, end):

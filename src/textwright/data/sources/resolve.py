@@ -8,9 +8,9 @@ order; `./shakespeare` is the file of that name.
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from textwright import atomic
 from textwright.configs import nearest
+from textwright.data.formats.encodings import inspect
 from textwright.data.formats.files import Role, SourceFile, local_file, read_error
 from textwright.data.sources import builtin, downloads, huggingface
 from textwright.data.sources.addresses import without_secrets
@@ -29,6 +30,8 @@ from textwright.data.sources.folders import FolderReader, natural_order
 from textwright.errors import CorpusError
 
 STDIN = "-"
+_MOST_BLANK = 1 << 16
+"""Bytes of white space or NULs at a time that a stream may give."""
 
 _PARTS: dict[str, Role] = {
     "train": "train",
@@ -192,10 +195,31 @@ def _spool(stream: BinaryIO, label: str, cache: Path, stack: ExitStack) -> Sourc
         path = Path(name)
         stack.callback(path.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            _copy(stream, copy, label)
     except OSError as error:
         raise atomic.disk_error(error, folder) from error
     return replace(local_file(path, label), name="stdin.txt", path=None)
+
+
+def _copy(stream: BinaryIO, copy: BinaryIO, label: str) -> None:
+    """Copy a stream within bounds; one that begins with nothing but noise is refused at once.
+
+    `/dev/zero` and `/dev/urandom` have no end.
+    """
+    size = 0
+    while block := stream.read(1 << 20):
+        if not size and (problem := inspect(lambda: io.BytesIO(block)).problem).startswith(
+            "binary"
+        ):
+            raise CorpusError(f"{label} gives no text: it is {problem}")
+        if len(block) >= _MOST_BLANK and not block.strip(b"\0\n\r\t "):
+            raise CorpusError(f"{label} gives a million bytes without a letter; name a text")
+        size += len(block)
+        if size > downloads.MAX_BYTES:
+            raise CorpusError(
+                f"{label} gives more than {downloads.MAX_BYTES:,} bytes; give a part of it"
+            )
+        copy.write(block)
 
 
 def _stem(path: str, default: str) -> str:
