@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import random
 import re
+import signal
 import subprocess
 import sys
+import time
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -145,6 +149,38 @@ def test_a_vocabulary_is_at_most_what_the_text_gives(caplog: pytest.LogCaptureFi
     assert "gives a vocabulary of 7, not of 8" in caplog.text
     assert 256 < make("bpe", "one two one two", vocab_size=1000).vocab_size < 300
     assert caplog.text.count("that many are taken") == 2
+
+
+def test_byte_pairs_of_a_run_without_a_break() -> None:
+    draw = random.Random(1)
+    run = "".join(draw.choice("ACGT") for _ in range(60_000))
+    tokenizer = make("bpe", run)
+    splitting = json.loads(tokenizer.file)["pre_tokenizer"]
+    assert splitting["type"] == "ByteLevel"  # as every reader of the file knows it
+    ids = tokenizer.encode_array(run)
+    assert tokenizer.decode(ids.tolist()) == run and len(ids) < 20_000
+    assert ids.tolist() == tokenizer.backend.encode(run, add_special_tokens=False).ids
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no Ctrl-C for one process")
+def test_ctrl_c_ends_the_merging_of_byte_pairs() -> None:
+    code = (
+        "import random, sys\n"
+        "from textwright.tokenizers import train_tokenizer\n"
+        "draw = random.Random(1)\n"
+        "run = ''.join(draw.choices('ACGT', k=30_000_000))\n"
+        "print('begun', flush=True)\n"
+        "train_tokenizer('bpe', lambda: [run], vocab_size=100_000)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in said and process.returncode != 0
 
 
 def test_import_is_light() -> None:

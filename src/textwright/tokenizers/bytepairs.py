@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 BYTES = 256
+
+_MAX_PIECE = 256
+"""Bytes of a run without a break (DNA, base64, Thai) that pairs are counted in at once: each merge
+reads the whole of a piece, so that time would grow with the square of its length."""
 
 _MAX_TOKEN_LENGTH = 32
 """Bytes of a token, at most, so that no line of dashes or of a refrain becomes one."""
@@ -30,7 +35,9 @@ def train(
     backend = tokenizers.Tokenizer(models.BPE())
     if lowercase:
         backend.normalizer = normalizers.Lowercase()
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    splitting = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bounded = pre_tokenizers.Split(Regex(f".{{1,{_MAX_PIECE}}}"), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([splitting, bounded])
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -40,8 +47,27 @@ def train(
         max_token_length=_MAX_TOKEN_LENGTH,
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    _interruptibly(lambda: backend.train_from_iterator(texts, trainer))
+    backend.pre_tokenizer = splitting  # encoding takes a run of any length, and as GPT-2 does
     return backend
+
+
+def _interruptibly(call: Callable[[], None]) -> None:
+    """Do what takes long without listening to Ctrl-C in a thread, which ends with the process."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="textwright-merges", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if errors:
+        raise errors[0]
 
 
 def token_bytes(token: str) -> bytes:
