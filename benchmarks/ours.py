@@ -30,6 +30,8 @@ class Textwright:
         """A training from an empty cache: its plan, cost, run folder."""
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         words = ["train", str(self.text), "--runs", str(self.folder / "runs"), "--json"]
+        if self.environment["OMP_NUM_THREADS"] == "1":
+            words += ["--set", "training.shards=1"]  # as one who has a single core would
         finished = run(self._command(*words, *shlex.split(options)), environment=self.environment)
         lines = [json.loads(line) for line in finished.output.splitlines()]
         return {
