@@ -30,7 +30,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(shutil.copytree(runs.find(name).path, Path(folder, name))))
             corpus, tokenizer = open_corpus([name]), Tokenizer.load(run)
-            parts = (prepare_tokens(one, tokenizer) for one in (corpus.train, corpus.validation))
+            parts = (
+                prepare_tokens(one, tokenizer, hidden=True)
+                for one in (corpus.train, corpus.validation)
+            )
             dataset = Dataset(corpus, tokenizer, *parts)
             begin = time.process_time()
             gain = add_companion(run, dataset, "cpu")
