@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -169,10 +171,25 @@ class _CorpusBuilder:
         self.sources: list[Source] = []
         self._unreported = 0
         self._notes = 0
+        self._alike: Counter[str] = Counter()
 
     def warn(self, line: str) -> None:
         self.warnings.append(line)
         _logger.warning(line)
+
+    def warn_of(self, label: str, line: str) -> None:
+        """Warn of a file, or only count, where many files have the like."""
+        like = re.sub(r"\d[\d,.]*", "…", line.replace(label, ""))
+        self._alike[like] += 1
+        if self._alike[like] <= _MAX_SKIP_WARNINGS:
+            self.warn(line)
+
+    def count_alike(self) -> None:
+        """Say how many more files there were of each kind that was warned of."""
+        for like, count in self._alike.items():
+            if count > _MAX_SKIP_WARNINGS:
+                self.warn(f"{count - _MAX_SKIP_WARNINGS:,} more files{like}")
+        self._alike.clear()
 
     def skip(self, line: str) -> None:
         """Warn, or only count: a folder may have thousands of unusable files."""
@@ -222,6 +239,7 @@ class _CorpusBuilder:
         for index, one in enumerate(inspected):
             if index not in text.skipped:
                 self._record(one)
+        self.count_alike()
         return text
 
     def _inspect_all(self, files: Sequence[SourceFile]) -> list[InspectedFile]:
@@ -256,7 +274,7 @@ class _CorpusBuilder:
     def _record(self, file: InspectedFile) -> None:
         source, sha256, size = file.source, file.inspection.sha256, file.inspection.size
         for warning in file.warnings:
-            self.warn(warning)
+            self.warn_of(source.label, warning)
         for note in file.notes:
             self.note(note)
         known = sha256 in source.editions if source.editions else None
