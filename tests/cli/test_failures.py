@@ -38,6 +38,13 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     ("words", "named"),
     [
         (["train", "--json", "--then", "chat"], "--json and --then"),
+        (["train", "--num-epochs", "5"], "--epochs"),
+        (["generate", "shakespeare", "--generation-length", "5"], "did you mean '--max-tokens'"),
+        (["generate", "shakespeare", "--max-new-tokens", "5"], "--max-tokens"),
+        (["serve", "--models-folder", "x"], "--models"),
+        (["serve", "--prot", "1"], "--port"),
+        (["serve", "--log-level", "loud"], "'debug', 'info', 'warning'"),
+        (["serve", "--log-file", "no/such/folder/log"], "--log-file no/such/folder/log: No such"),
         (["eval", "prose", "--device", "gpu"], "--device"),
         (["train", "--set", "model.family=5"], "unknown model '5'"),
         (["trian"], "No such command 'trian'"),

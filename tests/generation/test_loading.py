@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 import textwright
 from textwright.configs import SamplingSettings
-from textwright.errors import RunError
+from textwright.engine import ModelPool
+from textwright.errors import RequestError, RunError
 from textwright.generation import Models, load, read_generation_config, write_generation_config
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
@@ -243,6 +244,48 @@ def test_models_of_a_folder(run: Run, make_run: Callable[..., Run]) -> None:
         models.load_model("../runs/my-model")
     with pytest.raises(RunError, match="no folder"):
         Models(folder / "nowhere")
+
+
+def test_a_broken_model_of_a_folder_is_named_with_its_reason(run: Run) -> None:
+    """The server's words for it, whichever file is damaged or gone."""
+    folder = run.path.parent
+    for name, file, content in (
+        ("no-weights", "model.safetensors", None), ("bad-weights", "model.safetensors", b"half"),
+        ("no-config", "config.json", None), ("bad-tokenizer", "tokenizer.json", b"{"),
+    ):  # fmt: skip
+        shutil.copytree(run.path, folder / name)
+        (folder / name / file).unlink()
+        if content is not None:
+            (folder / name / file).write_bytes(content)
+    shutil.copytree(folder / "no-weights", folder / "begun").joinpath(".training").touch()
+    models = Models(folder)
+    broken = models.broken_models
+    assert list(broken) == ["bad-tokenizer", "bad-weights", "no-config", "no-weights"]
+    pool = ModelPool(folder=folder)
+    pool.load_all()
+    served = {name: one.reason for name, one in pool.statuses.items() if one.status == "Failed"}
+    assert served == broken
+    with pytest.raises(RunError, match="'no-config' has no config.json"):
+        models.load_model("no_config")
+
+
+def test_what_other_programs_call_an_argument_is_hinted_at(run: Run) -> None:
+    for call, said in (
+        (lambda: Models(models_folder="x"), "Models.* has no argument 'models_folder'.*'folder'"),
+        (lambda: load(model_name="x"), "load.* no argument 'model_name'; did you mean 'reference'"),
+        (lambda: Models(run.path.parent).load_model(model_name="x"), "did you mean 'name'"),
+        (lambda: textwright.train(max_iters=5), "train.* 'max_iters'; did you mean 'steps'"),
+        (lambda: textwright.train(corpus="x"), "train.* 'corpus'"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=said):
+            call()  # type: ignore[no-untyped-call]
+    model = load(run)
+    for theirs, ours in (
+        ("generation_length", "max_tokens"), ("max_new_tokens", "max_tokens"),
+        ("start_string", "prompt"), ("temprature", "temperature"), ("random_seed", "seed"),
+    ):  # fmt: skip
+        with pytest.raises(RequestError, match=f"no setting '{theirs}'.* did you mean '{ours}'"):
+            model.generate(**{theirs: 5})  # type: ignore[arg-type]
 
 
 # The package

@@ -46,11 +46,46 @@ def test_gen_text_has_exactly_its_shape(served: Served) -> None:
     request = {"model_name": "my_gpt", "start_phrase": "It was", "generation_length": 12,
              "temperature": 0.5}  # fmt: skip
     result = post(served, "/gen_text", request)
-    assert result.pop("res_text").startswith("It was")
-    assert result == {"model_name": "my_gpt", "generation_length": 12, "temperature": 0.5}
+    text = result.pop("res_text")
+    assert text.startswith("It was")
+    assert result == {"model_name": "my_gpt", "generation_length": 12, "temperature": 0.5,
+                      "tokens": 12, "characters": len(text) - len("It was")}  # fmt: skip
     defaults = post(served, "/gen_text", {"model_name": "lstm"})
     assert (defaults["generation_length"], defaults["temperature"]) == (100, 1.0)
     assert len(defaults["res_text"]) > 20
+
+
+def test_gen_text_draws_as_it_is_asked_to(served: Served) -> None:
+    request = {"model_name": "my-gpt", "start_phrase": "It was", "generation_length": 30}
+    seeded = {**request, "seed": 7}
+    text = post(served, "/gen_text", seeded)["res_text"]
+    several = [seeded, seeded, {**seeded, "seed": 8}, {**seeded, "top_k": 1}]
+    texts = [one["res_text"] for one in
+             post(served, "/gen_text_bulk", {"inputs": several})["results"]]  # fmt: skip
+    assert texts[:2] == [text, text] and text not in texts[2:]
+    greedy = post(served, "/gen_text", {**request, "temperature": 0})["res_text"]
+    for likeliest in ({"top_k": 1}, {"top_p": 0}, {"top_p": 1e-9}):
+        assert post(served, "/gen_text", {**request, **likeliest})["res_text"] == greedy
+    drawn = [
+        post(served, "/gen_text", {**request, "seed": seed})["res_text"] for seed in (None, -1)
+    ]
+    assert drawn[0] != drawn[1]
+    for wrong in ({"top_p": 1.5}, {"seed": "x"}, {"top_k": 0.5}, {"stream": True}):
+        assert next(iter(wrong)) in post(served, "/gen_text", {**request, **wrong}, 400)["error"]
+
+
+def test_names_of_other_programs_are_those_of_the_native_fields(served: Served) -> None:
+    ours = {"model_name": "lstm", "start_phrase": "It", "generation_length": 5, "seed": 3}
+    text = post(served, "/gen_text", ours)["res_text"]
+    for theirs in (
+        {"model": "lstm", "prompt": "It", "max_tokens": 5, "seed": 3},
+        {"model_name": "lstm", "start_string": "It", "max_new_tokens": 5, "seed": 3},
+    ):
+        assert post(served, "/gen_text", theirs)["res_text"] == text
+        post(served, "/gen_text", {**theirs, "start_phrase": "another"}, 400)
+    other = {"model_name": "lstm", "start_string": "It", "generation_length": 5, "seed": 3,
+             "temperature": 1.0}  # fmt: skip
+    assert "It" + post(served, "/v1/completions", other)["choices"][0]["text"] == text
 
 
 def test_bulk_answers_in_order_and_errors_in_their_places(served: Served) -> None:
@@ -65,7 +100,8 @@ def test_bulk_answers_in_order_and_errors_in_their_places(served: Served) -> Non
     assert answer["ignore_errors"] is True
     results = answer["results"]
     assert len(results) == 6
-    assert set(results[0]) == {"model_name", "res_text", "generation_length", "temperature"}
+    assert set(results[0]) == {"model_name", "res_text", "generation_length", "temperature",
+                               "tokens", "characters"}  # fmt: skip
     assert [result["res_text"] is None for result in results] == [False, *[True] * 4, False]
     assert "temperature" in results[2]["error"]
     assert results[1]["model_name"] == "none"

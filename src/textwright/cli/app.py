@@ -185,13 +185,28 @@ def _report_error(error: Exception) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help, where words are missing
             typer.echo(message)
             return 2
-        return _print_error(message, 2)
+        return _print_error(message + _hint(error), 2)
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
     ):
         return _print_error("not enough memory; take a smaller --size or training.batch_size", 1)
     name = type(error).__name__
     return _print_error(f"{name}: {error} (a fault in textwright; --debug shows where)", 1)
+
+
+def _hint(error: typer.TyperException) -> str:
+    """What another program's name for an option means here, where nothing is spelled like it."""
+    from textwright.configs import nearest
+
+    context = getattr(error, "ctx", None)
+    name = getattr(error, "option_name", None)
+    if type(error).__name__ != "NoSuchOption" or context is None or name is None:
+        return ""
+    command = context.command
+    options = [word for each in command.params for word in each.opts if word.startswith("--")]
+    hint = nearest(name, options)
+    spelled = getattr(error, "possibilities", None)  # are in its message
+    return "" if spelled or "did you mean" not in hint else hint
 
 
 def _print_error(message: str, code: int) -> int:

@@ -27,6 +27,9 @@ from textwright.cli.serve_options import (
     Deadline,
     Drain,
     Host,
+    Level,
+    LogFile,
+    LogLevel,
     LogPrompts,
     MaxBody,
     MaxChoices,
@@ -91,6 +94,8 @@ def serve(
     body_timeout: BodyTimeout = 30.0,
     drain: Drain = 60.0,
     stream_interval: StreamInterval = 0.02,
+    log_level: Level = LogLevel.info,
+    log_file: LogFile = None,
     log_prompts: LogPrompts = False,
     runs: Runs = None,
 ) -> None:
@@ -136,7 +141,8 @@ def serve(
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
     pool = _model_pool(names or [], models, runs, memory, precision, companion)
     _serve(pool, settings, host, port, slots=slots, waiting=queue, workers=threads,
-           runs=models or runs_folder(runs), page=not no_studio)  # fmt: skip
+           runs=models or runs_folder(runs), page=not no_studio,
+           log=(log_file, log_level.value))  # fmt: skip
 
 
 def _serve(
@@ -152,18 +158,24 @@ def _serve(
     api: str | None = None,
     page: bool = True,
     open_browser: bool = False,
-    log_requests: bool = True,
+    log: tuple[Path | None, str] | None = None,
 ) -> None:
+    """
+    Args:
+        log: file (None: standard error) and level of the log in JSON; None keeps to lines for a
+            person at the terminal, who sees on the page what comes of a request.
+    """
     try:
         from textwright import studio
         from textwright.serving import Metrics, create_app
         from textwright.serving.hosts import is_loopback
-        from textwright.serving.logs import write_json_lines
+        from textwright.serving.logs import file_handler, write_json_lines
         from textwright.serving.server import listen, run
     except ImportError as error:
         raise missing(error) from error
     from textwright.engine import Engine
 
+    handler = file_handler(log[0]) if log is not None and log[0] is not None else None
     metrics = Metrics()
     engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
     app = create_app(pool, engine, settings, metrics)
@@ -172,9 +184,9 @@ def _serve(
         studio.mount(app, api=api, runs=runs, local=local)
     socket = listen(host, port)
     url = _print_address(pool, settings, socket.getsockname(), api, page)
-    if log_requests:
-        write_json_lines()
-    else:  # a person at the terminal sees on the page what comes of a request
+    if log is not None:
+        write_json_lines(handler, logging.getLevelNamesMapping()[log[1].upper()])
+    else:
         logging.getLogger("textwright.requests").setLevel(logging.WARNING)
     if open_browser:
         _open_browser(f"{url}/studio/")  # the socket listens already
@@ -248,8 +260,7 @@ def studio(
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
     _serve(pool, settings, "127.0.0.1", port, slots=64, waiting=64, workers=None,
-           runs=runs_folder(runs), api=api, open_browser=not no_browser,
-           log_requests=False)  # fmt: skip
+           runs=runs_folder(runs), api=api, open_browser=not no_browser)  # fmt: skip
 
 
 def missing(error: ImportError) -> MissingPackageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -175,6 +176,36 @@ Drain = Annotated[
 StreamInterval = Annotated[
     float,
     _limit("Seconds between chunks of a stream, at least.", "STREAM_INTERVAL"),
+]
+
+
+class LogLevel(StrEnum):
+    """Values of `--log-level`, as uvicorn calls them."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+    critical = "critical"
+
+
+Level = Annotated[
+    LogLevel,
+    _option(
+        "The least severe that is logged: warning leaves out the line of each request.",
+        "LOG_LEVEL",
+        "--log-level",
+        case_sensitive=False,
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    _option(
+        "File that gets the log, at its end, in place of standard error.",
+        "LOG_FILE",
+        "--log-file",
+        metavar="FILE",
+    ),
 ]
 LogPrompts = Annotated[
     bool,

@@ -159,6 +159,13 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Steps between checkpoints.", rich_help_panel=_RHYTHM)
     ] = None,
+    sample_prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What the sample at each evaluation continues; else it begins a line.",
+            rich_help_panel=_RHYTHM,
+        ),
+    ] = None,
     log: Annotated[
         list[str] | None,
         typer.Option(help="tensorboard or csv; may be repeated.", rich_help_panel=_RHYTHM),
@@ -202,6 +209,7 @@ def train(
         "field": field,
         "eval_every": eval_every,
         "checkpoint_every": checkpoint_every,
+        "sample_prompt": sample_prompt,
         "seed": seed,
         "device": device,
         "loss_on": None if loss_on is None else loss_on.value,

@@ -16,7 +16,8 @@ from textwright.configs.families import (
     config_class,
     model_config,
 )
-from textwright.configs.section import MAX_VOCAB_SIZE, Section, nearest, one_line
+from textwright.configs.names import hints, nearest
+from textwright.configs.section import MAX_VOCAB_SIZE, Section, one_line
 from textwright.configs.settings import (
     CompanionChoice,
     CorpusSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "TransformerConfig",
     "check_companion",
     "config_class",
+    "hints",
     "model_config",
     "nearest",
     "one_line",

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from textwright.configs.section import MAX_VOCAB_SIZE, Section, nearest, one_line
+from textwright.configs.names import nearest
+from textwright.configs.section import MAX_VOCAB_SIZE, Section, one_line
 from textwright.errors import RequestError
 
 
@@ -54,12 +55,22 @@ class RecurrentConfig(ModelConfig):
     tie_embeddings: bool = False
     """Share the output weights with the embedding; the top layer must have its width."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _count_layers(cls, values: Any) -> Any:
+        """As many layers as widths, where only those are given."""
+        if isinstance(values, dict) and "num_layers" not in values:
+            widths = values.get("hidden_size")
+            if isinstance(widths, list | tuple) and widths:
+                return {**values, "num_layers": len(widths)}
+        return values
+
     @model_validator(mode="after")
     def _check(self) -> RecurrentConfig:
         if isinstance(self.hidden_size, list) and len(self.hidden_size) != self.num_layers:
             raise ValueError(
                 f"model.hidden_size lists {len(self.hidden_size)} widths "
-                f"for {self.num_layers} layers (model.num_layers)"
+                f"for {self.num_layers} layers (model.num_layers, which may be left out)"
             )
         if not all(1 <= width <= 16_384 for width in self.layer_sizes):
             raise ValueError("model.hidden_size must be between 1 and 16384")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,12 +14,6 @@ class Section(BaseModel):
     """A group of settings: unknown names are errors, and assignments are checked."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message about an unknown name: the closest known one, or all."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
 
 
 def one_line(error: Exception) -> str:

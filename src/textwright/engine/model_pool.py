@@ -258,14 +258,7 @@ class ModelPool:
 
     def _runs(self) -> list[Run]:
         """The named ones, then those below the folder, by name."""
-        folder: list[Run] = []
-        if self.folder is not None and self.folder.is_dir():
-            try:
-                entries = sorted(entry for entry in self.folder.iterdir() if entry.is_dir())
-            except OSError:  # deleted since `is_dir`
-                entries = []
-            folder = [run for run in map(Run, entries) if _is_model(run)]
-        return [*self._named, *folder]
+        return [*self._named, *(runs.list_models(self.folder) if self.folder else ())]
 
     def _find(self, name: str) -> _Entry:
         entry = self._entries.get(name)
@@ -372,14 +365,6 @@ def _file_size(run: Run) -> int:
         return run.weights_file.stat().st_size
     except OSError:
         return 0
-
-
-def _is_model(run: Run) -> bool:
-    """Whether a folder has a model's file, be it damaged; not a training without weights so far."""
-    files = (run.config_file, run.weights_file, run.tokenizer_file)
-    if run.lock_file.exists() and not run.weights_file.exists():
-        return False
-    return not run.name.startswith(".") and any(file.is_file() for file in files)
 
 
 def _fingerprint(run: Run) -> Fingerprint:

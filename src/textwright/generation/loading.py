@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textwright import runs
 from textwright.companion.mixing import Companion, with_companion
-from textwright.configs import check_companion, nearest
+from textwright.configs import check_companion, hints, nearest
 from textwright.errors import RunError
 from textwright.generation.generator import Generator
 from textwright.generation.options import read_generation_config
@@ -17,6 +17,7 @@ from textwright.runtimes.registry import load_runtime
 from textwright.tokenizers import Tokenizer
 
 
+@hints
 def load(
     reference: str | Path | Run,
     runs_folder: str | Path | None = None,
@@ -76,6 +77,7 @@ def _no_weights(run: Run) -> str:
 class Models:
     """The models directly below a folder; each is loaded once, at its first use."""
 
+    @hints
     def __init__(
         self, folder: str | Path, *, precision: str = "auto", companion: str = "auto"
     ) -> None:
@@ -96,16 +98,29 @@ class Models:
 
     @property
     def available_models(self) -> list[str]:
-        """The names of the models that can be loaded, in order; reads the folder each time."""
-        return [run.name for run in self._runs()]
+        """The names of the models that have all their files, in order; reads the folder each
+        time."""
+        return [run.name for run in runs.list_models(self.folder) if run.has_model()]
 
+    @property
+    def broken_models(self) -> dict[str, str]:
+        """Why a model can't be used, by name; loads those that aren't loaded yet."""
+        reasons = {}
+        for run in runs.list_models(self.folder):
+            try:
+                self.load_model(run.name)
+            except RunError as error:
+                reasons[run.name] = str(error)
+        return reasons
+
+    @hints
     def load_model(self, name: str) -> Generator:
         """The model `name`; without an exact match `-` and `_` are the same.
 
         Raises:
             RunError: there is none of this name, or it is damaged.
         """
-        run = runs.match_run(name, self._runs())
+        run = runs.match_run(name, runs.list_models(self.folder))
         if run is not None:
             with self._lock:
                 if run.path not in self._loaded:
@@ -116,6 +131,3 @@ class Models:
         known = self.available_models
         hint = nearest(name, known) if known else "; there are none yet"
         raise RunError(f"no model {name!r} in {self.folder}{hint}")
-
-    def _runs(self) -> list[Run]:
-        return [run for run in runs.list_runs(self.folder) if run.has_model()]

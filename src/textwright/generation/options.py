@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
-from textwright.configs import SamplingSettings, one_line
+from textwright.configs import SamplingSettings, nearest, one_line
 from textwright.errors import RequestError, RunError
 from textwright.generation.sampling import LogitsProcessor, check_seed, new_seed
 from textwright.runs import Run
@@ -183,6 +183,10 @@ def check(options: Options, defaults: GenerationConfig) -> Request:
     elif given.get("stop") is not None:
         given["stop"] = list(given["stop"])
     changed = {name: value for name, value in given.items() if value is not None}
+    for name in changed:
+        if name not in SamplingSettings.model_fields:
+            known = ["prompt", *Options.__annotations__]
+            raise RequestError(f"no setting {name!r} of a text{nearest(name, known)}")
     try:
         sampling = SamplingSettings(**{**defaults.sampling.model_dump(), **changed})
     except ValidationError as error:

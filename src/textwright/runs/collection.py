@@ -106,6 +106,23 @@ def list_runs(folder: Path) -> list[Run]:
     return [Run(entry) for entry in entries if (entry / "config.json").is_file()]
 
 
+def list_models(folder: Path) -> list[Run]:
+    """The models directly below `folder`, by name: also damaged ones, that lack a file or have a
+    bad one, but no training without weights so far."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    except OSError:  # there is none, or it went away
+        return []
+    return [run for run in map(Run, entries) if _is_model(run)]
+
+
+def _is_model(run: Run) -> bool:
+    files = (run.config_file, run.weights_file, run.tokenizer_file)
+    if run.lock_file.exists() and not run.weights_file.exists():
+        return False
+    return not run.name.startswith(".") and any(file.is_file() for file in files)
+
+
 def shipped() -> list[Run]:
     """The models that come with the package, by name."""
     return list_runs(SHIPPED_MODELS)

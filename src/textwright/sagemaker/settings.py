@@ -27,7 +27,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from textwright.configs.section import Section, nearest, one_line
+from textwright.configs.names import nearest
+from textwright.configs.section import Section, one_line
 from textwright.errors import RequestError
 from textwright.version import VERSION
 

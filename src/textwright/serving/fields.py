@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from textwright.configs import one_line
+from textwright.generation.options import Options
 from textwright.serving.foreign import ForeignFields, accepted
 
 
@@ -31,7 +32,19 @@ AS_INTEGER = BeforeValidator(_to_int)
 Number = Annotated[float, Field(allow_inf_nan=False)]
 ModelName = Annotated[str, Field(max_length=200)]
 Temperature = Annotated[Number, Field(ge=0, le=100)]
+TopP = Annotated[Number, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), AS_INTEGER]
+
+
+def seed_of(seed: int | None) -> int | None:
+    """A request's seed as the engine takes it: None for -1, which elsewhere draws one, too."""
+    return None if seed is None or seed == -1 else seed % 2**63
+
+
+def truncation(top_k: int | None, top_p: float | None) -> Options:
+    """A request's `top_k` and `top_p` as the engine takes them: no token's share is as small as a
+    `top_p` of 0, but the likeliest stays."""
+    return {"top_k": 1, "top_p": 1.0} if top_p == 0 else {"top_k": top_k, "top_p": top_p}
 
 
 MAX_NAMED = 8

@@ -55,7 +55,7 @@ class ForeignFields:
 
 def accepted(name: str) -> Values:
     """The values, if any, of a field that ask for nothing, where others are refused."""
-    kinds = (COMPLETION, CHAT, RESPONSE, OLLAMA_OPTIONS, OLLAMA, MESSAGE)
+    kinds = (NATIVE, COMPLETION, CHAT, RESPONSE, OLLAMA_OPTIONS, OLLAMA, MESSAGE)
     return next((one.refused[name] for one in kinds if name in one.refused), ())
 
 
@@ -138,7 +138,7 @@ _ALIASES = {
     "repeat_penalty": "repetition_penalty", "rep_pen": "repetition_penalty",
     "n_predict": "max_tokens", "num_predict": "max_tokens", "max_new_tokens": "max_tokens",
     "n_cmpl": "n", "stopping_strings": "stop", "sampler_seed": "seed",
-    "ban_eos_token": "ignore_eos",
+    "ban_eos_token": "ignore_eos", "generation_length": "max_tokens", "model_name": "model",
 }  # fmt: skip
 
 _DETAILS = {
@@ -165,13 +165,24 @@ _IDLE = frozenset((
     "parse_tool_calls", "allow_fallbacks", "speculative_ngram",
 ))  # fmt: skip
 
+_PROMPTS = ("start_string", "start_phrase")
+
 COMPLETION = ForeignFields(
     {**_REFUSED, "logprobs": (False,), "add_special_tokens": (True,)},
-    _IGNORED, _ALIASES, _DETAILS, _IDLE,
+    _IGNORED, {**_ALIASES, **dict.fromkeys(_PROMPTS, "prompt")}, _DETAILS, _IDLE,
 )  # fmt: skip
 CHAT = ForeignFields(
     {**_REFUSED, "echo": (False,), "best_of": (1,), "add_special_tokens": (False,)},
     _IGNORED, _ALIASES, _DETAILS, _IDLE,
+)  # fmt: skip
+
+NATIVE = ForeignFields(
+    {"stream": (False,), "n": (1,)},
+    {},
+    {
+        "model": "model_name", "prompt": "start_phrase", "start_string": "start_phrase",
+        **dict.fromkeys(("max_tokens", "max_new_tokens", "length"), "generation_length"),
+    },
 )  # fmt: skip
 
 MESSAGE = ForeignFields(

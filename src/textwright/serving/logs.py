@@ -6,7 +6,11 @@ import json
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Any
+
+from textwright.errors import RequestError
 
 request_logger = logging.getLogger("textwright.requests")
 """One line per request."""
@@ -28,16 +32,35 @@ class JSONLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def write_json_lines(stream: TextIO | None = None) -> None:
-    """Log textwright and uvicorn as JSON lines to `stream`, standard error by default."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def file_handler(file: Path) -> logging.Handler:
+    """Appends to `file`, and begins it anew where log rotation renamed or removed it.
+
+    Raises:
+        RequestError: it can't be written.
+    """
+    try:
+        return WatchedFileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"--log-file {file}: {error.strerror or error}; name a file that can be written"
+        ) from error
+
+
+def write_json_lines(handler: logging.Handler | None = None, level: int = logging.INFO) -> None:
+    """Log textwright and uvicorn as JSON lines.
+
+    Args:
+        handler: takes the lines; None writes to standard error.
+        level: the least severe that is logged.
+    """
+    handler = handler or logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines())
     for name in ("textwright", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
         logger.propagate = name == "uvicorn.error"
-        logger.setLevel(logging.INFO)
+        logger.setLevel(level)
     others = logging.getLogger()  # asyncio, and any library's
     others.handlers = [handler]
-    others.setLevel(logging.WARNING)
+    others.setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)

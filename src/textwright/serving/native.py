@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textwright.engine import Job
 from textwright.errors import BusyError, ClosedError, TextwrightError
 from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
-from textwright.serving.fields import AS_INTEGER, Body, ModelName, Temperature, describe_error
+from textwright.serving.fields import (
+    AS_INTEGER,
+    Body,
+    ModelName,
+    Seed,
+    Temperature,
+    TopP,
+    describe_error,
+    seed_of,
+    truncation,
+)
+from textwright.serving.foreign import NATIVE
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service, log_jobs
 
@@ -20,6 +31,9 @@ DEFAULT_LENGTH = 100
 """Tokens to generate where a request doesn't say."""
 
 WARNINGS = "Only where there are any: e.g. a prompt of which the model doesn't see the beginning."
+
+TOKENS = "That came: fewer than were asked for where the text ended."
+CHARACTERS = "That came, without those of the start phrase."
 
 
 class ModelState(BaseModel):
@@ -45,6 +59,8 @@ class GenText(Body):
         json_schema_extra={"examples": [{"model_name": "shakespeare", "start_phrase": "ROMEO:"}]}
     )
 
+    foreign = NATIVE
+
     model_name: ModelName = Field(description="`-` and `_` are the same.")
     start_phrase: str = Field(default="", description="Empty begins a new text.")
     generation_length: Annotated[int, Field(ge=1, lt=2**31), AS_INTEGER] = Field(
@@ -52,6 +68,15 @@ class GenText(Body):
     )
     temperature: Temperature = Field(
         default=1.0, description="Below 1 plays safe, above 1 dares more; 0: the likeliest."
+    )
+    seed: Seed | None = Field(
+        default=None, description="The same seed gives the same text; null and -1 draw one."
+    )
+    top_k: Annotated[int, AS_INTEGER] | None = Field(
+        default=None, description="Only the k likeliest tokens; 0 or less: all."
+    )
+    top_p: TopP | None = Field(
+        default=None, description="Only the likeliest tokens that together reach this; 0: the one."
     )
 
 
@@ -64,6 +89,8 @@ class GenTextResult(BaseModel):
     res_text: str
     generation_length: int
     temperature: float
+    tokens: int = Field(description=TOKENS)
+    characters: int = Field(description=CHARACTERS)
     warnings: list[str] | None = Field(default=None, description=WARNINGS)
 
 
@@ -85,6 +112,8 @@ class BulkItem(BaseModel):
     res_text: str | None
     generation_length: int | None
     temperature: float | None
+    tokens: int | None = Field(default=None, description=TOKENS)
+    characters: int | None = Field(default=None, description=CHARACTERS)
     warnings: list[str] | None = Field(default=None, description=WARNINGS)
     error: str | None = None
 
@@ -208,7 +237,12 @@ async def _job(service: Service, body: GenText) -> Job:
     model = await service.model(body.model_name)
     request = service.check(
         model,
-        {"max_tokens": body.generation_length, "temperature": body.temperature},
+        {
+            "max_tokens": body.generation_length,
+            "temperature": body.temperature,
+            "seed": seed_of(body.seed),
+            **truncation(body.top_k, body.top_p),
+        },
         length="generation_length",
     )
     prompt = await service.prompt(model, body.start_phrase, param="start_phrase")
@@ -221,6 +255,8 @@ def _result(body: GenText, job: Job) -> dict[str, Any]:
         "res_text": str(job.generation),
         "generation_length": body.generation_length,
         "temperature": body.temperature,
+        "tokens": len(job.tokens),
+        "characters": len(job.generation.text),
     }
     return result | ({"warnings": job.prompt.warnings} if job.prompt.warnings else {})
 

@@ -25,7 +25,7 @@ from textwright.generation import Message, StreamStripper
 from textwright.runs import Run
 from textwright.serving.chat import MAX_MESSAGES, as_message, content_logprobs, reply_jobs
 from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
-from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
+from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature, TopP
 from textwright.serving.foreign import MESSAGE, OLLAMA, OLLAMA_OPTIONS
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -53,7 +53,7 @@ class Options(Body):
 
     temperature: Temperature | None = None
     top_k: Annotated[int, AS_INTEGER] | None = None
-    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    top_p: TopP | None = None
     min_p: Annotated[Number, Field(ge=0, lt=1)] | None = None
     seed: Seed | None = None
     stop: Stop | list[Stop] | None = None

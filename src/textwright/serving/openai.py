@@ -16,7 +16,17 @@ from textwright.generation import Generator, Options
 from textwright.generation.options import Request
 from textwright.generation.sampling import LogitsProcessor
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature
+from textwright.serving.fields import (
+    AS_INTEGER,
+    Body,
+    ModelName,
+    Number,
+    Seed,
+    Temperature,
+    TopP,
+    seed_of,
+    truncation,
+)
 from textwright.serving.foreign import STREAM_OPTIONS
 from textwright.serving.responses import json_pieces
 from textwright.serving.service import Service
@@ -51,9 +61,7 @@ class RequestFields(Body):
         default="", description="May be left out where one is served.", examples=["shakespeare"]
     )
     temperature: Temperature | None = None
-    top_p: Annotated[Number, Field(ge=0, le=1)] | None = Field(
-        default=None, description="0 takes the likeliest token each time."
-    )
+    top_p: TopP | None = Field(default=None, description="0 takes the likeliest token each time.")
     n: Annotated[int, Field(ge=1), AS_INTEGER] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -186,10 +194,9 @@ def generation_request(
     service.check_count("n", body.n, limits.max_choices)
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     stops = [stop for stop in stops if stop]  # some clients send an empty one for none
-    is_greedy = body.top_p == 0  # no token's share is so small, but the likeliest stays
     options: Options = {
         "max_tokens": max_tokens, "temperature": body.temperature,
-        "top_p": 1.0 if is_greedy else body.top_p, "top_k": 1 if is_greedy else body.top_k,
+        **truncation(body.top_k, body.top_p),
         "min_p": body.min_p, "repetition_penalty": body.repetition_penalty,
         "stop": stops or None, "seed": seed_of(body.seed), "logprobs": logprobs,
         "allow_unk": body.allow_unk,
@@ -215,11 +222,6 @@ def length_of(service: Service, tokens: int | None, *, param: str) -> int | None
     if tokens == 0:
         raise HTTPError(400, f"{param} must be at least 1, or -1 for no limit", param=param)
     return service.settings.max_length if tokens == -1 else tokens
-
-
-def seed_of(seed: int | None) -> int | None:
-    """A request's seed as the engine takes it: None for -1, which elsewhere draws one, too."""
-    return None if seed is None or seed == -1 else seed % 2**63
 
 
 def _bias(model: Generator, by_token: Mapping[str, float]) -> dict[int, float]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from textwright import atomic, runs
-from textwright.configs import CorpusSettings, ModelConfig, Settings
+from textwright.configs import CorpusSettings, ModelConfig, Settings, hints
 from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.addresses import without_secrets
@@ -66,6 +66,7 @@ from textwright.version import VERSION
 log = logging.getLogger("textwright")
 
 
+@hints
 def train(
     *corpus: str | Path,
     name: str | None = None,
@@ -85,6 +86,7 @@ def train(
     field: str | None = None,
     eval_every: int | None = None,
     checkpoint_every: int | None = None,
+    sample_prompt: str | None = None,
     seed: int | None = None,
     device: str | None = None,
     loss_on: str | None = None,
@@ -115,6 +117,7 @@ def train(
         encoding: of the files, instead of detecting it.
         field: of records and tables, the field or column that holds the text.
         eval_every, checkpoint_every: steps between two; None lets the plan choose.
+        sample_prompt: what the sample at each evaluation continues; None begins a line.
         seed: of weights, batches and dropout.
         device: `auto`, `cpu`, `cuda` or `mps`.
         loss_on: of conversations, `both` sides or the `assistant` alone.
@@ -154,6 +157,7 @@ def train(
         field=field,
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
+        sample_prompt=sample_prompt,
         seed=seed,
         device=device,
         loss_on=loss_on,

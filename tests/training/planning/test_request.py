@@ -36,6 +36,12 @@ def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
     assert settings.training.matrix_learning_rate == recipe["matrix_learning_rate"]
 
 
+def test_the_prompt_of_the_samples_is_an_option() -> None:
+    assert (
+        make_request(sample_prompt="KING 5 = [").settings().training.sample_prompt == "KING 5 = ["
+    )
+
+
 def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text("[training]\nsteps = 500\nminutes = 3.0\n")
@@ -56,6 +62,11 @@ def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None
             {"model": "gpt", "changes": ["model.hidden_sizes=1"]},
             "did you mean 'model.hidden_size'",
         ),
+        ({"changes": ["model.rnn_units=9"]}, r"did you mean 'model.hidden_size'\?"),
+        ({"changes": ["model.seq_length=9"]}, r"did you mean 'model.block_size'\?"),
+        ({"model": "gpt", "changes": ["model.n_embd=9"]}, "did you mean 'model.hidden_size'"),
+        ({"changes": ["learning_rate=1"]}, r"did you mean 'training.learning_rate'\?"),
+        ({"changes": ["training.lr=1"]}, r"did you mean 'training.learning_rate'\?"),
         ({"model": "lstm", "changes": ["model.num_heads=2"]}, "is a setting of gpt, not of lstm"),
         ({"changes": ["training.learning_rate"]}, "write name=value"),
         ({"changes": ["training.learning_rate=-1"]}, "learning_rate.*greater than 0"),
@@ -97,6 +108,23 @@ def test_own_settings_of_a_model_are_taken_or_refused() -> None:
         model_settings("gpt", "nano", 65, {"num_heads": 3})
     with pytest.raises(RequestError, match="vocab_size"):
         model_settings("gpt", "nano", 1 << 21)
+
+
+@pytest.mark.parametrize(
+    "written", ["128,64", "128, 64", "(128, 64)", "(128,64,)", "[128, 64]", "128,64,"]
+)
+def test_unequal_layers_are_taken_as_people_write_them(written: str) -> None:
+    request = make_request(model="lstm", changes=[f"model.hidden_size={written}"])
+    for size in ("nano", "large"):
+        config = model_settings("lstm", size, 65, request.section("model"))
+        assert isinstance(config, RecurrentConfig)
+        assert config.layer_sizes == [128, 64] and config.num_layers == 2
+    widths = RecurrentConfig(vocab_size=9, block_size=8, hidden_size=[128, 64, 32])
+    assert widths.num_layers == 3
+    for wrong in ("128,,64", "128,x", "(128 64)"):
+        changes = [f"model.hidden_size={wrong}"]
+        with pytest.raises(RequestError, match="hidden_size"):
+            model_settings("lstm", "nano", 65, make_request(changes=changes).section("model"))
 
 
 def test_a_large_vocabulary_shares_one_table() -> None:

@@ -144,6 +144,8 @@ def model_settings(
     for name in own:
         if name not in known:
             raise RequestError(f"unknown setting model.{name!s}{nearest(name, known)}")
+    if isinstance(own.get("hidden_size"), list | tuple):
+        chosen.pop("num_layers", None)  # as many as there are widths
     values = {**chosen, **own, "family": family, "vocab_size": vocab_size}
     try:
         return config_class(family)(**values)

@@ -6,6 +6,7 @@ are errors that offer the nearest one. Presets fill what is left open once a siz
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ _BUDGETS = ("training.steps", "training.epochs", "training.minutes")
 _RATES = ("learning_rate", "matrix_learning_rate")
 _FREE = "model.dropout"
 """The one setting of the model that may differ from the parent's."""
+_NUMBERS = re.compile(r"\([\d.,\s]+\)|[\d.,\s]+")
 _GROWS = "tokenizer.vocab_size"
 """The setting of the tokenizer that may be more than the parent's, for words."""
 
@@ -113,6 +115,7 @@ def make_request(
     field: str | None = None,
     eval_every: int | None = None,
     checkpoint_every: int | None = None,
+    sample_prompt: str | None = None,
     seed: int | None = None,
     device: str | None = None,
     loss_on: str | None = None,
@@ -143,6 +146,7 @@ def make_request(
         "corpus.field": field,
         "training.eval_every": eval_every,
         "training.checkpoint_every": checkpoint_every,
+        "training.sample_prompt": sample_prompt,
         "training.seed": seed,
         "training.device": device,
         "training.loss_on": loss_on,
@@ -284,6 +288,10 @@ def _change(change: str) -> tuple[str, Any]:
     name, text = name.strip(), text.strip()
     if not equals or not name:
         raise RequestError(f"--set {change}: write name=value, e.g. training.learning_rate=0.003")
+    if "," in text and _NUMBERS.fullmatch(
+        text
+    ):  # a list without brackets, or a tuple as Python writes it
+        text = f"[{text.strip('()')}]"
     try:  # TOML knows numbers, lists and true/false; what it can't read is a plain string
         return name, tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
