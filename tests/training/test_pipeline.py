@@ -394,6 +394,21 @@ def test_a_setting_changed_on_resume_is_refused(text_file: Path) -> None:
     assert textwright.train(text_file, steps=3, name="other", resume=True).name == "other"
 
 
+def test_a_file_of_settings_goes_on_with_the_text_that_it_names_from_its_folder(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(text_file.parent)
+    config = tmp_path / "settings.toml"
+    config.write_text(f"[corpus]\nsources = ['{text_file.name}']\n", encoding="utf-8")
+    options: dict[str, Any] = {"config": config, "name": "named"}
+    train(**options, observers=[Recorder(stop_at=10)])
+    run = train(**options, resume=True)
+    assert run.settings()["result"]["status"] == "finished"
+    config.write_text("[corpus]\nsources = ['another.txt']\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="corpus.sources"):
+        train(**options, resume=True)
+
+
 def test_a_name_is_free_and_safe_for_a_folder(text_file: Path) -> None:
     assert [train(text_file, steps=2).name for _ in range(3)] == ["prose", "prose-2", "prose-3"]
     with pytest.raises(RunError, match="run 'prose' exists already"):

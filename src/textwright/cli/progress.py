@@ -160,6 +160,8 @@ def _opening(run: Run, plan: Plan, step: int) -> str:
         words[-1] += (
             f"; evaluations read {plan.eval_tokens:,} validation tokens, the last one all of them"
         )
+    if not step and plan.base_bits is not None:
+        words[-1] += f"; --from english would begin at {plan.base_bits:.2f} bits a character"
     return " ".join(words)
 
 

@@ -312,6 +312,10 @@ def _print_plan(config: ModelConfig, settings: Settings, plan: Plan, *, as_json:
         "speed": f"{plan.tokens_per_second or 0:,.0f} tokens a second",
         "expected time": numbers.duration(plan.expected_seconds),
     }
+    if plan.base_bits is not None:
+        rows["begins"] = (
+            f"knowing nothing; --from english would begin at {plan.base_bits:.2f} bits a character"
+        )
     show_rows(rows)
 
 

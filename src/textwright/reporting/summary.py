@@ -204,6 +204,7 @@ class RunSummary:
             epochs=number(plan, "epochs"),
             continued=self.parent is not None,
             whole_loss=self.val_loss if self.eval_tokens < self.curve_tokens else None,
+            base_bits=number(plan, "base_bits"),
         )
 
     @property

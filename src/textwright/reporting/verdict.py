@@ -40,6 +40,9 @@ Kind = Literal[
     "improving", "overfitting", "levelled off", "diverged", "interrupted", "running", "too few"
 ]
 
+_ENDED: tuple[Kind, ...] = ("improving", "overfitting", "levelled off", "too few")
+"""After these a better beginning is worth a word."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -80,6 +83,7 @@ def verdict(
     epochs: float | None = None,
     continued: bool = False,
     whole_loss: float | None = None,
+    base_bits: float | None = None,
 ) -> Verdict:
     """The verdict on the curves of a training.
 
@@ -93,8 +97,15 @@ def verdict(
         continued: whether it started from a trained model, which may remain the best.
         whole_loss: where evaluations read a part of the validation text, the loss of the weights
             that were kept on all of it.
+        base_bits: bits a character at which `--from english` would have begun, if it reads the
+            text; what it gives is the best advice there is.
     """
     judged = _verdict(metrics, status, steps, minutes, epochs, continued, whole_loss)
+    if base_bits is not None and not continued and judged.kind in _ENDED:
+        begin = (
+            f"--from english reads this text at {base_bits:.2f} bits a character before any step."
+        )
+        judged = replace(judged, advice=f"{judged.advice} {begin}".strip())
     if whole_loss is None or not judged.grounds:
         return judged
     part = (

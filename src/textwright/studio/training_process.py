@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 from textwright import atomic
 from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
-from textwright.runs import Run, check_free, is_locked, is_training, name_from, name_key
+from textwright.runs import Run, check_free, find, is_locked, is_training, name_from, name_key
 from textwright.runs.folder import lock_to_inherit
 from textwright.serving.errors import HTTPError
 from textwright.studio.uploads import Upload, Uploads, display_name
@@ -87,6 +87,7 @@ class TrainingProcess:
         minutes: float,
         browser: str,
         *,
+        parent: str | None = None,
         taken: Collection[str] = (),
     ) -> None:
         """Start a training.
@@ -96,6 +97,7 @@ class TrainingProcess:
             family: of the model.
             minutes: how long to train.
             browser: who may stop it.
+            parent: a model to begin with, which decides the family.
             taken: names that its run can't have, besides those in the folder of runs.
 
         Raises:
@@ -103,14 +105,15 @@ class TrainingProcess:
             TextwrightError: the folder can't be written, e.g. a full disk.
         """
         with self._lock, self._exclusive() as lock:
+            if parent is not None:
+                family = find(parent).config().family
+            beginning = ("--model", family) if parent is None else ("--from", parent)
             record = TrainingRecord(
                 number=secrets.token_hex(8), run=self._free_name(text.file, taken),
                 text=text.name, file=text.file.resolve(), family=family, minutes=minutes,
                 browser=browser, began=time.time(),
             )  # fmt: skip
-            self._launch(
-                record, lock, str(record.file), "--model", family, "--minutes", f"{minutes:g}"
-            )
+            self._launch(record, lock, str(record.file), *beginning, "--minutes", f"{minutes:g}")
 
     def resume(self, number: str, browser: str) -> None:
         """Resume a training that was stopped, or failed, from its last checkpoint.

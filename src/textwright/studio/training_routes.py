@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -53,6 +53,8 @@ class StartRequest(BrowserRequest):
     upload: Name
     family: Name
     minutes: Annotated[Number, Field(gt=0, le=MAX_MINUTES)]
+    begins_with: Literal["nothing", "english"] = "nothing"
+    """What the model knows before the first step; with `english` the family is that one's."""
 
 
 class JobRequest(BrowserRequest):
@@ -138,7 +140,8 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
             raise RequestError(f"no family {body.family!r}; take one of {', '.join(FAMILIES)}")
         text = process.uploads.take(body.upload)
         taken = list(pool.statuses)
-        process.start(text, body.family, body.minutes, body.browser, taken=taken)
+        parent = None if body.begins_with == "nothing" else body.begins_with
+        process.start(text, body.family, body.minutes, body.browser, parent=parent, taken=taken)
         return status(http, body.browser)
 
     @routes.post("/training/stop")

@@ -71,6 +71,8 @@ def check_unchanged(run: Run, request: Request) -> None:
     for name, value in request.given.items():
         if name == "corpus.validation" and value is not None:
             value = recorded_source(value)  # noqa: PLW2901
+        if name == "corpus.sources" and isinstance(value, list):
+            value = [recorded_source(source) for source in value]  # noqa: PLW2901
         old = before.get(name)
         if (
             name == SETTING_OF_PARENT

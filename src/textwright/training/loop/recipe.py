@@ -32,6 +32,8 @@ class Plan:
     minutes: float | None = None
     expected_seconds: float | None = None
     tokens_per_second: float | None = None
+    base_bits: float | None = None
+    """Bits a character at which `--from english` would have begun, where that was looked at."""
 
     def record(self) -> dict[str, Any]:
         """As `run.toml` holds it."""

@@ -26,6 +26,7 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.shards import resolve_shards
+from textwright.training.planning.base_model import base_bits, is_no_help
 from textwright.training.planning.benchmark import Timing, measure, thread_counts
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
@@ -81,12 +82,21 @@ def plan_recipe(
     Raises:
         RequestError: no size fits the settings, or the memory of this machine.
     """
+    if request.parent is not None and is_no_help(request.parent.run, dataset):
+        log.warning(
+            "%s has read nothing like this text; without --from training gets as far, with a "
+            "size that suits the text",
+            request.parent.name,
+        )
+        request = replace(request, continued_rate=1.0)
     train, validation = dataset.train.array(), dataset.validation.array()
     options = _size_options(request, dataset.tokenizer.vocab_size, len(train))
     training = options[0].training
     if training.steps is None and training.epochs is None:
         assert training.minutes is not None
+        bits = None if request.parent else base_bits(dataset)
         option, plan = timed_plan(options, train, validation, begin + 60 * training.minutes)
+        plan = replace(plan, base_bits=bits)
     else:  # nothing says how long it may take: the size that is soon done
         seconds = _MEASURING_SECONDS if measured else 0.0
         option, plan = counted_plan(options[0], train, validation, measured_for=seconds)

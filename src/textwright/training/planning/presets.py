@@ -88,7 +88,7 @@ SIZES: dict[str, dict[str, Preset]] = {
 """Family → size → preset, the smallest size first."""
 
 
-CONTINUED_RATE = 0.25
+CONTINUED_RATE = 0.1
 """What the learning rates of a recipe are multiplied by where training begins with a trained model:
 at full height the first steps undo much of what it knows; see `docs/log.md`."""
 

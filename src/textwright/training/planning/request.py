@@ -63,6 +63,8 @@ class Request:
     """`values` without defaults, with `model.family` and `plan.size` where they were given."""
     parent: Parent | None = None
     """The model to begin with, once `apply_parent` has found it."""
+    continued_rate: float = CONTINUED_RATE
+    """With a parent, what the learning rates of the recipe are multiplied by."""
 
     def section(self, name: str) -> dict[str, Any]:
         """The values of a section, by their names inside it."""
@@ -87,7 +89,7 @@ class Request:
         if self.values.get(SETTING_OF_PARENT) is not None:
             for name in _RATES:
                 usual = TrainingSettings.model_fields[name].default
-                recipe[name] = CONTINUED_RATE * recipe.get(name, usual)
+                recipe[name] = self.continued_rate * recipe.get(name, usual)
         sections = {name: self.section(name) for name in Settings.model_fields}
         sections["training"] = {**recipe, **sections["training"]}
         try:

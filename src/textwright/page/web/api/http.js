@@ -80,7 +80,7 @@ export class HttpApi {
   }
 
   /** Uploads a text in pieces and starts a training; tell(share) is called with the share sent. */
-  async train({ file, family, minutes }, tell) {
+  async train({ file, family, minutes, begins }, tell) {
     const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
     for (let at = 0; at < file.size; at += piece) {
       const bytes = await file.slice(at, at + piece).arrayBuffer().catch(() => {
@@ -89,7 +89,7 @@ export class HttpApi {
       await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes });
       tell(Math.min(1, (at + piece) / file.size));
     }
-    return (await this.fetch("api/training/start", { body: { upload, family, minutes, browser: browserName() } })).json();
+    return (await this.fetch("api/training/start", { body: { upload, family, minutes, begins_with: begins, browser: browserName() } })).json();
   }
 
   async stopTraining(number, atOnce) {

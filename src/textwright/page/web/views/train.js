@@ -36,12 +36,14 @@ export class TrainView {
     this.chosen = el("span", { class: "chosen" });
     this.drop = el("label", { class: "drop", for: (this.input.id = "train-text") }, this.input, this.chosen, el("small", {}, "Your text stays on the machine that trains."));
     this.minutes = numberField("Minutes", { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
+    this.begins = selectField("Begins knowing", [["nothing", "nothing"], ["english", "English"]]);
+    this.begins.input.addEventListener("change", () => this.showBeginning());
     this.family = selectField("Family", [["gpt", FAMILIES.gpt]]);
     this.go = el("button", { class: "primary", type: "submit" }, "Train");
     this.form = form(
       { class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
       this.drop,
-      el("div", { class: "controls" }, this.minutes, this.family, el("div", { class: "actions" }, this.go)),
+      el("div", { class: "controls" }, this.minutes, this.begins, this.family, el("div", { class: "actions" }, this.go)),
     );
     this.status = el("p", { class: "phase", role: "status" });
     this.clock = el("p", { class: "status" });
@@ -64,6 +66,7 @@ export class TrainView {
     );
     this.element = el("section", { class: "view plain train", "aria-label": "Train", ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
       this.form, this.notice, this.stage);
+    this.begins.input.value = kept.get("begins", "nothing");
     this.showFile();
   }
 
@@ -130,6 +133,11 @@ export class TrainView {
     this.go.disabled = !this.file || this.running || this.busy || !this.told?.allowed;
   }
 
+  // A model that exists has its family already.
+  showBeginning() {
+    this.family.hidden = this.begins.read() === "english";
+  }
+
   async train() {
     if (this.go.disabled) return;
     this.notice.say("");
@@ -139,8 +147,9 @@ export class TrainView {
       const minutes = this.minutes.read();
       kept.set("minutes", minutes);
       kept.set("family", this.family.read());
+      kept.set("begins", this.begins.read());
       this.notice.tell("Sending the text …");
-      const asked = { file: this.file, family: this.family.read(), minutes };
+      const asked = { file: this.file, family: this.family.read(), minutes, begins: this.begins.read() };
       const told = await this.page.api.train(asked, (share) => this.notice.tell(`Sending the text … ${Math.floor(100 * share)} %`));
       this.notice.say("");
       this.file = null;
@@ -194,6 +203,7 @@ export class TrainView {
       fill(this.family.input, names.map((name) => el("option", { value: name }, FAMILIES[name])));
       this.family.input.value = names.includes(kept.get("family")) ? kept.get("family") : names[0];
     }
+    this.showBeginning();
     this.stage.hidden = !told.training;
     if (told.training) this.showTraining(told.training);
     this.showFile();
