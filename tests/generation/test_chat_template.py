@@ -72,6 +72,18 @@ def test_roles_are_checked(talker: Generator) -> None:
         talker.encode_messages([Message("tool", "it")])  # type: ignore[arg-type]
 
 
+def test_messages_may_be_the_dicts_of_chat_clients(talker: Generator) -> None:
+    dicts = [{"role": one.role, "content": one.content} for one in SAID]
+    assert talker.encode_messages(dicts) == talker.encode_messages(SAID)
+    assert talker.encode_messages([SAID[0], *dicts[1:]]) == talker.encode_messages(SAID)
+    for wrong in ({"role": "user"}, {"content": "it"}, {"role": "user", "content": None}, "it", {}):
+        with pytest.raises(RequestError, match="a message is {'role': 'user', 'content'") as caught:
+            talker.encode_messages([wrong])  # type: ignore[list-item]
+        assert "\n" not in str(caught.value)
+    with pytest.raises(RequestError, match="no role 'human'"):
+        talker.encode_messages([{"role": "human", "content": "it"}])
+
+
 def test_a_reply_never_holds_a_special_token_but_unk_where_asked(talker: Generator) -> None:
     tokenizer = talker.tokenizer
     drawn = [

@@ -15,8 +15,9 @@ it, a blank line between turns:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from textwright.errors import RequestError
 from textwright.generation.options import Prompt
@@ -39,6 +40,23 @@ class Message:
 
     role: Role
     content: str
+
+
+def to_message(message: Message | Mapping[str, Any]) -> Message:
+    """`message`, or what a dict with `role` and `content` says, as clients of chat APIs write it.
+
+    Raises:
+        RequestError: it is neither.
+    """
+    if isinstance(message, Message):
+        return message
+    role = message.get("role") if isinstance(message, Mapping) else None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise RequestError(
+            f"a message is {{'role': 'user', 'content': 'words'}}, not {str(message)[:80]}"
+        )
+    return Message(check_role(role), content)
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ class SpeakerNames:
 
 def encode_messages(
     tokenizer: Tokenizer,
-    messages: Sequence[Message],
+    messages: Sequence[Message | Mapping[str, Any]],
     *,
     block_size: int | None,
     names: SpeakerNames,
@@ -77,12 +95,13 @@ def encode_messages(
     strict: bool = False,
 ) -> ChatPrompt:
     """The prompt for the model's reply to `messages`; see `Generator.encode_messages`."""
-    for message in messages:
+    said = [to_message(message) for message in messages]
+    for message in said:
         check_role(message.role)
     encoder = _Encoder(tokenizer, names, check_role(reply), strict)
     budget = None if block_size is None else block_size - block_size // _REPLY_SHARE
-    system = [encoder.turn(one) for one in messages if one.role == "system"]
-    spoken = [one for one in messages if one.role != "system"]
+    system = [encoder.turn(one) for one in said if one.role == "system"]
+    spoken = [one for one in said if one.role != "system"]
     if budget is not None:
         budget -= len(encoder.begin) + len(encoder.end) + sum(len(turn.tokens) for turn in system)
     turns = _latest_turns(encoder, spoken, budget)
@@ -100,7 +119,7 @@ def encode_messages(
         list(dict.fromkeys(warnings)),
         stop=encoder.stops,
         is_chat=tokenizer.chat is not None,
-        dropped=len(messages) - len(turns),
+        dropped=len(said) - len(turns),
     )
 
 

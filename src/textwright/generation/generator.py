@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -204,7 +204,7 @@ class Generator:
 
     def encode_messages(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[Message | Mapping[str, Any]],
         *,
         names: SpeakerNames | None = None,
         reply: Role = "assistant",
@@ -218,13 +218,14 @@ class Generator:
         context is free for the reply.
 
         Args:
-            messages: the conversation, the oldest first.
+            messages: the conversation, the oldest first; as `Message`, or as dicts with `role` and
+                `content`.
             names: the speakers in a dialogue of plain text.
             reply: whose turn the model generates.
             strict: make characters outside the vocabulary an error.
 
         Raises:
-            RequestError: a role is none of `system`, `user`, `assistant`.
+            RequestError: a message is neither, or a role is none of `system`, `user`, `assistant`.
             TokenizerError: `strict`, and there are characters outside the vocabulary.
         """
         return encode_messages(
