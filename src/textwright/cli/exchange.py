@@ -32,6 +32,7 @@ class Source(enum.StrEnum):
 
     NANOGPT = "nanogpt"
     CHAR_RNN = "char-rnn.pytorch"
+    KERAS = "keras"
     TRANSFORMERS = "transformers"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SOURCES = {
     "nanogpt": "textwright.publishing.from_nanogpt",
     "char-rnn.pytorch": "textwright.publishing.from_char_rnn",
+    "keras": "textwright.publishing.from_keras",
     "transformers": "textwright.publishing.from_transformers",
 }
 """The module of each source, imported when it is needed; its `read` returns an `ImportedModel`."""
@@ -52,9 +54,10 @@ def import_model(
 
     Args:
         path: the checkpoint or folder; for `transformers` also `hf:owner/name`.
-        source: `nanogpt`, `char-rnn.pytorch` or `transformers`.
+        source: `nanogpt`, `char-rnn.pytorch`, `keras` or `transformers`.
         name: of the run; by default after `path`.
-        tokenizer: a `tokenizer.json`, or a nanoGPT `meta.pkl`, where the source comes without.
+        tokenizer: a `tokenizer.json`, or a nanoGPT `meta.pkl`, where the source comes without; for
+            `keras` also the text that it was trained on, or a JSON list of its characters.
         runs_folder: the folder of runs.
 
     Returns:
@@ -78,7 +81,7 @@ def import_model(
         )
     weights = _check_weights(model)
     default = str(path).removeprefix("hf:").rstrip("/").rsplit("/", 1)[-1]
-    run = runs.create(name, default.removesuffix(".pt"), folder)
+    run = runs.create(name, re.sub(r"\.(pt|keras|weights\.h5)$", "", default), folder)
     try:
         _write(run, model, weights, source)
     except BaseException:
