@@ -51,6 +51,12 @@ def test_the_page_lists_every_command_and_no_other() -> None:
     assert sorted(titles) == sorted(COMMANDS)
 
 
+def test_the_first_table_has_every_command_and_group() -> None:
+    head = (ROOT / "docs" / "cli.md").read_text().partition("\n## ")[0]
+    listed = re.findall(r"^\| \[`textwright ([\w-]+)`\]", head, flags=re.M)
+    assert sorted(listed) == sorted({path.split()[1] for path in COMMANDS})
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_option_says_what_it_does(path: str) -> None:
     for parameter in COMMANDS[path].params:

@@ -127,6 +127,24 @@ def test_unequal_layers_are_taken_as_people_write_them(written: str) -> None:
             model_settings("lstm", "nano", 65, make_request(changes=changes).section("model"))
 
 
+LESSONS = Path(__file__).parents[3] / "recipes" / "lessons"
+
+
+@pytest.mark.parametrize("name", ["mini-gpt", "unequal-lstm"])
+def test_the_recipes_of_lessons_are_models_of_their_shape(name: str) -> None:
+    file = LESSONS / f"{name}.toml"
+    assert f"--config recipes/lessons/{name}.toml --name {name}\n" in file.read_text()
+    request = make_request(config=file)
+    settings = request.settings()
+    config = model_settings(request.family, None, 65, request.section("model"))
+    if name == "mini-gpt":
+        assert config.parameter_count() == pytest.approx(10.8e6, rel=0.02)
+        assert (settings.training.steps, settings.training.optimizer) == (5000, "adamw")
+    else:
+        assert isinstance(config, RecurrentConfig)
+        assert config.layer_sizes == [128, 64] and config.dropout == 0.4
+
+
 def test_a_large_vocabulary_shares_one_table() -> None:
     for family in ("lstm", "gpt", "transformer"):
         assert model_settings(family, "nano", 5000).tie_embeddings
