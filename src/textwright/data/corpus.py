@@ -273,11 +273,14 @@ class _CorpusBuilder:
 
     def _record(self, file: InspectedFile) -> None:
         source, sha256, size = file.source, file.inspection.sha256, file.inspection.size
+        known = sha256 in source.editions if source.editions else None
         for warning in file.warnings:
-            self.warn_of(source.label, warning)
+            if known:  # what such an edition has of damage is known
+                self.note(warning)
+            else:
+                self.warn_of(source.label, warning)
         for note in file.notes:
             self.note(note)
-        known = sha256 in source.editions if source.editions else None
         if known is False:
             self.warn(
                 f"{source.label} is an edition that textwright does not know (sha256 "
