@@ -317,7 +317,8 @@ def test_the_page_has_the_table_that_the_cards_give(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("run", SHIPPED, ids=lambda run: run.name)
 def test_each_is_whole_and_says_how_it_was_made(run: Run, workshop: Workshop) -> None:
-    assert sorted(run.path.iterdir()) == sorted(run.model_files)
+    there = [file for file in run.model_files if file.exists()]  # a companion only where it helps
+    assert sorted(run.path.iterdir()) == sorted(there)
     with safe_open(run.weights_file, "numpy") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
     card = ModelCard.load(run.card_file)

@@ -344,11 +344,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_sizes_that_the_model_settings_do_not_fit_are_passed_over(text_file: Path) -> None:
-    changes = ["model.hidden_size=[32, 16]"]  # two widths; the largest sizes have three layers
-    config, _, planned = plan_training(text_file, model="lstm", minutes=1e6, changes=changes)
-    assert config.num_layers == 2 and planned.size == "small"
-    with pytest.raises(RequestError, match="3 widths for 2 layers"):
-        plan_training(text_file, size="nano", changes=["model.hidden_size=[8, 8, 8]"], steps=1)
+    changes = ["model.num_heads=6"]  # of 128, the width of the smallest size, no whole number
+    _, _, planned = plan_training(text_file, model="gpt", minutes=1e6, changes=changes)
+    assert planned.size == "micro"
+    with pytest.raises(RequestError, match="num_heads"):
+        plan_training(text_file, model="gpt", size="nano", changes=changes, steps=1)
 
 
 @pytest.mark.usefixtures("measured")

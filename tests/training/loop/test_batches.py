@@ -86,7 +86,7 @@ def test_what_begins_fresh_learns_as_from_nothing_and_the_rest_as_carried() -> N
 
     class Watched(Learner):
         def _backward(self, *arguments: Any) -> Any:
-            seen.append(arguments[3])
+            seen.append(arguments[4])
             return super()._backward(*arguments)
 
     learner = Watched(config, settings, TOKENS % 8, steps=4)

@@ -108,11 +108,11 @@ def test_a_large_vocabulary_is_learned_in_pieces() -> None:
     pieces = []
 
     class Watched(Learner):
-        def _backward(self, inputs: Tensor, targets: Tensor, *rest: object) -> tuple[Tensor, dict]:
+        def _backward(self, _loss: object, inputs: Tensor, *rest: object) -> tuple[Tensor, dict]:
             pieces.append(len(inputs))
             return torch.zeros(()), {}
 
-    settings = TrainingSettings(batch_size=10, precision="float32", gradient_clip=0)
+    settings = TrainingSettings(batch_size=10, precision="float32", gradient_clip=0, shards=1)
     learner = Watched(config, settings, tokens, 1)
     learner.optimizers.step = lambda factor: None  # type: ignore[method-assign]
     learner.step(0)

@@ -148,7 +148,7 @@ def test_the_last_number_is_of_all_the_validation_text(
 ) -> None:
     more = ("training.eval_tokens=64", "training.patience=0")
     run = train(text_file, more=more, steps=20, eval_every=5)
-    result, score = run.settings()["result"], evaluation.score(run)
+    result, score = run.settings()["result"], evaluation.score(run, companion="off")
     assert result["val_loss"] == pytest.approx(score.loss, rel=1e-4)
     assert result["val_bits_per_char"] == pytest.approx(score.bits_per_char, rel=1e-4)
     assert (result["eval_tokens"], result["protocol"]) == (0, score.protocol)
