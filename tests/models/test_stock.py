@@ -46,7 +46,8 @@ def test_a_run_opens_in_transformers(family: str, tie: str, kind: str, text_file
         theirs = stock(tokens).logits
     assert own.std() > 0.1
     torch.testing.assert_close(own, theirs, rtol=0, atol=1e-4)
-    greedy = textwright.load(str(run.path)).generate(text[:8], max_tokens=20, temperature=0)
+    alone = textwright.load(str(run.path), companion="off")  # transformers has the network alone
+    greedy = alone.generate(text[:8], max_tokens=20, temperature=0)
     prompt = torch.tensor([Tokenizer.load(run).encode(text[:8])])
     continued = stock.generate(prompt, do_sample=False, max_new_tokens=20, min_new_tokens=20)
     assert continued[0, prompt.shape[1] :].tolist() == greedy.tokens
