@@ -76,7 +76,7 @@ def test_the_openai_client_talks_as_the_chat_does() -> None:
 
 def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None:
     openai = pytest.importorskip("openai", reason="openai is not installed")
-    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 4000}
+    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 40000}
     filler = threading.Thread(
         target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=SECONDS)
     )
