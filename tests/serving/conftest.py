@@ -49,6 +49,7 @@ def folder(tmp_path: Path, make_model: Callable[..., Run]) -> Path:
 
 @pytest.fixture
 def process(folder: Path) -> Iterator[Process]:
-    served = Process("--models", str(folder), "--slots", "4", "--queue", "2", "--deadline", "200")
+    limits = ["--slots", "4", "--queue", "2", "--deadline", "200", "--max-length", "1000000"]
+    served = Process("--models", str(folder), *limits)
     yield served
     served.stop()

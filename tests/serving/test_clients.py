@@ -76,7 +76,7 @@ def test_the_openai_client_talks_as_the_chat_does() -> None:
 
 def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None:
     openai = pytest.importorskip("openai", reason="openai is not installed")
-    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 40000}
+    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 200_000}
     filler = threading.Thread(
         target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=SECONDS)
     )
@@ -125,7 +125,7 @@ def test_folders_come_change_break_and_go(
 
 def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
     answers: list[Any] = []
-    body = {"model": "two", "prompt": "It", "max_tokens": 4000, "ignore_eos": True}
+    body = {"model": "two", "prompt": "It", "max_tokens": 200_000, "ignore_eos": True}
     askers = [
         threading.Thread(
             target=lambda: answers.append(
@@ -142,10 +142,10 @@ def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
     for asker in askers:
         asker.join()
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert all(answer.json()["usage"]["completion_tokens"] == 4000 for answer in answers)
+    assert all(answer.json()["usage"]["completion_tokens"] == 200_000 for answer in answers)
     lines = [json.loads(line) for line in process.lines if line.startswith("{")]
     logged = [line for line in lines if line["message"] == "request"]
-    assert sum(line.get("generated_tokens") == 4000 for line in logged) == 4
+    assert sum(line.get("generated_tokens") == 200_000 for line in logged) == 4
     assert not any("It was" in line for line in process.lines[5:])
 
 
