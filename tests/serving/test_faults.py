@@ -130,8 +130,8 @@ def test_served_in_any_precision_texts_are_those_of_it(folder: Path, precision: 
 
 def test_sigterm_with_64_streams(folder: Path) -> None:
     served = Process("--models", str(folder), "--max-length", "10000")
-    body = {"model": "one", "prompt": "It", "max_tokens": 10_000, "stream": True, "ignore_eos": True,
-            "stream_options": {"include_usage": True}}  # fmt: skip
+    body = {"model": "one", "prompt": "It", "max_tokens": 10_000, "ignore_eos": True,
+            "stream": True, "stream_options": {"include_usage": True}}  # fmt: skip
 
     def ask(seed: int) -> str:
         request = {**body, "seed": seed}
