@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -302,7 +302,7 @@ def plan_training(
             recipe = load_recipe(run)
             distributed.broadcast_result(recipe.record())
         else:
-            request = _checked(request)
+            request = _checked(replace(request, name=None))  # which may be taken: nothing is made
             recipe = plan_recipe(request, _prepare(request), begin, measured=True)
             distributed.broadcast_result(recipe.record())
     return recipe.model, recipe.settings, recipe.plan
