@@ -24,6 +24,8 @@ class Endpoint:
     model: Generator
     """The same model, loaded here."""
     path: str = "/invocations"
+    own_headers: bool = True
+    """Whether headers of the answer arrive; AWS's model server writes its own alone."""
 
     def ask(self, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -94,6 +96,8 @@ def plain_text_is_answered_by_plain_text(at: Endpoint) -> None:
     assert answer.text.startswith(PROMPT)
     assert len(at.model.encode_prompt(answer.text).tokens) > 50  # 100 were asked for
     assert "x-textwright-warnings" not in answer.headers
+    if not at.own_headers:
+        return
     long = PROMPT * 50
     answer = at.ask(long.encode(), PLAIN)
     said = json.loads(answer.headers.get("x-textwright-warnings", "[]"))

@@ -69,7 +69,8 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     serving = AWSServing(base / "ml", SAGEMAKER_BASE_DIR="/opt/ml")
     try:
         serving.wait(200)
-        yield Endpoint(serving.client, textwright.load(base / "ml" / "model"))
+        model = textwright.load(base / "ml" / "model")
+        yield Endpoint(serving.client, model, own_headers=False)
     finally:
         serving.stop()
 

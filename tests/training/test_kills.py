@@ -150,7 +150,9 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
     words = command(text_file, "stopped", "lstm", "--set", "training.patience=0")
     words[words.index(str(STEPS))] = "100000"
     words[words.index("--json")] = "--lowercase"  # a run as a person has it, without --json
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # under nohup SIGHUP is ignored
     crew.start(1, words)
+    signal.signal(getattr(signal, name), before)
     (pid,) = crew.pids
     run = Run(tmp_path / "runs" / "stopped")
     wait_for_training(pid, run, 25)
