@@ -97,7 +97,7 @@ def test_two_models_side_by_side_and_names_stay_text(
     assert watch.elsewhere(studio.url) == []
 
 
-ENDLESS = ["serve", "shakespeare", "--max-length", "100000"]
+ENDLESS = ["serve", "shakespeare", "--max-length", "100000", "--max-logprobs", "10000000"]
 """A server that writes as many tokens as the page can ask for: more than it writes meanwhile."""
 
 
