@@ -84,8 +84,8 @@ def plan_recipe(
     """
     if request.parent is not None and is_no_help(request.parent.run, dataset):
         log.warning(
-            "%s has read nothing like this text; without --from training gets as far, with a "
-            "size that suits the text",
+            "%s has read nothing like this text and is no help: leave --from out, and the size "
+            "will be one for the text",
             request.parent.name,
         )
         request = replace(request, continued_rate=1.0)
