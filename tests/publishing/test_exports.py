@@ -219,7 +219,7 @@ def test_a_run_is_never_taken_for_an_earlier_export(
     mine, other = Run(tmp_path / "runs" / "mine"), Run(tmp_path / "runs" / "other")
     for run in (mine, other):
         run.path.mkdir(parents=True)
-        for file in trained["gpt"].model_files:
+        for file in trained["gpt"].files_to_copy():
             shutil.copyfile(file, run.path / file.name)
     before = other.weights_file.read_bytes()
     for out in (mine.path, other.path, tmp_path / "runs" / "mine" / ".." / "other"):
