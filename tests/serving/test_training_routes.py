@@ -80,7 +80,7 @@ def test_pieces_make_a_text(uploads: Uploads) -> None:
     ("name", "data", "why"),
     [
         ("a.txt", b"\x7fELF\0\0\0\1\2\3" * 20, "a.txt holds no usable text"),
-        ("a.txt", b"%PDF-1.4 and more", "a PDF; save it as text"),
+        ("a.txt", b"%PDF-1.4 and more", "a PDF; call it NAME.pdf"),
         ("a.txt.gz", b"\x1f\x8b\x08 broken", "damaged"),
     ],
 )

@@ -205,7 +205,7 @@ def _runs(node: Any) -> Iterator[str]:
 
 def check_packages(kind: str, label: str) -> None:
     """Raise `MissingPackageError` unless what reads files of this kind is installed."""
-    packages = {"docx": ("docx",), "parquet": ("pyarrow",)}
+    packages = {"docx": ("docx",), "parquet": ("pyarrow",), "pdf": ("pypdf",)}
     for name in packages.get(kind, ("bs4", "lxml")):
         _import(name, label)
 

@@ -19,7 +19,7 @@ BLOCK = 1 << 19
 _SAMPLE = WINDOW
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 _MAGIC = {
-    b"%PDF": "a PDF; save it as text, EPUB or DOCX",
+    b"%PDF": "a PDF; call it NAME.pdf",
     b"PK\x03\x04": "a ZIP archive; unpack it",
     b"\x1f\x8b": "compressed; unpack it, or end its name in .gz",
     b"BZh": "compressed; unpack it, or end its name in .bz2",

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from textwright.data.formats import documents, records, tables
+from textwright.data.formats import documents, pdf, records, tables
 from textwright.data.formats.conversations import json_records, read_json_lines
 from textwright.data.formats.encodings import BLOCK, Inspection, inspect
 from textwright.data.formats.fields import Findings
@@ -26,7 +26,7 @@ from textwright.errors import CorpusError, TextwrightError
 
 Role = Literal["whole", "train", "validation", "test"]
 Kind = Literal[
-    "plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx",
+    "plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx", "pdf",
     "talk-jsonl", "talk-json", "talk-values", "transcript",
 ]  # fmt: skip
 Form = Literal["auto", "text", "conversations"]
@@ -85,6 +85,7 @@ _DOCUMENTS: dict[str, Kind] = {
     ".xhtml": "html",
     ".epub": "epub",
     ".docx": "docx",
+    ".pdf": "pdf",
     ".parquet": "parquet",
 }
 
@@ -307,13 +308,15 @@ def read_text(file: InspectedFile, findings: Findings | None = None) -> Iterator
             yield from documents.read_html(stream, label)
         elif file.kind == "epub":
             yield from documents.read_epub(stream, label)
+        elif file.kind == "pdf":
+            yield from pdf.read_pdf(stream, label, found)
         else:
             yield from documents.read_docx(stream, label)
 
 
 def findings_of(file: InspectedFile) -> Findings:
     """Empty findings of a file, to be filled by `read_text`."""
-    units = {"jsonl": "line", "csv": "line", "parquet": "row"}
+    units = {"jsonl": "line", "csv": "line", "parquet": "row", "pdf": "page"}
     return Findings(file.source.label, units.get(file.kind, "record"))
 
 
@@ -387,7 +390,7 @@ def fingerprint(file: SourceFile) -> tuple[int, int] | None:
 
 def strips_gutenberg(kind: Kind) -> bool:
     """Whether Project Gutenberg publishes books in this format."""
-    return kind in ("plain", "html", "epub")
+    return kind in ("plain", "html", "epub", "pdf")
 
 
 def read_error(label: str, error: OSError) -> CorpusError:

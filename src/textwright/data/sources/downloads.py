@@ -34,6 +34,7 @@ _EXTENSIONS = {
     "application/xhtml+xml": ".html",
     "application/epub+zip": ".epub",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/pdf": ".pdf",
     "application/gzip": ".gz",
 }
 

@@ -8,7 +8,7 @@ import { exportButton } from "../parts/saving.js";
 const SOON = 1000; // milliseconds between two requests while a training runs
 const LATER = 4000;
 const PATIENCE = 5000; // until a stop may be forced, so that a double click doesn't
-const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
+const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
 
 const FAMILIES = {
   gpt: "gpt · attends to what it read", lstm: "lstm · remembers what it read", gru: "gru · a simpler lstm",
