@@ -13,7 +13,7 @@ from textwright.data import open_corpus, open_text
 from textwright.errors import CorpusError
 
 docx = pytest.importorskip("docx", reason="needs the documents extra")
-pytest.importorskip("bs4", reason="needs the documents extra")
+pytest.importorskip("lxml", reason="needs the documents extra")
 
 CONTAINER = """<?xml version="1.0"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
@@ -154,7 +154,7 @@ def test_without_the_extra_it_names_the_extra(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(HTML)
     code = (
-        "import sys; sys.modules['bs4'] = None\n"
+        "import sys; sys.modules['lxml.etree'] = None\n"
         "from textwright.data import open_corpus; from textwright.errors import *\n"
         "try: open_corpus([sys.argv[1]])\n"
         "except MissingPackageError as error: print(error)"

@@ -25,9 +25,10 @@ from textwright.data.formats.files import (
     inspect_file,
     read_text,
 )
+from textwright.data.formats.pages import page_text
 from textwright.errors import CorpusError
 
-for package in ("docx", "bs4", "pyarrow"):
+for package in ("docx", "lxml", "pyarrow"):
     pytest.importorskip(package, reason="needs the documents extra")
 
 
@@ -160,7 +161,7 @@ def test_what_is_missing_is_not_remembered(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.txt").write_text(WORDS)
     (tmp_path / "b.html").write_text(page("more words"))
     with monkeypatch.context() as without:
-        without.setitem(sys.modules, "bs4", None)
+        without.setitem(sys.modules, "lxml.etree", None)
         corpus = open_corpus([str(tmp_path)])
     assert "pip install" in corpus.warnings[0]
     corpus = open_corpus([str(tmp_path)])
@@ -176,12 +177,36 @@ def test_small_files_that_unpack_large_are_refused() -> None:
     names = {"META-INF/container.xml": hostile_files.CONTAINER, "OEBPS/book.opf": package}
     with pytest.raises(CorpusError, match="unpacks to more than a book"):
         read("bomb.epub", zipped({**names, **parts}))
-    with pytest.raises(CorpusError, match="more mark-up than text"):
-        read("tags.epub", epub(one="<br>" * 200_000))
-    with pytest.raises(CorpusError, match="more mark-up than text"):
-        read("tags.html", b"<br>" * 200_000)
+    # A few kilobytes that would be a library of pages
+    with pytest.raises(CorpusError, match="unpacks to more than a book"):
+        read("small.epub", epub(one="<p>" + "<br>" * 1_500_000))
     twice = hostile_files.PACKAGE.replace("</spine>", '<itemref idref="a"/>' * 9999 + "</spine>")
     assert read("again.epub", epub(package=twice)).count("10: It was") == 2
+
+
+def test_many_tags_are_read_in_bounded_pieces() -> None:
+    words = b"<p>x<br>" * 60_000
+    assert read("tags.html", words) == "x\n\n" * 59_999 + "x\n"
+    assert read("tags.epub", epub(one=words.decode())).startswith("x\n\nx\n\nx")
+    deep = b"<div>" * 50_000 + b"words<pre>a<br>b</pre></body>and more"
+    assert read("deep.html", deep) == "words\n\na\nb\n\nand more\n"
+    pieces = list(page_text(io.BytesIO(b"<p>word" * 60_000), "utf-8"))
+    assert max(map(len, pieces)) < 1 << 17  # between two Ctrl-C is heard
+
+
+def test_the_encoding_of_a_page() -> None:
+    body = "<p>Où est la bibliothèque déjà fermée?</p>"
+    text = "Où est la bibliothèque déjà fermée?\n"
+    for declared, encoding in (
+        ("<meta charset=windows-1252>", "cp1252"),
+        ('<?xml version="1.0" encoding="cp850"?>', "cp850"),
+        ("", "cp1252"), ("", "utf-8-sig"), ("", "utf-16"),
+        ("<meta charset=latin-1>", "utf-8"),  # what the bytes say is surer
+        ("<meta charset=hex>", "utf-8"), ("<meta charset=none>", "cp1252"),
+    ):  # fmt: skip
+        assert read("a.html", (declared + body).encode(encoding)) == text, (declared, encoding)
+    with pytest.raises(CorpusError, match="a picture"):
+        read("a.html", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
 
 
 def test_the_work_on_broken_json_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,7 +286,7 @@ class _CorpusBuilder:
                 f"{source.label} is an edition that textwright does not know (sha256 "
                 f"{sha256[:12]}…); results may differ from published ones"
             )
-        has_encoding = file.kind not in ("html", "epub", "docx", "pdf", "parquet")
+        has_encoding = file.kind not in ("epub", "docx", "pdf", "parquet")
         encoding = file.inspection.encoding if has_encoding else ""
         self.sources.append(Source(source.label, sha256, size, encoding, source.licence, known))
 

@@ -7,113 +7,32 @@ instead of filling the memory.
 from __future__ import annotations
 
 import importlib
+import io
 import posixpath
-import re
-import warnings
 import zipfile
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
+from textwright.data.formats.pages import encoding_of_bytes, page_text
 from textwright.errors import CorpusError, MissingPackageError
 
 MAX_PAGE = 1 << 24
-"""Bytes of one HTML page or XML part: War and Peace as a single part has a fifth."""
+"""Bytes of one page or XML part of an archive: War and Peace as a single part has a fifth."""
 MAX_PAGES = 1 << 26
 """Bytes of all pages and XML parts of an archive together, unpacked."""
 MAX_BOOK = 1 << 28
 """Bytes of all parts of an archive, unpacked, with its pictures."""
-MAX_TAGS = 150_000
-"""Of one page, and of all pages of a book: each costs as much as a hundred characters."""
-
-_SKIPPED = {"head", "script", "style", "template", "noscript", "svg", "math", "rt", "rp", "nav"}
-_BLOCKS = {
-    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
-    "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3",
-    "h4", "h5", "h6", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section",
-    "summary", "table", "tbody", "tfoot", "thead", "title", "tr", "ul",
-}  # fmt: skip
-_PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "hr", "table"}
-_SPACES = re.compile(r"[ \t\n\r\f\u00a0]+")
+_FREE, _MOST_TIMES = 1 << 22, 50
+"""Pages that unpack to more than so many bytes may have so many times the archive's: prose packs to
+a third, and a few kilobytes that become the pages of a library are none."""
 
 
-def read_html(file: BinaryIO, label: str) -> Iterator[str]:
-    """The text of an HTML page: blank lines between paragraphs, line ends between other blocks."""
-    yield html_text(_bounded(file, label), label)
-
-
-def check_tags(count: int, label: str) -> None:
-    """Raise `CorpusError` where a page or book has more tags than one can have."""
-    if count > MAX_TAGS:
-        raise CorpusError(
-            f"{label} has more than {MAX_TAGS:,} tags, which is more mark-up than text; save it as "
-            "plain text"
-        )
-
-
-def html_text(page: bytes, label: str) -> str:
-    """Text of a page of (X)HTML; the encoding is what it declares, or is detected."""
-    bs4 = _import("bs4", label)
-    _import("lxml", label)
-    check_tags(page.count(b"<"), label)
-    with warnings.catch_warnings():  # XHTML is parsed as HTML on purpose
-        warnings.simplefilter("ignore", bs4.XMLParsedAsHTMLWarning)
-        soup = bs4.BeautifulSoup(page, "lxml")
-    layout = _Layout()
-    try:
-        _walk(soup.body or soup, layout, bs4.NavigableString)
-    except RecursionError:
-        raise CorpusError(f"{label} is nested too deeply; save it as plain text") from None
-    return "".join(layout.pieces).replace("\u00ad", "") + "\n"  # soft hyphens
-
-
-class _Layout:
-    """Output text. White space and breaks are held back until words follow; breaks win."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._space = False
-        self._breaks = 0
-
-    def add(self, text: str) -> None:
-        text = _SPACES.sub(" ", text)
-        words = text.strip(" ")
-        self._space = self._space or text.startswith(" ")
-        if words:
-            self.add_verbatim(words)
-            self._space = text.endswith(" ")
-
-    def add_verbatim(self, text: str) -> None:
-        if self.pieces:
-            self.pieces.append("\n" * self._breaks or " " * self._space)
-        self.pieces.append(text)
-        self._space, self._breaks = False, 0
-
-    def break_line(self) -> None:
-        self._breaks = min(self._breaks + 1, 2)
-
-    def break_block(self, breaks: int) -> None:
-        self._breaks = max(self._breaks, breaks)
-
-
-def _walk(node: Any, layout: _Layout, text_type: type) -> None:
-    for child in node.children:
-        name = getattr(child, "name", None)
-        if type(child) is text_type:  # comments and declarations are subclasses
-            layout.add(str(child))
-        elif name == "br":
-            layout.break_line()
-        elif name is not None and name not in _SKIPPED:
-            breaks = 2 if name in _PARAGRAPHS else 1 if name in _BLOCKS else 0
-            layout.break_block(breaks)
-            if name == "pre":
-                layout.add_verbatim(child.get_text().strip("\n"))
-            else:
-                _walk(child, layout, text_type)
-            layout.break_block(breaks)
-            if name in ("td", "th"):
-                layout.add(" ")
+def read_html(file: BinaryIO, label: str, encoding: str) -> Iterator[str]:
+    """The text of an HTML page in pieces, as `pages.page_text` has it."""
+    _import("lxml.etree", label)
+    yield from page_text(file, encoding)
 
 
 def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
@@ -124,7 +43,6 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
         MissingPackageError: the `documents` extra isn't installed.
     """
     etree = _import("lxml.etree", label)
-    _import("bs4", label)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
     with _archive(file, label) as archive:
         container = _parse(_member(archive, "META-INF/container.xml", label), parser, label)
@@ -146,13 +64,10 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
         if not any(chapter in members for chapter in chapters):
             raise _damaged(label, "EPUB")
         gap = ""
-        tags = 0
         for chapter in chapters:
             if chapter in members:
                 page = _member(archive, chapter, label)
-                tags += page.count(b"<")
-                check_tags(tags, label)
-                text = html_text(page, label).strip()
+                text = "".join(page_text(io.BytesIO(page), encoding_of_bytes(page))).strip()
                 if text:
                     yield f"{gap}{text}\n"
                     gap = "\n"
@@ -206,7 +121,7 @@ def _runs(node: Any) -> Iterator[str]:
 def check_packages(kind: str, label: str) -> None:
     """Raise `MissingPackageError` unless what reads files of this kind is installed."""
     packages = {"docx": ("docx",), "parquet": ("pyarrow",), "pdf": ("pypdf",)}
-    for name in packages.get(kind, ("bs4", "lxml")):
+    for name in packages.get(kind, ("lxml.etree",)):
         _import(name, label)
 
 
@@ -229,10 +144,11 @@ def _archive(file: BinaryIO, label: str) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise _damaged(label, "ZIP archive") from error
     marked_up = (".xml", ".xhtml", ".html", ".htm", ".opf", ".rels")
+    packed = sum(part.compress_size for part in archive.infolist())
     parts = [part for part in archive.infolist() if part.filename.lower().endswith(marked_up)]
     if (
         any(part.file_size > MAX_PAGE for part in parts)
-        or sum(part.file_size for part in parts) > MAX_PAGES
+        or sum(part.file_size for part in parts) > min(MAX_PAGES, _FREE + _MOST_TIMES * packed)
         or sum(part.file_size for part in archive.infolist()) > MAX_BOOK
     ):
         archive.close()

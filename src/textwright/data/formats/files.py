@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from textwright.data.formats import documents, pdf, records, tables
+from textwright.data.formats import documents, pages, pdf, records, tables
 from textwright.data.formats.conversations import json_records, read_json_lines
 from textwright.data.formats.encodings import BLOCK, Inspection, inspect
 from textwright.data.formats.fields import Findings
@@ -197,16 +197,15 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
     suffix = Path(source.name).suffix.lower()
     before = fingerprint(source)
     inspection = inspect(source.open, how.encoding)
-    if suffix in _DOCUMENTS and inspection.problem != "empty":
+    document = _DOCUMENTS.get(suffix)
+    if document and inspection.problem != "empty":
         # Now, before a cache remembers that the file was skipped
-        documents.check_packages(_DOCUMENTS[suffix], source.label)
-        return InspectedFile(
-            source, inspection, _DOCUMENTS[suffix], fingerprint=before, field=how.field
-        )
-    if inspection.problem and inspection.problem != "empty" and suffix in _INSTEAD:
-        raise CorpusError(f"{source.label} is not read: it is {_INSTEAD[suffix]}")
+        documents.check_packages(document, source.label)
+        if document != "html":
+            return InspectedFile(source, inspection, document, fingerprint=before, field=how.field)
+        inspection = pages.inspected_page(inspection) if how.encoding is None else inspection
     if inspection.problem:
-        raise CorpusError(f"{source.label} holds no usable text: it is {inspection.problem}")
+        raise _no_text(source.label, inspection.problem, suffix)
     warnings: list[str] = []
     notes: list[str] = []
     if inspection.dropped:
@@ -222,7 +221,7 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
             f"{source.label}: {inspection.replaced:,} damaged places became U+FFFD "
             f"(read as {inspection.encoding}); --encoding NAME reads it as another"
         )
-    kind: Kind = "plain"
+    kind: Kind = document or "plain"
     table = None
     if suffix in (".jsonl", ".ndjson", ".json", *_CSV_EXTENSIONS):
         kind, table = _table_kind(source, inspection, suffix, how)
@@ -243,6 +242,12 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
     return InspectedFile(
         source, inspection, kind, tuple(warnings), before, how.field, table, tuple(notes)
     )
+
+
+def _no_text(label: str, problem: str, suffix: str) -> CorpusError:
+    if problem != "empty" and suffix in _INSTEAD:
+        return CorpusError(f"{label} is not read: it is {_INSTEAD[suffix]}")
+    return CorpusError(f"{label} holds no usable text: it is {problem}")
 
 
 def _decode_head(inspection: Inspection) -> str:
@@ -305,7 +310,7 @@ def read_text(file: InspectedFile, findings: Findings | None = None) -> Iterator
             texts = tables.read_parquet(stream, label, file.field, found)
             yield from records.join_documents(texts)
         elif file.kind == "html":
-            yield from documents.read_html(stream, label)
+            yield from documents.read_html(stream, label, encoding)
         elif file.kind == "epub":
             yield from documents.read_epub(stream, label)
         elif file.kind == "pdf":
