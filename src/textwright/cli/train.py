@@ -125,6 +125,15 @@ def train(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    assistant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whom the model speaks as, of those in an exported chat (WhatsApp, Telegram, "
+            "Discord); else the one you wrote with.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -207,6 +216,7 @@ def train(
         "validation_fraction": val_fraction,
         "encoding": encoding,
         "field": field,
+        "assistant": assistant,
         "eval_every": eval_every,
         "checkpoint_every": checkpoint_every,
         "sample_prompt": sample_prompt,

@@ -55,10 +55,13 @@ class CorpusSettings(Section):
     """Of plain text, records and tables; None finds it, file by file."""
     field: str | None = None
     """Of records and tables: the field or column of text; None finds it."""
+    assistant: str | None = None
+    """Of chats as messengers export them: whom the model is to speak as; None: the other of two."""
 
     def reading(self) -> dict[str, Any]:
         """The arguments of `open_corpus` that say how files are read."""
-        return {"form": self.form, "encoding": self.encoding, "field": self.field}
+        names = ("form", "encoding", "field", "assistant")
+        return {name: getattr(self, name) for name in names}
 
 
 class TokenizerSettings(Section):

@@ -101,6 +101,7 @@ def open_corpus(
     form: Form = "auto",
     encoding: str | None = None,
     field: str | None = None,
+    assistant: str | None = None,
     cache: Path | None = None,
 ) -> Corpus:
     """Resolve, prepare and split `sources`.
@@ -115,6 +116,7 @@ def open_corpus(
         form: `text` or `conversations`, instead of detecting it.
         encoding: of files that don't declare their own, instead of detecting it.
         field: the field or column of records that holds the text, instead of finding it.
+        assistant: of chats as messengers export them, whom the model is to speak as.
         cache: instead of `cache_folder()`.
 
     Raises:
@@ -127,7 +129,7 @@ def open_corpus(
             f"the validation fraction must be between 0 and 1, not {validation_fraction}"
         )
     with ExitStack() as stack:
-        how = Reading(form, encoding, field)
+        how = Reading(form, encoding, field, assistant)
         builder = _CorpusBuilder(cache or cache_folder(), stack, how)
         resolved = builder.resolve_all(sources) if sources else [builder.default()]
         held_out = builder.resolve_all([validation]) if validation else []
@@ -140,6 +142,7 @@ def open_text(
     form: Form = "auto",
     encoding: str | None = None,
     field: str | None = None,
+    assistant: str | None = None,
     cache: Path | None = None,
 ) -> TextPart:
     """The text of `sources` as one part, unsplit, to evaluate on; of conversations, as a
@@ -151,7 +154,7 @@ def open_text(
     if not sources:
         raise CorpusError("no text named; give a file")
     with ExitStack() as stack:
-        how = Reading(form, encoding, field)
+        how = Reading(form, encoding, field, assistant)
         builder = _CorpusBuilder(cache or cache_folder(), stack, how)
         files: list[SourceFile] = []
         for resolved in builder.resolve_all(sources):

@@ -30,7 +30,7 @@ from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 5
+FORMAT = 6
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _PIECES = 10
@@ -138,7 +138,10 @@ def prepare_conversations(files: Sequence[InspectedFile], cache: Path) -> Prepar
     key = cache_key(
         "talks",
         FORMAT,
-        [(file.inspection.sha256, file.kind, file.inspection.encoding) for file in files],
+        [
+            (file.inspection.sha256, file.kind, file.inspection.encoding, file.assistant)
+            for file in files
+        ],
         [file.source.label for file in files],  # which the warnings name
     )
     path = cache / "texts" / f"{key}.jsonl"
@@ -151,12 +154,14 @@ def prepare_conversations(files: Sequence[InspectedFile], cache: Path) -> Prepar
         frozenset(record["equal"]),
         frozenset(record["skipped"]),
         tuple(record["warnings"]),
+        tuple(record["notes"]),
     )
 
 
 def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     warnings: list[str] = []
+    notes: list[str] = []
     skipped: list[int] = []
     with tempfile.TemporaryFile(dir=path.parent) as lines:
         digests: list[bytes] = []
@@ -166,7 +171,7 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
             unit = "record" if file.kind == "talk-json" else "line"
             records = SkippedRecords(source.label, unit)  # type: ignore[arg-type]
             try:
-                parsed = conversations.parse_records(conversation_records(file), records)
+                parsed = conversations.parse_records(conversation_records(file, notes), records)
                 _append(parsed, lines, digests, offsets, sizes)
             except CorpusError as error:
                 if source.explicit:
@@ -213,6 +218,7 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
         ],
         "skipped": skipped,
         "warnings": warnings,
+        "notes": notes,
     }
 
 

@@ -112,7 +112,8 @@ def score(
 
 def _part(run: Run, sources: Sequence[str], encoding: str | None, field: str | None) -> TextPart:
     if sources:
-        return open_text(list(sources), encoding=encoding, field=field)
+        assistant = run.settings().get("corpus", {}).get("assistant")
+        return open_text(list(sources), encoding=encoding, field=field, assistant=assistant)
     if encoding or field:
         raise RequestError("--encoding and --field are of a text that is named; name a file")
     return open_training_corpus(run).validation

@@ -38,7 +38,7 @@ _OPTIONS: dict[str, Any] = {
     "name": str, "model": str, "size": str, "tokenizer": str, "vocab_size": int,
     "lowercase": bool, "from": str, "val_fraction": float, "minutes": float, "steps": int,
     "epochs": float, "eval_every": int, "checkpoint_every": int, "seed": int, "device": str,
-    "corpus": str, "loss_on": str, "encoding": str, "field": str,
+    "corpus": str, "loss_on": str, "encoding": str, "field": str, "assistant": str,
     "sample_prompt": str,
 }  # fmt: skip
 """Hyper-parameters that are options of `textwright train`; others are settings' dotted names."""

@@ -84,6 +84,7 @@ def train(
     validation_fraction: float | None = None,
     encoding: str | None = None,
     field: str | None = None,
+    assistant: str | None = None,
     eval_every: int | None = None,
     checkpoint_every: int | None = None,
     sample_prompt: str | None = None,
@@ -116,6 +117,7 @@ def train(
         validation: a text to validate on, in place of `validation_fraction` of the corpus.
         encoding: of the files, instead of detecting it.
         field: of records and tables, the field or column that holds the text.
+        assistant: of chats as messengers export them, whom the model is to speak as.
         eval_every, checkpoint_every: steps between two; None lets the plan choose.
         sample_prompt: what the sample at each evaluation continues; None begins a line.
         seed: of weights, batches and dropout.
@@ -155,6 +157,7 @@ def train(
         validation_fraction=validation_fraction,
         encoding=encoding,
         field=field,
+        assistant=assistant,
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         sample_prompt=sample_prompt,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from textwright.data.formats import documents, pages, pdf, records, tables
+from textwright.data.formats import chat_exports, documents, pages, pdf, records, tables
 from textwright.data.formats.conversations import json_records, read_json_lines
 from textwright.data.formats.encodings import BLOCK, Inspection, inspect
 from textwright.data.formats.fields import Findings
@@ -27,7 +27,7 @@ from textwright.errors import CorpusError, TextwrightError
 Role = Literal["whole", "train", "validation", "test"]
 Kind = Literal[
     "plain", "jsonl", "json", "csv", "parquet", "html", "epub", "docx", "pdf",
-    "talk-jsonl", "talk-json", "talk-values", "transcript",
+    "talk-jsonl", "talk-json", "talk-values", "transcript", "chat-export", "chat-export-as-text",
 ]  # fmt: skip
 Form = Literal["auto", "text", "conversations"]
 """What files are read as: `auto` detects it."""
@@ -43,9 +43,11 @@ class Reading:
     """Of files that don't declare their own."""
     field: str | None = None
     """Of records and tables: the field or column that holds the text."""
+    assistant: str | None = None
+    """Of chats as messengers export them: whom the model is to speak as."""
 
 
-CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript")
+CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript", "chat-export")
 """Kinds that hold conversations."""
 
 MAX_UNPACKED = 1 << 30
@@ -127,6 +129,8 @@ class InspectedFile:
     """Of a CSV: how it is written."""
     notes: tuple[str, ...] = ()
     """What was found out about it and is certain enough."""
+    assistant: str | None = None
+    """Whom the model is to speak as, of those who write in it."""
 
     def head(self) -> str:
         """The beginning of the file, decoded; its last line may be cut."""
@@ -232,16 +236,38 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
                 f"{source.label}: no field of text was found in it, so it is read as it is; "
                 "--field NAME says which one"
             )
-    elif how.form == "conversations" or (how.form == "auto" and suffix in _TRANSCRIPT_EXTENSIONS):
-        head = _decode_head(inspection)
+    elif not document:
+        kind = _talk_kind(inspection, suffix, how)
+    return InspectedFile(
+        source,
+        inspection,
+        kind,
+        tuple(warnings),
+        before,
+        how.field,
+        table,
+        tuple(notes),
+        how.assistant,
+    )
+
+
+def _talk_kind(inspection: Inspection, suffix: str, how: Reading) -> Kind:
+    """What a file is that is no table: a chat, conversations, a transcript, or running text."""
+    head = _decode_head(inspection)
+    may_be_talk = suffix in _TRANSCRIPT_EXTENSIONS
+    if may_be_talk and chat_exports.looks_like_whatsapp(head):
+        return _export_kind(how)
+    if how.form == "conversations" or (how.form == "auto" and may_be_talk):
         is_whole = inspection.size <= len(inspection.head)
         if head.lstrip()[:1] == "{" and records.lines_shape(head) == "conversations":
-            kind = "talk-jsonl"
-        elif how.form == "conversations" or looks_like_transcript(head, is_whole):
-            kind = "transcript"
-    return InspectedFile(
-        source, inspection, kind, tuple(warnings), before, how.field, table, tuple(notes)
-    )
+            return "talk-jsonl"
+        if how.form == "conversations" or looks_like_transcript(head, is_whole):
+            return "transcript"
+    return "plain"
+
+
+def _export_kind(how: Reading) -> Kind:
+    return "chat-export-as-text" if how.form == "text" else "chat-export"
 
 
 def _no_text(label: str, problem: str, suffix: str) -> CorpusError:
@@ -267,6 +293,8 @@ def _table_kind(
     if suffix == ".json" and not (inspection.size > MAX_LINE and shape == "documents"):
         with source.open() as file:
             data = records.load_json(file, inspection.encoding, source.label)
+        if how.field is None and chat_exports.json_chats(data):
+            return _export_kind(how), None
         if data is not None:  # else it is JSON Lines with the extension .json, or not JSON
             shape, _ = records.json_documents(data, how.field)
             kind = "json"
@@ -315,6 +343,8 @@ def read_text(file: InspectedFile, findings: Findings | None = None) -> Iterator
             yield from documents.read_epub(stream, label)
         elif file.kind == "pdf":
             yield from pdf.read_pdf(stream, label, found)
+        elif file.kind == "chat-export-as-text":
+            yield from chat_exports.as_text(_exported_chats(file, stream))
         else:
             yield from documents.read_docx(stream, label)
 
@@ -325,15 +355,36 @@ def findings_of(file: InspectedFile) -> Findings:
     return Findings(file.source.label, units.get(file.kind, "record"))
 
 
-def conversation_records(file: InspectedFile) -> Iterator[tuple[int, Any]]:
+def _exported_chats(file: InspectedFile, stream: BinaryIO) -> list[chat_exports.Chat]:
+    source, encoding = file.source, file.inspection.encoding
+    if Path(source.name).suffix.lower() == ".json":
+        data = records.load_json(stream, encoding, source.label)
+        return chat_exports.json_chats(data) or []
+    return chat_exports.read_whatsapp(stream, encoding, source.label)
+
+
+def conversation_records(
+    file: InspectedFile, notes: list[str] | None = None
+) -> Iterator[tuple[int, Any]]:
     """(position, parsed record) of each conversation of a file: its line, or its number, from 1.
 
+    Args:
+        file: of a kind in `CONVERSATIONS`.
+        notes: what there is to say about how it was read is added to them.
+
     Raises:
-        CorpusError: the file is damaged.
+        CorpusError: the file is damaged, or it doesn't say who is who.
     """
     source, encoding = file.source, file.inspection.encoding
     with faults_of(source.label), source.open() as stream:
-        if file.kind == "talk-json":
+        if file.kind == "chat-export":
+            exported = chat_exports.conversations_of(
+                _exported_chats(file, stream), source.label, file.assistant
+            )
+            if notes is not None:
+                notes += exported.notes
+            yield from exported.records
+        elif file.kind == "talk-json":
             yield from json_records(records.load_json(stream, encoding, source.label))
         elif file.kind == "talk-values":
             text = records.load_text(stream, encoding, source.label)
