@@ -6,6 +6,7 @@ The names below are imported when they are first used, so that `import textwrigh
 - `load(reference)` → a `Generator`: `generate`, `stream`, `steps`, `explain`;
 - `Models(folder)`: a folder of models;
 - `Generation`: what `generate` returns;
+- `compare(...)`: runs side by side;
 - `gradio_app(run)`: a small app, in a notebook or the browser;
 - `RecurrentModel`: recurrent models for the Hub's own `from_pretrained`;
 - `TextwrightError`: the family of everything that can go wrong.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from textwright.generation import Generation, Generator, Models, load
     from textwright.publishing import gradio_app
     from textwright.publishing.mixin import RecurrentModel
+    from textwright.reporting import compare
     from textwright.runs import Run
     from textwright.training import train
 
@@ -32,6 +34,7 @@ _HOMES = {
     "RecurrentModel": "textwright.publishing.mixin",
     "Run": "textwright.runs",
     "TextwrightError": "textwright.errors",
+    "compare": "textwright.reporting",
     "gradio_app": "textwright.publishing",
     "load": "textwright.generation.loading",
     "train": "textwright.training.pipeline",
@@ -46,6 +49,7 @@ __all__ = [
     "Run",
     "TextwrightError",
     "__version__",
+    "compare",
     "gradio_app",
     "load",
     "train",

@@ -194,6 +194,8 @@ IDEAS = {
     "kernels": "the C library and the structures it reads",
     "machine": "cores and memory of this machine or container",
     "models": "the families in torch, a file each",
+    "notebook": "how runs, texts and trainings look in a notebook",
+    "notebook_display": "by which a class finds how it looks there",
     "page": "the web page, and it as one file",
     "publishing": "exports, imports, the Hub, a Space",
     "reporting": "report, card, comparison",

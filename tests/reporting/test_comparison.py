@@ -19,7 +19,7 @@ def read(*runs: Run) -> list[RunSummary]:
 def test_only_what_differs_is_told(make_run: MakeRun) -> None:
     wider = GPTConfig(vocab_size=65, block_size=128, num_layers=4, hidden_size=256, num_heads=8)
     comparison = compare(
-        read(make_run("a"), make_run("b", config=wider, changes={"training": {"seed": 7}}))
+        *read(make_run("a"), make_run("b", config=wider, changes={"training": {"seed": 7}}))
     )
     assert comparison.settings["training.seed"] == [1, 7]
     assert comparison.settings["model.hidden_size"] == [128, 256]
@@ -31,14 +31,14 @@ def test_only_what_differs_is_told(make_run: MakeRun) -> None:
 
 def test_a_setting_of_one_family_only(make_run: MakeRun) -> None:
     lstm = RecurrentConfig(vocab_size=65, block_size=64, num_layers=2)
-    found = compare(read(make_run("a"), make_run("b", config=lstm))).settings
+    found = compare(*read(make_run("a"), make_run("b", config=lstm))).settings
     assert found["model.num_heads"] == [4, None]
     assert found["model.embedding_size"] == [None, 128]
 
 
 def test_other_tokenizers_on_the_same_text(make_run: MakeRun) -> None:
     words = {"tokenizer": {"kind": "word", "vocab_size": 5000}}
-    found = compare(read(make_run("a"), make_run("b", changes=words))).warnings
+    found = compare(*read(make_run("a"), make_run("b", changes=words))).warnings
     assert len(found) == 1
     assert "tokenizers differ" in found[0]
     assert found[0].endswith("; bits a character do")
@@ -52,7 +52,7 @@ def test_other_validation_text(make_run: MakeRun) -> None:
         {"plan": {"eval_tokens": 4096}},
     ):
         runs = read(make_run("a"), make_run("b", changes=other))
-        found = compare(runs).warnings
+        found = compare(*runs).warnings
         assert len(found) == 1
         assert "neither losses nor bits a character compare" in found[0]
         for run in runs:
@@ -62,13 +62,13 @@ def test_other_validation_text(make_run: MakeRun) -> None:
 def test_unknown_validation_text(make_run: MakeRun) -> None:
     bare = make_run("b")
     bare.settings_file.unlink()
-    found = compare(read(make_run("a"), bare)).warnings
+    found = compare(*read(make_run("a"), bare)).warnings
     assert any("not every run says" in warning for warning in found)
 
 
 def test_two_at_least(make_run: MakeRun) -> None:
     with pytest.raises(RunError, match="two runs"):
-        compare(read(make_run()))
+        compare(*read(make_run()))
 
 
 def test_curves_stand_on_one_scale(make_run: MakeRun) -> None:
@@ -90,7 +90,7 @@ def test_curves_stand_on_one_scale(make_run: MakeRun) -> None:
 
 
 def test_a_comparison_as_json_has_names_and_curves(make_run: MakeRun) -> None:
-    data = compare(read(make_run("a"), make_run("b"))).to_json()
+    data = compare(*read(make_run("a"), make_run("b"))).to_json()
     assert data["runs"] == ["a", "b"]
     assert data["curves"][0][0] == {
         "step": 0, "tokens": 0, "seconds": 0.0, "val_loss": pytest.approx(4.17)

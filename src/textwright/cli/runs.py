@@ -74,7 +74,7 @@ def compare_runs(
     from textwright.runs import find
 
     found = [RunSummary.read(find(name, runs)) for name in names]
-    comparison = compare(found)
+    comparison = compare(*found)
     if as_json:
         show_json(comparison.to_json())
     else:

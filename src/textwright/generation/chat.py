@@ -26,6 +26,7 @@ from textwright.generation.continuation import Stream
 from textwright.generation.cursor import Cursor
 from textwright.generation.options import GenerationConfig, Options, Prompt, Request, check
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
+from textwright.notebook_display import html_of
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
 
@@ -94,6 +95,15 @@ class Dialogue:
     def improvises(self) -> bool:
         """Whether the model was trained on plain text, not on conversations."""
         return self._generator.tokenizer.chat is None
+
+    def speaker(self, role: Role) -> str:
+        """What a side is called: its name in a dialogue of plain text, else its role."""
+        if not self.improvises:
+            return role
+        return self.names.user if role == "user" else self.names.model
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def change(self, **options: Unpack[Options]) -> None:
         """Change settings of the next replies; a seed starts the count of replies again.

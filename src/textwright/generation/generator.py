@@ -21,8 +21,10 @@ from textwright.generation.options import (
     check,
     end_token,
 )
-from textwright.generation.results import Explanation, Generation, Scores, Step
+from textwright.generation.results import Explanations, Generation, Scores, Step
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
+from textwright.notebook_display import play
+from textwright.runs import Run
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, turn_text
 
@@ -42,6 +44,7 @@ class Generator:
         *,
         name: str = "model",
         defaults: GenerationConfig | None = None,
+        run: Run | None = None,
     ) -> None:
         """
         Args:
@@ -49,6 +52,7 @@ class Generator:
             tokenizer: of the same vocabulary.
             name: of the model, in errors and responses.
             defaults: what holds for settings that a request leaves out.
+            run: the folder it was read from, where there is one; `play` packs it.
 
         Raises:
             RunError: tokenizer and model have vocabularies of different sizes.
@@ -61,6 +65,7 @@ class Generator:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.name = name
+        self.run = run
         self.defaults = defaults or GenerationConfig()
         size = runtime.vocab_size
         own_end = end_token(tokenizer)
@@ -135,7 +140,7 @@ class Generator:
         """The continuation token by token, with the model's distribution for each."""
         return self.stream(prompt, **options).steps()
 
-    def explain(self, text: str, *, top: int = 5, strict: bool = False) -> list[Explanation]:
+    def explain(self, text: str, *, top: int = 5, strict: bool = False) -> Explanations:
         """The probability of each token of `text` given those before it, with alternatives.
 
         Args:
@@ -150,11 +155,11 @@ class Generator:
             logger.warning(warning)
         return self.explain_tokens(tokens, top=top)
 
-    def explain_tokens(self, tokens: Sequence[int], *, top: int = 5) -> list[Explanation]:
+    def explain_tokens(self, tokens: Sequence[int], *, top: int = 5) -> Explanations:
         """As `explain`, for token ids, each below the vocabulary's size."""
         name = self.tokenizer.token_text
         scores = list(self.score(tokens, top=top))
-        return [each for piece in scores for each in piece.explain(name)]
+        return Explanations(each for piece in scores for each in piece.explain(name))
 
     def score(self, tokens: Sequence[int], *, top: int = 5) -> Iterator[Scores]:
         """As `explain_tokens`, in pieces, each computed when it is asked for."""
@@ -236,6 +241,14 @@ class Generator:
             reply=reply,
             strict=strict,
         )
+
+    def play(self) -> object:
+        """The page with this model inside, for a cell of a notebook: branches, neurons and all.
+
+        Raises:
+            RequestError: the page can't run this model, or it was made without a folder.
+        """
+        return play(self)
 
     def reply_to(self, prompt: ChatPrompt, **options: Unpack[Options]) -> Generation:
         """The whole reply to a prompt of `encode_messages`."""

@@ -59,7 +59,7 @@ def load(
     name = run.name
     if str(reference).startswith("hf:"):  # the folder in the cache has the name of a commit
         name = str(reference).rsplit("/", 1)[-1]
-    return Generator(runtime, tokenizer, name=name, defaults=defaults)
+    return Generator(runtime, tokenizer, name=name, defaults=defaults, run=run)
 
 
 def _no_weights(run: Run) -> str:

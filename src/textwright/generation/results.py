@@ -12,6 +12,7 @@ import numpy as np
 
 from textwright.arrays import Floats
 from textwright.generation.sampling import Doubles, Ids, log_probabilities, ranked
+from textwright.notebook_display import html_of
 
 FinishReason = Literal["stop", "length"]
 """`stop`: a stop string or the model's own end of text. `length`: `max_tokens` were reached."""
@@ -61,6 +62,9 @@ class Generation:
     def __str__(self) -> str:
         return self.prompt + self.text
 
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -91,6 +95,18 @@ class Explanation(NamedTuple):
     """Of the token, given everything before it."""
     alternatives: list[tuple[str, float]]
     """The likeliest tokens at its position with their probabilities, the likeliest first."""
+
+
+class Explanations(list[Explanation]):
+    """One a token of a text; notebooks show it coloured."""
+
+    @property
+    def bits(self) -> float:
+        """What the text costs: the sum of -log2 of the probabilities."""
+        return sum(-math.log2(max(each.probability, 5e-324)) for each in self)
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
 
 class Scores(NamedTuple):

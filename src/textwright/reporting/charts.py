@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from textwright.reporting import numbers
 
@@ -65,6 +66,23 @@ def loss_chart(
     ]
     marked = axes.mark_best(best) if best else ""
     return axes.svg("".join(curves), marked, name=f"loss-{'narrow' if narrow else 'wide'}")
+
+
+def comparison_chart(curves: Sequence[Series], colours: Sequence[str]) -> str:
+    """Several runs' validation losses over the steps, as an `<svg>`.
+
+    Args:
+        curves: of at least two points each, nats a token.
+        colours: of each, in CSS.
+    """
+    steps = [step for curve in curves for step in curve.xs]
+    axes = _Axes((662.0, 266.0), _padded(min(steps), max(steps), 0.02), _loss_limits(*curves),
+                 most=6, label="validation loss (nats a token)")  # fmt: skip
+    drawn = [
+        axes.curve(curve, colour, 2.0, dots=len(curve.xs) <= 12)
+        for curve, colour in zip(curves, colours, strict=True)
+    ]
+    return axes.svg("".join(drawn), name="comparison")
 
 
 def small_chart(series: Series, *, narrow: bool = False) -> str:
@@ -125,15 +143,16 @@ class _Axes:
         return _TOP + (high - value) / (high - low) * (self.bottom - _TOP)
 
     def curve(self, series: Series, colour: str, width: float, *, dots: bool) -> str:
-        """A line through the points of a series; `colour` is a variable of the page."""
+        """A line through the points of a series, in a colour of CSS or a variable of the page."""
+        shade = colour if colour.startswith("#") else f"var(--{colour})"
         points = [(self.x(x), self.y(y)) for x, y in zip(series.xs, series.ys, strict=True)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         line = (
-            f'<polyline points="{path}" style="fill: none; stroke: var(--{colour});'
+            f'<polyline points="{path}" style="fill: none; stroke: {shade};'
             f' stroke-width: {width}; stroke-linecap: round"/>\n'
         )
         if dots:
-            line += "".join(_dot(x, y, 2.5, f"fill: var(--{colour})") for x, y in points)
+            line += "".join(_dot(x, y, 2.5, f"fill: {shade}") for x, y in points)
         return line
 
     def mark_best(self, best: tuple[float, float]) -> str:
@@ -158,8 +177,9 @@ class _Axes:
         Args:
             curves: elements that are clipped to the axes.
             above: elements drawn over them, not clipped.
-            name: unique in the page: the id of the clipping path.
+            name: of the clipping path, whose id is unique also where many drawings are in one page.
         """
+        name = f"{name}-{crc32(curves.encode()):08x}"
         width, height = self.size
         grid = "".join(
             f'<path d="M{self.left:.1f} {self.y(value):.1f}H{self.right}"'

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from textwright.errors import RunError
+from textwright.notebook_display import html_of
 from textwright.reporting.summary import RunSummary, number
+from textwright.runs import Run, find
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LETTERS = "_.-~=+*#"
@@ -26,6 +29,9 @@ class Comparison:
     warnings: tuple[str, ...]
     """Reasons why the numbers aren't comparable, one line each."""
 
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
     def to_json(self) -> dict[str, Any]:
         """The comparison as `textwright runs compare --json` prints it."""
         return {
@@ -43,15 +49,25 @@ class Comparison:
         }
 
 
-def compare(runs: Sequence[RunSummary]) -> Comparison:
+def compare(*references: RunSummary | Run | str | Path) -> Comparison:
     """Compare runs.
 
+    Args:
+        references: summaries, runs, or what `textwright.load` takes.
+
     Raises:
-        RunError: there are fewer than two.
+        RunError: there are fewer than two, or there is no such run.
     """
+    runs = [_summary(each) for each in references]
     if len(runs) < 2:
         raise RunError("comparing takes two runs or more; `textwright runs` lists them")
     return Comparison(tuple(runs), _differing(runs), _numbers(runs), tuple(_warnings(runs)))
+
+
+def _summary(reference: RunSummary | Run | str | Path) -> RunSummary:
+    if isinstance(reference, RunSummary):
+        return reference
+    return RunSummary.read(reference if isinstance(reference, Run) else find(str(reference)))
 
 
 def sparkline(run: RunSummary, width: int, last_step: int, low: float, high: float) -> str:

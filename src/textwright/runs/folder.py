@@ -30,6 +30,7 @@ import tomli_w
 from textwright import atomic
 from textwright.configs import ModelConfig, model_config
 from textwright.errors import RunError, TextwrightError
+from textwright.notebook_display import html_of
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "shipped"
 """Models that come with the package, a model folder each; `recipes/` says how they are made."""
@@ -44,6 +45,9 @@ class Run:
     """A run folder at `path`; reading never changes it."""
 
     path: Path
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     # The model folder
     @property

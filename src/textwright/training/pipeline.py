@@ -38,6 +38,7 @@ from textwright.models import LanguageModel
 from textwright.models.device import choose_device
 from textwright.models.loading import load_model
 from textwright.models.resizing import resize_vocab
+from textwright.notebook import default_observers
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
@@ -129,7 +130,8 @@ def train(
         changes: `name=value` for any setting by its dotted name.
         resume: go on with run `name`, or the last one, exactly as it was planned.
         logs: `tensorboard`, `csv`.
-        observers: told of progress, evaluations and the end.
+        observers: told of progress, evaluations and the end; without one a notebook shows its own
+            display, and an interactive prompt a line an evaluation.
         command: what reproduces this run, as a person would type it.
 
     Raises:
@@ -208,7 +210,7 @@ def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Seq
                 open_training_corpus(run, request.sources)  # another text is not this run's
             _complete(run, done)
             log.warning("run %s has been trained to its end already", run.name)
-            for observer in observers:
+            for observer in observers or default_observers():
                 observer.finished(run, done)
             return run
         recipe = load_recipe(run)
@@ -240,7 +242,7 @@ def _train(
     logs: Sequence[str],
 ) -> Run:
     """Train from the latest checkpoint to the end, and write how it ended."""
-    observers = [*observers, *log_observers(logs, run)]
+    observers = [*(observers or default_observers()), *log_observers(logs, run)]
     distributed.broadcast_training(run, recipe)
     trainer = Trainer(run, recipe, dataset, observers)
     if recipe.training.parent is not None:
