@@ -12,6 +12,7 @@ import pytest
 from small_models import random_weights, small_config
 from textwright.engine import Engine, Job, step
 from textwright.engine.scheduler import ScheduledBatch, Scheduler
+from textwright.errors import BusyError, RequestError
 from textwright.generation import Generator
 from textwright.generation.options import check
 from textwright.runtimes import load_runtime
@@ -151,3 +152,40 @@ def test_two_workers_decode_at_once(models: dict[str, Generator]) -> None:
         for each in jobs:
             assert len(each.result(SECONDS).tokens) == 10
     assert sizes == [3, 3]
+
+
+def test_a_client_with_its_share_of_the_slots_is_passed_over(models: dict[str, Generator]) -> None:
+    scheduler = Scheduler(4, 1, share=3)
+    greedy = [job(models["a"]) for _ in range(6)]
+    for each in greedy:
+        each.client = "greedy"
+    other, nobody = job(models["a"]), job(models["a"])
+    other.client = "other"
+    scheduler.add(greedy)
+    assert scheduler.running == 3 and scheduler.waiting == 3
+    scheduler.add([other, nobody])
+    assert scheduler.running == 4 and scheduler._of_clients == {"greedy": 3, "other": 1}
+    for each in greedy[:2]:
+        scheduler.release(each, decoding=False)
+    scheduler.admit()  # in the order in which they came
+    assert scheduler._of_clients == {"greedy": 3, "other": 1} and scheduler.waiting == 2
+    for each in (other, *greedy[2:5]):
+        scheduler.release(each, decoding=False)
+    scheduler.admit()
+    assert scheduler.jobs == {greedy[5], nobody} and scheduler._of_clients == {"greedy": 1}
+
+
+def test_a_client_may_have_its_share_of_the_places(models: dict[str, Generator]) -> None:
+    """Of 4 slots and 4 places to wait, 6; the others are for those who come later."""
+    with Engine(slots=4, waiting=4, share=3, workers=1) as engine:
+        long = [job(models["a"], max_tokens=100_000_000) for _ in range(7)]
+        with pytest.raises(RequestError, match="6 can be taken"):
+            engine.submit(long, client="greedy")
+        engine.submit(long[:6], client="greedy")
+        with pytest.raises(BusyError, match="of this client"):
+            engine.submit(long[6:], client="greedy")
+        one = job(models["a"])
+        engine.submit([one], client="other")
+        while not one.done:
+            one.wait(SECONDS)
+        assert one.outcome == "length" and engine.running == 3 and engine.waiting == 3

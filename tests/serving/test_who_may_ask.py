@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,15 +13,18 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 from servers import SECONDS, Served
+from starlette.requests import Request
 from typer.testing import CliRunner
 
 from textwright import studio
 from textwright.cli.app import app
 from textwright.cli.guards import read_keys
-from textwright.errors import RequestError
+from textwright.errors import BusyError, RequestError
 from textwright.runs import Run
 from textwright.serving import ServerSettings
-from textwright.serving.turns import WAITING
+from textwright.serving.gate import Gate
+from textwright.serving.hosts import CLIENT
+from textwright.serving.turns import SHARE, WAITING, Turns
 
 
 @pytest.mark.parametrize(
@@ -253,3 +257,57 @@ def test_loading_takes_nobody_elses_threads(tmp_path: Path, make_model: Callable
         thread.join()
     assert statuses == [200] * 40 and loads == ["two"]
     served.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "address", "given", "same"),
+    [
+        ((), "10.0.0.1", "", False),
+        ((), "127.0.0.1", "", True),  # a proxy's clients, or this machine's one person
+        (("a",), "10.0.0.1", "a", False),
+        (("a", "b"), "127.0.0.1", "a", False),
+    ],
+)
+def test_whose_share_it_is(keys: tuple[str, ...], address: str, given: str, same: bool) -> None:
+    """A client's, by its key where there are several, else by its address."""
+    clients: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        clients.append(scope[CLIENT])
+
+    async def nothing(message: Any = None) -> Any:
+        return {"type": "http.disconnect"}
+
+    settings = ServerSettings(api_keys=tuple(map(SecretStr, keys)))
+    gate = Gate(app, settings)
+    for sent, host in ((given, address), (given and keys[-1], address[:-1] + "9")):
+        headers = [(b"authorization", f"BEARER  {sent}".encode())]
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers,
+                 "client": (host, 1)}  # fmt: skip
+        asyncio.run(gate(scope, nothing, nothing))
+        asyncio.run(gate(scope, nothing, nothing))
+    assert clients[0] == clients[1] and clients[2] == clients[3]
+    assert (clients[0] is None) is same is (clients[0] == clients[2])
+    assert "a" not in clients
+
+
+def test_one_client_cannot_have_all_turns() -> None:
+    go = threading.Event()
+
+    async def ask(turns: Turns, client: str) -> int:
+        http = Request({"type": "http", CLIENT: client}, asyncio.Event().wait)
+        try:
+            await turns.run(http, go.wait, SECONDS)
+        except BusyError as error:
+            assert "this client" in str(error)
+            return 429
+        return 200
+
+    async def all_of_them() -> list[int]:
+        turns = Turns(SECONDS)
+        asked = [asyncio.ensure_future(ask(turns, who)) for who in ["greedy"] * 8 + ["other"]]
+        await asyncio.sleep(0)
+        go.set()
+        return [*await asyncio.gather(*asked), await ask(turns, "greedy")]
+
+    assert asyncio.run(all_of_them()) == [200] * SHARE + [429] * 2 + [200] * 2

@@ -48,6 +48,7 @@ from textwright.cli.serve_options import (
     RootPath,
     ServedCompanion,
     ServedPrecision,
+    Share,
     Slots,
     StreamInterval,
     Threads,
@@ -82,6 +83,7 @@ def serve(
     threads: Threads = None,
     slots: Slots = 64,
     queue: Queue = 64,
+    share: Share = None,
     max_length: MaxLength = 4096,
     max_prompt: MaxPrompt = 65_536,
     max_body: MaxBody = 4 << 20,
@@ -140,7 +142,7 @@ def serve(
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
     pool = _model_pool(names or [], models, runs, memory, precision, companion)
-    _serve(pool, settings, host, port, slots=slots, waiting=queue, workers=threads,
+    _serve(pool, settings, host, port, slots=slots, waiting=queue, share=share, workers=threads,
            runs=models or runs_folder(runs), page=not no_studio,
            log=(log_file, log_level.value))  # fmt: skip
 
@@ -153,6 +155,7 @@ def _serve(
     *,
     slots: int,
     waiting: int,
+    share: int | None = None,
     workers: int | None,
     runs: Path,
     api: str | None = None,
@@ -177,7 +180,8 @@ def _serve(
 
     handler = file_handler(log[0]) if log is not None and log[0] is not None else None
     metrics = Metrics()
-    engine = Engine(slots=slots, waiting=waiting, workers=workers, observer=metrics)
+    share = share or max(1, slots * 3 // 4)
+    engine = Engine(slots=slots, waiting=waiting, share=share, workers=workers, observer=metrics)
     app = create_app(pool, engine, settings, metrics)
     local = is_loopback(host) and not settings.root_path  # behind a proxy all clients look local
     if page:

@@ -133,6 +133,15 @@ Queue = Annotated[
     int,
     _limit("Texts that may wait for a slot; more get 429.", "QUEUE", min=0),
 ]
+Share = Annotated[
+    int | None,
+    _limit(
+        "Slots that one client may have, by its key where there are several, else by its address; "
+        "three quarters unless said. Not for clients on this machine.",
+        "SHARE",
+        min=1,
+    ),
+]
 MaxLength = Annotated[
     int,
     _limit("Tokens of a text.", "MAX_LENGTH", min=1),

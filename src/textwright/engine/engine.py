@@ -47,6 +47,7 @@ class Engine:
         *,
         slots: int = SLOTS,
         waiting: int = WAITING,
+        share: int | None = None,
         workers: int | None = None,
         prefix_memory: int = PREFIX_MEMORY,
         observer: Observer | None = None,
@@ -55,6 +56,8 @@ class Engine:
         Args:
             slots: texts that are written at once, at most.
             waiting: texts that may wait for a slot.
+            share: slots that one client may have, so that others find some free, and in that
+                proportion all that it may have under way; as many as there are where it is None.
             workers: threads; one a core where it is None.
             prefix_memory: bytes of states of prompts that are kept, so that none is read twice.
             observer: called at each job's first token and end.
@@ -63,13 +66,15 @@ class Engine:
             RequestError: a number is out of range.
         """
         workers = machine.cores() if workers is None else workers
-        if slots < 1 or waiting < 0 or workers < 1:
+        if slots < 1 or waiting < 0 or workers < 1 or (share is not None and share < 1):
             raise RequestError("an engine needs a slot and a worker at least, and no less than 0")
         self.slots, self.capacity = slots, slots + waiting
+        share = min(slots, share or slots)
+        self._client_capacity = max(share, self.capacity * share // slots)
         self.prompt_tokens: Counter[str] = Counter()
         self.generated_tokens: Counter[str] = Counter()
         self.cached_tokens: Counter[str] = Counter()
-        self._scheduler = Scheduler(slots, workers)
+        self._scheduler = Scheduler(slots, workers, share)
         self._runner = StepRunner(observer, PrefixCache(prefix_memory))
         self._lock = threading.Lock()
         self._wakeup = threading.Condition(self._lock)  # notified of work, and of `close`
@@ -134,21 +139,29 @@ class Engine:
         """As `stream`, and wait for its end."""
         return self.stream(generator, prompt, seconds=seconds, **options).result()
 
-    def submit(self, jobs: Sequence[Work], listener: Listener | None = None) -> None:
+    def submit(
+        self,
+        jobs: Sequence[Work],
+        listener: Listener | None = None,
+        *,
+        client: str | None = None,
+    ) -> None:
         """Queue all of `jobs`, or none. Neighbours with one `Prompt` object read it once for all.
 
         Args:
             jobs: new ones.
             listener: called after each step, in place of the one that `Job.wait` waits for.
+            client: whose share they count towards; None: nobody's.
 
         Raises:
-            RequestError: they are more than the engine has places.
+            RequestError: they are more than the engine has places, or the client may have.
             BusyError: there aren't that many places now; nothing was queued.
             ClosedError: the engine was closed.
         """
-        if len(jobs) > self.capacity:
+        most = self.capacity if client is None else self._client_capacity
+        if len(jobs) > most:
             raise RequestError(
-                f"{len(jobs)} texts at once are too many; {self.capacity} can be taken on at most"
+                f"{len(jobs)} texts at once are too many; {most} can be taken on at most"
             )
         now = time.monotonic()
         with self._lock:
@@ -160,9 +173,16 @@ class Engine:
                 raise BusyError(
                     f"busy with {count} texts; try again in a moment", self._retry_after()
                 )
+            if client is not None:
+                own = sum(job.client == client for job in self._scheduler.jobs)
+                if own + len(jobs) > most:
+                    raise BusyError(
+                        f"busy with {own} texts of this client; try again in a moment",
+                        self._retry_after(),
+                    )
             self._start_workers()
             for job in jobs:
-                job.submitted = now
+                job.submitted, job.client = now, client
                 if listener is not None:
                     job.listener = listener
             self._scheduler.add(jobs)

@@ -35,12 +35,14 @@ class Work:
     Attributes:
         generator: the model, also after another was loaded under its name.
         seconds: so many after its submission it ends as it is.
+        client: who asked for it, where the engine shares its slots among clients; else None.
         error: why it failed; None where it didn't.
         submitted, ended: times by `time.monotonic`; None before.
     """
 
     def __init__(self, generator: Generator, seconds: float | None) -> None:
         self.generator, self.seconds = generator, seconds
+        self.client: str | None = None
         self.error: TextwrightError | None = None
         self.submitted: float | None = None
         self.ended: float | None = None

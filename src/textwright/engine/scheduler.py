@@ -4,13 +4,13 @@ Prefill and decode alternate, so a long prompt delays decoding by one chunk a to
 decoding jobs never starve a prompt; where no prompt waits, a step of decoding has several tokens.
 Each queue is round robin: a job that ran goes to its end. A batch has jobs of one model, whose
 weights are then read once for all of them; jobs of another model that stand before them keep their
-place in the queue. With N workers a batch takes 1/N of the decoding jobs, so that all workers
-decode at once.
+place in the queue. A client that has its share of the slots is passed over by those behind it. With
+N workers a batch takes 1/N of the decoding jobs, so that all workers decode at once.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -33,15 +33,17 @@ class Scheduler:
 
     Attributes:
         slots: jobs in prefill or decode at once, at most.
+        share: how many of them one client may have.
         workers: threads that share the decoding jobs.
         jobs: all that aren't done.
         running: how many of them have a slot.
     """
 
-    def __init__(self, slots: int, workers: int) -> None:
-        self.slots, self.workers = slots, workers
+    def __init__(self, slots: int, workers: int, share: int | None = None) -> None:
+        self.slots, self.workers, self.share = slots, workers, share or slots
         self.jobs: set[Work] = set()
         self.running = 0
+        self._of_clients: Counter[str] = Counter()  # slots that each has
         self._waiting: deque[list[Work]] = deque()  # jobs of one prompt get their slots together
         self._prefill: deque[Work] = deque()
         self._decode: deque[Work] = deque()
@@ -59,10 +61,10 @@ class Scheduler:
         return not (self._prefill or self._decode)
 
     def add(self, jobs: Iterable[Work]) -> None:
-        """Queue jobs for slots; neighbours of one prompt as one group of at most `slots` jobs."""
+        """Queue jobs for slots; neighbours of one prompt as one group of at most `share` jobs."""
         group: list[Work] = []
         for job in jobs:
-            if group and not (_share_prompt(group[0], job) and len(group) < self.slots):
+            if group and not (_share_prompt(group[0], job) and len(group) < self.share):
                 self._waiting.append(group)
                 group = []
             group.append(job)
@@ -72,15 +74,23 @@ class Scheduler:
         self.admit()
 
     def admit(self) -> None:
-        """Give free slots to the groups that have waited longest."""
+        """Give free slots to the groups that have waited longest, of clients that may have more."""
+        later: list[list[Work]] = []
         while self._waiting and len(self._waiting[0]) <= self.slots - self.running:
             group = self._waiting.popleft()
-            self.running += len(group)
             first, *others = group
+            client = first.client
+            if client is not None:
+                if self._of_clients[client] + len(group) > self.share:
+                    later.append(group)
+                    continue
+                self._of_clients[client] += len(group)
+            self.running += len(group)
             if isinstance(first, Job):
                 first.siblings = [job for job in others if isinstance(job, Job)]
             first.begin()
             self._prefill.append(first)
+        self._waiting.extendleft(reversed(later))
 
     def next_batch(self) -> ScheduledBatch | None:
         """Take the next jobs out of their queue; `requeue` or `release` each afterwards."""
@@ -109,6 +119,10 @@ class Scheduler:
         """Free the slot of a job that is done."""
         self.jobs.remove(job)
         self.running -= 1
+        if job.client is not None:
+            self._of_clients[job.client] -= 1
+            if not self._of_clients[job.client]:
+                del self._of_clients[job.client]
         self._decode_count -= decoding
 
     def drop_expired(self, now: float) -> list[Work]:

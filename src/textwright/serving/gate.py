@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textwright.serving import docs
 from textwright.serving.errors import CLIENT_CLOSED_REQUEST, HTTPError, to_http_error
-from textwright.serving.hosts import unknown_host
+from textwright.serving.hosts import CLIENT, is_loopback, unknown_host
 from textwright.serving.logs import request_logger
 from textwright.serving.settings import ServerSettings
 
@@ -86,6 +86,7 @@ class Gate:
         try:
             self._check_host(headers)
             self._check_key(path, headers)
+            scope[CLIENT] = self._client(scope, headers)
             body = await self._read_body(path, scope["method"], headers, receive)
             if path in ASSUMED_JSON_PATHS:
                 MutableHeaders(scope=scope)["content-type"] = "application/json"
@@ -128,8 +129,7 @@ class Gate:
         """Compare with every key, in constant time: none is revealed character by character."""
         if not self._keys or path in PUBLIC_PATHS or f"{path}/".startswith(PUBLIC_PREFIX):
             return
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        digest = _digest(given.strip() if scheme.lower() == "bearer" else "")
+        digest = _given_key(headers)
         if not sum(hmac.compare_digest(digest, key) for key in self._keys):
             raise HTTPError(
                 401,
@@ -137,6 +137,14 @@ class Gate:
                 code="invalid_api_key",
                 headers={"www-authenticate": "Bearer"},
             )
+
+    def _client(self, scope: Scope, headers: Headers) -> str | None:
+        """Whose share a request counts towards: its key's where there are several; else its
+        address's, unless that is this machine's, where a proxy's clients all seem to be."""
+        if len(self._keys) > 1:
+            return _given_key(headers).hex()
+        address = scope.get("client")
+        return None if address is None or is_loopback(address[0]) else str(address[0])
 
     async def _read_body(self, path: str, method: str, headers: Headers, receive: Receive) -> bytes:
         """All of the body, within the limits; empty where the headers announce none."""
@@ -235,6 +243,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+def _given_key(headers: Headers) -> bytes:
+    """The digest of a request's key; of an empty one where it has none."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return _digest(given.strip() if scheme.lower() == "bearer" else "")
 
 
 def _digest(key: str) -> bytes:

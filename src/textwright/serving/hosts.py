@@ -14,6 +14,9 @@ from starlette.datastructures import Headers
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers that a proxy adds."""
 
+CLIENT = "textwright.client"
+"""In a request's scope: whose share of the slots it counts towards; None: nobody's."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, an address or a name, is a loopback address, reached from here alone."""

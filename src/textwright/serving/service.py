@@ -14,6 +14,7 @@ from textwright.engine import Engine, Job, ModelPool, Scoring, Work
 from textwright.generation import Generator
 from textwright.generation.options import Options, Prompt, Request, check
 from textwright.serving.errors import HTTPError
+from textwright.serving.hosts import CLIENT
 from textwright.serving.replies import Bridge, Reply
 from textwright.serving.settings import ServerSettings
 
@@ -149,7 +150,7 @@ class Service:
         self.bridge.add(reply)
         watcher = None
         try:
-            self.engine.submit(jobs, self.bridge)
+            self.engine.submit(jobs, self.bridge, client=http.scope.get(CLIENT))
             watcher = asyncio.ensure_future(reply.watch(http.receive))
             yield reply
         finally:

@@ -4,6 +4,7 @@ inside it, the search in its training text. One piece at a time, and few wait fo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -12,9 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from textwright.errors import BusyError, DeadlineError
+from textwright.serving.hosts import CLIENT
 
 WAITING = 8
 """Requests that may wait for their turn."""
+SHARE = 6
+"""Of those, and the one whose turn it is, that one client may have."""
 
 Result = TypeVar("Result")
 
@@ -30,23 +34,30 @@ class Turns:
         self._seconds = seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="textwright-turns")
         self._taken = 0
+        self._of_clients: Counter[str] = Counter()
 
     async def run(self, http: Request, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call `function` in the thread, when it is its turn.
 
         Raises:
-            BusyError: too many wait.
+            BusyError: too many wait, or too many of this client.
             ClientDisconnect: the client hung up; where it still waited, nothing is called.
             DeadlineError: it took too long.
         """
         if self._taken > WAITING:
             raise BusyError(f"busy with {self._taken} of these; try again in a moment", 2.0)
+        client = http.scope.get(CLIENT)
+        if client is not None and self._of_clients[client] >= SHARE:
+            raise BusyError(f"busy with {SHARE} of these for this client; try again in a moment",
+                            2.0)  # fmt: skip
         loop = asyncio.get_running_loop()
         self._taken += 1
+        if client is not None:
+            self._of_clients[client] += 1
         call = self._thread.submit(function, *arguments)
 
         def ended(_: Future[Result]) -> None:
-            loop.call_soon_threadsafe(self._free)
+            loop.call_soon_threadsafe(self._free, client)
 
         call.add_done_callback(ended)
         result = asyncio.wrap_future(call)
@@ -63,8 +74,10 @@ class Turns:
             hang_up.cancel()
             result.cancel()  # takes it out of the queue, where it wasn't begun
 
-    def _free(self) -> None:
+    def _free(self, client: str | None) -> None:
         self._taken -= 1
+        if client is not None:
+            self._of_clients -= Counter((client,))  # which also forgets who has none
 
 
 async def _hang_up(receive: Receive) -> None:
