@@ -30,7 +30,7 @@ from ours import split_text
 from textwright.configs import TrainingSettings
 from textwright.models import build
 from textwright.models.attention import attend, extend
-from textwright.models.gpt import rotate
+from textwright.models.fused import rotate
 from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
 from textwright.training.planning.presets import model_settings, preset

@@ -2,9 +2,10 @@
 
 `hatch_build.py` compiles the C files into libraries beside this file, each for other instruction
 sets; `kernels()` chooses one, by default the fastest that runs, and `$TEXTWRIGHT_KERNELS` overrides
-it: `auto`, `off`, or the name of a build. Without a library the runtimes are NumPy's. Begin with
-`gpt.c` and `products.h`; `structures.py` mirrors their structures with ctypes. Nothing
-here knows a family's Python side, which is `runtimes`.
+it: `auto`, `off`, or the name of a build. Without a library the runtimes are NumPy's, and training
+is torch's alone. Begin with `gpt.c` and `products.h`; `structures.py` mirrors their structures with
+ctypes. Nothing here knows a family's Python side, which is `runtimes`, and `models.fused` for
+training (`training.c`).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from textwright.configs import AttentionConfig
 from textwright.models.base import LanguageModel, OutputLayer, State
+from textwright.models.fused import attention, fits_attention
 
 
 class AttentionModel(LanguageModel):
@@ -78,6 +79,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     Returns:
         (B, T, heads × head_size).
     """
+    if fits_attention(queries, keys):
+        return attention(queries, keys, values).transpose(1, 2).flatten(2)
     time, all_time = queries.shape[2], keys.shape[2]
     mask = None
     if 1 < time < all_time:

@@ -70,16 +70,24 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` is (batch, time, width), the batch that of the keys."""
-        if not self.training or self.p == 0.0:
+        keys, least, scale = self.drawn()
+        if keys is None:
             return x
-        if self.keys is None:
-            raise RuntimeError("dropout needs keys: call set_dropout_keys before training passes")
         masked = x[:, :1] if self.over_time else x
         element = torch.arange(masked[0].numel(), dtype=torch.int32, device=x.device) * _GOLDEN
-        key = _mix(self.keys + _signed(self.place * 0x3C6EF372 & 0xFFFFFFFF))
-        bits = _mix(element + key[:, None]) & 0x7FFFFFFF
-        keep = (bits >= int(self.p * (1 << 31))).view(masked.shape)
-        return x * keep * (1.0 / (1.0 - self.p))
+        bits = _mix(element + keys[:, None]) & 0x7FFFFFFF
+        keep = (bits >= least).view(masked.shape)
+        return x * keep * scale
+
+    def drawn(self) -> tuple[Tensor | None, int, float]:
+        """What masks follow from: the mixed key of each sample, None where nothing is dropped; the
+        least hash of an element that is kept; and what kept ones are multiplied by."""
+        if not self.training or self.p == 0.0:
+            return None, 0, 1.0
+        if self.keys is None:
+            raise RuntimeError("dropout needs keys: call set_dropout_keys before training passes")
+        keys = _mix(self.keys + _signed(self.place * 0x3C6EF372 & 0xFFFFFFFF))
+        return keys, int(self.p * (1 << 31)), 1.0 / (1.0 - self.p)
 
 
 State = dict[str, Tensor]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from textwright.configs import GPTConfig
 from textwright.models.attention import AttentionModel, attend, extend
 from textwright.models.base import Dropout, Matrices, State, register
+from textwright.models.fused import RMSNorm, Rotation, add, gated, split_heads
 
 
 @register
@@ -44,7 +45,7 @@ class GPT(AttentionModel):
     def encode(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         past = state["tokens"].shape[1]
         positions = slice(past, past + tokens.shape[1])
-        rotation = (self.cos[positions], self.sin[positions])
+        rotation = Rotation(self.cos[positions], self.sin[positions])
         new: State = {"tokens": torch.cat((state["tokens"], tokens), dim=1)}
         x = self.model.dropout(self.model.embed_tokens(tokens))  # (B, T, C)
         for layer, block in enumerate(self.model.layers):
@@ -67,7 +68,7 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embed_tokens.weight, std=0.02 if config.tie_embeddings else 1.0)
         self.dropout = Dropout(config.dropout, place=0)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
-        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.norm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
 
 class Block(nn.Module):
@@ -75,19 +76,17 @@ class Block(nn.Module):
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
-        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.mlp = SwiGLU(config)
         self.attention_dropout = Dropout(config.dropout, place=2 * layer + 1)
         self.mlp_dropout = Dropout(config.dropout, place=2 * layer + 2)
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], old: State, new: State, layer: int
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, old: State, new: State, layer: int) -> Tensor:
         gathered = self.self_attn(self.input_layernorm(x), rotation, old, new, layer)
-        x = x + self.attention_dropout(gathered)
-        return x + self.mlp_dropout(self.mlp(self.post_attention_layernorm(x)))
+        x = add(x, gathered, self.attention_dropout)
+        return add(x, self.mlp(self.post_attention_layernorm(x)), self.mlp_dropout)
 
 
 class Attention(nn.Module):
@@ -111,14 +110,10 @@ class Attention(nn.Module):
             nn.init.normal_(projection.weight, std=width**-0.5)
         nn.init.zeros_(self.o_proj.weight)  # each block starts as the identity
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], old: State, new: State, layer: int
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, old: State, new: State, layer: int) -> Tensor:
         # One fused product: on small models the calls cost more than the arithmetic.
         weight = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        heads = F.linear(x, weight).unflatten(-1, (3 * self.heads, self.head_size))
-        q, k, v = heads.transpose(1, 2).chunk(3, dim=1)  # (B, heads, T, head_size) each
-        q, k = rotate(self.q_norm(q), *rotation), rotate(self.k_norm(k), *rotation)
+        q, k, v = split_heads(F.linear(x, weight), self.q_norm, self.k_norm, rotation)
         k, v = extend(old, layer, k, v)
         new[f"keys.{layer}"], new[f"values.{layer}"] = k, v
         return self.o_proj(attend(q, k, v))
@@ -147,8 +142,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         both = F.linear(x, torch.cat((self.gate_proj.weight, self.up_proj.weight)))
-        gate, up = both.chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(gated(both))
 
 
 def rotary_tables(length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -157,9 +151,3 @@ def rotary_tables(length: int, head_size: int, theta: float) -> tuple[Tensor, Te
     angles = torch.outer(torch.arange(length, dtype=torch.float32), theta**-exponents)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate each pair (x[i], x[i + half]) of a head by the angle of its position."""
-    left, right = x.chunk(2, dim=-1)
-    return x * cos.to(x.dtype) + torch.cat((-right, left), dim=-1) * sin.to(x.dtype)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from textwright.configs import TransformerConfig
 from textwright.models.attention import AttentionModel, attend, extend
 from textwright.models.base import Dropout, Matrices, State, register
+from textwright.models.fused import add
 
 
 @register
@@ -105,8 +106,8 @@ class Block(nn.Module):
         self.mlp_dropout = Dropout(config.dropout, place=2 * layer + 2)
 
     def forward(self, x: Tensor, old: State, new: State, layer: int) -> Tensor:
-        x = x + self.attention_dropout(self.attn(self.ln_1(x), old, new, layer))
-        return x + self.mlp_dropout(self.mlp(self.ln_2(x)))
+        x = add(x, self.attn(self.ln_1(x), old, new, layer), self.attention_dropout)
+        return add(x, self.mlp(self.ln_2(x)), self.mlp_dropout)
 
 
 class Attention(nn.Module):
