@@ -28,6 +28,7 @@ from textwright.cli import (
     sagemaker,
     sagemaker_entry,
     serve,
+    sweep,
     train,
 )
 from textwright.errors import RequestError, TextwrightError, printable
@@ -45,6 +46,7 @@ app = typer.Typer(
     "where it happened.",
 )
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("generate")(generate.generate)
 app.command("chat")(chat.chat)
 app.command("serve")(serve.serve)

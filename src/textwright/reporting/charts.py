@@ -94,6 +94,29 @@ def small_chart(series: Series, *, narrow: bool = False) -> str:
     return axes.svg(curve, name=f"{series.name}-{'narrow' if narrow else 'wide'}")
 
 
+def curves_chart(
+    curves: Sequence[tuple[Series, str, bool]], label: str, x_label: str, *, narrow: bool = False
+) -> str:
+    """Several curves of one quantity, each with a dot where it ends, as an `<svg>`.
+
+    Args:
+        curves: each with its colour, a variable of the page, and whether it stands out.
+        label: of what goes up.
+        x_label: of what goes right.
+        narrow: for a phone: smaller, with the same font size.
+    """
+    size = (295.0, 216.0) if narrow else (662.0, 320.0)
+    xs = [x for series, _, _ in curves for x in series.xs]
+    axes = _Axes(size, _padded(0.0, max(xs), 0.02), _loss_limits(*(one for one, _, _ in curves)),
+                 most=6, label=label, x_label=x_label)  # fmt: skip
+    drawn = [
+        axes.curve(series, colour, 2.8 if stands_out else 1.5, dots=False)
+        + axes.end_dot(series, colour)
+        for series, colour, stands_out in sorted(curves, key=lambda curve: curve[2])
+    ]
+    return axes.svg("".join(drawn), name=f"curves-{'narrow' if narrow else 'wide'}")
+
+
 def _loss_limits(*curves: Series) -> Limits:
     """Limits of the y axis without step 0: an untrained model's loss would flatten all the rest."""
     losses = [
@@ -124,8 +147,10 @@ class _Axes:
         *,
         most: int,
         label: str = "",
+        x_label: str = "step",
     ) -> None:
         self.size, self.steps, self.values, self.label = size, steps, values, label
+        self.x_label = x_label
         self.y_ticks = [(value, _value_text(value)) for value in ticks(*values, most)]
         self.left = _LETTER * max((len(text) for _, text in self.y_ticks), default=1) + 8
         self.left += 1.6 * _FONT if label else 0
@@ -154,6 +179,9 @@ class _Axes:
         if dots:
             line += "".join(_dot(x, y, 2.5, f"fill: {shade}") for x, y in points)
         return line
+
+    def end_dot(self, series: Series, colour: str) -> str:
+        return _dot(self.x(series.xs[-1]), self.y(series.ys[-1]), 3.2, f"fill: var(--{colour})")
 
     def mark_best(self, best: tuple[float, float]) -> str:
         """A vertical line at the best step, a dot at its loss, and both as text."""
@@ -211,7 +239,7 @@ class _Axes:
             for step in self.x_ticks
         ]
         middle = (self.left + self.right) / 2
-        found.append(_text("step", middle, self.size[1] - 0.4 * _FONT, "middle"))
+        found.append(_text(self.x_label, middle, self.size[1] - 0.4 * _FONT, "middle"))
         if self.label:
             across = 'transform="rotate(-90)" style="fill: var(--quiet)"'
             x, y = -(_TOP + self.bottom) / 2, 0.9 * _FONT
@@ -256,10 +284,10 @@ def _dot(x: float, y: float, radius: float, style: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" style="{style}"/>\n'
 
 
-def read_series(records: Sequence[dict[str, Any]], name: str) -> Series:
+def read_series(records: Sequence[dict[str, Any]], name: str, over: str = "step") -> Series:
     """The curve of `name` over the evaluations that have a finite value of it."""
     points = [
-        (float(record["step"]), float(record[name]))
+        (float(record[over]), float(record[name]))
         for record in records
         if isinstance(record.get(name), int | float) and abs(record[name]) < _LARGEST
     ]

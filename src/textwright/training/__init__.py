@@ -1,4 +1,4 @@
-"""Learning, in torch: `train` a run, `plan_training` to see what it would do.
+"""Learning, in torch: `train` a run, `plan_training` to see what it would do, `sweep` to try many.
 
 `planning` decides what will be trained, `loop` learns it, `optim` is the update of one step.
 Names are imported when first used, so that the parts without torch answer at once.
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result, Sample
     from textwright.training.loop.recipe import Plan
     from textwright.training.pipeline import plan_training, train
+    from textwright.training.sweeping import sweep
 
 _HOMES = {
     "Evaluation": "textwright.training.loop.callbacks",
@@ -21,6 +22,7 @@ _HOMES = {
     "Result": "textwright.training.loop.callbacks",
     "Sample": "textwright.training.loop.callbacks",
     "plan_training": "textwright.training.pipeline",
+    "sweep": "textwright.training.sweeping",
     "train": "textwright.training.pipeline",
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "Result",
     "Sample",
     "plan_training",
+    "sweep",
     "train",
 ]
 

@@ -1,0 +1,405 @@
+"""Sweeps: several trainings of one text side by side, the hopeless ones stopped early.
+
+A sweep is a folder of trials, each a run, with `sweep.json` (what was asked for), a log for each
+trial, and `sweep.html`. Nothing else is kept: who goes on at a rung follows from the trials' own
+metrics, so a sweep that was stopped, or killed, goes on by doing the same again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textwright import atomic, machine, runs
+from textwright.data.corpus import DEFAULT, STANDARD_INPUT, absolute_source, recorded_source
+from textwright.data.sources.resolve import check_exists
+from textwright.errors import MissingPackageError, RequestError, RunError, TrainingError
+from textwright.reporting import RunSummary, write_card, write_report
+from textwright.reporting.sweep import Row, write_sweep
+from textwright.runs import Run
+from textwright.training.loop.stopping import stop_signals
+from textwright.training.trial_process import TrialProcess, has_reached, is_over
+from textwright.training.trials import (
+    Rung,
+    Values,
+    arguments,
+    as_typed,
+    bits_at,
+    check_trial,
+    combinations,
+    plan_rungs,
+    seconds_each,
+    trial_names,
+)
+
+log = logging.getLogger("textwright")
+
+_FOLDER = "-sweep"
+"""What the folder of a sweep has after the name of its winner."""
+
+
+@dataclass
+class Trial:
+    """One combination of values, and how far it is."""
+
+    run: Run
+    values: Values
+    state: str = "waiting"
+    """`waiting`, `training`, `paused`, `stopped` (at a rung), `finished` or `failed`."""
+    reason: str | None = None
+    """Why it failed."""
+
+    @property
+    def summary(self) -> RunSummary:
+        return RunSummary.read(self.run)
+
+
+@dataclass
+class Sweep:
+    """A sweep as it was asked for, its trials, and once it is over its winner."""
+
+    folder: Path
+    name: str
+    """Of the run that the winner becomes."""
+    sources: list[str]
+    fixed: Values
+    minutes: float | None
+    steps: int | None
+    jobs: int
+    threads: int
+    trials: list[Trial]
+    winner: Run | None = None
+    interrupted: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        return plan_rungs(len(self.trials), self.jobs)
+
+    @property
+    def seconds_each(self) -> float | None:
+        """Of one trial's full length; None with counted steps."""
+        if self.minutes is None:
+            return None
+        return seconds_each(self.minutes, self.rungs, self.jobs)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "sweep.json"
+
+    @property
+    def report_file(self) -> Path:
+        return self.folder / "sweep.html"
+
+    def words(self, trial: Trial) -> list[str]:
+        """What follows `textwright train` for a trial."""
+        each = self.seconds_each
+        budget = f"--steps={self.steps}" if each is None else f"--minutes={each / 60:.4g}"
+        return [*self.sources, budget, *arguments(self.fixed | trial.values)]
+
+    def record(self) -> dict[str, Any]:
+        """What `sweep.json` holds."""
+        return {
+            "name": self.name, "fixed": self.fixed,
+            "sources": [recorded_source(source) for source in self.sources],
+            "minutes": self.minutes, "steps": self.steps, "jobs": self.jobs,
+            "threads": self.threads, "winner": None if self.winner is None else self.winner.name,
+            "trials": [{"name": one.run.name, "values": one.values, "reason": one.reason}
+                       for one in self.trials],
+        }  # fmt: skip
+
+    def rows(self) -> list[Row]:
+        """The table, the best trial first: those that came further before those that didn't."""
+        rows = [Row(one.values, one.state, one.reason, one.summary) for one in self.trials]
+        return sorted(rows, key=lambda row: row.order)
+
+    def save(self) -> None:
+        """Write `sweep.json` and `sweep.html`."""
+        with self._lock:
+            atomic.write_text(self.file, json.dumps(self.record(), indent=2) + "\n")
+            try:
+                winner = None if self.winner is None else self.winner.name
+                write_sweep(self.report_file, self.name, self.rows(), winner)
+            except MissingPackageError as error:
+                log.warning("%s", error)
+
+
+def sweep(
+    *corpus: str | Path,
+    tries: Mapping[str, Sequence[Any]] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+    runs_folder: str | Path | None = None,
+    jobs: int | None = None,
+    resume: bool = False,
+    changed: Callable[[Sweep], None] = lambda sweep: None,
+) -> Sweep:
+    """Train one text with every combination of values, and keep the best.
+
+    Args:
+        corpus: as of `textwright.train`, but standard input.
+        tries: by name, the values to try: options of `textwright train` (`size`, `model`, …, see
+            `trials.OPTIONS`) or any setting by its dotted name.
+        fixed: by the same names, what holds for all trials.
+        minutes: of the whole sweep; 20 where nothing is said.
+        steps: in place of `minutes`, exactly so many of each trial that is trained to its end.
+        name: of the run that the winner becomes; its trials lie in `NAME-sweep` beside it.
+        runs_folder: where runs live; None takes `$TEXTWRIGHT_RUNS`, else `runs`.
+        jobs: trials side by side; by default as many as there are cores, which they share.
+        resume: go on with the sweep `name`, or the last one; nothing else need be said again.
+        changed: called from several threads, whenever a trial has a new number or state.
+
+    Returns:
+        The sweep, with `winner`; with `interrupted` where Ctrl-C stopped it.
+
+    Raises:
+        RequestError: a name or a value is wrong; nothing was trained.
+        TrainingError: every trial failed.
+    """
+    if resume:
+        found = load_sweep(name, runs_folder)
+    else:
+        found = plan_sweep(
+            *corpus, tries=tries or {}, fixed=fixed, minutes=minutes, steps=steps, name=name,
+            runs_folder=runs_folder, jobs=jobs,
+        )  # fmt: skip
+        _check_new(found, named=name is not None)
+        found.folder.mkdir(parents=True)
+    run_sweep(found, changed)
+    return found
+
+
+def plan_sweep(
+    *corpus: str | Path,
+    tries: Mapping[str, Sequence[Any]],
+    fixed: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+    runs_folder: str | Path | None = None,
+    jobs: int | None = None,
+) -> Sweep:
+    """The sweep that `sweep` would run; trains nothing, writes nothing.
+
+    Raises:
+        RequestError: as `sweep`.
+    """
+    if minutes is not None and steps is not None:
+        raise RequestError("--minutes and --steps: take one of them")
+    if minutes is None and steps is None:
+        minutes = 20.0
+    sources = [str(source) for source in corpus]
+    if STANDARD_INPUT in sources:
+        raise RequestError("standard input can be read once, and a sweep reads it for each trial; "
+                           "write it to a file and name that")  # fmt: skip
+    for source in sources:
+        check_exists(source)
+    typed = {key: [as_typed(value) for value in values] for key, values in tries.items()}
+    same = {key: as_typed(value) for key, value in (fixed or {}).items()}
+    if twice := typed.keys() & same.keys():
+        raise RequestError(f"{min(twice)} is both tried and set; leave one of them out")
+    trials = combinations(typed)
+    root = runs.runs_folder(runs_folder)
+    for values in trials:
+        check_trial(sources, values, same, root)
+    stem = name or runs.name_from(Path(sources[0]).stem if sources else DEFAULT)
+    if name is not None:
+        runs.check_name(name)
+    else:
+        stem = _free(stem, root)
+    folder = root / f"{stem}{_FOLDER}"
+    cores = machine.cores()
+    jobs = min(len(trials), jobs or cores)
+    if jobs < 1:
+        raise RequestError("--jobs is 1 or more")
+    planned = Sweep(
+        folder, stem, [absolute_source(source) for source in sources], same, minutes, steps, jobs,
+        max(1, cores // jobs),
+        [Trial(Run(folder / each), values)
+         for each, values in zip(trial_names(trials), trials, strict=True)],
+    )  # fmt: skip
+    _ = planned.seconds_each  # named before the work, where it is too little
+    return planned
+
+
+def _free(stem: str, root: Path) -> str:
+    """`stem`, or with the first number for which there is neither a sweep nor a run."""
+    number = 1
+    while True:
+        name = stem if number == 1 else f"{stem}-{number}"
+        if not (root / f"{name}{_FOLDER}").exists() and not (root / name).exists():
+            return name
+        number += 1
+
+
+def _check_new(found: Sweep, *, named: bool) -> None:
+    if found.folder.exists():
+        raise RequestError(f"sweep {found.name!r} is there already in {found.folder}; go on with "
+                           "--resume, or choose another --name")  # fmt: skip
+    if named:
+        runs.check_free(found.name, found.folder.parent)
+
+
+def load_sweep(name: str | None, runs_folder: str | Path | None) -> Sweep:
+    """The sweep of this name, or the last one, as its folder has it.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    root = runs.runs_folder(runs_folder)
+    files = [root / f"{name}{_FOLDER}" / "sweep.json"] if name else _files(root)
+    if not files or not files[-1].is_file():
+        which = f"sweep {name!r}" if name else "sweep"
+        raise RunError(f"there is no {which} in {root}; begin one: textwright sweep FILE --try …")
+    file = files[-1]
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        winner = data.pop("winner")
+        trials = [Trial(Run(file.parent / runs.check_name(one["name"])), one["values"],
+                        "failed" if one["reason"] else "waiting", one["reason"])
+                  for one in data.pop("trials")]  # fmt: skip
+        found = Sweep(file.parent, **data, trials=trials)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise RunError(f"{file} is damaged ({error}); begin another sweep") from error
+    found.winner = None if winner is None else Run(root / winner)
+    return found
+
+
+def _files(root: Path) -> list[Path]:
+    """The files of all sweeps, the last one to be written last."""
+    return sorted(root.glob(f"*{_FOLDER}/sweep.json"), key=lambda file: file.stat().st_mtime)
+
+
+def run_sweep(found: Sweep, changed: Callable[[Sweep], None]) -> None:
+    """Train to the end, from wherever the trials are."""
+    if found.winner is not None and found.winner.has_model():
+        for trial in found.trials:
+            if trial.reason is None:
+                trial.state = "finished" if is_over(trial.run) else "stopped"
+        return
+    found.save()
+    alive = [trial for trial in found.trials if trial.reason is None]
+    with stop_signals() as stop_requested:
+        for rung in found.rungs:
+            _train_to(found, alive, rung.share, stop_requested, changed)
+            found.interrupted = stop_requested()
+            if found.interrupted:
+                break
+            alive = _better(found, alive, rung)
+            found.save()
+            changed(found)
+        if not found.interrupted:
+            found.winner = _adopt(found, alive)
+    found.save()
+    changed(found)
+
+
+def _train_to(
+    found: Sweep,
+    trials: Sequence[Trial],
+    share: float,
+    stop_requested: Callable[[], bool],
+    changed: Callable[[Sweep], None],
+) -> None:
+    """Train trials to a share of their plans, `jobs` at a time; those that fail are marked."""
+    processes: list[TrialProcess] = []
+    stopping = threading.Event()
+
+    def train(trial: Trial) -> None:
+        if has_reached(trial.run, share):
+            trial.state = "finished" if is_over(trial.run) else "paused"
+            return
+        with found._lock:
+            if stopping.is_set():
+                return
+            log_file = found.folder / f"{trial.run.name}.log"
+            process = TrialProcess(trial.run, found.words(trial), found.threads, log_file)
+            processes.append(process)
+        trial.state = "training"
+        changed(found)
+        try:
+            process.train_to(share, lambda event: changed(found))
+        except TrainingError as error:
+            trial.state, trial.reason = "failed", str(error)
+        else:
+            trial.state = "finished" if is_over(trial.run) else "paused"
+        changed(found)
+
+    with ThreadPoolExecutor(found.jobs, "textwright-trial") as pool:
+        waiting: set[Future[None]] = {pool.submit(train, trial) for trial in trials}
+        futures = list(waiting)
+        try:
+            while waiting:
+                _, waiting = wait(waiting, timeout=0.2)
+                if stop_requested():
+                    with found._lock:
+                        stopping.set()
+                    for process in processes:
+                        process.interrupt()
+        except BaseException:  # a second Ctrl-C
+            with found._lock:
+                stopping.set()
+            for process in processes:
+                process.kill()
+            raise
+    for future in futures:
+        future.result()
+
+
+def _better(found: Sweep, trials: Sequence[Trial], rung: Rung) -> list[Trial]:
+    """The trials that go on after a rung: of those that didn't fail, the lowest bits a character
+    at the same share; the first ones where they are equal.
+
+    Raises:
+        TrainingError: all have failed.
+    """
+    running = [trial for trial in trials if trial.reason is None]
+    if not running:
+        found.save()
+        reasons = {trial.reason for trial in trials}
+        raise TrainingError(f"every trial failed: {min(map(str, reasons))}; each has its log in "
+                            f"{found.folder}")  # fmt: skip
+    ranked = sorted(running, key=lambda trial: _bits(trial, rung.share))
+    for trial in ranked[rung.keep :]:
+        if trial.state != "finished":
+            trial.state = "stopped"
+    return ranked[: rung.keep]
+
+
+def _bits(trial: Trial, share: float) -> float:
+    summary = trial.summary
+    steps = float(summary.section("plan").get("steps") or 1)
+    if share == 1:
+        at_end = summary.val_bits_per_char
+        return float("inf") if at_end is None else at_end
+    bits = bits_at(summary.metrics, share * steps)
+    return float("inf") if bits is None else bits
+
+
+def _adopt(found: Sweep, alive: Sequence[Trial]) -> Run:
+    """Copy the winner to a run of its own, without checkpoints, under the sweep's name."""
+    best = alive[0].run
+    run = runs.create(None, found.name, found.folder.parent)
+    with atomic.replacing(run.path) as partial:
+        shutil.copytree(
+            best.path, partial,
+            ignore=shutil.ignore_patterns(best.checkpoints_folder.name, best.lock_file.name),
+        )  # fmt: skip
+    settings = run.settings()
+    settings["run"]["name"] = run.name
+    run.write_settings(settings)
+    write_card(run)
+    try:
+        write_report(run)
+    except MissingPackageError as error:
+        log.warning("%s", error)
+    return run
