@@ -319,3 +319,16 @@ def test_known_editions(real_corpora: Path) -> None:
     assert all(source.known_edition for source in corpus.sources) and not corpus.warnings
     assert part(open_text(["topical-chat:test"])).count == 2 * 539
     assert isinstance(BUILT_INS["self-dialogue"].files[0].editions[0], Edition)
+
+
+def test_a_conversation_of_one_side_is_none(tmp_path: Path) -> None:
+    one = {"messages": [{"role": "user", "content": f"words {n}"} for n in range(3)]}
+    both = {"messages": [*one["messages"], {"role": "assistant", "content": ["so", "it is"]}]}
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (both, one)))
+    with pytest.raises(CorpusError, match="too few different conversations"):
+        open_corpus([str(tmp_path / "a.jsonl")])
+    part = open_text([str(tmp_path / "a.jsonl")])
+    assert "so\nit is" in part.read()
+    (tmp_path / "a.jsonl").write_text(json.dumps(one))
+    with pytest.raises(CorpusError, match="no usable conversation"):
+        open_corpus([str(tmp_path / "a.jsonl")])

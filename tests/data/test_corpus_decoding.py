@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textwright.data import open_corpus, open_text
+from textwright.data.formats.encodings import inspect
 from textwright.data.formats.normalization import normalize
 from textwright.errors import CorpusError
 
@@ -123,3 +125,40 @@ def test_many_files_of_one_kind_are_warned_of_ten_times_and_counted(tmp_path: Pa
         (tmp_path / f"{number}.txt").write_bytes(damaged)
     corpus = open_corpus([str(tmp_path)])
     assert len(corpus.warnings) == 11 and corpus.warnings[-1].startswith("5 more files: ")
+
+
+PLAIN = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 9
+NEE = "Où est la bibliothèque? Elle était déjà fermée.\n" * 9
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "hz", "utf-32", "utf-32-le"])
+def test_rare_encodings_are_found(encoding: str) -> None:
+    text = "今天天气很好\n" * 9 if encoding == "hz" else NEE
+    found = inspect(lambda: io.BytesIO(text.encode(encoding)))
+    assert text.encode(encoding).decode(found.encoding) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["C++ and 1+1=2, +49 30 1234, a+b", "+".join(["words", "of", "a", "sum"])]
+)
+def test_a_plus_is_a_plus(text: str) -> None:
+    assert inspect(lambda: io.BytesIO((text * 9).encode())).encoding == "utf-8"
+
+
+MIXED = {
+    "ebcdic": (PLAIN.encode("cp037"), "EBCDIC code page; --encoding cp037"),
+    "half": (NEE.encode() + NEE.encode("cp1252"), "UTF-8 in some places and, from byte 4"),
+    "few": (NEE.encode() + NEE.encode("cp1252") * 8, "another encoding in others; save it in"),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_what_is_no_one_encoding_is_said(name: str) -> None:
+    data, reason = MIXED[name]
+    assert reason in inspect(lambda: io.BytesIO(data)).problem
+
+
+def test_emoji_as_java_writes_them_leave_the_rest() -> None:
+    halves = "née \ud83d\ude00\n".encode("utf-8", "surrogatepass") * 9
+    found = inspect(lambda: io.BytesIO(halves))
+    assert found.encoding == "utf-8" and found.replaced == 9 * 6

@@ -66,10 +66,19 @@ def test_other_tables_are_read_as_they_are(tmp_path: Path) -> None:
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(lines(DOCUMENTS[:2]) + '{"text": "cut of')  # type: ignore[arg-type]
-    with pytest.raises(CorpusError, match="line 3"):
+    corpus = open_corpus([str(file)])
+    assert corpus.warnings[0].endswith("lines left out, for they are no JSON: 1 (line 3)")
+    file.write_text(lines(DOCUMENTS[:1]) + "{\n" * 5)  # type: ignore[arg-type]
+    with pytest.raises(CorpusError, match="5 of 6 lines are no JSON; mend it, or"):
         open_corpus([str(file)])
-    kept = tmp_path / "cache"
-    assert not [path for path in kept.rglob("*") if path.is_file()]
+    for empty in ("[]", "{}", "null"):
+        (tmp_path / "a.json").write_text(empty)
+        with pytest.raises(CorpusError, match="it is empty"):
+            open_corpus([str(tmp_path / "a.json")])
+    (tmp_path / "a.json").write_text('[{"text": "words of a sentence"},]')
+    assert "no sound JSON (" in open_corpus([str(tmp_path / "a.json")]).warnings[0]
+    (tmp_path / "a.json").write_text('"One sentence, and\\nanother one."')
+    assert open_text([str(tmp_path / "a.json")]).read() == "One sentence, and\nanother one."
 
 
 def test_a_damaged_gz_is_told(tmp_path: Path) -> None:
@@ -77,9 +86,11 @@ def test_a_damaged_gz_is_told(tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(TEXT.encode() * 50)[:-30])
     with pytest.raises(CorpusError, match="damaged"):
         open_corpus([str(file)])
-    file.write_text("not packed at all")
+    file.write_bytes(b"\x1f\x8b not packed at all")
     with pytest.raises(CorpusError, match="damaged"):
         open_corpus([str(file)])
+    file.write_text("not packed at all")
+    assert open_text([str(file)]).read() == "not packed at all"
 
 
 def test_the_text_column_of_parquet_is_read(tmp_path: Path) -> None:

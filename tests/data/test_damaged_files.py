@@ -236,8 +236,11 @@ def test_the_work_on_broken_json_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "pack"), [("a.txt.bz2", bz2.compress), ("a.txt.xz", lzma.compress)]
 )
 def test_packed_texts_are_read(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
-    (tmp_path / name).write_bytes(pack(TEXT.encode()))
-    assert open_text([str(tmp_path / name)]).read() == TEXT
+    for text in (TEXT, "Plain, as could lie where it is.\n" * 9):
+        (tmp_path / name).write_bytes(pack(text.encode()))
+        assert open_text([str(tmp_path / name)]).read() == text
+        (tmp_path / name).write_bytes(text.encode())  # unpacked, by a browser
+        assert open_text([str(tmp_path / name)]).read() == text
     for one in damaged(pack(TEXT.encode()), 30):
         (tmp_path / name).write_bytes(one)
         try:
@@ -251,6 +254,7 @@ INSTEAD = {
     "a.rtf": (b"{\\rtf1 text}", "save it as text"),
     "a.xlsx": (zipped({"xl/workbook.xml": "x"}), "save it as CSV"),
     "a.tar.gz": (gzip.compress(hostile_files.tarred({"a.txt": b"words"})), "unpack it"),
+    "a.tgz": (gzip.compress(b"x"), "a tar archive; unpack it"),
     "a.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(50), "unpack it"),
     "a.db": (b"SQLite format 3\0" + bytes(50), "export its table as CSV"),
 }

@@ -30,7 +30,7 @@ from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError
 
-FORMAT = 6
+FORMAT = 7
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _PIECES = 10

@@ -29,6 +29,7 @@ from textwright.data.formats.files import (
 )
 from textwright.data.formats.gutenberg import strip_boilerplate
 from textwright.data.formats.normalization import normalize
+from textwright.data.formats.packed import is_packed_name
 from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.errors import CorpusError, TextwrightError
 
@@ -175,7 +176,7 @@ def _may_cut(before: str, after: str) -> bool:
     return not is_continuation and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")
 
 
-FORMAT = 5
+FORMAT = 6
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _MARK_INTERVAL = 1 << 20  # bytes
@@ -262,7 +263,7 @@ def prepare_text(files: Sequence[InspectedFile], cache: Path) -> PreparedText:
 def _use_in_place(file: InspectedFile) -> PreparedText | None:
     """A local file whose bytes are prepared text already, not copied; None for others."""
     inspection, path = file.inspection, file.source.path
-    if not inspection.clean or file.kind != "plain" or not path or path.suffix.lower() == ".gz":
+    if not inspection.clean or file.kind != "plain" or not path or is_packed_name(path):
         return None
     return PreparedText(
         path.absolute(),

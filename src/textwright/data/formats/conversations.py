@@ -61,6 +61,8 @@ class SkippedRecords:
         self.label, self.unit = label, unit
         self.broken: dict[str, list[int]] = {}
         self.short: list[int] = []
+        self.alone: list[int] = []
+        """Conversations in which only one side says something."""
         self.empty_turns: Counter[int] = Counter()
         self.no_text: Counter[int] = Counter()
         """Parts of turns that are no text: pictures, files, calls of tools."""
@@ -75,6 +77,11 @@ class SkippedRecords:
             yield (
                 f"{self.label}: left out {len(self.short):,} conversations of fewer than two "
                 f"turns: {self._listed(self.short)}"
+            )
+        if self.alone:
+            yield (
+                f"{self.label}: left out {len(self.alone):,} conversations in which only one side "
+                f"speaks: {self._listed(self.alone)}"
             )
         if self.empty_turns:
             yield (
@@ -117,8 +124,11 @@ def parse_records(
             skipped.no_text[position] += len(others)
         if len(conversation) < len(turns):
             skipped.empty_turns[position] += len(turns) - len(conversation)
-        if sum(role != "system" for role, _ in conversation) < 2:
+        speaking = [role for role, _ in conversation if role != "system"]
+        if len(speaking) < 2:
             skipped.short.append(position)
+        elif len(set(speaking)) < 2:
+            skipped.alone.append(position)
         else:
             yield conversation
 

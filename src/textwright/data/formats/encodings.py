@@ -51,7 +51,10 @@ _UTF8_RUN = re.compile(
 _UTF16_RUN = re.compile(rb"(?:" + _PRINTABLE + rb"\0){24}|(?:\0" + _PRINTABLE + rb"){24}")
 _FEW_NULS = 1000
 """A text may have one NUL byte in so many, besides those at its end."""
-_ESCAPES = (b"\x1b$", b"\x1b(")
+_ESCAPES = (b"\x1b$", b"\x1b(", b"~{")
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_LETTERS_IN_UTF8 = 3
+"""A line of so many characters beyond ASCII is not UTF-8 by chance."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,45 @@ class _Utf8:
         self.valid = True
         self.good = 0
         self.bad = 0
+        self.halves = 0
+        """Of surrogate pairs, as Java and old databases write emoji: damage, but of UTF-8."""
+        self.size = 0
+        self.first_bad = 0
 
     def feed(self, block: bytes, final: bool = False) -> None:
         if self.valid:
             try:
                 self.decoder.decode(block, final)
+                self.size += len(block)
                 return
-            except UnicodeDecodeError:
+            except UnicodeDecodeError as error:
                 self.valid = False
+                self.first_bad = self.size + error.start
                 self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text = self.decoder.decode(block, final)
         marks = text.count("\ufffd")
-        self.bad += max(0, marks - block.count(b"\xef\xbf\xbd"))
+        halves = len(_SURROGATE.findall(block))
+        self.halves += halves
+        self.bad += max(0, marks - block.count(b"\xef\xbf\xbd") - 3 * halves)
         self.good += len(text) - marks - len(text.encode("ascii", "ignore"))
 
     def is_mostly_valid(self) -> bool:
         """More than 20 valid multi-byte sequences for each invalid one."""
-        return self.valid or self.good > 20 * self.bad
+        return self.valid or self.good + self.halves > 20 * self.bad
+
+    def is_half_valid(self, lines: bytes) -> bool:
+        """Whether some of it is UTF-8 and some is not; `lines` are of those that aren't ASCII."""
+        if self.good > self.bad / 2 and self.good > _LETTERS_IN_UTF8:
+            return True
+        sound = 0
+        all_lines = lines.splitlines()
+        for line in all_lines:
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError:
+                continue
+            sound += sum(not letter.isascii() for letter in text) >= _LETTERS_IN_UTF8
+        return sound > max(1, len(all_lines) // 20)
 
 
 class _ByteStats:
@@ -129,8 +154,8 @@ class _ByteStats:
                 self._look_for_nuls(block)
                 self.marks += block.count(codecs.BOM_UTF8)
                 if len(self.escapes) < _SAMPLE and any(mark in block for mark in _ESCAPES):
-                    lines = [line for line in block.splitlines(True) if b"\x1b" in line]
-                    self.escapes += b"".join(lines)[: _SAMPLE - len(self.escapes)]
+                    found = re.findall(rb"[^\n]*(?:\x1b[$(]|~\{)[^\n]*\n?", block)
+                    self.escapes += b"".join(found)[: _SAMPLE - len(self.escapes)]
                 self.has_cr = self.has_cr or b"\r" in block
                 self.ascii = self.ascii and block.isascii()
                 if not self.ascii:
@@ -147,6 +172,8 @@ class _ByteStats:
         at_end = len(block) - len(block.rstrip(b"\0"))
         self.last_nuls = self.last_nuls + nuls if at_end == len(block) else at_end
         start = self.size - len(block)
+        if nuls == len(block):
+            return
         if (nuls or self.nuls or self.head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and (
             self.utf8_run < 0 and (run := _UTF8_RUN.search(block))
         ):
@@ -180,7 +207,7 @@ def inspect(open_file: Callable[[], BinaryIO], asked: str | None = None) -> Insp
     encoding, problem, guess = _decide(stats) if asked is None else _as_asked(stats, asked)
     replaced, dropped = 0, stats.nuls
     if encoding in ("utf-8", "utf-8-sig"):
-        replaced = stats.utf8.bad
+        replaced = stats.utf8.bad + 3 * stats.utf8.halves
         dropped += max(0, stats.marks - stats.head.startswith(codecs.BOM_UTF8))
     elif encoding:
         replaced, dropped = _count_replaced(open_file, encoding)
@@ -204,6 +231,11 @@ def _decide(stats: _ByteStats) -> tuple[str, str, Guess | None]:
         return "", problem, None
     if encoding := _certain_encoding(stats):
         return encoding, "", None
+    if stats.utf8.is_half_valid(bytes(stats.sample)):
+        return "", (
+            f"UTF-8 in some places and, from byte {stats.utf8.first_bad:,} on, another encoding in "
+            "others; save it in one, or --encoding utf-8 reads it and marks the rest as damaged"
+        ), None  # fmt: skip
     guess = guess_code_page(bytes(stats.sample).replace(b"\0", b"") or stats.head)
     if guess is None:
         return "", "binary, or text in no encoding that can be recognised", None
@@ -233,11 +265,20 @@ def _binary(stats: _ByteStats) -> str:
         return ""
     if stats.nuls and not stats.has_few_nuls():
         return "binary (it holds NUL bytes)"
+    if _is_ebcdic(stats.head):
+        return "in an EBCDIC code page; --encoding cp037, cp500 or cp1047 reads it"
     text = stats.head.replace(b"\0", b"")
     controls = len(text) - len(text.translate(None, _CONTROLS))
     if controls > len(text) // 100 and not stats.escapes:
         return "binary (it holds control characters)"
     return ""
+
+
+def _is_ebcdic(head: bytes) -> bool:
+    """Whether spaces and letters stand where EBCDIC has them, and none where ASCII has its own."""
+    letters = sum(map(head.count, b"\x81\x85\x89\x95\x96\x99\xa2\xa3"))  # a e i n o r s t
+    is_ascii = head.count(b" ") + head.count(b"\n") > len(head) // 50
+    return not is_ascii and head.count(b"@") > len(head) // 20 and letters > len(head) // 5
 
 
 def _certain_encoding(stats: _ByteStats) -> str:
@@ -248,6 +289,8 @@ def _certain_encoding(stats: _ByteStats) -> str:
         return encoding
     if stats.ascii and (encoding := _detect_iso2022(bytes(stats.escapes))):
         return encoding
+    if stats.ascii and _is_utf7(stats.head):
+        return "utf-7"
     return "utf-8" if stats.utf8.is_mostly_valid() else ""
 
 
@@ -263,8 +306,8 @@ def _non_ascii_lines(block: bytes, limit: int) -> bytes:
 
 
 def _detect_iso2022(sample: bytes) -> str:
-    """The 7-bit encoding of Japanese or Korean in which lines with escape sequences are."""
-    for name in ("iso2022_jp_ext", "iso2022_kr"):
+    """The 7-bit encoding of East Asia in which lines with escape sequences are."""
+    for name in ("iso2022_jp_ext", "iso2022_kr", "hz"):
         try:
             text = codecs.getincrementaldecoder(name)("strict").decode(sample)
         except UnicodeDecodeError:
@@ -272,6 +315,20 @@ def _detect_iso2022(sample: bytes) -> str:
         if not text.isascii():
             return name
     return ""
+
+
+def _is_utf7(head: bytes) -> bool:
+    """Whether all that follows a `+` becomes letters; of a sum or a telephone number none does."""
+    if b"+" not in head:
+        return False
+    try:
+        text = codecs.getincrementaldecoder("utf-7")("strict").decode(head)
+    except UnicodeDecodeError:
+        return False
+    others = [character for character in text if not character.isascii()]
+    return len(others) > _LETTERS_IN_UTF8 and all(map(str.isprintable, others)) and (
+        sum(map(str.isalpha, others)) > len(others) * 0.8
+    )  # fmt: skip
 
 
 def _count_replaced(open_file: Callable[[], BinaryIO], encoding: str) -> tuple[int, int]:

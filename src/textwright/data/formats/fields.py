@@ -118,7 +118,7 @@ class TextField:
         findings.note(f"text from its {unit} {read}{chosen}{rest}{more}; --field NAME decides")
 
     def _is_guess(self) -> bool:
-        return self.guess is not None and self.guess in self.used
+        return self.guess in self.used and name_rank(self.guess or "") is None
 
 
 def name_rank(name: str) -> int | None:

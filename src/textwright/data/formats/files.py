@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import gzip
-import io
+import json
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal
 
 from textwright.data.formats import chat_exports, documents, pages, pdf, records, tables
 from textwright.data.formats.conversations import json_records, read_json_lines
@@ -21,6 +20,7 @@ from textwright.data.formats.encodings import BLOCK, Inspection, inspect
 from textwright.data.formats.fields import Findings
 from textwright.data.formats.json_fragments import find_conversations, has_conversations
 from textwright.data.formats.lines import MAX_LINE
+from textwright.data.formats.packed import is_packed_name, open_packed
 from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
 from textwright.errors import CorpusError, TextwrightError
 
@@ -50,17 +50,7 @@ class Reading:
 CONVERSATIONS = ("talk-jsonl", "talk-json", "talk-values", "transcript", "chat-export")
 """Kinds that hold conversations."""
 
-MAX_UNPACKED = 1 << 30
-"""A packed file may unpack to this many bytes, or to 100 times its own size if that is more."""
-
 _TRANSCRIPT_EXTENSIONS = ("", ".txt", ".text", ".log")
-
-_PACKED: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".lzma": lzma.open,
-}
 
 _INSTEAD = {
     ".odt": "an OpenDocument text; save it as DOCX or plain text",
@@ -73,11 +63,19 @@ _INSTEAD = {
     ".pptx": "a presentation; save it as plain text",
     ".mobi": "a Kindle book; convert it to EPUB",
     ".azw3": "a Kindle book; convert it to EPUB",
+    ".tgz": "a tar archive; unpack it",
+    ".tbz2": "a tar archive; unpack it",
+    ".txz": "a tar archive; unpack it",
     ".7z": "a 7-Zip archive; unpack it",
     ".rar": "a RAR archive; unpack it",
     ".zst": "compressed with Zstandard; unpack it",
 }
 """Files that aren't read, whatever their first bytes look like, and what to do."""
+
+_MARKED_UP = (
+    ".xml", ".fb2", ".opml", ".srt", ".vtt", ".ipynb", ".eml", ".mbox", ".mht", ".mhtml",
+)  # fmt: skip
+"""Files of text and of marks for programs, which a model learns like the rest."""
 
 _CSV_EXTENSIONS = (".csv", ".tsv", ".tab")
 
@@ -142,44 +140,17 @@ class InspectedFile:
 
 
 def local_file(path: Path, label: str | None = None, *, explicit: bool = True) -> SourceFile:
-    """A local file; opening a `.gz`, `.bz2` or `.xz` decompresses it."""
+    """A local file; opening a `.gz`, `.bz2` or `.xz` unpacks it."""
     name = path.name
     opener: Callable[[Path], BinaryIO] = _open_plain
-    if path.suffix.lower() in _PACKED:
+    if is_packed_name(path):
         name = name[: -len(path.suffix)]
-        opener = _open_packed
+        opener = open_packed
     return SourceFile(label or str(path), name, partial(opener, path), explicit=explicit, path=path)
 
 
 def _open_plain(path: Path) -> BinaryIO:
     return path.open("rb")
-
-
-def _open_packed(path: Path) -> BinaryIO:
-    return io.BufferedReader(_Bounded(path))
-
-
-class _Bounded(io.RawIOBase):
-    """Decompresses up to a bound: a small file must not fill the disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = _PACKED[path.suffix.lower()](path, "rb")
-        self._label = str(path)
-        self._left = max(MAX_UNPACKED, 100 * path.stat().st_size)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        count: int = self._file.readinto(cast(bytearray, buffer))
-        self._left -= count
-        if self._left < 0:
-            raise CorpusError(f"{self._label} unpacks to more than text does; unpack it first")
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def inspect_file(source: SourceFile, how: Reading | None = None) -> InspectedFile:
@@ -232,11 +203,13 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
         if kind == "plain" and how.form != "text":
             if source.records_only or how.field:
                 raise tables.no_text_column(source.label, [])
-            warnings.append(
-                f"{source.label}: no field of text was found in it, so it is read as it is; "
-                "--field NAME says which one"
-            )
+            warnings.append(f"{source.label}: {_read_raw(source, inspection, suffix)}")
     elif not document:
+        if suffix in _MARKED_UP and how.form == "auto":
+            warnings.append(
+                f"{source.label}: read as it is, with its mark-up ({suffix}), which is learned "
+                "too; save it as plain text to be without"
+            )
         kind = _talk_kind(inspection, suffix, how)
     return InspectedFile(
         source,
@@ -268,6 +241,21 @@ def _talk_kind(inspection: Inspection, suffix: str, how: Reading) -> Kind:
 
 def _export_kind(how: Reading) -> Kind:
     return "chat-export-as-text" if how.form == "text" else "chat-export"
+
+
+def _read_raw(source: SourceFile, inspection: Inspection, suffix: str) -> str:
+    """Why a file of records is read as it lies. Raises `CorpusError` where it has none."""
+    if suffix == ".json" and inspection.size < MAX_LINE:
+        with source.open() as file:
+            text = records.load_text(file, inspection.encoding, source.label)
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+            return f"no sound JSON ({reason}), so it is read as it is; mend it for its texts alone"
+        if not data:
+            raise _no_text(source.label, "empty", suffix)
+    return "no field of text was found in it, so it is read as it is; --field NAME says which one"
 
 
 def _no_text(label: str, problem: str, suffix: str) -> CorpusError:

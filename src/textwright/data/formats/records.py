@@ -85,7 +85,9 @@ def json_documents(
     field = TextField(wanted, records[:_HEAD_LINES] if len(records) > 1 else [])
     shapes = (record_shape(record, field) for record in records[:_HEAD_LINES])
     shape: Shape = next((one for one in shapes if one != "other"), "other")
-    if len(records) > 1 and all(isinstance(record, str) for record in records):
+    if isinstance(data, str) or (
+        len(records) > 1 and all(isinstance(record, str) for record in records)
+    ):
         shape = "documents"
     if shape != "documents":
         return shape, []
@@ -137,21 +139,28 @@ def join_documents(documents: Iterable[str]) -> Iterator[str]:
 def read_lines(
     file: BinaryIO, encoding: str, label: str, head: str, wanted: str | None, findings: Findings
 ) -> Iterator[str]:
-    """The texts of a `.jsonl`. Raises `CorpusError` at a line that isn't JSON."""
+    """The texts of a `.jsonl`. Raises `CorpusError` where most lines aren't JSON."""
     field = TextField(wanted, head_records(head))
+    sound = broken = 0
     for number, line in read_numbered(file, encoding, label):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            raise CorpusError(
-                f"{label}, line {number}: not JSON; mend or remove this line"
-            ) from None
+            findings.leave_out("lines left out, for they are no JSON", number)
+            broken += 1
+            continue
+        sound += 1
         if text := field.text(record):
             yield text
         else:
             findings.leave_out(NO_TEXT, number)
+    if broken > sound:
+        raise CorpusError(
+            f"{label}: {broken:,} of {broken + sound:,} lines are no JSON; mend it, or read it as "
+            "it is (--set corpus.form=text)"
+        )
     field.describe("field", findings)
 
 

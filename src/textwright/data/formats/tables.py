@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
@@ -103,6 +103,10 @@ def _sniff(sample: str) -> dict[str, Any]:
     dialect: dict[str, Any] = {"delimiter": delimiter}
     if '\\"' in sample and '""' not in sample.replace(f'{delimiter}""', ""):
         dialect.update(doublequote=False, escapechar="\\")
+    mark = re.escape(delimiter)
+    quoted = rf"(?:^|{mark})'[^'\n]*{mark}[^'\n]*'(?={mark}|\r?$)"
+    if '"' not in sample and re.search(quoted, sample, re.M):
+        dialect["quotechar"] = "'"
     if delimiter == "\t" and not re.search(
         r'(?:^|\t)"[^"\t]*(?:""[^"\t]*)*"(?:\t|$)', sample, re.M
     ):
@@ -120,22 +124,24 @@ def read_csv(
     """
     previous = csv.field_size_limit(MAX_LINE)  # global to the csv module; restored below
     used = 0
+    quotes = _Quotes(table.dialect.get("quotechar", '"'))
     try:
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as lines:
             for _ in range(table.skip):
                 lines.readline()
-            reader = csv.reader((line.replace("\0", "") for line in lines), **table.dialect)
+            reader = csv.reader(quotes.counted(lines), **table.dialect)
             width = len(table.names)
             end = table.skip
             for number, row in enumerate(reader):
                 begin, end = end + 1, reader.line_num + table.skip
+                was_open, quotes.open = quotes.open, False
                 if not row or (number == 0 and table.names):
                     continue
                 width = width or len(row)
-                if end - begin > _MAX_LINES_OF_FIELD:
+                if end - begin > _MAX_LINES_OF_FIELD or (was_open and end > begin):
                     findings.leave_out(
-                        f"rows of more than {_MAX_LINES_OF_FIELD} lines, as where a quotation "
-                        "mark is never closed",
+                        "rows in which a quotation mark is never closed, as it seems, so that what "
+                        "follows counts as their text",
                         begin,
                     )
                 text = _cell(row, table.column, width, table.dialect["delimiter"])
@@ -157,6 +163,20 @@ def read_csv(
     rest = f"; not read: {', '.join(others[:8])}" if others else ""
     why = ", which has the longest texts" if table.guessed else ""
     findings.note(f"text from its column {name} ({used:,}){why}{rest}; --field NAME decides")
+
+
+class _Quotes:
+    """Whether the quotation marks of the lines since the last row don't come in pairs."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self.open = False
+
+    def counted(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines, without NULs."""
+        for line in lines:
+            self.open ^= line.count(self._mark) % 2 == 1
+            yield line.replace("\0", "")
 
 
 def _cell(row: list[str], column: int, width: int, delimiter: str) -> str:

@@ -52,7 +52,7 @@ class FolderReader:
 
     def leave_out(self, path: Path) -> None:
         """Note a path that is no file, and why."""
-        if path.is_symlink():
+        if path.is_symlink() and not path.exists():
             try:
                 target = path.readlink()
             except OSError:
