@@ -82,7 +82,7 @@ def losses(name: str) -> str:
     import torch
 
     from textwright.data import prepare_tokens
-    from textwright.evaluation.memorization import find_training_corpus
+    from textwright.data.training_corpus import find_training_corpus
     from textwright.models.loading import load_model
     from textwright.tokenizers import Tokenizer
     from textwright.training.loop.evaluation import evaluate

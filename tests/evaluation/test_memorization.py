@@ -15,8 +15,8 @@ import textwright
 from textwright import evaluation
 from textwright.cli.app import app
 from textwright.data import BUILT_INS, open_corpus
+from textwright.data.training_corpus import find_training_corpus
 from textwright.errors import RunError
-from textwright.evaluation.memorization import find_training_corpus
 from textwright.runs import Run, shipped
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -17,6 +17,7 @@ from textwright.cli.generate import (
     Companion,
     CompanionOption,
     ComputePrecision,
+    CopyAtMost,
     MaxTokens,
     MinP,
     Precision,
@@ -67,6 +68,7 @@ def chat(
     repetition_penalty: RepetitionPenalty = None,
     seed: Seed = None,
     allow_unk: AllowUnk = False,
+    copy_at_most: CopyAtMost = None,
     system: Annotated[
         str, typer.Option(help="A message that stands before the conversation.")
     ] = "",
@@ -80,7 +82,8 @@ def chat(
     """
     from textwright.generation import load
 
-    dialogue = load(run, runs, precision=precision, companion=companion).chat(
+    model = load(run, runs, precision=precision, companion=companion, copy_at_most=copy_at_most)
+    dialogue = model.chat(
         user=you,
         name=name,
         max_tokens=max_tokens,

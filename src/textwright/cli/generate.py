@@ -104,6 +104,16 @@ AllowUnk = Annotated[
         rich_help_panel=_SAMPLING,
     ),
 ]
+CopyAtMost = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Write no more than N characters in a row that stand in the training text, which has "
+        "to be here; 16 at least.",
+        rich_help_panel=_SAMPLING,
+        show_default=False,
+    ),
+]
 Runs = Annotated[
     Path | None, typer.Option(help="Folder of runs.", envvar="TEXTWRIGHT_RUNS", metavar="DIR")
 ]
@@ -131,6 +141,7 @@ def generate(
     ] = None,
     seed: Seed = None,
     allow_unk: AllowUnk = False,
+    copy_at_most: CopyAtMost = None,
     count: Annotated[
         int, typer.Option(help="Samples to generate, with the seeds SEED, SEED + 1 …")
     ] = 1,
@@ -172,7 +183,7 @@ def generate(
         "allow_unk": allow_unk,
         "logprobs": ALTERNATIVES if probabilities else None,
     }
-    model = load(run, runs, precision=precision, companion=companion)
+    model = load(run, runs, precision=precision, companion=companion, copy_at_most=copy_at_most)
     streams = model.streams(_from_stdin() if prompt == "-" else prompt, count, **options)
     try:
         for number, stream in enumerate(streams):

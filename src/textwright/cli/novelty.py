@@ -81,11 +81,12 @@ def show_novelty(
     as_json: bool,
 ) -> None:
     """Generate texts, measure what is copied, and print it."""
+    from textwright.data.training_corpus import find_training_corpus
     from textwright.evaluation import memorization
     from textwright.generation import load
 
     minimum = memorization.check_min_length(memorization.MINIMUM if minimum is None else minimum)
-    corpus = memorization.find_training_corpus(run, sources)  # fails before generation
+    corpus = find_training_corpus(run, sources)  # fails before generation
     if count is None:  # a text of a chat model is one turn
         count = 200 if corpus.conversations else 10
     settings: dict[str, Any] = {"max_tokens": 1000 if max_tokens is None else max_tokens}

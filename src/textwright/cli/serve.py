@@ -23,6 +23,7 @@ from textwright.cli.serve_options import (
     APIKey,
     APIKeyFile,
     BodyTimeout,
+    CopyAtMost,
     CORSOrigin,
     Deadline,
     Drain,
@@ -80,6 +81,7 @@ def serve(
     memory: Memory = None,
     precision: ServedPrecision = Precision.auto,
     companion: ServedCompanion = Companion.auto,
+    copy_at_most: CopyAtMost = None,
     threads: Threads = None,
     slots: Slots = 64,
     queue: Queue = 64,
@@ -141,7 +143,7 @@ def serve(
         )
     except ValidationError as error:
         raise RequestError(f"an option can't be met: {one_line(error)}") from error
-    pool = _model_pool(names or [], models, runs, memory, precision, companion)
+    pool = _model_pool(names or [], models, runs, memory, precision, companion, copy_at_most)
     _serve(pool, settings, host, port, slots=slots, waiting=queue, share=share, workers=threads,
            runs=models or runs_folder(runs), page=not no_studio,
            log=(log_file, log_level.value))  # fmt: skip
@@ -281,6 +283,7 @@ def _model_pool(
     memory: str | None,
     precision: str,
     companion: str = "auto",
+    copy_at_most: int | None = None,
 ) -> ModelPool:
     from textwright.engine import ModelPool
     from textwright.generation import load
@@ -293,7 +296,7 @@ def _model_pool(
             raise RunError("no models come with this copy; name a RUN, or a folder with --models")
 
     def loader(run: Run) -> Generator:
-        return load(run, precision=precision, companion=companion)
+        return load(run, precision=precision, companion=companion, copy_at_most=copy_at_most)
 
     return ModelPool(named, models, memory=memory_bytes(memory), loader=loader)
 

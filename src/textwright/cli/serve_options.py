@@ -121,6 +121,15 @@ ServedCompanion = Annotated[
         "--companion",
     ),
 ]
+CopyAtMost = Annotated[
+    int | None,
+    _option(
+        "Write no more than N characters in a row that stand in a model's training text, which "
+        "has to be here; 16 at least.",
+        "COPY_AT_MOST",
+        min=16,
+    ),
+]
 Threads = Annotated[
     int | None,
     _option("Threads that write; else one a core.", "THREADS", min=1),

@@ -7,16 +7,14 @@ into passages of the same length: only what exceeds that baseline is memorized.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from textwright.configs import CorpusSettings
-from textwright.data import BUILT_INS, ConversationPart, Corpus, TextPart, open_corpus
-from textwright.data.corpus import open_training_corpus
-from textwright.errors import CorpusError, DownloadError, RequestError, RunError
+from textwright.data import ConversationPart, Corpus, TextPart
+from textwright.data.training_corpus import find_training_corpus
+from textwright.errors import RequestError
 from textwright.evaluation.copied_spans import PassageOverlap, find_copied_spans
 from textwright.evaluation.substring_search import MIN_SPAN
 from textwright.runs import Run
@@ -29,8 +27,6 @@ HELD_OUT = 40_000
 """Characters of held-out text that are searched, at most."""
 
 _MIN_PASSAGE = 200  # characters of a held-out passage; shorter ones have little room for spans
-
-log = logging.getLogger("textwright")
 
 
 @dataclass(frozen=True)
@@ -144,61 +140,6 @@ def check_min_length(minimum: int) -> int:
             f"a stretch that counts has at least {MIN_SPAN} characters, not {minimum}"
         )
     return minimum
-
-
-def find_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
-    """The corpus that `run` was trained on; for a shipped model, the built-in of its recipe.
-
-    Args:
-        run: the model.
-        sources: the text, where the run doesn't record it, or the file was moved.
-
-    Raises:
-        RunError: the run doesn't record it, or the text has changed or is gone.
-        DownloadError: it can't be downloaded.
-    """
-    if sources:
-        return _open_sources(run, sources)
-    recorded = run.settings()
-    if not recorded.get("corpus") and not run.is_shipped:
-        raise RunError(
-            f"run {run.name!r} doesn't say what it was trained on; name that text: "
-            f"textwright eval {run.name} FILE --novelty"
-        )
-    try:
-        return open_training_corpus(run) if recorded else open_corpus([_builtin_of_card(run)])
-    except RunError:
-        raise
-    except (CorpusError, DownloadError) as error:
-        what = f"the text that {run.name!r} was trained on"
-        if isinstance(error, DownloadError):
-            raise DownloadError(f"{what} is not here: {error}") from error
-        raise RunError(f"{what} is gone: {error}") from error
-
-
-def _builtin_of_card(run: Run) -> str:
-    """The built-in corpus that the card of a shipped model names."""
-    from huggingface_hub import ModelCard
-
-    results = ModelCard.load(run.card_file).data.eval_results or []
-    name = results[0].dataset_type if results else ""
-    if name not in BUILT_INS:
-        raise RunError(f"the card of {run.name!r} names no text that it was trained on")
-    return name
-
-
-def _open_sources(run: Run, sources: Sequence[str]) -> Corpus:
-    """`sources`, split as the run's corpus was; logs a warning if the sha256 differs."""
-    settings = CorpusSettings.model_validate(run.settings().get("corpus", {"sources": []}))
-    corpus = open_corpus(
-        list(sources),
-        validation_fraction=settings.validation_fraction,
-        **settings.reading(),
-    )
-    recorded = run.settings().get("data", {}).get("sha256")
-    if recorded is not None and settings.validation is None and corpus.sha256 != recorded:
-        log.warning("%s is not the text that %r was trained on", " ".join(sources), run.name)
-    return corpus
 
 
 def sample_passages(part: TextPart, length: int) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from textwright.arrays import Floats
 from textwright.errors import RequestError
+from textwright.generation.copying import CopyGuard
 from textwright.generation.cursor import Cursor, Draft, write_ahead
 from textwright.generation.options import Prompt, Request
 from textwright.generation.results import FinishReason, Generation, Step, TokenLogprob
@@ -93,6 +94,7 @@ class Continuation:
         *,
         eos_ids: Set[int],
         suppress_tokens: list[int],
+        guard: CopyGuard | None = None,
     ) -> None:
         """
         Args:
@@ -102,6 +104,7 @@ class Continuation:
             tokenizer: of the model.
             eos_ids: ids that end the text, unless `request.ignore_eos`.
             suppress_tokens: ids that are never drawn.
+            guard: what keeps it from copying.
         """
         self.prompt, self.request, self.seed = prompt, request, seed
         self.tokens: list[int] = []
@@ -118,6 +121,8 @@ class Continuation:
             processor=request.logits_processor,
             end_tokens=[token for token in self._eos_ids if 0 <= token < tokenizer.vocab_size],
         )
+        self._guarded = guard.new_text() if guard is not None else None
+        self._suppressed = suppress_tokens
         self._tokenizer = tokenizer
         self._detokenizer = tokenizer.stream()
         self._filter = StopFilter([*request.sampling.stop, *prompt.stop])
@@ -143,13 +148,14 @@ class Continuation:
     def draft(self, cursor: Cursor, *, keep_logits: bool = False) -> Draft | None:
         """What `write_ahead` needs to know; `accept` takes the tokens that come of it.
 
-        None where tokens have to go through `push`: the first, and all without a sampler in C.
+        None where tokens have to go through `push`: the first, and all without a sampler in C or
+        with a guard, which looks at the logits of each.
 
         Args:
             cursor: has read all but the last token, which is pending.
             keep_logits: whether they are wanted for more than what `accept` needs.
         """
-        if self._sampler.address is None or not self.tokens:
+        if self._sampler.address is None or not self.tokens or self._guarded is not None:
             return None
         left = self._max_tokens - len(self.tokens)
         most = left if self._filter.stops_nowhere else min(left, BEFORE_STOP)
@@ -167,7 +173,15 @@ class Continuation:
         if self._banned_first and not self.tokens:
             logits = logits.copy()
             logits[self._banned_first] = -np.inf
-        return self.accept(self._sampler.draw(logits), logits)
+        if self._guarded is None:
+            return self.accept(self._sampler.draw(logits), logits)
+        allowed = self._guarded.masked(logits, self._suppressed)
+        if allowed is None:  # whatever came would be copied
+            self.end("stop")
+            return None
+        token = self._sampler.draw(allowed)
+        self._guarded.wrote(token)
+        return self.accept(token, logits)
 
     def accept(self, token: int, logits: Floats | None) -> tuple[int, str] | None:
         """Take a token that was drawn for a `draft`; returns as `push`.

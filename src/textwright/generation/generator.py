@@ -12,6 +12,7 @@ from textwright.errors import RequestError, RunError
 from textwright.generation.chat import Dialogue
 from textwright.generation.chat_template import ChatPrompt, Message, SpeakerNames, encode_messages
 from textwright.generation.continuation import Continuation, Stream
+from textwright.generation.copying import CopyGuard
 from textwright.generation.cursor import CHUNK, Cursor, count_unread
 from textwright.generation.options import (
     GenerationConfig,
@@ -45,6 +46,7 @@ class Generator:
         name: str = "model",
         defaults: GenerationConfig | None = None,
         run: Run | None = None,
+        guard: CopyGuard | None = None,
     ) -> None:
         """
         Args:
@@ -53,6 +55,7 @@ class Generator:
             name: of the model, in errors and responses.
             defaults: what holds for settings that a request leaves out.
             run: the folder it was read from, where there is one; `play` packs it.
+            guard: what keeps every text from copying.
 
         Raises:
             RunError: tokenizer and model have vocabularies of different sizes.
@@ -67,6 +70,7 @@ class Generator:
         self.name = name
         self.run = run
         self.defaults = defaults or GenerationConfig()
+        self._guard = guard
         size = runtime.vocab_size
         own_end = end_token(tokenizer)
         self._eos_ids = self.defaults.eos_ids.union(() if own_end is None else (own_end,))
@@ -134,6 +138,7 @@ class Generator:
             self.tokenizer,
             eos_ids=self._eos_ids,
             suppress_tokens=suppress_tokens,
+            guard=self._guard,
         )
 
     def steps(self, prompt: str = "", **options: Unpack[Options]) -> Iterator[Step]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from textwright import runs
 from textwright.companion.mixing import Companion, with_companion
 from textwright.configs import check_companion, hints, nearest
-from textwright.errors import RunError
+from textwright.errors import CorpusError, DownloadError, RunError
+from textwright.generation.copying import BETWEEN, CopyGuard, check_copy_at_most
 from textwright.generation.generator import Generator
 from textwright.generation.options import read_generation_config
 from textwright.runs import Run
@@ -24,6 +25,7 @@ def load(
     *,
     precision: str = "auto",
     companion: str = "auto",
+    copy_at_most: int | None = None,
 ) -> Generator:
     """A generator of a trained model.
 
@@ -35,9 +37,12 @@ def load(
             `load_runtime`.
         companion: `auto` mixes in what the run counted in its text, where it has that; `off`
             leaves the network alone.
+        copy_at_most: the most characters in a row, of what the model writes, that may stand word
+            for word in its training text, which has to be here; None sets no limit.
 
     Raises:
-        RunError: there is no such run, it has no weights yet, or a file of it is damaged.
+        RunError: there is no such run, it has no weights yet, or a file of it is damaged; with
+            `copy_at_most` also where its training text is gone, has changed or isn't known.
         RequestError: there is no such precision, or no runtime here has it; or `companion` is
             neither.
     """
@@ -53,13 +58,29 @@ def load(
             beside = Companion.read(run.companion_file, config.vocab_size)
             runtime = with_companion(runtime, beside)
         defaults = read_generation_config(run)
+        guard = None if copy_at_most is None else _guard(run, tokenizer, copy_at_most)
     except RunError as error:
         prefix = f"run {run.name!r}: "
         raise error if str(error).startswith("run ") else RunError(prefix + str(error)) from error
     name = run.name
     if str(reference).startswith("hf:"):  # the folder in the cache has the name of a commit
         name = str(reference).rsplit("/", 1)[-1]
-    return Generator(runtime, tokenizer, name=name, defaults=defaults, run=run)
+    return Generator(runtime, tokenizer, name=name, defaults=defaults, run=run, guard=guard)
+
+
+def _guard(run: Run, tokenizer: Tokenizer, copy_at_most: int) -> CopyGuard:
+    """Raises `RunError` where the training text isn't here."""
+    from textwright.data import training_corpus  # slow to import, and seldom needed
+
+    check_copy_at_most(copy_at_most)
+    try:
+        part = training_corpus.find_training_corpus(run).train
+    except (CorpusError, DownloadError, RunError) as error:
+        reason = str(error).split("; ")[0]
+        raise RunError(
+            f"copy_at_most compares with the text that {run.name!r} was trained on: {reason}"
+        ) from error
+    return CopyGuard(lambda: training_corpus.pieces(part, BETWEEN), tokenizer, copy_at_most)
 
 
 def _no_weights(run: Run) -> str:
