@@ -88,7 +88,7 @@ def ours(contender: Contender) -> tuple[int, Step]:
     if contender.who == OURS_ADAMW:
         recipe["optimizer"] = "adamw"
     config = model_settings(contender.family, contender.size, contender.vocab_size)
-    learner = Learner(config, TrainingSettings(**recipe), contender.tokens, steps=10_000)
+    learner = Learner(config, TrainingSettings(**recipe), contender.tokens, [(0, 10_000)])
     return config.parameter_count(), learner.step
 
 

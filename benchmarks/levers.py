@@ -315,9 +315,11 @@ def tried(lever: Lever, seed: int) -> tuple[int, int, float, float]:
     steps = early + STEPS[kind] * 3 // 4 if early else STEPS[kind]
     begin = time.process_time()
     with patch("textwright.training.loop.learner.build", changed):
-        learner = Learner(config, whole, tokens, steps)
+        learner = Learner(config, whole, tokens, [(0, steps)])
         if lever.taught:
-            teacher = Learner(config, whole.model_copy(update={"seed": seed + 1}), tokens, steps)
+            teacher = Learner(
+                config, whole.model_copy(update={"seed": seed + 1}), tokens, [(0, steps)]
+            )
             for step in range(steps):
                 teacher.step(step)
             learner._objective = Distilled(learner.model, teacher.model)

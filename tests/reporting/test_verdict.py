@@ -41,13 +41,15 @@ DIVERGED = records(
 def test_still_improving_offers_twice_the_minutes() -> None:
     found = verdict(IMPROVING, status="finished", steps=800, minutes=3)
     assert found.kind == "improving"
-    assert str(found) == "still improving when it ended: give it more time, e.g. --minutes 6"
+    assert (
+        str(found) == "still improving when it ended: give it more time, e.g. --resume --minutes +3"
+    )
     assert "3.8%" in found.grounds  # 1.58 to 1.52
 
 
 def test_still_improving_offers_twice_the_steps_where_steps_were_asked() -> None:
     found = verdict(IMPROVING, status="finished", steps=800)
-    assert found.text.endswith("e.g. --steps 1600")
+    assert found.text.endswith("e.g. --resume --steps 1600")
 
 
 def test_unread_text_is_a_reason_for_more_time() -> None:
@@ -78,7 +80,7 @@ def test_a_wavering_loss_is_no_overfitting() -> None:
 def test_a_loss_that_still_falls_after_few_steps_is_not_level() -> None:
     few = records([4.17, 3.99, 3.84, 3.71, 3.60, 3.52, 3.46, 3.44, 3.435], [None] + 8 * [3.6], 2)
     found = verdict(few, status="finished", steps=16)
-    assert found.text == "too short to tell: give it more time, e.g. --steps 32"
+    assert found.text == "too short to tell: give it more time, e.g. --resume --steps 32"
     decayed = records([4.17, 3.0, 2.6, 2.3, 2.1, 1.9, 1.80, 1.790, 1.788], [None] + 8 * [1.8])
     found = verdict(decayed, status="finished", steps=800, minutes=2)
     assert found.kind == "improving" and "--minutes 4" in found.text

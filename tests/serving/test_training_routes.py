@@ -3,8 +3,10 @@ browser's tests."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from servers import Served
 
+import textwright
 from textwright import studio
 from textwright.errors import BusyError, CorpusError, RequestError
 from textwright.page import offline_page
@@ -301,3 +304,46 @@ def test_a_model_comes_along_as_one_file(here: Served) -> None:
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["content-security-policy"] == "sandbox"
     post(here, "/api/export", {"model": "../my-gpt"}, 404)
+
+
+@pytest.mark.slow
+def test_a_training_that_has_finished_goes_on_for_some_minutes_more(
+    tmp_path: Path, text_file: Path, make_model: Callable[..., Run]
+) -> None:
+    runs = tmp_path / "runs"
+    trained = textwright.train(
+        text_file, name="mine", runs_folder=runs, steps=6, eval_every=3,
+        changes=["model.hidden_size=16", "model.embedding_size=8", "training.batch_size=4"],
+    )  # fmt: skip
+    served = Served([make_model(tmp_path / "a-model")], also=mounted(runs, local=True))
+    try:
+        record = TrainingRecord(
+            number="n", run="mine", text="mine.txt", file=text_file, family="lstm", minutes=1,
+            browser="a", began=0, ended="finished",
+        )  # fmt: skip
+        (runs / ".studio").mkdir(exist_ok=True)
+        (runs / ".studio" / "training.json").write_text(record.model_dump_json())
+        asked = {"number": "n", "browser": "b"}
+        refused = post(served, "/api/training/resume", asked, 409)
+        assert "has finished; more_minutes goes on with it" in refused["error"]
+        for minutes in (0, -1, 1e9):
+            post(served, "/api/training/resume", {**asked, "more_minutes": minutes}, 400)
+        before = post(served, "/api/training", {"browser": "b"})["training"]
+        assert before["can_go_on"] and before["legs"] == [] and before["verdict"]["kind"]
+        begun = post(served, "/api/training/resume", {**asked, "more_minutes": 0.02})["training"]
+        assert begun["phase"] in ("preparing", "training") and begun["yours"]
+        assert begun["minutes"] == 1.02
+        deadline = time.monotonic() + 300
+        while (state := post(served, "/api/training", {"browser": "b"})["training"])["phase"] in (
+            "preparing",
+            "training",
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert (state["phase"], state["legs"]) == ("finished", [6]), state
+        assert trained.metrics()[-1]["step"] == state["steps"] > 6
+        shutil.rmtree(trained.checkpoints_folder)
+        gone = post(served, "/api/training/resume", {**asked, "more_minutes": 1}, 409)
+        assert "its checkpoints are gone" in gone["error"]
+    finally:
+        served.close()

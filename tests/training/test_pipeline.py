@@ -384,8 +384,6 @@ def test_resuming_what_is_done_trains_nothing(text_file: Path) -> None:
 
 def test_a_setting_changed_on_resume_is_refused(text_file: Path) -> None:
     train(text_file, observers=[Recorder(stop_at=10)])
-    with pytest.raises(RequestError, match="training.steps is 40 in run 'prose', not 50"):
-        textwright.train(name="prose", resume=True, steps=50)
     with pytest.raises(RequestError, match="model.family is 'lstm'"):
         textwright.train(name="prose", resume=True, model="gpt")
     text_file.write_text(text_file.read_text() + "And more.\n" * 50)
@@ -495,3 +493,73 @@ def test_records_are_json_a_line(text_file: Path) -> None:
     run = train(text_file, steps=10)
     for line in run.metrics_file.read_text().splitlines():
         assert math.isfinite(json.loads(line)["val_loss"])
+
+
+def test_gone_on_with_it_is_as_exact_as_any(text_file: Path) -> None:
+    """A second leg: killed and resumed, by the same command or none, the same bytes."""
+    more = ["training.ema_decay=0.9", "training.patience=2"]
+    whole = train(text_file, more=more, name="whole", checkpoint_every=7)
+    train(text_file, more=more, name="parts", checkpoint_every=7)
+    best = whole.metrics()[-1]["val_loss"]
+    textwright.train(name="whole", resume=True, steps=80)
+    cut = Recorder(stop_at=60)
+    textwright.train(name="parts", resume=True, steps="+40", observers=[cut])
+    assert cut.began_at == 40 and cut.result is not None and cut.result.status == "interrupted"
+    again = Recorder()
+    parts = textwright.train(name="parts", resume=True, steps="+40", observers=[again])
+    assert again.began_at == 60
+    for file in ("model.safetensors", "config.json", "samples.jsonl"):
+        assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    assert [row["step"] for row in parts.metrics()] == [*range(0, 90, 10)]
+    assert parts.metrics()[-1]["val_loss"] < best
+    rates = {row["step"]: row["lr"] for row in whole.metrics()}
+    assert rates[50] > 10 * rates[40] and rates[80] < rates[50] / 10
+    settings = parts.settings()
+    assert settings["training"]["steps"] == settings["plan"]["steps"] == 80
+    first, second = settings["plan"]["legs"]
+    assert (first["begin"], first["steps"], first["asked"]) == (0, 40, "steps 40")
+    assert (second["begin"], second["steps"], second["asked"]) == (40, 80, "steps +40")
+    assert settings["result"]["status"] == "finished"
+    textwright.train(name="parts", resume=True, steps="+10")  # that leg is done: another
+    assert [leg["steps"] for leg in parts.settings()["plan"]["legs"]] == [40, 80, 90]
+
+
+def test_a_leg_of_epochs_is_that_of_a_longer_plan_and_takes_its_dropout(text_file: Path) -> None:
+    more = ["training.batch_size=64", "model.block_size=32"]  # 18 steps an epoch
+    run = train(text_file, steps=None, epochs=2, more=more)
+    planned, _, long = plan_training(
+        text_file, model="lstm", epochs=8, changes=[*TINY["lstm"], *more]
+    )
+    assert (run.config().dropout, planned.dropout) == (0.0, 0.1)
+    longer, settings, plan = plan_training(name="prose", resume=True, epochs=8)
+    assert settings.training.epochs == 8 and plan.steps == long.steps
+    assert longer.dropout == 0.1 and "legs" not in run.settings()["plan"]
+
+
+@pytest.mark.parametrize("stop_at", [None, 10])
+def test_as_much_or_less_than_is_done_trains_nothing(
+    text_file: Path, stop_at: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(text_file, observers=[Recorder(stop_at=stop_at)])
+    before = run.settings_file.read_bytes()
+    recorder = Recorder()
+    for asked in ({"steps": 9}, {"epochs": 0.01}, {"minutes": 0.00001}):
+        caplog.clear()
+        textwright.train(name="prose", resume=True, observers=[recorder], **asked)
+        assert "asks for no more, and nothing is trained" in caplog.text
+    assert recorder.began_at is None and run.settings_file.read_bytes() == before
+    textwright.train(name="prose", resume=True, minutes="+0.02")
+    assert run.settings()["result"]["status"] == "finished"
+    assert run.metrics()[-1]["step"] > (stop_at or 40)
+
+
+def test_more_goes_on_top_of_something(text_file: Path) -> None:
+    with pytest.raises(RequestError, match=r"--minutes \+2 is on top of what a run has done"):
+        train(text_file, steps=None, minutes="+2")
+    with pytest.raises(RequestError, match="--steps 2.5: write a whole number"):
+        train(text_file, steps="2.5")
+    begun = train(text_file, steps="+12", resume=True)  # nothing is there: it is begun
+    assert begun.metrics()[-1]["step"] == 12
+    shutil.rmtree(begun.checkpoints_folder)
+    with pytest.raises(RunError, match="begin another with its weights: --from prose"):
+        textwright.train(name="prose", resume=True, steps=50)

@@ -32,6 +32,15 @@ def progress() -> Observer:
     return Terminal(console) if moves else Blocks()
 
 
+class Began(Observer):
+    """Whether a step was learned, or was about to be."""
+
+    began = False
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.began = True
+
+
 class JSONLines(Observer):
     """A JSON object per line on standard output; the last has `run`, `val_loss` and `seconds`."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textwright.training.loop.recipe import Plan
 
 _BUDGET = "How long"
+_AMOUNT = "N or +N"
 _RHYTHM = "Rhythm and logs"
 _MODEL = "Model and text"
 
@@ -135,18 +136,22 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             help="Measure this machine and plan to end within this time; 5 where nothing is said.",
+            metavar=_AMOUNT,
             rich_help_panel=_BUDGET,
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Exactly so many steps.", rich_help_panel=_BUDGET)
+        str | None,
+        typer.Option(help="Exactly so many steps.", metavar=_AMOUNT, rich_help_panel=_BUDGET),
     ] = None,
     epochs: Annotated[
-        float | None,
-        typer.Option(help="So many times through the text.", rich_help_panel=_BUDGET),
+        str | None,
+        typer.Option(
+            help="So many times through the text.", metavar=_AMOUNT, rich_help_panel=_BUDGET
+        ),
     ] = None,
     plan: Annotated[
         bool,
@@ -158,7 +163,8 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run --name, or the last one, exactly as it was planned.",
+            help="Go on with the run --name, or the last one: exactly as it was planned, or to "
+            "other --epochs, --steps or --minutes; +2 is two more.",
             rich_help_panel=_BUDGET,
         ),
     ] = False,
@@ -246,9 +252,10 @@ def train(
         if first:
             _print_plan(*planned, as_json=as_json)
         return
-    from textwright.cli.progress import JSONLines, progress
+    from textwright.cli.progress import Began, JSONLines, progress
 
-    observers = [] if not first else [JSONLines() if as_json else progress()]
+    began = Began()
+    observers = [] if not first else [JSONLines() if as_json else progress(), began]
     run = training.train(
         *corpus,
         name=name,
@@ -259,8 +266,8 @@ def train(
     )
     if not first:
         return
-    status = run.settings()["result"]["status"]
-    if status == "interrupted":
+    # One that was interrupted before, and has as much as was asked for, is what it is
+    if began.began and run.settings()["result"]["status"] == "interrupted":
         raise typer.Exit(130)
     run_then(run, then)
 
@@ -286,7 +293,7 @@ def _check(corpus: list[str], options: dict[str, Any], name: str | None, *, resu
 
     if name is not None:
         check_name(name)
-    request = make_request(*corpus, **options)
+    request = make_request(*corpus, resume=resume, **options)
     validation = request.values.get("corpus.validation")
     for source in (*request.sources, *([validation] if validation else [])):
         check_exists(str(source))

@@ -44,7 +44,12 @@ class Series:
 
 
 def loss_chart(
-    train: Series, validation: Series, best: tuple[float, float] | None, *, narrow: bool = False
+    train: Series,
+    validation: Series,
+    best: tuple[float, float] | None,
+    legs: Sequence[float] = (),
+    *,
+    narrow: bool = False,
 ) -> str:
     """Training and validation loss over the steps, the best step marked, as an `<svg>`.
 
@@ -52,6 +57,7 @@ def loss_chart(
         train: nats a token.
         validation: nats a token.
         best: (step, loss) of the best weights.
+        legs: the steps from which it went on beyond its plan, marked.
         narrow: for a phone: smaller, with the same font size.
     """
     size = (295.0, 216.0) if narrow else (662.0, 266.0)
@@ -64,7 +70,8 @@ def loss_chart(
         axes.curve(series, colour, width, dots=dots)
         for series, colour, width in ((train, "train", 1.6), (validation, "validation", 2.2))
     ]
-    marked = axes.mark_best(best) if best else ""
+    marked = "".join(axes.mark_leg(step) for step in legs)
+    marked += axes.mark_best(best) if best else ""
     return axes.svg("".join(curves), marked, name=f"loss-{'narrow' if narrow else 'wide'}")
 
 
@@ -198,6 +205,15 @@ class _Axes:
         if not self.values[0] <= loss <= self.values[1]:
             return line + words
         return line + _dot(x, self.y(loss), 3.5, f"{look}; stroke-width: 1.5") + words
+
+    def mark_leg(self, step: float) -> str:
+        """A thin line where training went on beyond its plan, and a word at its foot."""
+        x = self.x(step)
+        line = f'<path d="M{x:.1f} {_TOP}V{self.bottom}" style="stroke: var(--quiet)"/>\n'
+        look = f"fill: var(--quiet); stroke: var(--panel); stroke-width: 3; {_OUTLINE}"
+        late = step > sum(self.steps) / 2
+        place, anchor = (x - 5, "end") if late else (x + 5, "start")
+        return line + _text("went on", place, self.bottom - 0.5 * _FONT, anchor, look)
 
     def svg(self, curves: str, above: str = "", *, name: str) -> str:
         """The whole drawing.

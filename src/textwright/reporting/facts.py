@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from textwright.reporting import numbers
@@ -30,7 +31,20 @@ def facts(summary: RunSummary) -> list[tuple[str, list[tuple[str, str]]]]:
     if summary.parameters:
         groups[0][1].insert(0, ("parameters", numbers.whole(summary.parameters)))
     # The longest last, so that two columns are about equal
+    groups[3][1][:0] = _legs(summary)
     return [("Text", text_facts(summary)), *groups[:3], ("Machine", _machine(summary)), *groups[3:]]
+
+
+def _legs(summary: RunSummary) -> list[tuple[str, str]]:
+    """A row each of a training that was gone on with beyond its plan."""
+    return [
+        (
+            f"leg {place}",
+            f"step {numbers.whole(leg['begin'])} to {numbers.whole(number(leg, 'steps'))}"
+            f" ({leg.get('asked')}), {str(leg.get('created'))[:10]}",
+        )
+        for place, leg in enumerate(summary.legs, 1)
+    ]
 
 
 def text_facts(summary: RunSummary) -> list[tuple[str, str]]:
@@ -161,13 +175,19 @@ def typed_command(summary: RunSummary) -> str | None:
 
 
 def exact_command(summary: RunSummary) -> str | None:
-    """A command with every setting that was in effect; None if too little is known.
+    """A command with every setting that was in effect; None if too little is known. Of several legs
+    it is the first one's, and None where one of them didn't come to its end.
 
     `--minutes` measures the machine, so plans other steps on another; this plans the same.
     """
     settings = summary.settings()
     plan = summary.section("plan")
     steps = number(plan, "steps") or settings.get("training.steps")
+    if legs := summary.legs:
+        if any(one.get("steps") != after["begin"] for one, after in pairwise(legs)):
+            return None
+        steps = number(legs[0], "steps")
+        settings["model.dropout"] = legs[0].get("dropout")
     sources = settings.get("corpus.sources")
     if not steps or not isinstance(sources, list) or summary.family is None:
         return None
@@ -204,7 +224,22 @@ def _model_options(family: str, settings: dict[str, Any]) -> list[str]:
 
 
 def commands(summary: RunSummary) -> list[tuple[str, str]]:
-    """(description, command) of each that is worth showing, the best one first."""
+    """(description, command) of each that is worth showing, the best one first; then those that
+    went on beyond the plan."""
+    return [*_beginnings(summary), *_leg_commands(summary)]
+
+
+def _leg_commands(summary: RunSummary) -> list[tuple[str, str]]:
+    if exact_command(summary) is None:
+        return []
+    words = ["textwright", "train", "--name", summary.name, "--resume", "--steps"]
+    return [
+        (f"Then leg {place}.", shlex.join([*words, str(leg.get("steps"))]))
+        for place, leg in enumerate(summary.legs[1:], 2)
+    ]
+
+
+def _beginnings(summary: RunSummary) -> list[tuple[str, str]]:
     typed, exact = typed_command(summary), exact_command(summary)
     if typed and (_COUNTED.search(typed) or exact is None):
         return [("The command that trained it. One click selects it.", typed)]

@@ -116,6 +116,7 @@ def _lead(summary: RunSummary) -> str:
         size,
         f"began as {summary.parent}" if summary.parent else None,
         f"trained on {summary.corpus}" if summary.corpus else None,
+        f"{len(summary.legs)} legs" if summary.legs else None,
         str(run["created"])[:10] if run.get("created") else None,
     ]
     return " · ".join(part for part in parts if part)
@@ -184,14 +185,15 @@ def _charts(summary: RunSummary) -> dict[str, Any] | None:
         return None
     best = summary.best
     mark = (float(best["step"]), float(best["val_loss"])) if best else None
+    legs = [float(leg["begin"]) for leg in summary.legs[1:]]
     quantities = (("lr", "Learning rate"), ("tokens_per_second", "Tokens a second"))
     # At step 0 neither is defined
     records = [record for record in summary.metrics if record["step"] > 0]
     small = [(title, charts.read_series(records, name)) for name, title in quantities]
     return {
         "loss": {
-            "wide": charts.loss_chart(train, validation, mark),
-            "narrow": charts.loss_chart(train, validation, mark, narrow=True),
+            "wide": charts.loss_chart(train, validation, mark, legs),
+            "narrow": charts.loss_chart(train, validation, mark, legs, narrow=True),
         },
         "small": [
             (title, {
@@ -218,9 +220,13 @@ def _loss_label(summary: RunSummary) -> str:
     curve = charts.read_series(summary.metrics, "val_loss")
     if not curve.xs:
         return "Training loss over the steps"
-    return (
+    words = (
         f"Validation and training loss over the steps: validation begins at {curve.ys[0]:.4f}, "
         f"is lowest at {min(curve.ys):.4f} and ends at {curve.ys[-1]:.4f}"
+    )
+    begins = [numbers.whole(leg["begin"]) for leg in summary.legs[1:]]
+    return words + (
+        f"; it went on beyond its plan at step {' and '.join(begins)}" if begins else ""
     )
 
 

@@ -94,6 +94,13 @@ class RunSummary:
         return str(kind) if kind else None
 
     @property
+    def legs(self) -> list[dict[str, Any]]:
+        """Of a training that was gone on with beyond its plan, all of them; else none."""
+        legs = self.section("plan").get("legs")
+        found = [_table(leg) for leg in legs] if isinstance(legs, list) else []
+        return [leg for leg in found if number(leg, "begin") is not None]
+
+    @property
     def steps(self) -> int | None:
         """Steps done."""
         done = number(self.section("result"), "steps")

@@ -309,7 +309,8 @@ def _plateau_verdict(
 
 
 def _longer(done: int, minutes: float | None) -> str:
-    return f"--minutes {2 * minutes:g}" if minutes else f"--steps {2 * done}"
+    """As much again, which goes on from what is there."""
+    return f"--resume --minutes +{minutes:g}" if minutes else f"--resume --steps {2 * done}"
 
 
 def _unread_text(epochs: float | None) -> str:

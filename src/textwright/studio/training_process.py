@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +54,9 @@ class TrainingRecord(BaseModel):
     file: Path
     family: str
     minutes: float
+    """Of all its legs."""
+    more: float | None = None
+    """Minutes of the leg that it is on beyond its plan; None on the first."""
     browser: str
     """Who started or resumed it."""
     began: float
@@ -115,12 +119,14 @@ class TrainingProcess:
             )  # fmt: skip
             self._launch(record, lock, str(record.file), *beginning, "--minutes", f"{minutes:g}")
 
-    def resume(self, number: str, browser: str) -> None:
-        """Resume a training that was stopped, or failed, from its last checkpoint.
+    def resume(self, number: str, browser: str, more: float | None = None) -> None:
+        """Resume a training that was stopped, or failed, from its last checkpoint; or go on with
+        one that has finished, beyond its plan.
 
         Args:
             number: of the training; another may have taken its place.
             browser: who may stop it from now on.
+            more: minutes beyond what is done; None for what is left of its plan.
 
         Raises:
             HTTPError: a training is running, or this one can't be resumed.
@@ -134,12 +140,25 @@ class TrainingProcess:
             summary = None if run is None else RunSummary.read(run)
             if summary is None:
                 raise HTTPError(409, "nothing of that training is left: train the text anew")
-            if self._phase(record, False, summary)[0] == "finished":
-                raise HTTPError(409, "that training has finished")
+            finished = self._phase(record, False, summary)[0] == "finished"
+            if finished and more is None:
+                raise HTTPError(409, "that training has finished; more_minutes goes on with it")
+            if more is not None and run is not None and not run.checkpoints():
+                raise HTTPError(409, "its checkpoints are gone: begin another with its weights")
             trained = max((row.get("seconds") or 0.0 for row in summary.metrics), default=0.0)
-            owner = {"browser": browser, "began": time.time() - trained}
-            reset = {"stopped": "", "ended": "", "reason": None}
-            self._launch(record.model_copy(update={**owner, **reset}), lock, "--resume")
+            changed = {
+                "browser": browser, "began": time.time() - trained,
+                "stopped": "", "ended": "", "reason": None,
+            }  # fmt: skip
+            words = ["--resume"]
+            if more is None:
+                more = None if finished else record.more  # what is left of that leg
+            else:
+                done = record.minutes if finished else trained / 60
+                changed |= {"minutes": done + more, "more": more}
+            if more is not None:
+                words += ["--minutes", f"+{more:g}"]
+            self._launch(record.model_copy(update=changed), lock, *words)
 
     @contextmanager
     def _exclusive(self) -> Iterator[int]:
@@ -262,6 +281,8 @@ class TrainingProcess:
             "ready": False,
             "reason": None,
             "verdict": None,
+            "can_go_on": False,
+            "legs": [],
             "metrics": [],
             "samples": [],
         }
@@ -375,7 +396,9 @@ def _progress(summary: RunSummary) -> dict[str, Any]:
     return {
         "run": run.name,
         "ready": run.has_model(),
-        "verdict": {"text": verdict.text, "grounds": verdict.grounds, "advice": verdict.advice},
+        "verdict": asdict(verdict),
+        "can_go_on": bool(run.checkpoints()),
+        "legs": [leg["begin"] for leg in summary.section("plan").get("legs", [])[1:]],
         "steps": summary.section("plan").get("steps"),
         "parameters": summary.parameters,
         "metrics": [{name: row.get(name) for name in CURVES} for row in summary.metrics],

@@ -63,6 +63,13 @@ class JobRequest(BrowserRequest):
     number: Name
 
 
+class ResumeRequest(JobRequest):
+    """A training to go on with: to the end of its plan, or for so many minutes beyond what is
+    done, of one that has finished too."""
+
+    more_minutes: Annotated[Number, Field(gt=0, le=MAX_MINUTES)] | None = None
+
+
 class StopRequest(JobRequest):
     """A training to stop; `at_once` loses the steps since its last checkpoint."""
 
@@ -150,8 +157,8 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
         return status(http, body.browser)
 
     @routes.post("/training/resume")
-    def resume(body: JobRequest, http: Request) -> Response:
-        authorized(http).resume(body.number, body.browser)
+    def resume(body: ResumeRequest, http: Request) -> Response:
+        authorized(http).resume(body.number, body.browser, body.more_minutes)
         return status(http, body.browser)
 
     return routes

@@ -69,7 +69,9 @@ def _open_dataset(message: dict[str, Any], sources: Sequence[str]) -> Dataset:
 def _take_part_in_benchmark(message: dict[str, Any], dataset: Dataset) -> None:
     torch.set_num_threads(message["threads"])
     settings = TrainingSettings(**message["settings"])
-    learner = Learner(model_config(message["model"]), settings, dataset.train.array(), steps=10_000)
+    learner = Learner(
+        model_config(message["model"]), settings, dataset.train.array(), [(0, 10_000)]
+    )
     while (number := distributed.broadcast()) is not None:
         learner.step(number)
 

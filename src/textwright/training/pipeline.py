@@ -51,16 +51,19 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer, write_weights
+from textwright.training.planning.going_on import go_on, reached, reaches
 from textwright.training.planning.parent import Parent
 from textwright.training.planning.planner import absolute_sources, check_machine, plan_recipe
 from textwright.training.planning.prepare import prepare
 from textwright.training.planning.request import Request, apply_parent, make_request
 from textwright.training.resume import (
+    budget_beyond,
     check_unchanged,
     load_recipe,
     open_dataset,
     result_if_done,
     run_to_resume,
+    write_leg,
 )
 from textwright.version import VERSION
 
@@ -78,9 +81,9 @@ def train(
     vocab_size: int | None = None,
     lowercase: bool | None = None,
     parent: str | Path | Run | None = None,
-    minutes: float | None = None,
-    steps: int | None = None,
-    epochs: float | None = None,
+    minutes: float | str | None = None,
+    steps: int | str | None = None,
+    epochs: float | str | None = None,
     validation: str | Path | None = None,
     validation_fraction: float | None = None,
     encoding: str | None = None,
@@ -114,7 +117,8 @@ def train(
         parent: a run to begin with, in place of fresh weights: what `textwright.load` takes. It
             decides model and tokenizer, whose vocabulary grows by what the text can't be read
             without (characters, the tokens of a conversation) or `vocab_size` asks for.
-        minutes, steps, epochs: how long; one of them.
+        minutes, steps, epochs: how long; one of them. With `resume` of the whole training, other
+            than it was planned for or not; `"+2"` is on top of what is done.
         validation: a text to validate on, in place of `validation_fraction` of the corpus.
         encoding: of the files, instead of detecting it.
         field: of records and tables, the field or column that holds the text.
@@ -128,7 +132,7 @@ def train(
             the end, and keeps that where it helps.
         config: a TOML file of settings, such as another run's `run.toml`.
         changes: `name=value` for any setting by its dotted name.
-        resume: go on with run `name`, or the last one, exactly as it was planned.
+        resume: go on with run `name`, or the last one: exactly as it was planned, or further.
         logs: `tensorboard`, `csv`.
         observers: told of progress, evaluations and the end; without one a notebook shows its own
             display, and an interactive prompt a line an evaluation.
@@ -169,13 +173,14 @@ def train(
         companion=companion,
         config=config,
         changes=changes,
+        resume=resume,
     )
     log_observers(logs, None)  # names an unknown one, or a missing package, before the work
     with distributed.process_group(request.settings().training.device), _threads_restored():
         if not distributed.is_rank_zero():
             return Run(Path(run_follower(request.sources)))
         if resume and (found := run_to_resume(request)) is not None:
-            run = _resume(found, request, observers, logs)
+            run = _resume(found, request, begin, observers, logs, command)
         else:
             run = _train_new(request, begin, observers, logs, command)
         distributed.broadcast_result(str(run.path))
@@ -201,24 +206,45 @@ def _train_new(
         return _train(run, recipe, dataset, observers, logs)
 
 
-def _resume(run: Run, request: Request, observers: Sequence[Observer], logs: Sequence[str]) -> Run:
+def _resume(
+    run: Run,
+    request: Request,
+    begin: float,
+    observers: Sequence[Observer],
+    logs: Sequence[str],
+    command: str | None,
+) -> Run:
     """Go on with a run: as `_train_new`, with recipe and dataset opened in place of made."""
     check_unchanged(run, request)
     with training_lock(run):
-        if (done := result_if_done(run)) is not None:
-            if request.sources:
-                open_training_corpus(run, request.sources)  # another text is not this run's
-            _complete(run, done)
-            log.warning("run %s has been trained to its end already", run.name)
-            for observer in observers or default_observers():
-                observer.finished(run, done)
-            return run
+        asked = budget_beyond(run, request)
+        if asked is None and result_if_done(run) is not None:
+            return _leave_as_it_is(run, request, observers, "has been trained to its end already")
         recipe = load_recipe(run)
-        dataset = open_dataset(run, recipe, request.sources)
-        split = recipe.settings.corpus
-        sources = list(request.sources) or split.sources
-        _broadcast_dataset(dataset, split, sources, recipe.training.loss_on)
+        state = None if asked is None else reached(run)
+        if asked is not None and state is not None and (done := reaches(run, recipe, asked, state)):
+            why = f"has {done} already; {asked} asks for no more, and nothing is trained"
+            return _leave_as_it_is(run, request, observers, why)
+        dataset = _open_recorded(run, recipe, request)
+        if asked is not None and state is not None:
+            typed = without_secrets(command or shlex.join(sys.argv))
+            recipe = go_on(run, recipe, dataset, asked, state, begin, typed)
+            write_leg(run, recipe)
         return _train(run, recipe, dataset, observers, logs)
+
+
+def _leave_as_it_is(run: Run, request: Request, observers: Sequence[Observer], why: str) -> Run:
+    """Train nothing, and say why."""
+    if request.sources:
+        open_training_corpus(run, request.sources)  # another text is not this run's
+    done = result_if_done(run)
+    if done is not None:
+        _complete(run, done)
+    log.warning("run %s %s", run.name, why)
+    if done is not None:
+        for observer in observers or default_observers():
+            observer.finished(run, done)
+    return run
 
 
 def _complete(run: Run, result: Result) -> None:
@@ -298,13 +324,18 @@ def plan_training(
         RequestError: as `train`.
     """
     begin = time.monotonic()
-    request = make_request(*corpus, **options)
+    request = make_request(*corpus, resume=resume, **options)
     with distributed.process_group(request.settings().training.device), _threads_restored():
         if not distributed.is_rank_zero():
             recipe = Recipe.from_record(run_follower(request.sources))
         elif resume and (run := run_to_resume(request)) is not None:
             check_unchanged(run, request)
             recipe = load_recipe(run)
+            asked = budget_beyond(run, request)
+            state = None if asked is None else reached(run)
+            if asked and state and not reaches(run, recipe, asked, state):
+                dataset = _open_recorded(run, recipe, request)
+                recipe = go_on(run, recipe, dataset, asked, state, begin, "")
             distributed.broadcast_result(recipe.record())
         else:
             request = _checked(replace(request, name=None))  # which may be taken: nothing is made
@@ -330,6 +361,15 @@ def _prepare(request: Request) -> Dataset:
     dataset = prepare(request)
     sources = absolute_sources(request.sources, dataset.corpus)
     _broadcast_dataset(dataset, split, sources, settings.training.loss_on)
+    return dataset
+
+
+def _open_recorded(run: Run, recipe: Recipe, request: Request) -> Dataset:
+    """The text that a run was begun with as tokens, at every worker."""
+    dataset = open_dataset(run, recipe, request.sources)
+    split = recipe.settings.corpus
+    sources = list(request.sources) or split.sources
+    _broadcast_dataset(dataset, split, sources, recipe.training.loss_on)
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""Going on with a run: which one is meant, whether it may, and where it stood."""
+"""Going on with a run: which one is meant, whether it may, where it stood, and how far."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import same_parent
 from textwright.training.planning.prepare import tokenize_corpus
-from textwright.training.planning.request import SETTING_OF_PARENT, Request
+from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Budget, Request
 
 _BEFORE = {"shards": 1}
 """Settings of a training that runs were made without: how it was, so that they go on exactly."""
@@ -61,7 +61,8 @@ def _sources(run: Run) -> Any:
 
 
 def check_unchanged(run: Run, request: Request) -> None:
-    """Raise `RequestError` where something asked for differs from what the run began with."""
+    """Raise `RequestError` where something asked for differs from what the run began with, but for
+    how long: see `budget_beyond`."""
     before = {
         f"{section}.{name}": value
         for section, content in run.settings().items()
@@ -69,6 +70,8 @@ def check_unchanged(run: Run, request: Request) -> None:
         for name, value in content.items()
     }
     for name, value in request.given.items():
+        if name in BUDGETS:
+            continue
         if name == "corpus.validation" and value is not None:
             value = recorded_source(value)  # noqa: PLW2901
         if name == "corpus.sources" and isinstance(value, list):
@@ -90,6 +93,22 @@ def check_unchanged(run: Run, request: Request) -> None:
                 f"{name} is {old!r} in run {run.name!r}, not {value!r}; --resume goes on exactly "
                 "as planned: leave it out, or begin another run"
             )
+
+
+def budget_beyond(run: Run, request: Request) -> Budget | None:
+    """How long was asked for, where that isn't what the run was planned for.
+
+    `+2` that was cut short is the same leg, not another.
+    """
+    asked, recorded = request.budget, run.settings()
+    if asked is None:
+        return None
+    if asked.more:
+        legs = recorded.get("plan", {}).get("legs") or [{}]
+        cut_short = result_if_done(run) is None and legs[-1].get("asked") == str(asked)
+        return None if cut_short else asked
+    planned = recorded.get("training", {}).get(asked.name)
+    return None if planned is not None and math.isclose(planned, asked.amount) else asked
 
 
 def result_if_done(run: Run) -> Result | None:
@@ -118,11 +137,27 @@ def load_recipe(run: Run) -> Recipe:
     except (KeyError, TypeError, ValidationError) as error:
         raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
     model = run.config()
+    if "dropout" in recorded.get("model", {}):  # a leg may have another than config.json yet
+        model = model.model_copy(update={"dropout": recorded["model"]["dropout"]})
     training = settings.training
     use_threads(training.threads)
     device = choose_device(training.device, model.family)
     training.precision = precision_to_resume(training.precision, device)
     return Recipe(model, settings, plan)
+
+
+def write_leg(run: Run, recipe: Recipe) -> None:
+    """Write the plan that a run goes on by; from then on it is the run's."""
+    run.write_settings(
+        {
+            **run.settings(),
+            **recipe.settings.model_dump(),
+            "model": recipe.model.model_dump(),
+            "plan": recipe.plan.record(),
+            "result": {"status": "running"},
+        }
+    )
+    run.write_json(run.config_file, recipe.model.to_json())
 
 
 def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:

@@ -89,7 +89,7 @@ def plain(optimizer: str) -> tuple[LanguageModel, dict[str, Tensor], list[float]
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_twenty_steps_are_those_of_plain_torch(optimizer: str) -> None:
     settings = TrainingSettings.model_validate({**RECIPE, "optimizer": optimizer})
-    learner = Learner(CONFIG, settings, TOKENS, STEPS)
+    learner = Learner(CONFIG, settings, TOKENS, [(0, STEPS)])
     for step in range(STEPS):
         learner.step(step)
     model, average, norms = plain(optimizer)

@@ -61,7 +61,7 @@ def test_it_learns_as_the_exact_loss_does() -> None:
         settings = TrainingSettings(
             sampled_softmax=samples, batch_size=8, learning_rate=2e-2, precision="float32"
         )
-        learner = Learner(config, settings, tokens, steps=60)
+        learner = Learner(config, settings, tokens, [(0, 60)])
         for step in range(60):
             learner.step(step)
         rows = torch.from_numpy(tokens[:400].astype("int64"))[None]
@@ -79,7 +79,7 @@ def test_large_vocabularies_are_sampled_on_a_processor() -> None:
         )
         settings = TrainingSettings(sampled_softmax=wanted, batch_size=2, device="cpu")
         tokens = torch.zeros(1000, dtype=torch.int64).numpy().astype("uint16")
-        return Learner(config, settings, tokens, 1)._sampled
+        return Learner(config, settings, tokens, [(0, 1)])._sampled
 
     assert sampled(20_000, None) == 2048
     assert sampled(20_000, 0) == 0

@@ -26,7 +26,7 @@ TOKENS = (np.random.default_rng(1).integers(0, 17, 3000) // 2 * 2).astype(np.uin
 
 def learner(config: ModelConfig, **settings: object) -> Learner:
     recipe = {"batch_size": 8, "device": "cpu", "fresh_starts": 0.25, "seed": 2, **settings}
-    return Learner(config, TrainingSettings.model_validate(recipe), TOKENS, steps=8)
+    return Learner(config, TrainingSettings.model_validate(recipe), TOKENS, [(0, 8)])
 
 
 def learned(one: Learner, steps: range) -> dict[str, Tensor]:
@@ -75,7 +75,7 @@ def test_sampled_softmax_and_uncounted_targets_are_split_too() -> None:
     made = []
     for threads in (1, 4):
         settings = recipe.model_copy(update={"threads": threads})
-        made.append(learned(Learner(GPT, settings, silent, steps=8), range(4)))
+        made.append(learned(Learner(GPT, settings, silent, [(0, 8)]), range(4)))
     assert_same(*made)
 
 

@@ -83,7 +83,7 @@ def test_the_rate_that_is_recorded_is_the_one_of_the_last_step(text_file: Path) 
     run = train(text_file, more=("training.learning_rate=0.01", "training.warmup=0.5"))
     settings = TrainingSettings(warmup=0.5)
     recorded = [record["lr"] for record in run.metrics()]
-    expected = [0.01 * lr_multiplier(step, settings, 12) for step in (0, 3, 7, 11)]
+    expected = [0.01 * lr_multiplier(step, settings, [(0, 12)]) for step in (0, 3, 7, 11)]
     assert recorded == pytest.approx(expected)
     assert recorded[0] < recorded[1] and recorded[3] < recorded[2]
 

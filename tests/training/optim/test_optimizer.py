@@ -21,22 +21,22 @@ CONFIG = GPTConfig(vocab_size=11, block_size=8, num_layers=2, hidden_size=32, nu
 
 def test_the_rate_rises_stays_and_falls_to_its_end() -> None:
     settings = TrainingSettings(warmup=0.1, decay=0.5)
-    rates = [lr_multiplier(step, settings, 100) for step in range(100)]
+    rates = [lr_multiplier(step, settings, [(0, 100)]) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[49] == 1.0
     assert rates[75] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(0.02)
-    assert lr_multiplier(100, settings, 100) == 0.0
+    assert lr_multiplier(100, settings, [(0, 100)]) == 0.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
 def test_a_constant_and_a_cosine_schedule() -> None:
     constant = TrainingSettings(warmup=0.0, schedule="constant")
-    assert {lr_multiplier(step, constant, 50) for step in range(50)} == {1.0}
+    assert {lr_multiplier(step, constant, [(0, 50)]) for step in range(50)} == {1.0}
     cosine = TrainingSettings(warmup=0.0, decay=1.0, schedule="cosine", final_learning_rate=0.1)
-    assert lr_multiplier(0, cosine, 50) == pytest.approx(1.0)
-    assert lr_multiplier(25, cosine, 50) == pytest.approx(0.55)
-    assert lr_multiplier(50, cosine, 50) == pytest.approx(0.1)
+    assert lr_multiplier(0, cosine, [(0, 50)]) == pytest.approx(1.0)
+    assert lr_multiplier(25, cosine, [(0, 50)]) == pytest.approx(0.55)
+    assert lr_multiplier(50, cosine, [(0, 50)]) == pytest.approx(0.1)
 
 
 def test_muon_takes_the_hidden_matrices_and_adamw_everything_else() -> None:

@@ -43,6 +43,10 @@ class TrainerState:
     best_loss: float | None = None
     """Of the best evaluation so far, nats a token."""
     evaluations_since_best: int = 0
+    """Of this leg: one that goes on beyond its plan raises the rates, and begins with a loss above
+    the best so far."""
+    leg_loss: float | None = None
+    """The best of this leg."""
     loss_sum: float = 0.0
     """Of the training losses since the last evaluation."""
     loss_count: int = 0

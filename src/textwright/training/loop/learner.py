@@ -32,7 +32,7 @@ from textwright.training.loop.batches import (
 )
 from textwright.training.loop.sampled_softmax import sampled_cross_entropy
 from textwright.training.loop.shards import Threads, add_gradients, resolve_shards, sharing
-from textwright.training.optim.optimizer import Optimizers, lr_multiplier
+from textwright.training.optim.optimizer import Course, Optimizers, lr_multiplier
 
 _LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
 _LOGITS_AT_ONCE = 1 << 24
@@ -43,11 +43,11 @@ class Learner:
     """The state of learning `tokens` by the recipe in `settings`."""
 
     def __init__(
-        self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, steps: int
+        self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, course: Course
     ) -> None:
         tune_malloc()
         settings = resolve_auto(settings, config.family)
-        self.steps = steps
+        self.course = course
         self.device = choose_device(settings.device, config.family)
         self.settings = settings = resolve_shards(settings, config, self.device)
         self.batches: Batches = (Streams if config.order == "streams" else Windows)(
@@ -103,7 +103,7 @@ class Learner:
         distributed.all_reduce_gradients(self.model.parameters())
         if self.settings.gradient_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip)
-        self.optimizers.step(lr_multiplier(step, self.settings, self.steps), self.threads.run)
+        self.optimizers.step(lr_multiplier(step, self.settings, self.course), self.threads.run)
         if self.average is not None:
             self.average.update_parameters(self.model)
         return distributed.all_reduce_sum(total)

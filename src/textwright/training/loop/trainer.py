@@ -57,7 +57,7 @@ class Trainer:
         self.run, self.dataset, self.observers = run, dataset, observers
         self.settings, self.plan = recipe.training, recipe.plan
         self.learner = Learner(
-            recipe.model, recipe.training, dataset.train.array(), recipe.plan.steps
+            recipe.model, recipe.training, dataset.train.array(), recipe.plan.course
         )
         self.trainer_state = TrainerState()
         self._saved_step: int | None = None
@@ -118,7 +118,11 @@ class Trainer:
     def _last_planned_evaluation(self) -> int:
         """The step of it, at the step that training is at."""
         step, every = self.trainer_state.step, self.plan.eval_every
-        return step if step >= self.plan.steps else step - step % every
+        if step >= self.plan.steps:
+            return step
+        # Where a leg before this one ended there was an evaluation too
+        begins = (begin for begin, _ in self.plan.course if begin <= step)
+        return max(step - step % every, *begins)
 
     def _restore(self) -> bool:
         """Take up the latest checkpoint; whether there was one."""
@@ -129,6 +133,11 @@ class Trainer:
             begun = found.tensors if found is not None else self.learner.tensors()
             self.learner.load(distributed.broadcast_tensors(begun))
             self._broadcast_state()
+        state = self.trainer_state
+        if restored and state.step == self.plan.leg_begin > 0:
+            state.evaluations_since_best, state.leg_loss = 0, None
+        elif state.leg_loss is None:  # a checkpoint of before there were legs
+            state.leg_loss = state.best_loss
         self._saved_step = self.trainer_state.step if restored else None
         self._clock.start(self.trainer_state.seconds)
         return bool(restored)
@@ -187,11 +196,12 @@ class Trainer:
                 except TextwrightError as error:
                     raise self._save_error(error) from error
                 state.best_step, state.best_loss = state.step, result.loss
-                state.evaluations_since_best = 0
+            if state.leg_loss is None or result.loss < state.leg_loss:
+                state.leg_loss, state.evaluations_since_best = result.loss, 0
             else:
                 state.evaluations_since_best += 1
             sample = write_sample(model, self.dataset.tokenizer, self.settings, state.step)
-        factor = lr_multiplier(max(0, state.step - 1), self.settings, plan.steps)
+        factor = lr_multiplier(max(0, state.step - 1), self.settings, plan.course)
         evaluation = Evaluation(
             step=state.step,
             epoch=state.step / self.learner.batches.steps_per_epoch,

@@ -2,12 +2,15 @@
 
 Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; everything else
 (embedding, output, norms, biases) takes AdamW (Loshchilov and Hutter, 2019).
+
+A training that goes on beyond its plan takes the rates that a longer one would have at that step,
+after a short rise to them; see `docs/log.md` for what else was tried.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -95,8 +98,25 @@ class Optimizers:
             own.copy_(tensors[name])
 
 
-def lr_multiplier(step: int, settings: TrainingSettings, steps: int) -> float:
-    """What the learning rates are multiplied by at `step` (from 0) of `steps`."""
+Course = Sequence[tuple[int, int]]
+"""The legs of a training, in order: the step each begins at, and the step that it was planned to
+end at. One that goes as it was planned has one leg, `[(0, steps)]`."""
+
+
+def lr_multiplier(step: int, settings: TrainingSettings, course: Course) -> float:
+    """What the learning rates are multiplied by at `step` (from 0)."""
+    number = max(number for number, (begin, _) in enumerate(course) if begin <= step or not begin)
+    begin, steps = course[number]
+    planned = _planned_multiplier(step, settings, steps)
+    rise = math.ceil(settings.warmup * (steps - begin))
+    if not begin or step - begin >= rise:
+        return planned
+    before = lr_multiplier(begin - 1, settings, course[:number])
+    return before + (planned - before) * (step - begin + 1) / rise
+
+
+def _planned_multiplier(step: int, settings: TrainingSettings, steps: int) -> float:
+    """The same of a training that was planned for so many steps from its beginning."""
     warmup = math.ceil(settings.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -78,7 +78,7 @@ def measure(
     """
     before = torch.get_num_threads()
     distributed.broadcast_benchmark(option.model, option.training)
-    learner = Learner(option.model, option.training, train, steps=10_000)
+    learner = Learner(option.model, option.training, train, [(0, 10_000)])
     counts = tuple(threads) or (option.training.threads or before,)
     times: dict[int, list[float]] = {count: [] for count in counts}
     step = 0

@@ -40,7 +40,7 @@ _MEASURED_SHARE, _MEASURED_AT_MOST = 0.02, 10.0
 """Share of the time, and seconds, that a measurement takes."""
 _FEWEST_TOKENS = 4096
 """Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
-_AIM = 0.96
+AIM = 0.96
 """Share of the time to fill: machines get slower under a long load, seldom faster."""
 _TOKENS_A_PARAMETER = 2.0
 """A size is chosen only where the time suffices to read this many tokens a parameter. By the times
@@ -90,7 +90,7 @@ def plan_recipe(
         )
         request = replace(request, continued_rate=1.0)
     train, validation = dataset.train.array(), dataset.validation.array()
-    options = _size_options(request, dataset.tokenizer.vocab_size, len(train))
+    options = size_options(request, dataset.tokenizer.vocab_size, len(train))
     training = options[0].training
     if training.steps is None and training.epochs is None:
         assert training.minutes is not None
@@ -128,7 +128,7 @@ def absolute_sources(sources: Sequence[str], corpus: Corpus) -> list[str]:
     return [absolute_source(source) for source in sources or [corpus.name]]
 
 
-def _size_options(request: Request, vocab_size: int, tokens: int) -> list[SizeOption]:
+def size_options(request: Request, vocab_size: int, tokens: int) -> list[SizeOption]:
     """The sizes to choose from, the smallest first, for a training text of so many tokens.
 
     Raises:
@@ -245,7 +245,7 @@ def timed_plan(
         deadline: when training is to be over, on the clock of `time.monotonic`.
     """
     budget = max(1.0, deadline - time.monotonic())
-    measuring = min(_MEASURED_AT_MOST, _MEASURED_SHARE * budget)
+    measuring = measuring_seconds(budget)
     first = measure(
         options[0], train, validation, min(2.0, measuring),
         threads=thread_counts(options[0]), with_evaluation=False,
@@ -256,7 +256,7 @@ def timed_plan(
     counts = thread_counts(chosen) if chosen.size != options[0].size else (first.threads,)
     timing = measure(chosen, train, validation, measuring, threads=counts)
     chosen = chosen.with_threads(timing.threads)
-    left = max(1.0, deadline - time.monotonic()) * _AIM
+    left = max(1.0, deadline - time.monotonic()) * AIM
     evaluations, eval_tokens = _choose_evaluations(chosen, validation, timing, left)
     evaluation_seconds = timing.seconds_for(eval_tokens, len(validation))
     if eval_tokens:  # the last one reads all of the text, even where that goes beyond the time
@@ -279,6 +279,11 @@ def timed_plan(
         + (timing.evaluation_seconds if plan.eval_tokens else 0.0),
         tokens_per_second=chosen.tokens_per_step / timing.step_seconds,
     )
+
+
+def measuring_seconds(budget: float) -> float:
+    """How long to measure for a training of so many seconds."""
+    return min(_MEASURED_AT_MOST, _MEASURED_SHARE * budget)
 
 
 def _choose_size(

@@ -6,6 +6,7 @@ are errors that offer the nearest one. Presets fill what is left open once a siz
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,27 @@ RECORDED = ("run", "data", "parent", "plan", "result", "companion")
 SETTING_OF_PARENT = "training.parent"
 DEFAULT_MINUTES = 5.0
 DEFAULT_FAMILY = "lstm"
-_BUDGETS = ("training.steps", "training.epochs", "training.minutes")
+BUDGETS = ("training.steps", "training.epochs", "training.minutes")
 _RATES = ("learning_rate", "matrix_learning_rate")
 _FREE = "model.dropout"
 """The one setting of the model that may differ from the parent's."""
 _NUMBERS = re.compile(r"\([\d.,\s]+\)|[\d.,\s]+")
 _GROWS = "tokenizer.vocab_size"
 """The setting of the tokenizer that may be more than the parent's, for words."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long, as it was asked for."""
+
+    name: str
+    """`steps`, `epochs` or `minutes`."""
+    amount: float
+    more: bool
+    """Whether it comes on top of what a run has done, as `+2` does."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {'+' if self.more else ''}{self.amount:g}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,8 @@ class Request:
     """Settings by dotted name; what is not there is left to presets and plan."""
     given: Mapping[str, Any]
     """`values` without defaults, with `model.family` and `plan.size` where they were given."""
+    budget: Budget | None = None
+    """None for the default."""
     parent: Parent | None = None
     """The model to begin with, once `apply_parent` has found it."""
     continued_rate: float = CONTINUED_RATE
@@ -108,9 +125,9 @@ def make_request(
     vocab_size: int | None = None,
     lowercase: bool | None = None,
     parent: str | Path | Run | None = None,
-    minutes: float | None = None,
-    steps: int | None = None,
-    epochs: float | None = None,
+    minutes: float | str | None = None,
+    steps: int | str | None = None,
+    epochs: float | str | None = None,
     validation: str | Path | None = None,
     validation_fraction: float | None = None,
     encoding: str | None = None,
@@ -125,6 +142,7 @@ def make_request(
     companion: str | None = None,
     config: str | Path | None = None,
     changes: Sequence[str] = (),
+    resume: bool = False,
 ) -> Request:
     """Merge what was asked for; the arguments are those of `textwright.train`.
 
@@ -135,14 +153,20 @@ def make_request(
     """
     if isinstance(parent, Run):
         parent = parent.path
+    amounts = {"minutes": minutes, "steps": steps, "epochs": epochs}
+    counted = {name: _amount(name, value) for name, value in amounts.items() if value is not None}
+    more = [name for name, (_, is_more) in counted.items() if is_more]
+    if more and not resume:
+        raise RequestError(
+            f"--{more[0]} {amounts[more[0]]} is on top of what a run has done: it goes with "
+            "--resume"
+        )
     options = {
         "tokenizer.kind": tokenizer,
         "tokenizer.vocab_size": vocab_size,
         "tokenizer.lowercase": lowercase,
         SETTING_OF_PARENT: None if parent is None else str(parent),
-        "training.minutes": minutes,
-        "training.steps": steps,
-        "training.epochs": epochs,
+        **{f"training.{name}": amount for name, (amount, _) in counted.items()},
         "corpus.validation": None if validation is None else str(validation),
         "corpus.validation_fraction": validation_fraction,
         "corpus.encoding": encoding,
@@ -165,12 +189,42 @@ def make_request(
     family = str(given.get("model.family", DEFAULT_FAMILY))
     values.pop("model.family", None)
     size = _check(family, size, values)
-    if not any(budget in values for budget in _BUDGETS):
+    if not any(budget in values for budget in BUDGETS):
         values["training.minutes"] = DEFAULT_MINUTES
     sources = tuple(str(source) for source in corpus) or tuple(values.get("corpus.sources", ()))
-    request = Request(sources, name, runs.runs_folder(runs_folder), family, size, values, given)
+    request = Request(
+        sources, name, runs.runs_folder(runs_folder), family, size, values, given,
+        _budget(given, more),
+    )  # fmt: skip
     request.settings()  # names what is out of range before anything is read
     return request
+
+
+def _amount(name: str, value: float | str) -> tuple[float, bool]:
+    """A budget as a number, and whether it is on top of what is done.
+
+    Raises:
+        RequestError: it is no number.
+    """
+    if not isinstance(value, str):
+        return value, False
+    try:
+        number = int(value) if name == "steps" else float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        kind = "a whole number" if name == "steps" else "a number"
+        raise RequestError(f"--{name} {value}: write {kind}, or with --resume + and one, e.g. +2")
+    return number, value.lstrip().startswith("+")
+
+
+def _budget(given: Mapping[str, Any], more: Sequence[str]) -> Budget | None:
+    """The budget that counts of those that were given."""
+    for setting in BUDGETS:
+        if isinstance(amount := given.get(setting), int | float):
+            name = setting.removeprefix("training.")
+            return Budget(name, amount, name in more)
+    return None
 
 
 def apply_parent(request: Request) -> Request:
@@ -233,13 +287,13 @@ def _merge(
     values = _flat(_read(config)) if config else {}
     given = {name: value for name, value in options.items() if value is not None}
     by_hand = dict(_change(change) for change in changes)
-    flags = {name: "--" + name.removeprefix("training.") for name in _BUDGETS if name in given}
-    budgets = {**{name: f"--set {name}" for name in _BUDGETS if name in by_hand}, **flags}
+    flags = {name: "--" + name.removeprefix("training.") for name in BUDGETS if name in given}
+    budgets = {**{name: f"--set {name}" for name in BUDGETS if name in by_hand}, **flags}
     if len(budgets) > 1:
         raise RequestError(f"{' and '.join(budgets.values())}: take one of them")
     for layer in (given, by_hand):
-        if any(name in layer for name in _BUDGETS):  # a new budget replaces the file's
-            values = {name: value for name, value in values.items() if name not in _BUDGETS}
+        if any(name in layer for name in BUDGETS):  # a new budget replaces the file's
+            values = {name: value for name, value in values.items() if name not in BUDGETS}
         values.update(layer)
     values.pop("model.vocab_size", None)  # the tokenizer decides
     return values

@@ -258,7 +258,7 @@ export class TrainView {
       : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
       : [ready && left, `Go on continues from where it was saved last; on the command line, textwright train --name ${run} --resume does.`];
     const [first, ...rest] = lines;
-    fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--minutes (\S+)/, "$1 minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
+    fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--resume --minutes \+(\S+)/, "$1 more minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
     this.verdict.hidden = !this.verdict.childElementCount;
   }
 
