@@ -24,7 +24,7 @@ def test_the_lesson_runs_from_start_to_end(tmp_path: Path, monkeypatch: pytest.M
     nbclient.NotebookClient(notebook, timeout=1000, resources=place).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.get("text", "") for output in outputs)
-    for words in ("after 'q'", "n = 8", "bits a character, the network", "stands in the text"):
+    for words in ("after 'q'", "n = 8", "bits a character, the network", "stands in our text"):
         assert words in printed
     html = [output["data"].get("text/html", "") for output in outputs if "data" in output]
     assert sum("1 in 256" in each for each in html) == 2 and any("srcdoc" in each for each in html)

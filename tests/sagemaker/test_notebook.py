@@ -36,5 +36,7 @@ def test_the_notebook_runs_from_start_to_end_without_an_account(
     assert '"res_text": "the' in printed.replace('":"', '": "') and "data: [DONE]" in printed
     assert "sagemaker CreateTrainingJob" in printed and "sagemaker DeleteModel" in printed
     assert "nothing was sent" in printed
+    html = [output["data"].get("text/html", "") for output in outputs if "data" in output]
+    assert any("svg" in each for each in html) and any("1 in 256" in each for each in html)
     model = tmp_path / "sagemaker-rehearsal" / "ml" / "model"
     assert textwright.load(model).generate("the", max_tokens=5, seed=1).tokens

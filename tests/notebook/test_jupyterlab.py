@@ -1,0 +1,140 @@
+"""JupyterLab in a real browser, light and dark: the cells run there, and what they show is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PICTURES = os.environ.get("TEXTWRIGHT_PICTURES")
+"""A folder that gets a picture of each theme, for whoever wants to look."""
+
+CELLS = [
+    "import textwright as tw\n"
+    'run = tw.train("prose.txt", model="lstm", size="nano", steps=6, eval_every=2, name="one",'
+    ' changes=["training.batch_size=2"])',
+    'model = tw.load("shakespeare")\n'
+    'model.generate("ROMEO:\\n", max_tokens=60, seed=1, logprobs=4)',
+    'tw.compare("one", "one")',
+    "model.play()",
+]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # jupyter's own
+
+LUMINANCE = """element => {
+  // over what lies behind it, whatever is transparent left out
+  const solid = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = getComputedStyle(each).backgroundColor.match(/[\\d.]+/g);
+      const [r, g, b, alpha] = colour.map(Number);
+      if (alpha === undefined || alpha === 1) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const linear = (byte) =>
+    byte <= 10 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const ink = getComputedStyle(element).color.match(/[\\d.]+/g).map(Number);
+  const [low, high] = [light(solid(element)), light(ink)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""
+"""The contrast of an element's text, as WCAG 2.2 computes it."""
+
+
+@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
+def lab(request: pytest.FixtureRequest, tmp_path: Path, text_file: Path) -> Iterator[str]:
+    """The address of a notebook in a JupyterLab of a theme, beside the text."""
+    assert text_file == tmp_path / "prose.txt"
+    pytest.importorskip("jupyterlab", reason="needs the package jupyterlab")
+    nbformat = pytest.importorskip("nbformat", reason="needs the package nbformat")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in CELLS])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(notebook, tmp_path / "shown.ipynb")
+    settings = tmp_path / "settings"
+    for name, value in (
+        ("apputils-extension/themes", {"theme": request.param}),
+        ("apputils-extension/notification", {"fetchNews": "false"}),
+    ):
+        file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [
+        "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={tmp_path}",
+    ]  # fmt: skip
+    environment = {
+        **os.environ, "HOME": str(tmp_path / "home"), "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "TEXTWRIGHT_CACHE": str(tmp_path / "cache"),
+    }  # fmt: skip
+    environment.pop("TEXTWRIGHT_RUNS", None)
+    log = (tmp_path / "lab.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, *words], env=environment, stdout=log, stderr=log, cwd=tmp_path
+    )
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                assert process.poll() is None, (tmp_path / "lab.log").read_text()
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/lab/tree/shown.ipynb?reset"
+    finally:
+        process.send_signal(signal.SIGTERM)  # ends the kernels, too
+        process.wait(60)
+        log.close()
+
+
+def test_what_the_cells_show_is_seen(lab: str, request: pytest.FixtureRequest) -> None:
+    playwright: Any = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium on the PATH: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        tab = browser.new_page(viewport={"width": 1100, "height": 2400})
+        tab.set_default_timeout(200_000)
+        tab.goto(lab)
+        tab.locator(".jp-CodeCell").nth(3).wait_for()
+        tab.get_by_role("menuitem", name="Run", exact=True).click()
+        tab.get_by_text("Run All Cells", exact=True).click()
+        cells = tab.locator(".jp-CodeCell")
+        frame = tab.frame_locator("iframe[title=shakespeare]")
+        frame.get_by_role("heading").first.wait_for()
+        shown = [cells.nth(each).locator(".jp-RenderedHTMLCommon") for each in range(4)]
+        assert [each.count() for each in shown] == [1, 1, 1, 1]
+        first = shown[0]
+        assert "bits a character" in first.inner_text() and first.locator("svg").is_visible()
+        tokens = shown[1].locator("span[title]")
+        assert tokens.count() == 60 and "likeliest" in tokens.nth(0).get_attribute("title")
+        assert "1 in 256" in shown[1].inner_text()
+        assert shown[2].locator("svg").is_visible()
+        for element in (
+            first.locator("b").first,
+            tokens.nth(5),
+            shown[2].locator("td").first,
+        ):
+            assert element.evaluate(LUMINANCE) > 4.5
+        if PICTURES:
+            theme = request.node.callspec.params["lab"].split()[-1].lower()
+            tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme}.png"))
+        browser.close()
