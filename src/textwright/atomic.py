@@ -23,6 +23,9 @@ PARTIAL = ".partial"
 REPLACED = ".replaced"
 """Ending of a folder that makes room for its next version: the only one there is, for a moment."""
 
+_ABANDONED = 24 * 3600.0
+"""Seconds after which nothing is still being written."""
+
 _PATIENCE = 2.0 if os.name == "nt" else 0.0
 """Seconds for which a rename that is not permitted is tried again."""
 _IN_USE = (32, 33)
@@ -62,6 +65,15 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(partial)
         raise
+
+
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Delete the files of `folder` that were being written when their process was killed: those
+    that nobody has touched for a day."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
 
 
 def _aside(path: Path) -> Path:

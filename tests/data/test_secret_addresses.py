@@ -28,6 +28,21 @@ HIDDEN = {
         "https://a.org/b?sv=…&sig=…;t=…"
     ),
     "https://a.org/b?9f8e7d6c5b4a3f2e": "https://a.org/b?…",
+    "https://hooks.a.org/services/T024BE7LD/B02ABC/aB3dEfGh9KlMnOpQ2rStUvWx": (
+        "https://hooks.a.org/services/T024BE7LD/B02ABC/…"
+    ),
+    "https://a.org/file/bot123456:AAF9x-q7Zt3LmN0pQrS5uVwXyZ/documents/a.txt": (
+        "https://a.org/file/…/documents/a.txt"
+    ),
+    "https://a.org/s/x8Tq2LmB9rWz4Kp/download": "https://a.org/s/…/download",
+    "https://a.org/d/1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms/export.csv": (
+        "https://a.org/d/…/export.csv"
+    ),
+    "https://a.org/token/0123456789abcdef/a.txt": "https://a.org/token/…/a.txt",
+    "https://a.org/a.txt;sig=abc": "https://a.org/a.txt;sig=…",
+    "https://a.org/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N/a.txt": (
+        "https://a.org/…/a.txt"
+    ),
     "https://a.org/b#access_token=x": "https://a.org/b#…",
     "textwright train 'https://u:p@a.org/b?key=1' --name x": (
         "textwright train 'https://a.org/b?key=…' --name x"
@@ -35,6 +50,10 @@ HIDDEN = {
 }  # fmt: skip
 KEPT = (
     "https://a.org/b.txt", "https://a.org/b?raw=true&page=2#part", "my novel.txt?", "hf:owner/data",
+    "https://www.gutenberg.org/cache/epub/1342/pg1342-images.html", "https://a.org/en_US/v2.0.1/",
+    "https://a.org/TheCompleteWorksOfWilliamShakespeare1623.txt", "https://a.org/api/keys.csv",
+    "https://a.org/2024-05-01T12-30-00Z/IMG20240501T123000.txt", "https://a.org/tokens/words.txt",
+    "https://a.org/wiki/MacBookPro2019Review", "https://a.org/3f2504e0-4f89-11d3-9a0c-0305e82c3301",
     "https://raw.githubusercontent.com/o/r/0123456789abcdef0123456789abcdef01234567/a.txt",
 )  # fmt: skip
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from textwright.data.formats.files import (
     SourceFile,
     inspect_file,
 )
+from textwright.data.likewise import Likewise
 from textwright.data.prepared_conversations import (
     ConversationPart,
     PreparedConversations,
@@ -48,7 +47,6 @@ DEFAULT = "shakespeare"
 MIN_CHARACTERS = 2
 """Of a part: one to read and one to predict."""
 
-_MAX_SKIP_WARNINGS = 10
 _logger = logging.getLogger("textwright")
 
 Prepared: TypeAlias = PreparedText | PreparedConversations
@@ -172,45 +170,25 @@ class _CorpusBuilder:
         self.how = how
         self.warnings: list[str] = []
         self.sources: list[Source] = []
-        self._unreported = 0
-        self._notes = 0
-        self._alike: Counter[str] = Counter()
+        self._warnings = Likewise()
+        self._notes = Likewise()
 
     def warn(self, line: str) -> None:
         self.warnings.append(line)
         _logger.warning(line)
 
-    def warn_of(self, label: str, line: str) -> None:
-        """Warn of a file, or only count, where many files have the like."""
-        like = re.sub(r"\d[\d,.]*", "…", line.replace(label, ""))
-        self._alike[like] += 1
-        if self._alike[like] <= _MAX_SKIP_WARNINGS:
+    def say_gathered(self) -> None:
+        """Say what was found out about files, like lines once."""
+        for line in self._warnings.take():
             self.warn(line)
-
-    def count_alike(self) -> None:
-        """Say how many more files there were of each kind that was warned of."""
-        for like, count in self._alike.items():
-            if count > _MAX_SKIP_WARNINGS:
-                self.warn(f"{count - _MAX_SKIP_WARNINGS:,} more files{like}")
-        self._alike.clear()
-
-    def skip(self, line: str) -> None:
-        """Warn, or only count: a folder may have thousands of unusable files."""
-        if sum(warning.startswith("skipped ") for warning in self.warnings) < _MAX_SKIP_WARNINGS:
-            self.warn(line)
-        else:
-            self._unreported += 1
-
-    def note(self, line: str) -> None:
-        """Say something that loses nothing, of the first few files."""
-        self._notes += 1
-        if self._notes <= _MAX_SKIP_WARNINGS:
+        for line in self._notes.take():
             _logger.info(line)
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
         resolved = [resolve(source, self.cache, self.stack, is_model_folder) for source in sources]
         for line in dict.fromkeys(line for one in resolved for line in one.left_out):
-            self.skip(f"skipped {line}")
+            self._warnings.know([line.partition(": ")[0]])
+            self._warnings.add(f"skipped {line}")
         return resolved
 
     def default(self) -> ResolvedSource:
@@ -224,25 +202,29 @@ class _CorpusBuilder:
 
     def prepare(self, files: Sequence[SourceFile], label: str) -> Prepared:
         """One prepared text of `files`; unusable ones that weren't named are skipped."""
+        for gathered in (self._warnings, self._notes):
+            gathered.know(file.label for file in files)
+        try:
+            return self._prepare(files, label)
+        finally:  # they may tell why there is nothing to read
+            self.say_gathered()
+
+    def _prepare(self, files: Sequence[SourceFile], label: str) -> Prepared:
         inspected = self._inspect_all(files)
         if not inspected:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
         text = self._prepare_inspected(inspected)
         for line in text.warnings:
-            self.skip(line)
+            self._warnings.add(line)
         for line in text.notes:
-            self.note(line)
-        if self._unreported:
-            self.warn(f"{self._unreported} more files were skipped")
-            self._unreported = 0
+            self._notes.add(line)
+        for index, one in enumerate(inspected):
+            if index not in text.skipped:
+                self._record(one)
         if isinstance(text, PreparedConversations):
             check_not_empty(text.count, label)
         elif not text.characters:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
-        for index, one in enumerate(inspected):
-            if index not in text.skipped:
-                self._record(one)
-        self.count_alike()
         return text
 
     def _inspect_all(self, files: Sequence[SourceFile]) -> list[InspectedFile]:
@@ -259,7 +241,7 @@ class _CorpusBuilder:
             except (CorpusError, MissingPackageError) as error:
                 if file.explicit:
                     raise
-                self.skip(f"skipped {error}")
+                self._warnings.add(f"skipped {error}")
         return inspected
 
     def _prepare_inspected(self, files: Sequence[InspectedFile]) -> Prepared:
@@ -279,11 +261,11 @@ class _CorpusBuilder:
         known = sha256 in source.editions if source.editions else None
         for warning in file.warnings:
             if known:  # what such an edition has of damage is known
-                self.note(warning)
+                self._notes.add(warning)
             else:
-                self.warn_of(source.label, warning)
+                self._warnings.add(warning)
         for note in file.notes:
-            self.note(note)
+            self._notes.add(note)
         if known is False:
             self.warn(
                 f"{source.label} is an edition that textwright does not know (sha256 "

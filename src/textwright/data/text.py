@@ -351,6 +351,7 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
     skipped: list[int] = []
     warnings: list[str] = []
     notes: list[str] = []
+    atomic.remove_abandoned(path.parent, f"*{atomic.PARTIAL}")
     with atomic.replacing(path) as partial, LargeFile(partial) as out:
         text = _TextWriter(out)
         for index, file in enumerate(files):

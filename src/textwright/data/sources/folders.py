@@ -17,6 +17,8 @@ from textwright.data.formats.files import SourceFile, local_file
 _PROGRAMS_FOLDERS = {"__pycache__", "__macosx", "node_modules", "$recycle.bin", "lost+found"}
 """Names (in small letters) of folders that only programs write."""
 
+_PROGRAMS_FILES = {"desktop.ini", "thumbs.db"}
+
 _MARKS = ("CACHEDIR.TAG", "pyvenv.cfg")
 """Files that say that a folder is a cache (bford.info/cachedir) or holds a Python."""
 
@@ -39,13 +41,15 @@ class FolderReader:
             folders[:] = [name for name in folders if self._enters(Path(root, name))]
             paths += [Path(root, name) for name in names if not _is_hidden(Path(root, name))]
         for path in sorted(paths, key=lambda path: natural_order(str(path.relative_to(folder)))):
-            if path.is_file():
+            if path.is_file() and self._is_text(path):
                 yield local_file(path, explicit=False)
-            else:
+            elif not path.is_file():
                 self.leave_out(path)
 
     def may_hold_text(self, path: Path, root: Path) -> bool:
-        """Whether no folder from `root` down to `path` is one that holds no text."""
+        """Whether no folder from `root` down to `path`, nor itself, is a program's."""
+        if not self._is_text(path):
+            return False
         below = [path, *path.parents]
         below = below[: below.index(root)] if root in below else below[:1]
         return all(self._enters(folder) for folder in reversed(below) if folder.is_dir())
@@ -60,6 +64,12 @@ class FolderReader:
             self.left_out.append(f"{path}: a link to {target}, which does not exist")
         else:
             self.left_out.append(f"{path}: no regular file (a pipe, a socket or a device)")
+
+    def _is_text(self, path: Path) -> bool:
+        if _is_programs_own(path.name):
+            self.left_out.append(f"{path}: what a program keeps beside a file, which is no text")
+            return False
+        return True
 
     def _enters(self, folder: Path) -> bool:
         if folder not in self._known:  # a glob asks once for each file
@@ -112,6 +122,11 @@ def _is_hidden(path: Path) -> bool:
     except OSError:
         return False
     return bool(attributes & (stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_SYSTEM))
+
+
+def _is_programs_own(name: str) -> bool:
+    """A backup that an editor made, a mark that a document is open, the look of a folder."""
+    return name.endswith("~") or name.startswith("~$") or name.lower() in _PROGRAMS_FILES
 
 
 def _is_junction(path: Path) -> bool:

@@ -191,6 +191,7 @@ def _spool(stream: BinaryIO, label: str, cache: Path, stack: ExitStack) -> Sourc
     folder = cache / "streams"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        atomic.remove_abandoned(folder, "*")
         descriptor, name = tempfile.mkstemp(dir=folder)
         path = Path(name)
         stack.callback(path.unlink, missing_ok=True)
