@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from textwright.cli.app import main
+from textwright.cloud.following import parse_evaluation
 from textwright.errors import RequestError, TextwrightError
 from textwright.sagemaker import costs, launch, requests
-from textwright.sagemaker.monitor import follow, parse_evaluation
+from textwright.sagemaker.monitor import follow
 from textwright.sagemaker.settings import load_settings
 
 ACCOUNT = ["--region", "eu-west-1", "--bucket", "my-bucket",

@@ -200,9 +200,9 @@ def status(
 
     textwright sagemaker status
     """
+    from textwright.cloud.calls import Call
     from textwright.sagemaker import listing
     from textwright.sagemaker.client import AWS
-    from textwright.sagemaker.requests import Call
 
     if follow and name is None:
         raise RequestError("name the job to follow; textwright sagemaker status lists them")

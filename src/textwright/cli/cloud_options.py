@@ -11,7 +11,7 @@ import typer
 from textwright.errors import RequestError
 
 if TYPE_CHECKING:
-    from textwright.sagemaker.requests import Call
+    from textwright.cloud.calls import Call
     from textwright.sagemaker.settings import CloudSettings
 
 _ACCOUNT = "Account"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from textwright.sagemaker.monitor import JobObserver
+from textwright.cloud.following import JobObserver
 
 
 @contextmanager

@@ -177,6 +177,7 @@ def delete(
 
     textwright sagemaker delete textwright-my-novel --artifacts
     """
+    from textwright.cloud.calls import Call
     from textwright.sagemaker import endpoints, requests
 
     requests.check_resource_name(name)
@@ -188,7 +189,7 @@ def delete(
         if requests.job_ending(name):
             calls = [requests.stop_job(name)]
         listing = {"Bucket": cloud.bucket, "Prefix": requests.folder_of(cloud, name)}
-        files = [requests.Call("s3", "ListObjectsV2", listing)] if artifacts else []
+        files = [Call("s3", "ListObjectsV2", listing)] if artifacts else []
         show_calls([*calls, *files])
         return
     from textwright.sagemaker.client import AWS

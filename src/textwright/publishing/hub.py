@@ -101,18 +101,18 @@ def push(
             return [str(folder) for _, _, folder in folders]
         sdk = "static" if static else "gradio"
         # all repositories exist, and are private where requested, before the first upload
-        addresses = [_create(kind, name, private, sdk) for kind, name, _ in folders]
+        addresses = [create_repository(kind, name, private, sdk) for kind, name, _ in folders]
         for kind, name, folder in folders:
             _upload(kind, name, folder)
         return addresses
 
 
-def _create(kind: str, name: str, private: bool, sdk: str) -> str:
+def create_repository(kind: str, name: str, private: bool, sdk: str = "") -> str:
     """Create a repository if it doesn't exist; returns its address."""
     from huggingface_hub import HfApi
 
     api = HfApi()
-    with _hub_errors(name):
+    with hub_errors(name):
         address = api.create_repo(
             name, repo_type=kind, private=private or None, exist_ok=True,
             space_sdk=sdk if kind == "space" else None,
@@ -128,7 +128,7 @@ def _create(kind: str, name: str, private: bool, sdk: str) -> str:
 def _upload(kind: str, name: str, folder: Path) -> None:
     from huggingface_hub import HfApi
 
-    with _hub_errors(name):
+    with hub_errors(name):
         HfApi().upload_folder(
             repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
         )
@@ -152,7 +152,7 @@ def pull(repository: str, *, name: str | None = None, folder: str | Path | None 
     runs.check_free(name, root)
     from huggingface_hub import snapshot_download
 
-    with TemporaryDirectory() as scratch, _hub_errors(repository, DownloadError):
+    with TemporaryDirectory() as scratch, hub_errors(repository, DownloadError):
         snapshot_download(repository, allow_patterns=_MODEL_FILES, local_dir=scratch)
         snapshot = Run(Path(scratch))
         if not snapshot.has_model():
@@ -168,7 +168,7 @@ def pull(repository: str, *, name: str | None = None, folder: str | Path | None 
 
 
 @contextmanager
-def _hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> Iterator[None]:
+def hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> Iterator[None]:
     """Raise the library's errors as ours, in one line about `name`; `fallback` for connections."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 

@@ -48,7 +48,7 @@ def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path
         RequestError: `wheel` is no wheel of textwright.
     """
     if wheel:
-        _check_wheel(wheel)
+        check_wheel(wheel)
     requirements = _requirements(space, wheel)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     front = {
@@ -82,14 +82,14 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
         atomic.write_text(partial / "README.md", _readme(front, repository))
 
 
-def _check_wheel(wheel: Path) -> None:
+def check_wheel(wheel: Path) -> None:
     """Raise `RequestError` for a wheel that the Hub's machines, Linux on x86-64, can't install."""
     if not (wheel.is_file() and fnmatchcase(wheel.name, "textwright-*.whl")):
         raise RequestError(f"{wheel} is no wheel of textwright; pip wheel . --no-deps makes one")
     system = wheel.stem.rsplit("-", 1)[-1]
     if system != "any" and not ("linux" in system and "x86_64" in system):
         raise RequestError(
-            f"{wheel.name} is for {system}, and a Space runs on Linux on x86-64; make it there"
+            f"{wheel.name} is for {system}, and it is needed for Linux on x86-64; make it there"
         )
 
 

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from textwright import atomic
+from textwright.cloud.results import verify
 from textwright.errors import RunError
-from textwright.generation import load
 from textwright.runs import Run
 from textwright.version import VERSION
 
@@ -24,20 +24,6 @@ def add_code(folder: Path) -> None:
     """Add `code/inference.py` and its requirements to a model folder."""
     atomic.write_text(folder / "code" / "inference.py", _CODE)
     atomic.write_text(folder / "code" / "requirements.txt", f"textwright[serve]=={VERSION}\n")
-
-
-SAMPLES = 3
-"""Texts that `verify` generates."""
-
-
-def verify(folder: Path) -> list[str]:
-    """Load the model in `folder` and generate; returns a text for each of the seeds 1, 2, 3.
-
-    Raises:
-        RunError: it can't be loaded.
-    """
-    model = load(Run(folder))
-    return [str(model.generate("", max_tokens=200, seed=seed)) for seed in range(1, SAMPLES + 1)]
 
 
 def package(run: Run, out: Path) -> list[str]:

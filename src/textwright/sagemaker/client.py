@@ -12,8 +12,8 @@ from functools import cache
 from textwrap import shorten
 from typing import Any
 
+from textwright.cloud.calls import Call
 from textwright.errors import MissingPackageError, RequestError, TextwrightError
-from textwright.sagemaker.requests import Call
 
 _REASON = 500
 """Characters of AWS's message: for a wrong instance type it lists some hundred valid ones."""

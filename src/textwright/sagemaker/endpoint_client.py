@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
+from textwright.cloud.calls import Call
 from textwright.errors import TextwrightError
 from textwright.sagemaker.client import AWS, aws_errors
-from textwright.sagemaker.requests import Call
 
 
 def invoke(aws: AWS, call: Call) -> Iterator[str]:

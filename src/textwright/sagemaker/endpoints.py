@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from textwright.cloud.calls import Call
 from textwright.errors import RequestError, TextwrightError
 from textwright.sagemaker import requests
 from textwright.sagemaker.client import AWS
 from textwright.sagemaker.listing import nothing_named
 from textwright.sagemaker.monitor import ENDED, POLL_SECONDS
-from textwright.sagemaker.requests import Call
 from textwright.sagemaker.settings import CloudSettings
 
 

@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textwright import atomic, torchrun
+from textwright.cloud.results import verify
 from textwright.configs import CONFIG_CLASSES, Settings, nearest
 from textwright.errors import RequestError, TextwrightError
 from textwright.runs import Run
-from textwright.sagemaker.archive import add_code, verify
+from textwright.sagemaker.archive import add_code
 from textwright.sagemaker.container import Container
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from textwright.data.sources import builtin
+from textwright.cloud.calls import Call
+from textwright.cloud.sources import files_and_downloads, local_files, stem_of
 from textwright.errors import CorpusError, RequestError
 from textwright.runs import check_name, name_from
 from textwright.sagemaker import requests
 from textwright.sagemaker.client import AWS
 from textwright.sagemaker.job import arguments
-from textwright.sagemaker.requests import Call
 from textwright.sagemaker.settings import CloudSettings
 
 S3 = "s3://"
@@ -67,7 +66,7 @@ def plan_job(
     """
     if name is not None:
         check_name(name)
-    run_name = name or name_from(_stem(sources))
+    run_name = name or name_from(stem_of(sources))
     job = requests.resource_name(run_name, moment)
     hyperparameters: dict[str, Any] = dict(settings.train.hyperparameters)
     local, remote, downloaded = _classify(sources)
@@ -87,7 +86,7 @@ def plan_job(
     if validation is not None:
         is_remote = validation.startswith(S3)
         by_channel.append(
-            ("validation", _check_address(validation) if is_remote else _files(validation))
+            ("validation", _check_address(validation) if is_remote else local_files(validation))
         )
     bucket, prefix = settings.require("bucket"), requests.folder_of(settings, job)
     uploads, channels = [], []
@@ -113,26 +112,10 @@ def start(aws: AWS, plan: JobPlan) -> None:
         aws.send(call)
 
 
-def _stem(sources: Sequence[str]) -> str:
-    if not sources:
-        return "run"
-    first = sources[0].rstrip("/").replace("\\", "/").rpartition("/")[2]
-    return first.rpartition(".")[0] or first
-
-
 def _classify(sources: Sequence[str]) -> tuple[dict[str, Path], list[str], list[str]]:
     """Files to upload, by their keys; S3 addresses; and what the job downloads itself."""
-    local: dict[str, Path] = {}
-    remote, downloaded = [], []
-    for source in sources:
-        if source.startswith(S3):
-            remote.append(_check_address(source))
-        elif re.match(r"https?://|hf:", source) or builtin.find(source.partition(":")[0]):
-            downloaded.append(source)
-        else:
-            for key, file in _files(source).items():
-                unique = key if key not in local else f"{len(local) + 1}-{key}"
-                local[unique] = file
+    remote = [_check_address(source) for source in sources if source.startswith(S3)]
+    local, downloaded = files_and_downloads(s for s in sources if not s.startswith(S3))
     return local, remote, downloaded
 
 
@@ -142,35 +125,6 @@ def _check_address(source: str) -> str:
             f"{source} is no text in S3; write s3://BUCKET/FOLDER or s3://BUCKET/FILE"
         )
     return source
-
-
-def _files(source: str) -> dict[str, Path]:
-    """The files of a local source, by key, without hidden ones."""
-    if source == "-":
-        raise CorpusError("standard input can't be uploaded; write it to a file and name that")
-    path = Path(source).expanduser()
-    if path.is_file():
-        return {path.name: path}
-    if path.is_dir():
-        found = {
-            file.relative_to(path).as_posix(): file
-            for file in sorted(path.rglob("*"))
-            if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
-        }
-    elif glob.has_magic(source):
-        # Path.glob takes no absolute patterns before Python 3.13.
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207
-        found = {
-            match.lstrip("/"): Path(match) for match in sorted(matches) if Path(match).is_file()
-        }
-    else:
-        raise CorpusError(
-            f"{source} does not exist, and is no built-in corpus and no s3:// address; check the "
-            "path"
-        )
-    if not found:
-        raise CorpusError(f"{source} holds no file; check the path")
-    return found
 
 
 def _check_hyperparameters(hyperparameters: dict[str, Any]) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from textwright.cloud.calls import Call
 from textwright.errors import RequestError
 from textwright.sagemaker.client import AWS
-from textwright.sagemaker.requests import TAG, Call, job_ending
+from textwright.sagemaker.requests import TAG, job_ending
 
 PREFIX = "textwright-"
 LISTS = (

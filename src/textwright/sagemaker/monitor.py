@@ -5,28 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+from textwright.cloud.following import JobObserver, parse_evaluation
 from textwright.errors import TextwrightError
 from textwright.sagemaker.client import AWS, NotFoundError
-from textwright.sagemaker.requests import METRICS
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ENDED = {"Completed", "Failed", "Stopped"}
 POLL_SECONDS = 10.0
-
-
-class JobObserver(Protocol):
-    """Called while a job is followed."""
-
-    def state(self, name: str, message: str) -> None:
-        """The job has entered a state, e.g. `Downloading`."""
-
-    def log_line(self, text: str) -> None:
-        """A line of its log."""
-
-    def metrics(self, step: int, steps: int, values: dict[str, float]) -> None:
-        """An evaluation at `step` of `steps`: its metrics by name."""
 
 
 def follow(
@@ -66,16 +53,6 @@ def follow(
         reason = described.get("FailureReason", "no reason was given")
         raise TextwrightError(f"training job {job} failed: {reason}")
     return dict(described)
-
-
-def parse_evaluation(line: str) -> tuple[int, int, dict[str, float]] | None:
-    """Step, steps and metrics of a log line that reports an evaluation; None of others."""
-    progress = re.search(r"\bstep (\d+)/(\d+)", line)
-    if progress is None:
-        return None
-    matches = {name: re.search(rf"\b{regex}", line) for name, regex in METRICS.items()}
-    values = {name: float(match[1]) for name, match in matches.items() if match is not None}
-    return int(progress[1]), int(progress[2]), values
 
 
 class _Log:

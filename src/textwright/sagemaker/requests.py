@@ -9,24 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from textwright.cloud.calls import Call
+from textwright.cloud.following import METRICS
 from textwright.errors import RequestError
 from textwright.sagemaker.settings import CloudSettings
 
 TAG = "created-by"
 """The tag by which `status` recognizes what textwright made; its value is `textwright`."""
-
-METRICS = {
-    "train_loss": r"train_loss ([0-9.]+)",
-    "val_loss": r"val_loss ([0-9.]+)",
-    "bits_per_char": r"bits_per_char ([0-9.]+)",
-    "tokens_per_second": r"tokens_per_second ([0-9.]+)",
-}
-"""The patterns by which CloudWatch extracts metrics from a job's log, by name."""
 
 VARIANT = "AllTraffic"
 START_SECONDS = 600
@@ -36,23 +29,6 @@ _LOCAL_DISKS = re.compile(
     r"ml\.(g4dn|g5|g6|g6e|g7|g7e|gr6|p3dn|p4d|p4de|p5|p5e|p5en|p6\S*|trn\S*|\w+d)\."
 )
 """Instances with disks of their own, which take no KMS key for their volume."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request to AWS: a service and an operation, as boto3 names them, and its parameters."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, Any]
-    file: Path | None = None
-    """The file to upload, where that is the request's body."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As `--dry-run` prints it."""
-        body = {} if self.file is None else {"Body": str(self.file)}
-        return {"service": self.service, "operation": self.operation,
-                "parameters": {**self.parameters, **body}}  # fmt: skip
 
 
 def resource_name(text: str, moment: datetime | None = None) -> str:

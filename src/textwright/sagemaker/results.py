@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from textwright import atomic, runs
+from textwright.cloud.results import keep_run
 from textwright.errors import TextwrightError
 from textwright.runs import Run
-from textwright.sagemaker.archive import verify
 from textwright.sagemaker.client import AWS, NotFoundError
 
 
@@ -45,13 +44,7 @@ def download_run(
             _unpack(aws, output, Path(scratch), unpacked.path, names)
         except NotFoundError:
             pass  # the job has no other files
-        if not unpacked.has_model():
-            raise TextwrightError(f"{archive} is no model of textwright: it lacks files")
-        verify(unpacked.path)
-        run = runs.create(None, name, runs.runs_folder(folder))
-        with atomic.replacing(run.path) as partial:
-            shutil.copytree(unpacked.path, partial)
-    return run
+        return keep_run(unpacked.path, name, folder)
 
 
 def _unpack(aws: AWS, address: str, scratch: Path, folder: Path, names: set[str]) -> None:
