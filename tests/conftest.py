@@ -15,7 +15,7 @@ from pydoc_data import topics
 import hypothesis
 import pytest
 
-pytest_plugins = ["crew", "model_fixtures"]
+pytest_plugins = ["commands", "crew", "model_fixtures"]
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
 """English prose of 40,000 characters."""

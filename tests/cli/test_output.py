@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from textwright.cli.app import main
 from textwright.errors import printable
 
 CODE = (
@@ -36,13 +37,10 @@ def test_pipes_get_utf8_and_what_is_lost_is_said() -> None:
 
 
 @pytest.mark.parametrize("code", ["\x1b[2J", "\u202e"])
-def test_no_escape_codes_reach_the_terminal(code: str) -> None:
+def test_no_escape_codes_reach_the_terminal(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = printable(f"a{code}b\nc")
     assert shown.isprintable() and shown.startswith("a") and shown.endswith("b c")
-    result = subprocess.run(
-        [sys.executable, "-m", "textwright", "train", f"none{code}.txt"],
-        capture_output=True,
-        check=False,
-    )
-    text = result.stderr.decode("utf-8")
-    assert result.returncode == 2 and text.count("\n") == 1 and text.strip().isprintable()
+    with pytest.raises(SystemExit) as end:
+        main(["train", f"none{code}.txt"])
+    text = capsys.readouterr().err
+    assert end.value.code == 2 and text.count("\n") == 1 and text.strip().isprintable()

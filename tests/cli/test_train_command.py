@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import threading
+import time
 from pathlib import Path
 from signal import SIGINT
 
 import pytest
 
+from commands import Command
 from textwright.cli import app
 from textwright.cli.progress import _lines
 from textwright.errors import CorpusError
@@ -26,39 +26,10 @@ for setting in ("model.hidden_size=24", "model.block_size=16", "training.batch_s
     SMALL += ["--set", setting]
 
 
-@dataclass
-class Ended:
-    """What a command left."""
-
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture(name="textwright")
-def _textwright(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """`textwright("train", ..., code=0)`, in this process, which has imported torch already."""
-    logger = logging.getLogger("textwright")
-    before = (list(logger.handlers), logger.level, logger.propagate)
-
-    def textwright(*words: str | Path, code: int = 0) -> Ended:
-        logger.handlers.clear()
-        with pytest.raises(SystemExit) as end:
-            app.main([str(word) for word in words])
-        ended = Ended(*capsys.readouterr())
-        assert end.value.code == code, ended.stderr
-        return ended
-
-    yield textwright
-    logger.handlers[:], logger.level, logger.propagate = before
-
-
 def test_without_a_terminal_an_evaluation_is_a_plain_block(
-    textwright: Command, text_file: Path, tmp_path: Path
+    command: Command, text_file: Path, tmp_path: Path
 ) -> None:
-    done = textwright("train", text_file, *SMALL, "--then", "generate", "--log", "tensorboard")
+    done = command("train", text_file, *SMALL, "--then", "generate", "--log", "tensorboard")
     blocks = re.findall(r"^epoch ([\d.]+)  step (\d+)/30 .*val_loss [\d.]+", done.stderr, re.M)
     assert [step for _, step in blocks] == ["0", "10", "20", "30"]
     assert done.stderr.count("\n  | ") >= 4  # every block has its sample
@@ -69,13 +40,13 @@ def test_without_a_terminal_an_evaluation_is_a_plain_block(
     assert "textwright generate prose" in summary
     assert len(generated.strip()) > 50  # `--then generate` wrote a text
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
-    again = textwright("train", "--name", "prose", "--resume", "--then", "generate")
+    again = command("train", "--name", "prose", "--resume", "--then", "generate")
     assert "epoch" not in again.stderr and "trained to its end already" in again.stderr
     assert len(again.stdout.split("report.html", 1)[1].strip()) > 50
 
 
-def test_json_is_one_object_a_line(textwright: Command, text_file: Path) -> None:
-    done = textwright("train", text_file, *SMALL, "--json")
+def test_json_is_one_object_a_line(command: Command, text_file: Path) -> None:
+    done = command("train", text_file, *SMALL, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["event"] for line in lines] == ["started", *["evaluation"] * 4, "finished"]
     assert set(lines[-1]) >= {"run", "val_loss", "seconds"}
@@ -84,93 +55,107 @@ def test_json_is_one_object_a_line(textwright: Command, text_file: Path) -> None
 
 
 def test_a_rank_alone_silences_nothing(
-    textwright: Command, text_file: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Launchers and clusters set it; torchrun sets WORLD_SIZE too."""
     monkeypatch.setenv("RANK", "1")
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    done = textwright("train", text_file, *SMALL, "--json")
+    done = command("train", text_file, *SMALL, "--json")
     assert done.stdout.count('"evaluation"') == 4
 
 
-def on_terminal(words: list[str], **environment: str) -> str:
-    """What a process writes to a terminal."""
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        words, stdin=child, stdout=child, stderr=child, env={**os.environ, **environment}
-    )
-    os.close(child)
-    said = b""
-    while True:
-        try:
-            said += os.read(parent, 1 << 16)
-        except OSError:  # nobody has it open any more
-            break
-    os.close(parent)
-    assert process.wait() == 0, said
-    return said.decode()
+class Screen:
+    """A terminal, on which a command of this process writes; what it shows is read meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str, *awaited: str) -> None:
+        """Args: the kind of terminal, and what it is to show before Ctrl-C is pressed."""
+        self.written = ""
+        self.pressed = False
+        self._awaited = awaited
+        self._parent, child = pty.openpty()
+        for name, value in (("TERM", kind), ("COLUMNS", "110"), ("LINES", "40")):
+            monkeypatch.setenv(name, value)
+        self._terminal = os.fdopen(child, "w", encoding="utf-8")
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, self._terminal)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        said, deadline = b"", time.monotonic() + 100
+        while True:
+            try:
+                said += os.read(self._parent, 1 << 16)
+            except OSError:  # nobody has it open any more
+                return
+            self.written = said.decode(errors="replace")
+            seen = all(re.search(what, self.shown) for what in self._awaited)
+            if self._awaited and not self.pressed and (seen or time.monotonic() > deadline):
+                self.pressed = True
+                os.kill(os.getpid(), SIGINT)
+
+    @property
+    def shown(self) -> str:
+        """What was written, without what moves the cursor and colours."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written)
+
+    def close(self) -> None:
+        self._terminal.close()
+        self._reader.join()
+        os.close(self._parent)
 
 
-def test_a_terminal_that_only_writes_forwards_gets_plain_blocks(text_file: Path) -> None:
-    words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
-    said = on_terminal(words, TERM="dumb")
+def test_a_terminal_that_only_writes_forwards_gets_plain_blocks(
+    command: Command, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Screen(monkeypatch, "dumb")
+    command("train", text_file, *SMALL)
+    screen.close()
+    said = screen.written
     assert "\x1b" not in said and said.count("val_loss") == 4 and said.count("\n  | ") >= 4
 
 
-def test_a_terminal_shows_progress_and_the_latest_sample(text_file: Path) -> None:
-    words = [sys.executable, "-m", "textwright", "train", str(text_file), *SMALL]
+def test_a_terminal_shows_progress_and_the_latest_sample(
+    command: Command, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", str(text_file), *SMALL]
     words[words.index("30")] = "1000000"
     words[words.index("10")] = "1000"
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "110", "LINES": "40"}
-    process = subprocess.Popen(
-        words, stdin=child, stdout=child, stderr=child, env=environment, close_fds=True
-    )
-    os.close(child)
-    screen, shown, stopped = b"", "", False
     awaited = [r"what it writes at step", r"\d+/1000000", r"tokens/s.* left",
                r"validation \d\.\d{4}"]  # fmt: skip
-    while True:
-        try:
-            screen += os.read(parent, 65536)
-        except OSError:  # the other end was closed: the process has ended
-            break
-        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode(errors="replace"))
-        if not stopped and all(re.search(what, shown) for what in awaited):
-            process.send_signal(SIGINT)  # all of it has been shown; training would take hours
-            stopped = True
-    os.close(parent)
-    assert stopped, shown
-    assert process.wait(timeout=200) == 128 + SIGINT
-    assert "--resume" in shown
+    screen = Screen(monkeypatch, "xterm", *awaited)
+    command(*words, code=128 + SIGINT)  # all of it has been shown; training would take hours
+    screen.close()
+    for what in (*awaited, "--resume"):
+        assert re.search(what, screen.shown), screen.shown
 
 
 def test_a_plan_prints_and_trains_nothing(
-    textwright: Command, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("textwright.training.planning.planner._MEASURING_SECONDS", 0.05)
-    done = textwright("train", text_file, *SMALL, "--plan")
+    done = command("train", text_file, *SMALL, "--plan")
     for word in ("parameters", "memory", "steps", "expected time"):
         assert word in done.stdout
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_plan_of_a_run_that_goes_on_is_its_own(textwright: Command, text_file: Path) -> None:
-    textwright("train", text_file, *SMALL, "--name", "mine")
-    done = textwright("train", "--name", "mine", "--resume", "--plan", "--json")
+def test_the_plan_of_a_run_that_goes_on_is_its_own(command: Command, text_file: Path) -> None:
+    command("train", text_file, *SMALL, "--name", "mine")
+    done = command("train", "--name", "mine", "--resume", "--plan", "--json")
     planned = json.loads(done.stdout)
     assert (planned["steps"], planned["model"]["hidden_size"]) == (30, 24)
-    done = textwright("train", text_file, "--name", "mine", "--resume", "--plan")
+    done = command("train", text_file, "--name", "mine", "--resume", "--plan")
     assert "30 of 64 tokens" in done.stdout
 
 
 @pytest.mark.parametrize("family", ["lstm", "gpt"])
 def test_a_text_of_500_characters_trains(
-    textwright: Command, text_file: Path, tmp_path: Path, family: str
+    command: Command, text_file: Path, tmp_path: Path, family: str
 ) -> None:
     few = tmp_path / "few.txt"
     few.write_text(text_file.read_text(encoding="utf-8")[:500], encoding="utf-8")
-    done = textwright("train", few, "--model", family, "--size", "nano", "--steps", "2")
+    done = command("train", few, "--model", family, "--size", "nano", "--steps", "2")
     assert "the training text is short (450 tokens" in done.stderr
     assert "few.txt" not in done.stdout and "validation loss" in done.stdout
 
@@ -206,9 +191,9 @@ def test_a_text_that_is_not_there_is_told_before_torch_is_loaded() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    textwright: Command, words: list[str], message: str
+    command: Command, words: list[str], message: str
 ) -> None:
-    done = textwright("train", *words, code=2)
+    done = command("train", *words, code=2)
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
     assert done.stdout == ""

@@ -1,5 +1,6 @@
-"""`textwright generate` as people run it: real processes, pipes, signals."""
+"""`textwright generate` as people run it; pipes, signals and locales in processes of their own."""
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from commands import Command
 from textwright.generation import load
 from textwright.runs import Run
 
@@ -21,21 +23,24 @@ def run(make_run: Callable[..., Run]) -> Run:
     return make_run("gpt", name="play")
 
 
-def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     words = [*START, "generate", *map(str, arguments)]
     options = {"capture_output": True, "encoding": "utf-8", "timeout": 200, **options}
     return subprocess.run(words, check=False, **options)
 
 
-def test_prompt_and_continuation(run: Run) -> None:
-    found = command(run.path, "It was", "-n", 50, "--seed", 3, "--temperature", 0.9, "--top-k", 9)
-    expected = load(run).generate("It was", max_tokens=50, seed=3, temperature=0.9, top_k=9)
-    assert found.stdout == f"{expected}\n" and found.stderr == "" and found.returncode == 0
-
-
-def test_every_setting_and_a_name_under_runs(run: Run) -> None:
+def test_prompt_and_continuation(run: Run, command: Command) -> None:
     found = command(
-        "play", "It", "--runs", run.path.parent, "--top-p", 0.9, "--min-p", 0.01, "--seed", 1,
+        "generate", run.path, "It was", "-n", 50, "--seed", 3, "--temperature", 0.9, "--top-k", 9
+    )
+    expected = load(run).generate("It was", max_tokens=50, seed=3, temperature=0.9, top_k=9)
+    assert found.stdout == f"{expected}\n" and found.stderr == ""
+
+
+def test_every_setting_and_a_name_under_runs(run: Run, command: Command) -> None:
+    found = command(
+        "generate", "play", "It", "--runs", run.path.parent,
+        "--top-p", 0.9, "--min-p", 0.01, "--seed", 1,
         "--repetition-penalty", 1.3, "--stop", "e", "--stop", "\n", "--max-tokens", 30, "--json",
     )  # fmt: skip
     expected = load(run).generate("It", top_p=0.9, min_p=0.01, repetition_penalty=1.3, seed=1,
@@ -52,8 +57,8 @@ def test_every_setting_and_a_name_under_runs(run: Run) -> None:
     }
 
 
-def test_several_samples_as_json_lines_with_probabilities(run: Run) -> None:
-    found = command(run.path, "It Ж", "-n", 4, "--count", 3, "--seed", 7, "--json",
+def test_several_samples_as_json_lines_with_probabilities(run: Run, command: Command) -> None:
+    found = command("generate", run.path, "It Ж", "-n", 4, "--count", 3, "--seed", 7, "--json",
                     "--probabilities")  # fmt: skip
     records = [json.loads(line) for line in found.stdout.splitlines()]
     assert [record["seed"] for record in records] == [7, 8, 9]
@@ -66,8 +71,10 @@ def test_several_samples_as_json_lines_with_probabilities(run: Run) -> None:
     assert found.stderr.count("Ж") == 1
 
 
-def test_several_samples_and_probabilities_as_text(run: Run) -> None:
-    found = command(run.path, "It", "-n", 3, "--count", 2, "--seed", 7, "--probabilities")
+def test_several_samples_and_probabilities_as_text(run: Run, command: Command) -> None:
+    found = command(
+        "generate", run.path, "It", "-n", 3, "--count", 2, "--seed", 7, "--probabilities"
+    )
     expected = load(run).generate_many("It", 2, max_tokens=3, seed=7, logprobs=1)
     assert "\n---\n" in found.stdout
     for sample in expected:
@@ -76,9 +83,12 @@ def test_several_samples_and_probabilities_as_text(run: Run) -> None:
         assert f"{100 * sample.logprobs[0].probability:.1f} %" in found.stdout
 
 
-def test_a_prompt_from_standard_input(run: Run) -> None:
+def test_a_prompt_from_standard_input(
+    run: Run, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompt = "It was\nthe"
-    found = command(run.path, "-", "-n", 20, "--seed", 3, input=f"{prompt}\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{prompt}\n".encode())))
+    found = command("generate", run.path, "-", "-n", 20, "--seed", 3)
     assert found.stdout == f"{load(run).generate(prompt, max_tokens=20, seed=3)}\n"
 
 
@@ -94,15 +104,12 @@ def test_a_prompt_from_standard_input(run: Run) -> None:
     ],
 )
 def test_a_wrong_request_is_one_line_and_exit_code_2(
-    run: Run, arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+    run: Run, arguments: list[str], named: str, command: Command
 ) -> None:
-    from textwright.cli.app import main
-
-    with pytest.raises(SystemExit) as ending:
-        main(["generate", str(run.path), "It Ж", *arguments])
-    shown = capsys.readouterr()
-    assert ending.value.code == 2 and shown.out == ""
-    assert shown.err.startswith("error: ") and shown.err.count("\n") == 1 and named in shown.err
+    shown = command("generate", run.path, "It Ж", *arguments, code=2)
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("error: ") and shown.stderr.count("\n") == 1
+    assert named in shown.stderr
 
 
 def test_text_comes_while_it_is_generated_and_ctrl_c_keeps_it(run: Run) -> None:
@@ -134,15 +141,15 @@ def test_a_terminal_that_lacks_characters(make_chain: Callable[..., Run], encodi
     run = make_chain("w你好")
     settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
     environment = {**os.environ, **settings}
-    found = command(run.path, "w", "-n", 4, env=environment)
+    found = process(run.path, "w", "-n", 4, env=environment)
     assert (found.stdout, found.returncode) == ("w??w?\n", 0)
-    as_json = command(run.path, "w", "-n", 4, "--json", env=environment)
+    as_json = process(run.path, "w", "-n", 4, "--json", env=environment)
     assert json.loads(as_json.stdout)["text"] == "你好w你"
 
 
 def test_the_c_locale_alone_loses_nothing(make_chain: Callable[..., Run]) -> None:
     run = make_chain("w你好")
-    found = command(run.path, "w", "-n", 4, env={**os.environ, "LC_ALL": "C"})
+    found = process(run.path, "w", "-n", 4, env={**os.environ, "LC_ALL": "C"})
     assert found.stdout == "w你好w你\n"
 
 

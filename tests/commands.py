@@ -1,0 +1,40 @@
+"""Commands in this process, which has imported all that they need: no seconds for each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from textwright.cli import app
+
+
+@dataclass
+class Ended:
+    """What a command left."""
+
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """`command("train", ..., code=0)`: as `textwright train` would; what it set up is undone."""
+    logger = logging.getLogger("textwright")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+
+    def call(*words: object, code: int = 0) -> Ended:
+        logger.handlers.clear()
+        with pytest.raises(SystemExit) as end:
+            app.main([str(word) for word in words])
+        ended = Ended(*capsys.readouterr())
+        assert end.value.code == code, ended.stderr
+        return ended
+
+    yield call
+    logger.handlers[:], logger.level, logger.propagate = before
