@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+import typer.main
+import typer.testing
 
 from textwright.cli import app
+
+# What the command line is doesn't change while tests run: made once, not for 80 ms a call
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
 
 @dataclass

@@ -125,6 +125,7 @@ def test_a_run_that_does_not_say_is_told_of(tmp_path: Path) -> None:
         evaluation.novelty(Run(tmp_path / "pulled"), ["anything"])
 
 
+@pytest.mark.slow
 def test_it_needs_no_torch() -> None:
     """A server that compares is no larger than one that writes."""
     look = "import sys, textwright.studio; sys.exit('torch' in sys.modules)"

@@ -17,6 +17,7 @@ from textwright.errors import RequestError
 from textwright.models import device
 from textwright.runs import Run
 
+TINY = ["model.hidden_size=32", "model.num_layers=1", "model.num_heads=2", "training.batch_size=2"]
 CPU = torch.device("cpu")
 SMALL = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "TEXTWRIGHT_KERNELS": "auto"}
 """A processor without bfloat16, played by any x86-64."""
@@ -137,7 +138,7 @@ def test_what_was_chosen_is_frozen(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speeds(monkeypatch, 89, 3, lstm=False)
-    run = textwright.train(text_file, model="gpt", size="nano", steps=1)
+    run = textwright.train(text_file, model="gpt", steps=1, changes=TINY)
     training = run.settings()["training"]
     assert (training["precision"], training["compile"]) == ("float32", "off")
     speeds(monkeypatch, 98, 201, lstm=True)
@@ -166,6 +167,7 @@ def test_a_learner_and_its_optimizer_share_the_format(monkeypatch: pytest.Monkey
     assert (small.precision, large.precision) == ("float32", "bfloat16")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("x86" not in os.uname().machine, reason="only x86 can be limited so")
 def test_a_limited_instruction_set_is_seen() -> None:
     done = on_a_small_processor("-c", CHOOSE)

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from studios import Studio
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there one is open by itself")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="there one is open by itself"),
+]
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -144,24 +142,6 @@ def test_torch_stays_where_it_is_needed(part: str) -> None:
     for module in MODULES.keys() - OUTSIDE - MAY_IMPORT_TORCH:
         if module.split(".")[1] == part:
             assert not any(source.split(".")[0] == "torch" for source, _ in imports(module)), module
-
-
-GENERATE = """
-import sys
-sys.modules["torch"] = None  # importing it fails
-import textwright
-model = textwright.load(sys.argv[1])
-assert model.generate("The ", max_tokens=5, seed=1).tokens
-assert model.explain("The end")
-assert model.chat(seed=1).say("Hello!") is not None
-"""
-
-
-def test_generating_works_where_torch_cannot_be_imported(text_file: Path) -> None:
-    import textwright
-
-    run = textwright.train(text_file, model="gpt", size="nano", steps=1)
-    subprocess.run([sys.executable, "-c", GENERATE, str(run.path)], check=True)
 
 
 def test_nothing_is_unpickled() -> None:

@@ -54,6 +54,7 @@ print(json.dumps([len(free), failed]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there they are imported without this")
 def test_all_that_needs_no_torch_is_imported_without_what_windows_lacks() -> None:
     words = [sys.executable, "-c", IMPORT_ALL]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from textwright.cli.app import main
 from textwright.cli.doctor import extras
 
 
@@ -29,9 +32,14 @@ def doctor(*words: str, code: str = "", **variables: str) -> str:
 def _found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("corpora")
     (folder / "a.txt").write_text("hello", encoding="utf-8")
-    found = json.loads(
-        doctor("--json", TEXTWRIGHT_CORPORA=str(folder), TEXTWRIGHT_CACHE=str(folder / "cache"))
-    )
+    shown = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown):
+        patch.setenv("TEXTWRIGHT_CORPORA", str(folder))
+        patch.setenv("TEXTWRIGHT_CACHE", str(folder / "cache"))
+        with pytest.raises(SystemExit) as end:
+            main(["doctor", "--json"])
+    assert end.value.code == 0
+    found = json.loads(shown.getvalue())
     assert isinstance(found, dict)
     return found
 

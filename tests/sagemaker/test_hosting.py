@@ -62,6 +62,7 @@ def test_text_and_streams_come_in_pieces(endpoint: Endpoint) -> None:
         assert len(pieces) > 1, kind
 
 
+@pytest.mark.slow
 def test_a_multi_model_container_loads_and_unloads(tmp_path: Path) -> None:
     folders = [tmp_path / "ml" / "models" / name / "model" for name in ("a1", "b2")]
     runs = [small_model(folders[0]), small_model(folders[1], "lstm", seed=2)]

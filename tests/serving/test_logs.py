@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import httpx2 as httpx
+import pytest
 from servers import Process
 
 
+@pytest.mark.slow
 def test_the_log_is_written_to_a_file(tmp_path: Path) -> None:
     file = tmp_path / "server.log"
     file.write_text("before\n")
@@ -31,20 +33,22 @@ def test_what_is_less_severe_than_the_level_is_left_out(tmp_path: Path) -> None:
     code = """
 import logging, pathlib, sys
 from textwright.serving.logs import file_handler, write_json_lines
-file, level = pathlib.Path(sys.argv[1]), getattr(logging, sys.argv[2])
-write_json_lines(file_handler(file), level)
-for name in ("textwright.requests", "uvicorn.error", "asyncio"):
-    logging.getLogger(name).info("fact")
-    logging.getLogger(name).warning("trouble")
-    logging.getLogger(name).error("fault")
-file.rename(file.with_name("rotated"))
-logging.getLogger("textwright").error("later")
+for level in sys.argv[2:]:
+    file = pathlib.Path(sys.argv[1], level)
+    write_json_lines(file_handler(file), getattr(logging, level))
+    for name in ("textwright.requests", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).info("fact")
+        logging.getLogger(name).warning("trouble")
+        logging.getLogger(name).error("fault")
+    file.rename(file.with_suffix(".rotated"))
+    logging.getLogger("textwright").error("later")
 """
     counts = {}
-    for level in ("INFO", "WARNING", "ERROR"):
+    levels = ["INFO", "WARNING", "ERROR"]
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), *levels], check=True)
+    for level in levels:
         file = tmp_path / level
-        subprocess.run([sys.executable, "-c", code, str(file), level], check=True)
-        rotated = (tmp_path / "rotated").read_text()
+        rotated = file.with_suffix(".rotated").read_text()
         counts[level] = [rotated.count(f'"{word}"') for word in ("fact", "trouble", "fault")]
         assert json.loads(file.read_text())["message"] == "later"
     assert counts == {"INFO": [2, 3, 3], "WARNING": [0, 3, 3], "ERROR": [0, 0, 3]}
