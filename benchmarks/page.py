@@ -83,7 +83,7 @@ def losses(name: str) -> str:
 
     from textwright.data import prepare_tokens
     from textwright.data.training_corpus import find_training_corpus
-    from textwright.models.loading import load_model
+    from textwright.models.base import load_model
     from textwright.tokenizers import Tokenizer
     from textwright.training.loop.evaluation import evaluate
 

@@ -11,12 +11,12 @@ from safetensors.numpy import load_file, save_file
 from small_models import random_weights, small_config
 from textwright import kernels
 from textwright.companion.counting import NGramModel
-from textwright.companion.fitting import fit_weights
 from textwright.companion.mixing import Companion, MixedRuntime, with_companion
 from textwright.companion.table import UNIT, Table, make_table
 from textwright.configs import ModelConfig
 from textwright.errors import RunError, TrainingError
 from textwright.runtimes import Runtime, load_runtime
+from textwright.training.companion import fit_weights
 
 V = 40
 FAMILIES = [small_config("lstm"), small_config("gpt", block_size=70)]

@@ -17,7 +17,7 @@ from textwright.errors import RequestError
 from textwright.models import device
 from textwright.runs import Run
 
-TINY = ["model.hidden_size=32", "model.num_layers=1", "model.num_heads=2", "training.batch_size=2"]
+TINY = ["model.hidden_size=32", "model.num_layers=1", "model.num_heads=1", "training.batch_size=2"]
 CPU = torch.device("cpu")
 SMALL = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "TEXTWRIGHT_KERNELS": "auto"}
 """A processor without bfloat16, played by any x86-64."""

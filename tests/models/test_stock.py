@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import textwright
-from textwright.models.loading import load_model
+from textwright.models.base import load_model
 from textwright.tokenizers import Tokenizer
 
 pytestmark = [

@@ -38,6 +38,7 @@ TINY: dict[str, list[str]] = {
 }
 for changes in TINY.values():
     changes += ["training.batch_size=4", "model.block_size=16", "training.sample_tokens=40"]
+    changes += ["training.companion=off"]
 
 
 def train(*corpus: Any, family: str = "lstm", more: list[str] | None = None, **options: Any) -> Run:
@@ -72,7 +73,8 @@ class Recorder(Observer):
 
 def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> None:
     recorder = Recorder()
-    run = train(text_file, logs=["csv"], observers=[recorder])
+    more = ["training.companion=auto"]
+    run = train(text_file, more=more, logs=["csv"], observers=[recorder])
     assert run.path == tmp_path / "runs" / "prose"
     names = {entry.name for entry in run.path.iterdir()}
     assert names == {
@@ -125,7 +127,10 @@ def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:
         assert run.settings()["result"]["val_bits_per_char"] == pytest.approx(bits / 4000)
 
 
-@pytest.mark.parametrize("family", ["lstm", "gpt", "transformer"])
+@pytest.mark.parametrize(
+    "family",
+    ["lstm", *(pytest.param(one, marks=pytest.mark.slow) for one in ("gpt", "transformer"))],
+)
 def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file: Path) -> None:
     # An average, dropout, accumulation, and a checkpoint that isn't at an evaluation
     more = ["training.ema_decay=0.9", "model.dropout=0.2", "training.micro_batch_size=3"]
@@ -148,6 +153,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_byte(family: str, text_file:
     ]
 
 
+@pytest.mark.slow
 def test_threads_are_no_part_of_the_recipe_and_what_was_frozen_before_shards_has_one(
     text_file: Path,
 ) -> None:
@@ -192,6 +198,7 @@ class StopsAtProgress(Recorder):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_step")
 def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file: Path) -> None:
     whole = train(text_file, steps=60, eval_every=50, name="whole")
@@ -212,6 +219,7 @@ def test_stopped_before_its_first_evaluation_it_keeps_what_it_learned(text_file:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_step")
 def test_the_evaluation_at_a_stop_does_not_count_when_resumed(tmp_path: Path) -> None:
     """It found the best loss of all, but a training that was never stopped hadn't looked there.
@@ -285,6 +293,7 @@ def test_a_stop_while_the_log_is_written_does_not_write_into_it(text_file: Path)
     assert any("stopping: saving a checkpoint first" in line for line in handler.lines)
 
 
+@pytest.mark.slow
 def test_early_stopping_is_the_same_when_resumed(text_file: Path) -> None:
     more = ["training.patience=3", "training.schedule=constant", "training.learning_rate=0.5"]
     whole = train(text_file, more=more, steps=400, eval_every=5, name="whole")
@@ -389,9 +398,10 @@ def test_a_setting_changed_on_resume_is_refused(text_file: Path) -> None:
     text_file.write_text(text_file.read_text() + "And more.\n" * 50)
     with pytest.raises(RunError, match="has changed since it began"):
         textwright.train(name="prose", resume=True)
-    assert textwright.train(text_file, steps=3, name="other", resume=True).name == "other"
+    assert train(text_file, steps=3, name="other", resume=True).name == "other"
 
 
+@pytest.mark.slow
 def test_a_file_of_settings_goes_on_with_the_text_that_it_names_from_its_folder(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -451,10 +461,10 @@ def test_it_stops_early_and_keeps_the_best(text_file: Path) -> None:
 
 
 def test_epochs_are_exact(text_file: Path) -> None:
-    run = textwright.train(text_file, epochs=0.5, model="lstm", changes=TINY["lstm"])
+    run = textwright.train(text_file, epochs=0.1, model="lstm", changes=TINY["lstm"])
     plan = run.settings()["plan"]
-    assert plan["steps"] == math.ceil(0.5 * 36_000 / 64)
-    assert run.metrics()[-1]["epoch"] == pytest.approx(0.5, abs=0.01)
+    assert plan["steps"] == math.ceil(0.1 * 36_000 / 64)
+    assert run.metrics()[-1]["epoch"] == pytest.approx(0.1, abs=0.01)
 
 
 def test_a_run_toml_as_config_gives_the_same_model(text_file: Path) -> None:

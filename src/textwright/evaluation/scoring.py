@@ -17,7 +17,7 @@ from textwright.evaluation.companion_model import CompanionModel
 from textwright.evaluation.runtime_model import as_torch_model
 from textwright.generation import load
 from textwright.models import LanguageModel
-from textwright.models.loading import load_model
+from textwright.models.base import load_model
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop.evaluation import evaluate

@@ -1,8 +1,8 @@
 """The model families in torch, one readable file each; `build` makes one from its config.
 
 Begin with `base`, the interface `(tokens, state) → (logits, state)` of all of them, then `gpt`;
-`attention` is shared by two. `device` chooses what to compute on and in which precision,
-`loading` reads a run's weights. Nothing here knows data, optimizers or the training loop.
+`attention` is shared by two. `device` chooses what to compute on and in which precision.
+Nothing here knows data, optimizers or the training loop.
 """
 
 from textwright.models.base import (

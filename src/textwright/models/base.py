@@ -13,10 +13,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from textwright.configs import CONFIG_CLASSES, ModelConfig
 from textwright.errors import RunError
+from textwright.models.device import choose_device
+from textwright.runs import Run
 
 _GOLDEN = 0x9E3779B9 - (1 << 32)  # the int32 with these bits: spreads consecutive numbers
 
@@ -230,3 +234,21 @@ def build(config: ModelConfig, seed: int = 0) -> LanguageModel:
                 torch.manual_seed(seed)
                 return family(config)
     raise TypeError(f"no family is registered for {type(config).__name__}")
+
+
+def load_model(run: Run, device: str = "auto") -> LanguageModel:
+    """The torch model of a run with its weights.
+
+    Raises:
+        RunError: a file is missing or damaged, or the weights don't fit.
+    """
+    config = run.config()
+    model = build(config)
+    try:
+        weights = load_file(run.weights_file)
+    except FileNotFoundError:
+        raise RunError(f"run {run.name!r} has no model.safetensors yet; train it first") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"run {run.name!r}: model.safetensors is damaged ({error})") from error
+    model.load_weights({name: tensor.to(torch.float32) for name, tensor in weights.items()})
+    return model.to(choose_device(device, config.family))

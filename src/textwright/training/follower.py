@@ -25,7 +25,7 @@ from textwright.training.loop.learner import Learner
 from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer
-from textwright.training.planning.prepare import tokenize_corpus
+from textwright.training.planning.planner import tokenize_corpus
 
 
 def run_follower(sources: Sequence[str]) -> Any:

@@ -35,8 +35,8 @@ from textwright.errors import (
 )
 from textwright.generation.options import write_generation_config
 from textwright.models import LanguageModel
+from textwright.models.base import load_model
 from textwright.models.device import choose_device
-from textwright.models.loading import load_model
 from textwright.models.resizing import resize_vocab
 from textwright.notebook import default_observers
 from textwright.reporting import write_card, write_report
@@ -53,8 +53,12 @@ from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer, write_weights
 from textwright.training.planning.going_on import go_on, reached, reaches
 from textwright.training.planning.parent import Parent
-from textwright.training.planning.planner import absolute_sources, check_machine, plan_recipe
-from textwright.training.planning.prepare import prepare
+from textwright.training.planning.planner import (
+    absolute_sources,
+    check_machine,
+    plan_recipe,
+    prepare,
+)
 from textwright.training.planning.request import Request, apply_parent, make_request
 from textwright.training.resume import (
     budget_beyond,

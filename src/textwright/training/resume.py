@@ -19,7 +19,7 @@ from textwright.training.loop.callbacks import Result
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import same_parent
-from textwright.training.planning.prepare import tokenize_corpus
+from textwright.training.planning.planner import tokenize_corpus
 from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Budget, Request
 
 _BEFORE = {"shards": 1}

@@ -84,6 +84,7 @@ def test_adamw_is_that_of_torch() -> None:
         assert all(torch.equal(value, states[place][name]) for name, value in state.items())
 
 
+@pytest.mark.slow
 def test_torchs_compiler_is_left_out() -> None:
     program = """
 import sys

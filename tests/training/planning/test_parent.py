@@ -32,7 +32,7 @@ SHAPES: dict[str, list[str]] = {
     "gpt": ["model.hidden_size=32", "model.num_heads=1", "model.num_layers=2"],
 }
 SHORT = {"steps": 12, "eval_every": 4}
-SMALL = ["training.batch_size=4", "training.sample_tokens=20"]
+SMALL = ["training.batch_size=4", "training.sample_tokens=20", "training.companion=off"]
 
 
 class StopsAt(Observer):
@@ -84,7 +84,11 @@ def go_on(novel: Path, parent: Any = "old", **options: Any) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("family", "tokenizer"), [("lstm", "char"), ("gpt", "word"), ("lstm", "bpe")]
+    ("family", "tokenizer"),
+    [
+        ("lstm", "char"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in (("gpt", "word"), ("lstm", "bpe"))),
+    ],
 )
 def test_it_begins_where_its_parent_ended(
     family: str, tokenizer: str, text_file: Path, novel: Path
@@ -206,7 +210,9 @@ def test_a_model_folder_alone_will_do(novel: Path, parent: Run, tmp_path: Path) 
     assert go_on(novel, alone, steps=2).settings()["parent"]["texts"] == []
 
 
-@pytest.mark.parametrize(("family", "stop"), [("lstm", 8), ("gpt", 0)])
+@pytest.mark.parametrize(
+    ("family", "stop"), [("lstm", 8), pytest.param("gpt", 0, marks=pytest.mark.slow)]
+)
 def test_resumed_without_its_parent_it_is_the_same_to_the_byte(
     family: str, stop: int, text_file: Path, novel: Path
 ) -> None:

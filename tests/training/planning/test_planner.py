@@ -171,7 +171,7 @@ def test_two_threads_are_taken_where_they_pay(
     monkeypatch.setattr(benchmark, "Learner", Stub)
     monkeypatch.setattr(benchmark, "time", steps)
     nano = options(shards=1)[0]
-    assert benchmark.thread_counts(nano) == (2, 1)
+    assert planner._thread_counts(nano) == (2, 1)
     timing = measure(nano, text(99_999), text(999), 2.0, threads=(2, 1), with_evaluation=False)
     assert timing.threads == chosen
     assert torch.get_num_threads() == 2, "how many torch takes is left as it was"
@@ -181,7 +181,7 @@ def test_two_threads_are_taken_where_they_pay(
 
 @pytest.mark.usefixtures("two_threads")
 def test_threads_that_somebody_set_are_not_chosen_again() -> None:
-    assert benchmark.thread_counts(options(threads=2)[0]) == ()
+    assert planner._thread_counts(options(threads=2)[0]) == ()
 
 
 def counted(

@@ -118,7 +118,6 @@ def _from_files(
     if not source or "\0" in source:
         raise CorpusError(f"{source!r} is no file name")
     path = Path(source).expanduser()
-    folders = FolderReader(cache, is_model_folder)
     try:
         if path.is_dir():
             if is_model_folder(path):
@@ -126,6 +125,7 @@ def _from_files(
                     f"{source} is a model's folder and holds no text to train on; name a text "
                     "(to go on from this model: --from)"
                 )
+            folders = FolderReader(cache, is_model_folder)
             files = tuple(folders.files_below(path))
             name = path.name or path.resolve().name
             return ResolvedSource(name or "text", files, left_out=tuple(folders.left_out))
@@ -142,7 +142,7 @@ def _from_files(
     except OSError as error:
         raise read_error(source, error) from error
     if glob.has_magic(source):
-        return _from_glob(source, folders)
+        return _from_glob(source, FolderReader(cache, is_model_folder))
     raise _missing(source)
 
 

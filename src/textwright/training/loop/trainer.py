@@ -26,7 +26,7 @@ from torch import Tensor
 from textwright import atomic
 from textwright.errors import DivergedError, RunError, TextwrightError, TrainingError
 from textwright.models import LanguageModel
-from textwright.models.loading import load_model
+from textwright.models.base import load_model
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.training.loop import checkpoints, distributed

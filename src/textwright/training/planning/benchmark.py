@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 
 from textwright.data.tokens import Tokens
-from textwright.models.device import choose_device
 from textwright.training.loop import distributed
 from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
@@ -47,17 +46,6 @@ class Timing:
         """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
         share = min(1.0, eval_tokens / tokens) if eval_tokens else 1.0
         return self.fixed_seconds + share * (self.evaluation_seconds - self.fixed_seconds)
-
-
-def thread_counts(option: SizeOption) -> tuple[int, ...]:
-    """The numbers of threads worth timing: all, and one; none where there is nothing to choose."""
-    training = option.training
-    shards = len(distributed.worker_shards(training.batch_size, training.shards))
-    threads = torch.get_num_threads()
-    if shards > 1:
-        threads = min(threads, shards)
-    on_cpu = choose_device(training.device, option.model.family).type == "cpu"
-    return (threads, 1) if on_cpu and threads > 1 and not training.threads else ()
 
 
 def measure(

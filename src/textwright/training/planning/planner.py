@@ -1,4 +1,4 @@
-"""From a request and a text to a plan: how large, how many steps, how often to evaluate.
+"""From a request to a dataset and a plan: how large, how many steps, how often to evaluate.
 
 With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it measures this machine:
 a few steps of the smallest size tell which size can read enough text in the time, a few steps of
@@ -18,16 +18,18 @@ import torch
 
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data.corpus import Corpus, absolute_source, recorded_source
-from textwright.data.tokens import Tokens
-from textwright.errors import RequestError
+from textwright.data.corpus import Corpus, absolute_source, open_corpus, recorded_source
+from textwright.data.tokens import LossOn, Tokens, prepare_tokens
+from textwright.errors import CorpusError, RequestError
 from textwright.models.device import choose_device, resolve_auto, use_threads
+from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
+from textwright.training.loop import distributed
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.shards import resolve_shards
 from textwright.training.planning.base_model import base_bits, is_no_help
-from textwright.training.planning.benchmark import Timing, measure, thread_counts
+from textwright.training.planning.benchmark import Timing, measure
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
 
@@ -68,6 +70,75 @@ def check_machine(request: Request) -> None:
     training = request.settings().training
     choose_device(training.device)
     use_threads(training.threads)
+
+
+def prepare(request: Request) -> Dataset:
+    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
+
+    With a parent its tokenizer, grown by what the text needs or `tokenizer.vocab_size` asks for,
+    takes the place of a new one.
+    """
+    settings, parent = request.settings(), request.parent
+    corpus = open_corpus(
+        list(request.sources) or None,
+        validation=settings.corpus.validation,
+        validation_fraction=settings.corpus.validation_fraction,
+        **settings.corpus.reading(),
+    )
+    loss_on = settings.training.loss_on
+    if loss_on != "both" and not corpus.conversations:
+        raise RequestError(
+            f"--loss-on {loss_on}: {corpus.name} is running text, in which nobody takes turns; "
+            "leave it out"
+        )
+    if parent is not None:
+        grown = extend_tokenizer(
+            parent.tokenizer,
+            corpus.train.chunks,
+            vocab_size=settings.tokenizer.vocab_size,
+            conversations=corpus.conversations,
+        )
+        dataset = tokenize_corpus(corpus, grown, loss_on)
+        if dataset.validation.unk_tokens:
+            log.info(
+                "the vocabulary is that of %s; --vocab-size, with more than %d, adds the most "
+                "frequent words that it lacks",
+                parent.name, grown.vocab_size,
+            )  # fmt: skip
+        return dataset
+    tokenizer = train_tokenizer(
+        settings.tokenizer.kind,
+        corpus.train.chunks,
+        vocab_size=settings.tokenizer.vocab_size,
+        lowercase=settings.tokenizer.lowercase,
+        word_form=corpus.word_form,
+        conversations=corpus.conversations,
+    )
+    return tokenize_corpus(corpus, tokenizer, loss_on)
+
+
+def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:
+    """The tokens of a corpus; says so where they hide some of the validation text."""
+    validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on, hidden=True)
+    train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
+    for tokens, side in ((train, "training"), (validation, "validation")):
+        if not tokens.counted:
+            raise CorpusError(f"the {side} conversations have no words of the assistant to learn")
+    if validation.unknown:
+        count = sum(validation.unknown.values())
+        shown = " ".join(list(validation.unknown)[:10])
+        log.warning(
+            "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
+            "training text and are left out of the loss a token; bits a character count them",
+            count, len(validation.unknown), shown,
+        )  # fmt: skip
+    if validation.unk_tokens:
+        log.info(
+            "%.1f %% of the validation tokens are <unk>, words that the vocabulary lacks: easy to "
+            "predict, so the loss a token is low for it; bits a character count their spelling",
+            100 * validation.unknown_share,
+        )
+    return Dataset(corpus, tokenizer, train, validation)
 
 
 def plan_recipe(
@@ -222,7 +293,7 @@ def _affordable_tokens(learned: int, evaluations: int, validation: int) -> int:
 def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, steps: int) -> int:
     """The threads for so many steps; those that make the bytes of a model depend on them are not
     taken, for counted steps promise the same ones."""
-    counts = thread_counts(option)
+    counts = _thread_counts(option)
     if not counts:
         return option.training.threads or torch.get_num_threads()
     if option.training.shards == 1 and option.model.order == "streams":
@@ -230,6 +301,17 @@ def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, step
     if steps < _STEPS_WORTH_MEASURING:
         return counts[0] if option.training.shards > 1 else 1
     return measure(option, train, validation, 0.0, threads=counts, with_evaluation=False).threads
+
+
+def _thread_counts(option: SizeOption) -> tuple[int, ...]:
+    """The numbers of threads worth timing: all, and one; none where there is nothing to choose."""
+    training = option.training
+    shards = len(distributed.worker_shards(training.batch_size, training.shards))
+    threads = torch.get_num_threads()
+    if shards > 1:
+        threads = min(threads, shards)
+    on_cpu = choose_device(training.device, option.model.family).type == "cpu"
+    return (threads, 1) if on_cpu and threads > 1 and not training.threads else ()
 
 
 def timed_plan(
@@ -248,12 +330,12 @@ def timed_plan(
     measuring = measuring_seconds(budget)
     first = measure(
         options[0], train, validation, min(2.0, measuring),
-        threads=thread_counts(options[0]), with_evaluation=False,
+        threads=_thread_counts(options[0]), with_evaluation=False,
     )  # fmt: skip
     chosen, step_seconds = _choose_size(options, first.step_seconds, len(train), budget)
     epochs = budget / step_seconds * chosen.tokens_per_step / len(train)
     chosen = chosen.with_dropout_for(len(train), epochs)
-    counts = thread_counts(chosen) if chosen.size != options[0].size else (first.threads,)
+    counts = _thread_counts(chosen) if chosen.size != options[0].size else (first.threads,)
     timing = measure(chosen, train, validation, measuring, threads=counts)
     chosen = chosen.with_threads(timing.threads)
     left = max(1.0, deadline - time.monotonic()) * AIM
