@@ -11,7 +11,7 @@ import pytest
 from servers import SECONDS, Served
 
 from textwright.runs import Run
-from textwright.serving import responses
+from textwright.serving import fields, responses
 from textwright.serving.responses import PIECE_VALUES, json_pieces
 
 
@@ -88,3 +88,39 @@ def test_a_stream_that_waits_for_a_place_has_headers_and_comments(
     assert rest[-2:] == ["data: [DONE]", ""]
     data = [line for line in rest if line and not line.startswith(":")]
     assert all(line.startswith("data: ") for line in data)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/v1/completions", {"prompt": [1] * 2000, "max_tokens": 1}, None),
+        ("/v1/completions", {"prompt": [1, *[None] * 2000], "max_tokens": 1}, "prompt[1]: "),
+        ("/v1/completions", {"prompt": [[0] * 2000, [10**9] * 2000]}, "token ids"),
+        ("/v1/completions", {"prompt": "It", "max_tokens": [0] * 200_000}, "commas"),
+        ("/v1/completions", dict.fromkeys(map(str, range(2000))), "1,000 fields"),
+        ("/gen_text_bulk", {"inputs": [{"start_phrase": "x"}] * 300}, "at most 64"),
+    ],
+)  # fmt: skip
+def test_large_bodies_are_read_beside_the_loop(
+    single: Served, monkeypatch: pytest.MonkeyPatch, path: str, body: Any, says: str | None
+) -> None:
+    """Nor is what is wrong with each of a hundred thousand values collected."""
+    loop = single._thread.name
+    validate, loads = fields.describe_error, json.loads
+    threads: list[str] = []
+
+    def watched(function: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return function(*given, **named)
+
+        return call
+
+    monkeypatch.setattr(fields, "describe_error", watched(validate))
+    monkeypatch.setattr(json, "loads", watched(loads))
+    data = json.dumps({"model": "one", **body} if path != "/gen_text_bulk" else body)
+    sent = {"content-type": "application/json"}
+    answer = single.client.post(path, content=data, headers=sent)
+    assert loop not in threads, threads
+    assert answer.status_code == (400 if says else 200), answer.text
+    assert says is None or says in answer.text

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 from textwright.engine import Job
 from textwright.generation import ChatPrompt, Message, StreamStripper
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
-from textwright.serving.fields import AS_INTEGER, Body
+from textwright.serving.fields import AS_INTEGER, Body, BodyRoute
 from textwright.serving.foreign import CHAT, MESSAGE, PART
 from textwright.serving.logprobs import finite
 from textwright.serving.openai import (
@@ -132,7 +132,7 @@ class ChatResult(ResultFields):
 
 def router(service: Service) -> APIRouter:
     """The route for one server."""
-    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, tags=["OpenAI"])
 
     @routes.post(
         "/chat/completions",

@@ -15,7 +15,7 @@ from textwright.engine import Job, Scoring, Work
 from textwright.generation import Generator
 from textwright.generation.options import Prompt
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
-from textwright.serving.fields import AS_INTEGER
+from textwright.serving.fields import AS_INTEGER, FIRST_FAULT, BodyRoute
 from textwright.serving.foreign import COMPLETION
 from textwright.serving.logprobs import JobLogprobs, Logprobs, prompt_logprobs
 from textwright.serving.openai import (
@@ -44,9 +44,12 @@ class Completion(RequestFields):
 
     foreign = COMPLETION
 
-    prompt: str | list[str] | list[Token] | list[list[Token]] = Field(
-        default="", description="Text or token ids, one or a list.", examples=["ROMEO:"]
-    )
+    prompt: (
+        str
+        | Annotated[list[str], FIRST_FAULT]
+        | Annotated[list[Token], FIRST_FAULT]
+        | Annotated[list[Annotated[list[Token], FIRST_FAULT]], FIRST_FAULT]
+    ) = Field(default="", description="Text or token ids, one or a list.", examples=["ROMEO:"])
     max_tokens: Annotated[int, Field(ge=-1), AS_INTEGER] = Field(
         default=DEFAULT_LENGTH,
         description="0, with `echo`, tells of the prompt alone; -1 is as many as are possible.",
@@ -78,7 +81,7 @@ class CompletionResult(ResultFields):
 
 def router(service: Service) -> APIRouter:
     """The route for one server."""
-    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, tags=["OpenAI"])
 
     responses = STREAM | error_responses(OpenAIError)
 
@@ -203,12 +206,12 @@ async def _prompts(service: Service, model: Generator, body: Completion) -> list
         if isinstance(item, str):
             prompts.append(await service.prompt(model, item, param="prompt"))
             continue
-        if any(token >= size for token in item):
-            raise HTTPError(400, f"prompt: token ids of this model end at {size - 1:,}",
-                            param="prompt")  # fmt: skip
         empty = model.encode_prompt("")
 
         def as_prompt(ids: list[int] = item, empty: Prompt = empty) -> Prompt:
+            if any(token >= size for token in ids):
+                raise HTTPError(400, f"prompt: token ids of this model end at {size - 1:,}",
+                                param="prompt")  # fmt: skip
             text, tokens = model.tokenizer.decode(ids), ids or empty.tokens
             return replace(empty, text=text, tokens=tokens, warnings=model.context_warnings(tokens))
 

@@ -3,22 +3,29 @@ field left out."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias
 
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     model_validator,
 )
+from starlette.requests import Request
+from starlette.responses import Response
 
 from textwright.configs import one_line
 from textwright.generation.options import Options
+from textwright.serving.errors import HTTPError
 from textwright.serving.foreign import ForeignFields, accepted
 
 
@@ -45,6 +52,62 @@ def truncation(top_k: int | None, top_p: float | None) -> Options:
     """A request's `top_k` and `top_p` as the engine takes them: no token's share is as small as a
     `top_p` of 0, but the likeliest stays."""
     return {"top_k": 1, "top_p": 1.0} if top_p == 0 else {"top_k": top_k, "top_p": top_p}
+
+
+class _FailFast(FailFast):
+    """Of a list that a union has, which needs a hash of what it is annotated with."""
+
+    def __hash__(self) -> int:
+        return hash(self.fail_fast)
+
+
+FIRST_FAULT = _FailFast()
+"""Of a list that may be long: its first fault is said, not one for each of its values."""
+
+MAX_COMMAS = 1 << 17
+"""In a body: what is refused of a value is said, and there may be one at each."""
+MAX_FIELDS = 1000
+"""Of a request, likewise."""
+SMALL_BYTES, SMALL_COMMAS = 1 << 15, 200
+"""Of a body that takes less than a millisecond to read."""
+
+
+class BodyRoute(APIRoute):
+    """A route whose larger bodies a thread reads and checks, so that nobody else waits for them."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read(http: Request) -> Response:
+            body = await http.body()
+            commas = body.count(b",")
+            if self.body_field is not None and (len(body) > SMALL_BYTES or commas > SMALL_COMMAS):
+                if commas > MAX_COMMAS:
+                    raise HTTPError(400, f"the body has more than {MAX_COMMAS:,} commas; send less")
+                # What FastAPI takes for the object that it would read, and finds valid at once
+                http._json = await asyncio.to_thread(self._read, body)
+            return await handle(http)
+
+        return read
+
+    def _read(self, body: bytes) -> Any:
+        """The request's object.
+
+        Raises:
+            HTTPError: it isn't JSON, or not what the route takes.
+        """
+        assert self.body_field is not None
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            raise HTTPError(400, "the body is not JSON") from None
+        if isinstance(data, dict) and len(data) > MAX_FIELDS:
+            raise HTTPError(400, f"more than {MAX_FIELDS:,} fields; there aren't so many here")
+        valid, errors = self.body_field.validate(data, {}, loc=("body",))
+        if errors:
+            message, param = describe_error(RequestValidationError(errors, body=data))
+            raise HTTPError(400, message, param=param)
+        return valid
 
 
 MAX_NAMED = 8

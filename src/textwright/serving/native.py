@@ -15,6 +15,7 @@ from textwright.serving.errors import HTTPError, NativeError, error_responses, t
 from textwright.serving.fields import (
     AS_INTEGER,
     Body,
+    BodyRoute,
     ModelName,
     Seed,
     Temperature,
@@ -134,7 +135,7 @@ class AnyBulk(Body):
 
 def router(service: Service) -> APIRouter:
     """The routes for one server."""
-    routes = APIRouter(tags=["native"])
+    routes = APIRouter(route_class=BodyRoute, tags=["native"])
 
     @routes.get("/", response_model=Status, response_model_exclude_none=True)
     async def status(http: Request) -> Response:

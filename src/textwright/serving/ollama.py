@@ -25,7 +25,16 @@ from textwright.generation import Message, StreamStripper
 from textwright.runs import Run
 from textwright.serving.chat import MAX_MESSAGES, as_message, content_logprobs, reply_jobs
 from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
-from textwright.serving.fields import AS_INTEGER, Body, ModelName, Number, Seed, Temperature, TopP
+from textwright.serving.fields import (
+    AS_INTEGER,
+    Body,
+    BodyRoute,
+    ModelName,
+    Number,
+    Seed,
+    Temperature,
+    TopP,
+)
 from textwright.serving.foreign import MESSAGE, OLLAMA, OLLAMA_OPTIONS
 from textwright.serving.openai import (
     MAX_LOGPROBS,
@@ -203,7 +212,7 @@ class Answer(BaseModel):
 
 def router(service: Service) -> APIRouter:
     """The routes for one server."""
-    routes = APIRouter(prefix="/api", tags=["Ollama"])
+    routes = APIRouter(prefix="/api", route_class=BodyRoute, tags=["Ollama"])
     errors = error_responses(NativeError)
 
     @routes.post("/generate", response_model=Answer, responses=LINES | errors)

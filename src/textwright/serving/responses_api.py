@@ -26,7 +26,7 @@ from textwright.serving.chat import (
     reply_jobs,
 )
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses, to_http_error
-from textwright.serving.fields import AS_INTEGER, Body
+from textwright.serving.fields import AS_INTEGER, Body, BodyRoute
 from textwright.serving.foreign import RESPONSE, RESPONSE_ITEM, RESPONSE_PART
 from textwright.serving.openai import MAX_LOGPROBS, RequestFields, usage
 from textwright.serving.responses import EventStream, json_response
@@ -138,7 +138,7 @@ class ResponseResult(BaseModel):
 
 def router(service: Service) -> APIRouter:
     """The route for one server."""
-    routes = APIRouter(prefix="/v1", tags=["OpenAI"])
+    routes = APIRouter(prefix="/v1", route_class=BodyRoute, tags=["OpenAI"])
 
     @routes.post(
         "/responses",

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from textwright.errors import RunError
 from textwright.evaluation.memorization import MINIMUM, check_min_length, novelty
 from textwright.runs import Run
-from textwright.serving.fields import AS_INTEGER, Body, ModelName
+from textwright.serving.fields import AS_INTEGER, Body, BodyRoute, ModelName
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
 from textwright.serving.turns import Turns
@@ -48,7 +48,7 @@ def router(service: Service, *, local: bool) -> APIRouter:
     Args:
         local: whether clients on this machine may search without `allow_export`.
     """
-    routes = APIRouter(prefix="/api", include_in_schema=False)
+    routes = APIRouter(prefix="/api", route_class=BodyRoute, include_in_schema=False)
     inspecting, comparing = Turns(service.settings.deadline), Turns(service.settings.deadline)
 
     @routes.post("/look")
