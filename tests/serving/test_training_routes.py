@@ -3,6 +3,7 @@ browser's tests."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,13 @@ from servers import Served
 
 import textwright
 from textwright import studio
-from textwright.errors import BusyError, CorpusError, RequestError
+from textwright.errors import BusyError, CorpusError, RequestError, TextwrightError
 from textwright.page import offline_page
 from textwright.runs import Run
 from textwright.serving import ServerSettings
 from textwright.serving.hosts import is_loopback
 from textwright.studio.training_process import TrainingProcess, TrainingRecord
-from textwright.studio.uploads import MAX_IN_PROGRESS, Uploads, file_name
+from textwright.studio.uploads import MAX_IN_PROGRESS, Upload, Uploads, file_name
 
 MARKUP = "<img src=x onerror=alert(1)>.txt"
 OCTETS = {"content-type": "application/octet-stream"}
@@ -120,6 +121,59 @@ def test_what_nobody_needs_goes_with_the_next(uploads: Uploads) -> None:
     assert second.exists()
     third = send(b"A third text.")
     assert (first.exists(), second.exists(), third.exists()) == (True, False, True)
+
+
+def test_two_servers_on_one_folder_leave_each_other_alone(uploads: Uploads) -> None:
+    """Neither what arrives, nor what waits for its training; what nobody can wait for goes."""
+    other = Uploads(uploads.folder, 1000)
+    arriving = other.begin("a.txt", 12)
+    other.add(arriving, 0, b"A text ")
+    waiting = other.begin("b.txt", 12)
+    other.add(waiting, 0, b"Another text")
+    left = uploads.folder / "of-a-server-that-is-gone"
+    left.mkdir()
+    os.utime(left, (1, 1))
+    uploads.begin("c.txt", 5)
+    assert other.add(arriving, 7, b"whole") == 12 and not left.exists()
+    assert other.take(arriving).file.read_bytes() == b"A text whole"
+    assert other.take(waiting).file.read_bytes() == b"Another text"
+
+
+@pytest.mark.parametrize("cut", ["", "A te"])
+def test_a_text_whose_beginning_is_gone_is_not_taken_for_whole(uploads: Uploads, cut: str) -> None:
+    number = uploads.begin("a.txt", 12)
+    uploads.add(number, 0, b"A text ")
+    (file,) = uploads.folder.iterdir()
+    file.unlink()
+    if cut:
+        file.write_text(cut)
+    with pytest.raises(RequestError, match="send it again"):
+        uploads.add(number, 7, b"whole")
+    with pytest.raises(RequestError, match="send it"):
+        uploads.add(number, 7, b"whole")
+    uploads.add(number := uploads.begin("a.txt", 6), 0, b"A text")
+    shutil.rmtree(uploads.folder)
+    with pytest.raises(RequestError, match="send it again"):
+        uploads.take(number)
+
+
+def test_a_training_that_cannot_be_recorded_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk, nobody would know of it, and nobody could stop it."""
+    process = TrainingProcess(tmp_path)
+    (text := tmp_path / "mine.txt").write_text("Some text.")
+
+    def full(*_: Any) -> None:
+        raise TextwrightError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("textwright.atomic.write_text", full)
+        with pytest.raises(TextwrightError, match="full"):
+            process.start(Upload("Mine", text), "gpt", 1, "a")
+    assert process.state("a") is None
+    process.check_idle()  # its lock is free: the process that had it has ended
+    assert not process._alive()
 
 
 @pytest.mark.parametrize(

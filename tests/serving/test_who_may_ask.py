@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from textwright import studio
 from textwright.cli.app import app
 from textwright.cli.guards import read_keys
-from textwright.errors import BusyError, RequestError
+from textwright.errors import BusyError, ModelUnavailableError, RequestError, TextwrightError
 from textwright.runs import Run
 from textwright.serving import ServerSettings
+from textwright.serving.errors import to_http_error
 from textwright.serving.gate import Gate
 from textwright.serving.hosts import CLIENT
 from textwright.serving.turns import SHARE, WAITING, Turns
@@ -311,3 +312,16 @@ def test_one_client_cannot_have_all_turns() -> None:
         return [*await asyncio.gather(*asked), await ask(turns, "greedy")]
 
     assert asyncio.run(all_of_them()) == [200] * SHARE + [429] * 2 + [200] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ModelUnavailableError("/srv/My/runs/one/model.safetensors is damaged"), "model.safetens"),
+        (TextwrightError("no space left on the disk for /srv/x/.studio/uploads; free some"), "for"),
+        (TextwrightError(r"C:\Users\Ann\runs\one can't be written"), "one can't"),
+    ],
+)
+def test_folders_of_this_machine_are_not_for_clients(error: TextwrightError, says: str) -> None:
+    message = to_http_error(error).message
+    assert says in message and "/srv" not in message and "Ann" not in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,6 +92,14 @@ def is_openai(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/")
 
 
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+|\b[A-Za-z]:\\(?:[^\s\\]+\\)+")
+
+
+def without_folders(message: str) -> str:
+    """A message for clients, whom this machine's folders don't concern: names alone."""
+    return _FOLDERS.sub("", message)
+
+
 def to_http_error(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
     """`error` as a client gets it; an unforeseen one without its message, which may be private."""
     match error:
@@ -110,7 +119,8 @@ def to_http_error(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
             headers = {"x-should-retry": "false"}
             return HTTPError(503, str(error), code="deadline", headers=headers)
         case ModelUnavailableError():
-            return HTTPError(503, str(error), param="model", code="model_unavailable")
+            message = without_folders(str(error))
+            return HTTPError(503, message, param="model", code="model_unavailable")
         case UnknownModelError():
             return HTTPError(404, str(error), param="model", code="model_not_found")
         case ModelExistsError():
@@ -120,7 +130,7 @@ def to_http_error(error: Exception) -> HTTPError:  # noqa: PLR0911 - a table
         case RequestError():
             return HTTPError(400, str(error))
         case TextwrightError():
-            return HTTPError(500, str(error))
+            return HTTPError(500, without_folders(str(error)))
         case ClientDisconnect():
             return HTTPError(CLIENT_CLOSED_REQUEST, "the client has gone")
     return HTTPError(500, "a fault in textwright; its log tells more")

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textwright.engine import Job
 from textwright.errors import BusyError, ClosedError, TextwrightError
-from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
+from textwright.serving.errors import (
+    HTTPError,
+    NativeError,
+    error_responses,
+    to_http_error,
+    without_folders,
+)
 from textwright.serving.fields import (
     AS_INTEGER,
     Body,
@@ -223,7 +229,7 @@ def _statuses(service: Service) -> dict[str, Any]:
     for name, state in service.pool.statuses.items():
         statuses[name] = {"status": state.status}
         if state.reason is not None:
-            statuses[name]["reason"] = state.reason
+            statuses[name]["reason"] = without_folders(state.reason)
     return {"status": statuses}
 
 

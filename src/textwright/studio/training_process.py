@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -29,7 +28,7 @@ from textwright.errors import RunError, TextwrightError
 from textwright.reporting import RunSummary, all_runs
 from textwright.runs import Run, check_free, find, is_locked, is_training, name_from, name_key
 from textwright.runs.folder import lock_to_inherit
-from textwright.serving.errors import HTTPError
+from textwright.serving.errors import HTTPError, without_folders
 from textwright.studio.uploads import Upload, Uploads, display_name
 
 NICE = 5
@@ -38,7 +37,6 @@ CURVES = ("step", "seconds", "train_loss", "val_loss", "val_bits_per_char")
 """What the page gets of each evaluation."""
 SAMPLES = 8
 """How many of the latest samples the page gets."""
-_PATH = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+|\b[A-Za-z]:\\(?:[^\s\\]+\\)+")
 
 Phase = Literal["preparing", "training", "stopping", "finished", "stopped", "failed"]
 
@@ -202,11 +200,16 @@ class TrainingProcess:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 **_popen_options(lock),
             )  # fmt: skip
+        try:
+            self._write_record(record.model_copy(update={"pid": process.pid}))
+        except BaseException:  # on a full disk: nobody would know of it, nor could stop it
+            process.kill()
+            process.wait()
+            raise
         if sys.platform != "win32":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         self._process = process
-        self._write_record(record.model_copy(update={"pid": process.pid}))
 
     def check_idle(self) -> None:
         """Raise `HTTPError` where a training is running."""
@@ -323,7 +326,7 @@ class TrainingProcess:
         if errors := self._errors():
             line = errors[-1].removeprefix("error: ")
             line = line.replace(str(record.file), display_name(record.text))
-            return _PATH.sub("", line)[:500]
+            return without_folders(line)[:500]
         if code is not None and code < 0:
             names = {number.value: number.name for number in signal.Signals}
             name = names.get(-code, f"signal {-code}")

@@ -1,7 +1,8 @@
 """Texts uploaded from the page, piece by piece, into one folder.
 
 A client's file name never becomes a path: a text's folder is named by the hash of its content, the
-file in it by letters and digits, with the suffix that the data readers go by.
+file in it by letters and digits, with the suffix that the data readers go by. Several servers may
+share the folder: each deletes its own texts, and of others those that nobody can still wait for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ TIMEOUT = 120.0
 """Seconds without a piece after which an upload is dropped."""
 MAX_UNUSED = 8
 """Complete uploads that wait for a training; beyond that the oldest are dropped."""
+FOREIGN_SECONDS = 3600.0
+"""Without a change, after which a text that another server left is deleted."""
 _TEMPORARY = ".arriving"
 
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}")
@@ -68,6 +71,7 @@ class Uploads:
         self.folder, self.max_bytes = folder, max_bytes
         self._partial: dict[str, _PartialUpload] = {}
         self._complete: dict[str, Upload] = {}
+        self._own: set[Path] = set()  # folders of texts that came through this server
         self._lock = threading.Lock()
 
     def begin(self, name: str, size: int, *, used: Collection[Path] = ()) -> str:
@@ -76,7 +80,7 @@ class Uploads:
         Args:
             name: the client's.
             size: in bytes.
-            used: texts that are still needed; all others in the folder are deleted.
+            used: texts that are still needed; others in the folder are deleted.
 
         Raises:
             RequestError: it is empty or too long.
@@ -124,8 +128,13 @@ class Uploads:
                     f"from byte {at:,}"
                 )
             try:
-                with text.file.open("ab") as file:
+                with text.file.open("r+b") as file:  # not made anew, where its beginning is gone
+                    if file.seek(0, os.SEEK_END) != text.received:
+                        raise FileNotFoundError
                     file.write(piece)
+            except FileNotFoundError:
+                self._drop(number)
+                raise RequestError("the text's beginning is gone; send it again") from None
             except OSError as error:
                 self._drop(number)
                 raise atomic.disk_error(error, self.folder) from error
@@ -149,7 +158,7 @@ class Uploads:
         """
         with self._lock:
             text = self._complete.pop(number, None)
-        if text is None:
+        if text is None or not text.file.is_file():
             raise RequestError("no such text is here; send it again")
         return text
 
@@ -162,6 +171,7 @@ class Uploads:
             os.replace(text.file, file)
         except OSError as error:
             raise atomic.disk_error(error, file) from error
+        self._own.add(file.resolve().parent)
         try:
             inspect_file(local_file(file, display_name(text.name)))
         except TextwrightError:
@@ -185,12 +195,20 @@ class Uploads:
         keep.update(text.file.resolve() for text in self._partial.values())
         if self.folder.is_dir():
             for entry in self.folder.resolve().iterdir():
-                if entry in keep:
+                if entry in keep or (entry not in self._own and not _is_forgotten(entry)):
                     continue
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
                     entry.unlink(missing_ok=True)
+
+
+def _is_forgotten(entry: Path) -> bool:
+    """Whether what is no text of this server is nobody's any more."""
+    try:
+        return time.time() - entry.stat().st_mtime > FOREIGN_SECONDS
+    except OSError:
+        return False  # it is gone
 
 
 def file_name(name: str) -> str:
