@@ -54,9 +54,6 @@ class Work:
         """Tokens that it has yet to read; 1 where it only decodes."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """For the engine: it has a slot from now on."""
-
     def cancel(self) -> None:
         """End it; its slot is free within two steps, of a few milliseconds each."""
         self._cancelled = True
@@ -139,7 +136,7 @@ class Job(Work):
         self.tokens = self.continuation.tokens
         self.logprobs = self.continuation.logprobs
         self.cursor: Cursor | None = None
-        """Its place in the text and the model's state; None without a slot."""
+        """Its place in the text and the model's state; None before its first step."""
         self.siblings: list[Job] = []
         """Jobs with the same prompt, which start when this one has read it."""
         self.prefix: Prefix | None = None
@@ -152,10 +149,10 @@ class Job(Work):
 
     @property
     def pending(self) -> int:
-        assert self.cursor is not None
-        return self.cursor.pending
+        return len(self.prompt.tokens) if self.cursor is None else self.cursor.pending
 
     def begin(self) -> None:
+        """For the engine: in its own thread, since a prompt may be long."""
         self.cursor = Cursor(self.generator.runtime)
         self.cursor.read(self.prompt.tokens)
 

@@ -88,7 +88,6 @@ class Scheduler:
             self.running += len(group)
             if isinstance(first, Job):
                 first.siblings = [job for job in others if isinstance(job, Job)]
-            first.begin()
             self._prefill.append(first)
         self._waiting.extendleft(reversed(later))
 

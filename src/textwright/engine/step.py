@@ -69,10 +69,11 @@ class StepRunner:
                 result.siblings += self._end_expired(job)
             elif isinstance(job, Scoring):
                 self._score(job, result)
-            elif isinstance(job, Job) and job.alone:
-                self._advance([job], result)
-            elif isinstance(job, Job):
-                together.append(job)
+            elif isinstance(job, Job) and self._has_begun(job, result):
+                if job.alone:
+                    self._advance([job], result)
+                else:
+                    together.append(job)
         if together and not (ahead and self._write_ahead(together, result)):
             self._advance(together, result)
         return result
@@ -81,6 +82,16 @@ class StepRunner:
         """End jobs that never got a slot."""
         for job in jobs:
             self._end_expired(job)
+
+    def _has_begun(self, job: Job, result: StepResult) -> bool:
+        """Whether a job has a cursor, now at the latest."""
+        try:
+            if job.cursor is None:
+                job.begin()
+        except Exception as error:
+            result.siblings += self._fail(job, error)
+            return False
+        return True
 
     def _score(self, job: Scoring, result: StepResult) -> None:
         """Score a piece of a text."""

@@ -34,7 +34,7 @@ from textwright.serving.openai import (
 )
 from textwright.serving.replies import Reply
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
-from textwright.serving.service import Service, log_jobs
+from textwright.serving.service import Service, aside, log_jobs
 
 MAX_MESSAGES = 1000
 
@@ -194,11 +194,16 @@ async def _jobs(service: Service, body: ChatCompletion) -> tuple[list[Job], list
     length = "max_completion_tokens" if is_newer else "max_tokens"
     tokens = body.max_completion_tokens if is_newer else body.max_tokens
     top = (body.top_logprobs or 0) if body.logprobs else None
-    messages = [as_message(one.role, _content(one)) for one in body.messages]
+
+    def read() -> tuple[list[Message], list[str]]:
+        messages = [as_message(one.role, _content(one)) for one in body.messages]
+        return messages, body.ignored_warnings()
+
+    messages, ignored = await aside(len(body.messages), read)
     jobs, warnings = await reply_jobs(
         service, body, messages, max_tokens=tokens, length=length, logprobs=top
     )
-    return jobs, [*warnings, *body.ignored_warnings()]
+    return jobs, [*warnings, *ignored]
 
 
 async def reply_jobs(
@@ -228,11 +233,7 @@ async def reply_jobs(
         service.check_logprobs(request.max_tokens * body.n, logprobs)
     size = sum(len(message.content) for message in messages)
     prompt = await service.encode(size, lambda: model.encode_messages(messages), param=param)
-    jobs = [
-        service.job(model, prompt, request, (request.seed + number) % 2**63)
-        for number in range(body.n)
-    ]
-    return jobs, _warnings(prompt)
+    return await service.jobs(model, [prompt] * body.n, request), _warnings(prompt)
 
 
 def as_message(role: Role, text: str) -> Message:

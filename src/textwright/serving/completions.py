@@ -184,12 +184,8 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
                 service.scoring(model, prompt, body.logprobs) for prompt in batch.prompts
             ]
     if body.max_tokens:
-        batch.jobs = [
-            service.job(model, prompt, request, (request.seed + place) % 2**63)
-            for place, prompt in enumerate(
-                each for each in batch.prompts for _ in range(batch.count)
-            )
-        ]
+        prompts = [each for each in batch.prompts for _ in range(batch.count)]
+        batch.jobs = await service.jobs(model, prompts, request)
     return batch
 
 

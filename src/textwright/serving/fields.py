@@ -136,8 +136,7 @@ class Body(BaseModel):
     def ignored(self) -> list[str]:
         """The fields that were given and are ignored, here and in the objects inside, by path."""
         names = list(self._ignored)
-        for name in type(self).model_fields:
-            value = getattr(self, name)
+        for name, value in self.__dict__.items():
             if isinstance(value, Body):
                 names += [f"{name}.{inner}" for inner in value.ignored()]
             elif isinstance(value, list) and value and isinstance(value[0], Body):

@@ -157,7 +157,8 @@ class Gate:
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             return b""
         limit = self._settings.max_body
-        parts = bytearray()
+        parts: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(self._settings.body_timeout):
                 more = True
@@ -165,9 +166,10 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise HTTPError(CLIENT_CLOSED_REQUEST, "the client has gone")
-                    parts += message.get("body", b"")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
                     more = message.get("more_body", False)
-                    if len(parts) > limit:
+                    if size > limit:
                         if more:
                             await self._discard(receive)
                         raise _too_long(limit)
@@ -175,7 +177,7 @@ class Gate:
             raise HTTPError(
                 408, "the body took too long to arrive", headers={"connection": "close"}
             ) from None
-        return bytes(parts)
+        return b"".join(parts)
 
     def _unacceptable(self, path: str, headers: Headers) -> HTTPError | None:
         """Why a body with these headers isn't read; None where it is."""

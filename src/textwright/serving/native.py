@@ -31,7 +31,7 @@ from textwright.serving.fields import (
     truncation,
 )
 from textwright.serving.foreign import NATIVE
-from textwright.serving.responses import json_response
+from textwright.serving.responses import json_response, large_json_response
 from textwright.serving.service import Service, log_jobs
 
 DEFAULT_LENGTH = 100
@@ -220,8 +220,12 @@ async def generate_bulk(service: Service, body: AnyBulk, http: Request) -> Respo
         if not body.ignore_errors:
             raise
     log_jobs(http, valid, texts=service.settings.log_prompts)
-    results = [_item(item, job) for item, job in zip(body.inputs, jobs, strict=True)]
-    return json_response({"results": results, "ignore_errors": body.ignore_errors})
+
+    def result() -> dict[str, Any]:
+        results = [_item(item, job) for item, job in zip(body.inputs, jobs, strict=True)]
+        return {"results": results, "ignore_errors": body.ignore_errors}
+
+    return await large_json_response(result)
 
 
 def _statuses(service: Service) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from textwright.serving.fields import AS_INTEGER, Body, BodyRoute
 from textwright.serving.foreign import RESPONSE, RESPONSE_ITEM, RESPONSE_PART
 from textwright.serving.openai import MAX_LOGPROBS, RequestFields, usage
 from textwright.serving.responses import EventStream, json_response
-from textwright.serving.service import Service, log_jobs
+from textwright.serving.service import Service, aside, log_jobs
 
 _LOGPROBS = "message.output_text.logprobs"
 _TAGGED = Discriminator(lambda value: "list" if isinstance(value, list) else "text")
@@ -157,16 +157,18 @@ async def respond(service: Service, body: ResponseRequest, http: Request) -> Res
     body.model = body.model or service.only_model()
     if body.n > 1:
         raise HTTPError(400, "n: one reply at a time here", param="n")
+    count = 1 if isinstance(body.input, str) else len(body.input)
+    messages, ignored = await aside(count, lambda: (body.messages(), body.ignored_warnings()))
     jobs, warnings = await reply_jobs(
         service,
         body,
-        body.messages(),
+        messages,
         max_tokens=body.max_output_tokens,
         length="max_output_tokens",
         logprobs=body.alternatives,
         param="input",
     )
-    made = _Made(body, jobs[0], [*warnings, *body.ignored_warnings()])
+    made = _Made(body, jobs[0], [*warnings, *ignored])
     if body.stream:
         return await _Stream.begin(_events(service, made, http))
     await service.run(jobs, http)

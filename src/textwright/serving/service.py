@@ -18,8 +18,11 @@ from textwright.serving.hosts import CLIENT
 from textwright.serving.replies import Bridge, Reply
 from textwright.serving.settings import ServerSettings
 
-THREAD_THRESHOLD = 2_000
+THREAD_THRESHOLD = 1_000
 """Characters of a prompt from which on a thread encodes it, so as not to block the event loop."""
+
+MANY = 50
+"""Messages from which on a thread turns them over."""
 
 Result = TypeVar("Result")
 
@@ -82,7 +85,10 @@ class Service:
                 f"the prompt is longer than {self.settings.max_prompt:,} characters; shorten it",
                 param=param,
             )
-        return encode() if size < THREAD_THRESHOLD else await asyncio.to_thread(encode)
+        if size >= THREAD_THRESHOLD:
+            return await asyncio.to_thread(encode)
+        await asyncio.sleep(0)  # a request may have many
+        return encode()
 
     async def prompt(self, model: Generator, text: str, *, param: str) -> Prompt:
         """`text` as a prompt for `model`; raises `HTTPError` beyond the limit."""
@@ -117,6 +123,19 @@ class Service:
 
     def job(self, model: Generator, prompt: Prompt, request: Request, seed: int) -> Job:
         return Job(model, prompt, request, seed, seconds=self.settings.deadline)
+
+    async def jobs(
+        self, model: Generator, prompts: Sequence[Prompt], request: Request
+    ) -> list[Job]:
+        """A job a prompt, with the seeds that follow the request's."""
+
+        def make() -> list[Job]:
+            return [
+                self.job(model, prompt, request, (request.seed + place) % 2**63)
+                for place, prompt in enumerate(prompts)
+            ]
+
+        return make() if len(prompts) == 1 else await asyncio.to_thread(make)
 
     def scoring(self, model: Generator, prompt: Prompt, top: int) -> Scoring:
         return Scoring(model, prompt.tokens, top=top, seconds=self.settings.deadline)
@@ -176,6 +195,11 @@ class Service:
         if any(status.status == "Loaded" for status in statuses.values()):
             return True, None
         return False, "no model is loaded" if statuses else "there are no models"
+
+
+async def aside(count: int, function: Callable[[], Result]) -> Result:
+    """What `function` makes of `count` objects; in a thread, where they are many."""
+    return function() if count < MANY else await asyncio.to_thread(function)
 
 
 def add_log_fields(http: HTTPRequest, **fields: Any) -> None:
