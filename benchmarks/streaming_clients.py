@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +32,8 @@ class Outcome:
     first: float = 0.0
     seconds: float = 0.0
     whole: bool = False
+    pauses: list[float] = field(default_factory=list)
+    """Between one read that held an event and the next."""
 
 
 async def stream(url: str, body: dict[str, Any], *, done: bytes = b"data: [DONE]") -> Outcome:
@@ -53,7 +55,13 @@ async def stream(url: str, body: dict[str, Any], *, done: bytes = b"data: [DONE]
     try:
         writer.write(head.encode() + data)
         tail = b""
+        last = 0.0
         while piece := await reader.read(1 << 16):
+            if b"data: " in piece:
+                now = time.perf_counter()
+                if last:
+                    outcome.pauses.append(now - last)
+                last = now
             outcome.events += piece.count(b"data: ")
             tail += piece
             if not outcome.status and (status := _STATUS.match(tail)):
