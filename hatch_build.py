@@ -3,7 +3,8 @@
     python hatch_build.py
 
 makes them in place, for a checkout that is run as it lies. Where no C compiler is found, the
-package is built without them, and generates on NumPy and trains by torch alone; `textwright doctor` tells which it is.
+package is built without them, and generates on NumPy and trains by torch alone; `textwright
+doctor` tells which it is.
 
 The compiler is `$CC` where that is set, and no other; else the system's, else that of the package
 `ziglang`, which is asked for where there is none.

@@ -44,8 +44,9 @@ def test_a_text_ends_on_the_weights_it_began_with(
     other = make_model(folder.parent / "other", seed=7).weights_file
     changed = load(folder.parent / "other").generate("It was", **request).text
     with ThreadPoolExecutor(3) as pool:
-        asker = pool.submit(ask_again_and_again)
         under_way = pool.submit(completion, process.url, **request)
+        process.until(lambda: "num_requests_running 0.0" not in metrics(process))
+        asker = pool.submit(ask_again_and_again)
         shutil.copy(other, folder / "one")
         process.until(lambda: texts(process, max_tokens=50, seed=3) == changed[:50])
         stopped.set()
