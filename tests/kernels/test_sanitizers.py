@@ -23,6 +23,7 @@ ROOT = HERE.parents[1]
 CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 
 READ = """
+import ctypes
 import sys
 from pathlib import Path
 import numpy as np
@@ -32,6 +33,7 @@ from textwright import kernels
 from textwright.configs import SamplingSettings
 from textwright.generation.sampling import CompiledSampler, LogitsProcessor
 from textwright.kernels.sampling import Pending, log_softmax
+from textwright.kernels.structures import Heads
 from textwright.runtimes import load_runtime
 
 kernels.FOLDER = Path(sys.argv[2])
@@ -76,6 +78,49 @@ for config in configs:
         except IndexError:
             continue
         raise SystemExit("a token that isn't there was read")
+
+library = kernels.kernels().library
+
+
+def numbers(*shape):
+    return random.normal(size=shape).astype("f")
+
+
+def call(name, *arguments):
+    def handed(one):
+        if isinstance(one, np.ndarray):
+            return one.ctypes.data_as(ctypes.c_void_p)
+        return ctypes.c_float(one) if isinstance(one, float) else one
+
+    getattr(library, name)(*map(handed, arguments))
+
+
+for narrow in (0, 1):
+    def of(*shape):
+        values = numbers(*shape)
+        return (values.view(np.uint32) >> 16).astype(np.uint16) if narrow else values
+
+    x, weight, keys = numbers(5, 48), numbers(48), np.arange(5, dtype=np.uint32)
+    call("norm", 5, 48, x, weight, 1e-6, of(5, 48), narrow)
+    call("norm_backward", 5, 48, x, weight, 1e-6, of(5, 48), numbers(5, 48), numbers(48), narrow)
+    for mask in ((keys, 1 << 29, 1.25), (None, 0, 1.0)):
+        call("add_dropped", 5, 48, x, of(5, 48), *mask, numbers(5, 48), narrow)
+        call("add_dropped_backward", 5, 48, x, *mask, of(5, 48), narrow)
+    call("gated", 5, 48, of(5, 96), of(5, 48), narrow)
+    call("gated_backward", 5, 48, of(5, 96), of(5, 48), of(5, 96), narrow)
+    for size in (32, 64, 128):
+        tables = [numbers(size), numbers(size), numbers(7, size), numbers(7, size)]
+        heads = Heads(2, 7, 3, size, 1e-6, *(one.ctypes.data for one in tables))
+        qkv, *each = of(2, 7, 9 * size), *(of(2, 3, 7, size) for _ in range(3))
+        call("split_heads", ctypes.byref(heads), qkv, *each, narrow)
+        call(
+            "split_heads_backward", ctypes.byref(heads), qkv, *each, of(2, 7, 9 * size),
+            numbers(size), numbers(size), narrow,
+        )
+    for time in (16, 48, 256):
+        weights = of(3, time, time)
+        call("attention_weights", 3, time, 0.2, weights, narrow)
+        call("attention_weights_backward", 3, time, 0.2, weights, of(3, time, time), narrow)
 print("read")
 """
 

@@ -58,6 +58,16 @@ class Matrix(ctypes.Structure):
     ]
 
 
+class Heads(ctypes.Structure):
+    """`Heads` of training.c."""
+
+    _fields_ = [
+        *((name, INTEGER) for name in ("samples", "time", "heads", "size")),
+        ("epsilon", FLOAT),
+        *((name, POINTER) for name in ("query_weight", "key_weight", "cos", "sin")),
+    ]
+
+
 class Memory:
     """Allocates what C reads, and references it so that Python doesn't free it."""
 

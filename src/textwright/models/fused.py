@@ -20,22 +20,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from textwright.kernels import kernels
+from textwright.kernels.structures import Heads
 from textwright.models.base import Dropout
 
 _LANES = 16
 _LONGEST = 256
 """Positions whose scores are computed as one matrix a head; flash attention does more in less."""
 _FORMATS = (torch.float32, torch.bfloat16)
-
-
-class _Heads(ctypes.Structure):
-    """`Heads` of training.c."""
-
-    _fields_ = [
-        *((name, ctypes.c_int32) for name in ("samples", "time", "heads", "size")),
-        ("epsilon", ctypes.c_float),
-        *((name, ctypes.c_void_p) for name in ("query_weight", "key_weight", "cos", "sin")),
-    ]
 
 
 def _call(name: str, *arguments: Any) -> None:
@@ -209,7 +200,7 @@ class _SplitHeads(torch.autograd.Function):
         heads = width // (3 * size)
         outputs = tuple(qkv.new_empty(samples, heads, time, size) for _ in range(3))
         addresses = [one.data_ptr() for one in (q_norm, k_norm, cos, sin)]
-        shape = _Heads(samples, time, heads, size, eps, *addresses)
+        shape = Heads(samples, time, heads, size, eps, *addresses)
         _call("split_heads", ctypes.byref(shape), qkv, *outputs, _narrow(qkv))
         ctx.save_for_backward(qkv, q_norm, k_norm, cos, sin)
         ctx.shape = shape

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TrainingSettings
+from textwright.models import build
+from textwright.models.base import dropout_keys
 from textwright.training.loop import distributed
 from textwright.training.loop.learner import Learner
 from textwright.training.loop.shards import Threads, resolve_shards
+from textwright.training.optim.optimizer import Optimizers, lr_multiplier
 from textwright.training.planning.presets import model_settings, preset
 
 GPT = GPTConfig(
@@ -58,6 +62,30 @@ def test_shards_learn_what_the_whole_batch_does(config: ModelConfig) -> None:
         parts = learned(learner(config, **settings, threads=2, **exact), range(4))
         for name, tensor in whole.items():
             torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("config", [GPT, LSTM], ids=["gpt", "lstm"])
+def test_one_shard_is_the_loop_as_it_is_written_in_books(config: ModelConfig) -> None:
+    """To the byte: nothing is added, scaled or cut on the way."""
+    one = learner(config, shards=1, fresh_starts=0)
+    made = learned(one, range(6))
+    settings, batches, state = one.settings, one.batches, None
+    precision = getattr(torch, settings.precision)
+    model = build(config, settings.seed).train()
+    optimizers = Optimizers(model, settings)
+    for step in range(6):
+        rows = torch.from_numpy(batches.batch(step, 0, 8))
+        model.set_dropout_keys(dropout_keys(settings.seed, step, 0, 8))
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            before = None if batches.resets_state(step) or config is GPT else state
+            logits, state = model(rows[:, :-1], before)
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+        loss.backward()
+        state = {name: part.detach().float() for name, part in state.items()}
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        optimizers.step(lr_multiplier(step, settings, 8))
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, made[f"model/{name}"]), name
 
 
 def test_going_on_with_other_threads_is_exact() -> None:
