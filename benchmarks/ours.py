@@ -30,6 +30,7 @@ class Textwright:
         """A training from an empty cache: its plan, cost, run folder."""
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         words = ["train", str(self.text), "--runs", str(self.folder / "runs"), "--json"]
+        words += ["--companion", "off"]  # networks are compared, and what they cost
         if self.environment["OMP_NUM_THREADS"] == "1":
             words += ["--set", "training.shards=1"]  # as one who has a single core would
         finished = run(self._command(*words, *shlex.split(options)), environment=self.environment)
@@ -50,7 +51,7 @@ class Textwright:
 
     def score(self, path: str, *options: str) -> dict[str, Any]:
         """What `textwright eval` says of a run."""
-        words = self._command("eval", path, "--json", *options)
+        words = self._command("eval", path, "--json", "--companion", "off", *options)
         score: dict[str, Any] = json.loads(run(words, environment=self.environment).output)
         return score
 
