@@ -51,7 +51,7 @@ SETTINGS = {
         SAME_TIME: "--model lstm --size nano --eval-every 500",
     },
     "gpt": {
-        TO_LOSS: "--model gpt --size nano --steps 270 --eval-every 1000"
+        TO_LOSS: "--model gpt --size nano --set model.block_size=64 --steps 290 --eval-every 1000"
         " --set training.eval_tokens=8192",
         SAME_TOKENS: "--model gpt --size nano --eval-every 500",
         SAME_TIME: "--model gpt --size nano --eval-every 500",
