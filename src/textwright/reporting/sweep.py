@@ -38,9 +38,9 @@ class Row:
 
     @property
     def order(self) -> tuple[int, float, float]:
-        """Sorts the best first: trained to the end, then the furthest, then the lowest bits."""
-        bits = self.run.val_bits_per_char
-        return _ORDER.index(self.state), -self.share, float("inf") if bits is None else bits
+        """Sorts the best first: trained to the end, then to a later rung, then the lowest bits."""
+        bits, eighths = self.run.val_bits_per_char, round(8 * self.share)
+        return _ORDER.index(self.state), -eighths, float("inf") if bits is None else bits
 
     def cells(self) -> tuple[str, ...]:
         """In the order of `COLUMNS`."""
