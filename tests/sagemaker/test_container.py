@@ -36,7 +36,7 @@ def container(base: Path, text: Path | None, **hyperparameters: str) -> Containe
     channel = base / "input" / "data" / "train"
     channel.mkdir(parents=True)
     if text is not None:
-        (channel / "text.txt").write_bytes(text.read_bytes())
+        (channel / f"text{text.suffix}").write_bytes(text.read_bytes())
     return Container(base)
 
 
@@ -73,16 +73,36 @@ def test_hyperparameters_are_strings_and_mean_what_they_say() -> None:
 SPOT = {"steps": "100", "checkpoint_every": "5", "training.patience": "0"}
 
 
-def test_more_epochs_than_the_checkpoint_was_planned_for_are_refused(
-    text_file: Path, tmp_path: Path
+def test_a_job_goes_on_beyond_the_plan_of_its_checkpoint_and_fewer_epochs_write_a_conversation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    where = container(tmp_path, text_file, epochs="9")
-    saved = Run(where.checkpoints / "run")
-    saved.path.mkdir(parents=True)
-    saved.write_settings({"training": {"epochs": 2.0}, "result": {"status": "finished"}})
-    with pytest.raises(TextwrightError, match="of 2 epochs, .* and 9 are asked for; take another"):
-        job.run(where, [])
-    assert where.failure.read_text().startswith("the checkpoint holds a run of 2 epochs")
+    caplog.set_level("INFO", "textwright")
+    talks = tmp_path / "talks.jsonl"
+    said = [{"messages": [{"role": "user", "content": f"Is it {n}?"},
+                          {"role": "assistant", "content": f"It is {n} indeed."}]}
+            for n in range(60)]  # fmt: skip
+    talks.write_text("".join(json.dumps(one) + "\n" for one in said))
+    where = container(tmp_path, talks, epochs="2")
+    assert job.run(where, []) == 0
+    run, asked = Run(where.checkpoints / "run"), where.base / "input/config/hyperparameters.json"
+    reached = run.metrics()[-1]["step"]
+
+    def ask(epochs: str) -> None:
+        asked.write_text(json.dumps({**json.loads(asked.read_text()), "epochs": epochs}))
+        caplog.clear()
+        assert job.run(where, []) == 0
+
+    ask("4")
+    assert run.metrics()[-1]["step"] == 2 * reached
+    assert [leg["asked"] for leg in run.settings()["plan"]["legs"]] == ["epochs 2", "epochs 4"]
+    before = run.settings_file.read_bytes()
+    ask("3")
+    assert "epochs 3 asks for no more, and nothing is trained" in caplog.text
+    assert run.settings_file.read_bytes() == before
+    told = (where.output_data / "sample.txt").read_text()
+    assert (
+        told.startswith("YOU: Hello! How are you?\nMODEL:") and "sample: YOU: Hello" in caplog.text
+    )
 
 
 @pytest.mark.slow

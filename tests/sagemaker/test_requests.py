@@ -15,6 +15,7 @@ from textwright.cli.app import main
 from textwright.cloud.following import parse_evaluation
 from textwright.errors import RequestError, TextwrightError
 from textwright.sagemaker import costs, launch, requests
+from textwright.sagemaker.endpoint_client import sentences
 from textwright.sagemaker.monitor import follow
 from textwright.sagemaker.settings import load_settings
 
@@ -113,7 +114,7 @@ def test_training_is_an_upload_and_a_job(
     assert keys == ["train/more/two.txt", "train/one.txt"]
     job = calls[2]["parameters"]
     assert job["TrainingJobName"].startswith("textwright-my-novel-20")
-    assert job["HyperParameters"] == {"epochs": "3.0", "tokenizer": "bpe", "model.dropout": "0.1"}
+    assert job["HyperParameters"] == {"epochs": "3", "tokenizer": "bpe", "model.dropout": "0.1"}
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
     assert job["ResourceConfig"] == {
         "InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 30
@@ -257,8 +258,7 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
     job = dry_run(capsys, *words, "--steps", "5", "--set", "seed=3")[1]["parameters"]
     assert "epochs" not in job["HyperParameters"] and job["HyperParameters"]["steps"] == "5"
     assert job["HyperParameters"]["seed"] == "3" and job["HyperParameters"]["tokenizer"] == "bpe"
-    as_json = tmp_path / "same.json"
-    as_json.write_text(json.dumps(load_settings(EXAMPLE, {}).model_dump()))
+    as_json = EXAMPLE.with_suffix(".json")
     assert load_settings(as_json, {}) == load_settings(EXAMPLE, {})
     validate(dry_run(capsys, "deploy", "shakespeare", "--settings", str(as_json)))
 
@@ -276,7 +276,7 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
      (["train", "shakespeare", *ACCOUNT, "--max-runtime", "2y"], "e.g. 2h"),
      (["train", "shakespeare", *ACCOUNT, "--instance-type", "m5.large"], "like ml.m5.xlarge"),
      (["train", "shakespeare", *ACCOUNT, "--checkpoint", "here"], "like s3://my-bucket/novel"),
-     (["deploy", "shakespeare", "--bucket", "s3://b"], "bucket: write it like my-bucket"),
+     (["deploy", "shakespeare", "--bucket", "s3://b"], "--bucket s3://b: write it like my-bucket"),
      (["delete", "", "--artifacts", *ACCOUNT[:4]], "is no name for AWS"),
      (["train", "shakespeare", *ACCOUNT, "--subnet", "s"], "--security-group"),
      (["train", "shakespeare", *ACCOUNT, "--tag", "a"], "--tag KEY=VALUE"),
@@ -288,7 +288,9 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
      (["deploy", "shakespeare", *ACCOUNT], "--instance-type, e.g. ml.m5.large, or --serverless"),
      (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--subnet", "a", "--security-group",
        "b"], "can't be in a VPC"),
-     (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--memory", "1000"], "memory_mb"),
+     (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--memory", "1000"], "--memory 1000: "),
+     (["train", "shakespeare", *ACCOUNT, "--instance-type", "ml.p2.xlarge", "--settings",
+       str(EXAMPLE)], "error: --instance-type ml.p2.xlarge: AWS has retired ml.p2; take ml.g5.x"),
      (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--name", "a_b"], "no name for AWS"),
      (["deploy", "nothing", *ACCOUNT, "--serverless"], "no run 'nothing'"),
      (["status", "--follow"], "name the job to follow")],
@@ -353,3 +355,14 @@ def test_without_boto3_it_says_how_to_get_it(
     said = refused(capsys, "status", "--region", "eu-west-1")
     assert "pip install 'textwright[sagemaker]'" in said
     validate(dry_run(capsys, "status"))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "count", "kept"),
+    [(["It was. And th", "en!"], 1, "It was."), (["It was", ".", " And"], 1, "It was."),
+     (["3", ".", "14 is pi. Yes"], 1, "3.14 is pi."), (["He said: “No", "!", "”", " I"], 1,
+      "He said: “No!”"), (["One. Two? Th", "ree…", "\n"], 3, "One. Two? Three…"),
+     (["No end", " here"], 2, "No end here"), (["完。", "次"], 1, "完。"), (["End."], 1, "End.")],
+)  # fmt: skip
+def test_a_text_ends_with_its_sentence(pieces: list[str], count: int, kept: str) -> None:
+    assert "".join(sentences(pieces, count)) == kept

@@ -17,6 +17,7 @@ import typer
 from textwright.cli import (
     chat,
     cloud,
+    cloud_chat,
     corpora,
     doctor,
     endpoints,
@@ -76,6 +77,7 @@ _cloud.command("package")(sagemaker.package)
 _cloud.command("train")(cloud.train)
 _cloud.command("deploy")(endpoints.deploy)
 _cloud.command("invoke")(endpoints.invoke)
+_cloud.command("chat")(cloud_chat.chat)
 _cloud.command("status")(cloud.status)
 _cloud.command("delete")(endpoints.delete)
 app.add_typer(_cloud, name="sagemaker")

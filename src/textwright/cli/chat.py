@@ -104,8 +104,8 @@ def chat(
     _say(
         f"{dialogue.names.model} learned from {learned}. /help tells what you can do, Ctrl-D ends."
     )
-    with _interrupts():  # Ctrl-C is ignored but in a reply and in `_read_line`
-        for line in _lines(f"{dialogue.names.user}: "):
+    with interrupts():  # Ctrl-C is ignored but in a reply and in `_read_line`
+        for line in lines(f"{dialogue.names.user}: "):
             if not line.startswith("/"):
                 try:
                     _reply(dialogue, partial(dialogue.stream, line))
@@ -118,7 +118,7 @@ def chat(
             _command(dialogue, command.casefold(), value.strip())
 
 
-def _lines(prompt: str) -> Iterator[str]:
+def lines(prompt: str) -> Iterator[str]:
     """The user's lines, without empty ones; with editing and history at a terminal."""
     is_terminal = sys.stdin.isatty()
     if is_terminal:
@@ -170,7 +170,7 @@ def _replace_undecodable() -> None:
 
 def _reply(dialogue: Dialogue, begin: Callable[[], Generator[str, None, None]]) -> None:
     dropped = dialogue.dropped
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         pieces = begin()
         show(f"{dialogue.names.model}: ")
         for piece in pieces:
@@ -188,7 +188,7 @@ def _reply(dialogue: Dialogue, begin: Callable[[], Generator[str, None, None]]) 
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
+def interrupts() -> Iterator[Callable[[], bool]]:
     """Gives a function that returns whether Ctrl-C was pressed, which does nothing else meanwhile:
     an exception in the middle of a token could leave the model's state half-updated."""
     pressed: list[int] = []

@@ -27,7 +27,7 @@ from textwright.cli.cloud_options import (
     show_calls,
     show_costs,
 )
-from textwright.cli.train import Then
+from textwright.cli.train import AMOUNT, Then
 from textwright.errors import RequestError, TextwrightError
 
 if TYPE_CHECKING:
@@ -63,14 +63,18 @@ def train(
         typer.Option(help="nano, micro, small, medium or large.", rich_help_panel=_MODEL),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="End within this time.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="End within this time.", metavar=AMOUNT, rich_help_panel=_MODEL),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Exactly so many steps.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="Exactly so many steps.", metavar=AMOUNT, rich_help_panel=_MODEL),
     ] = None,
     epochs: Annotated[
-        float | None,
-        typer.Option(help="So many times through the text.", rich_help_panel=_MODEL),
+        str | None,
+        typer.Option(
+            help="So many times through the text.", metavar=AMOUNT, rich_help_panel=_MODEL
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -128,6 +129,12 @@ def invoke(
         list[str] | None, typer.Option(help="End before this string; may be repeated.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
+    sentences: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="End with the N-th sentence, its full stop included."
+        ),
+    ] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show the text as it is written.")
     ] = False,
@@ -152,11 +159,12 @@ def invoke(
     if dry_run:
         show_calls([call])
         return
+    from textwright.sagemaker import endpoint_client
     from textwright.sagemaker.client import AWS
-    from textwright.sagemaker.endpoint_client import invoke as request_text
 
     is_first = True
-    for piece in request_text(AWS(cloud.region_name()), call):
+    pieces: Iterable[str] = endpoint_client.invoke(AWS(cloud.region_name()), call)
+    for piece in endpoint_client.sentences(pieces, sentences) if sentences else pieces:
         typer.echo(prompt + piece if is_first else piece, nl=False)
         is_first = False
     typer.echo()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textwright.training.loop.recipe import Plan
 
 _BUDGET = "How long"
-_AMOUNT = "N or +N"
+AMOUNT = "N or +N"
 _RHYTHM = "Rhythm and logs"
 _MODEL = "Model and text"
 _WHERE = "Where"
@@ -147,18 +147,18 @@ def train(
         str | None,
         typer.Option(
             help="Measure this machine and plan to end within this time; 5 where nothing is said.",
-            metavar=_AMOUNT,
+            metavar=AMOUNT,
             rich_help_panel=_BUDGET,
         ),
     ] = None,
     steps: Annotated[
         str | None,
-        typer.Option(help="Exactly so many steps.", metavar=_AMOUNT, rich_help_panel=_BUDGET),
+        typer.Option(help="Exactly so many steps.", metavar=AMOUNT, rich_help_panel=_BUDGET),
     ] = None,
     epochs: Annotated[
         str | None,
         typer.Option(
-            help="So many times through the text.", metavar=_AMOUNT, rich_help_panel=_BUDGET
+            help="So many times through the text.", metavar=AMOUNT, rich_help_panel=_BUDGET
         ),
     ] = None,
     plan: Annotated[

@@ -1,10 +1,11 @@
-"""Requests a text from an endpoint, at once or as a stream."""
+"""Requests a text or a reply from an endpoint, at once or as a stream."""
 
 from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -13,7 +14,7 @@ from textwright.errors import TextwrightError
 from textwright.sagemaker.client import AWS, aws_errors
 
 
-def invoke(aws: AWS, call: Call) -> Iterator[str]:
+def invoke(aws: AWS, call: Call) -> Generator[str, None, None]:
     """Yields the continuation in pieces; in one piece where `call` is not for a stream.
 
     Raises:
@@ -27,6 +28,28 @@ def invoke(aws: AWS, call: Call) -> Iterator[str]:
             yield _text(_json(data))
         else:
             yield from _events(_parts(body, call))
+
+
+_END = re.compile(r"""[.!?…]+["'”’»)]*(?=\s)|[。！？]+[”’」』]*""")
+_PERHAPS = re.compile(r"""[.!?…。！？]+["'”’»)」』]*$""")
+"""What the next piece may make the end of a sentence, or go on with."""
+
+
+def sentences(pieces: Iterable[str], count: int) -> Iterator[str]:
+    """Yields pieces up to the end of the `count`-th sentence, its full stop included; all of them
+    where there are fewer."""
+    text, shown = "", 0
+    for piece in pieces:
+        text += piece
+        ends = [match.end() for match in _END.finditer(text)]
+        if len(ends) >= count and len(text) > ends[count - 1]:
+            yield text[shown : ends[count - 1]]
+            return
+        unsure = _PERHAPS.search(text)
+        safe = max(shown, unsure.start() if unsure else len(text))
+        yield text[shown:safe]
+        shown = safe
+    yield text[shown:]
 
 
 def _parts(body: Iterable[Any], call: Call) -> Iterator[bytes]:
@@ -71,6 +94,9 @@ def _text(data: Any) -> str:
     if isinstance(data, dict) and isinstance(error := data.get("error"), dict):
         raise TextwrightError(f"the model ended with an error: {error.get('message', error)}")
     try:
-        return str(data["choices"][0].get("text") or "")
+        choice = data["choices"][0]
+        if isinstance(of_chat := choice.get("message") or choice.get("delta"), dict):
+            return str(of_chat.get("content") or "")
+        return str(choice.get("text") or "")
     except (KeyError, IndexError, TypeError):
         raise TextwrightError(f"the endpoint answered no completion: {str(data)[:200]}") from None

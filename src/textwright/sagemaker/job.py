@@ -43,6 +43,7 @@ _OPTIONS: dict[str, Any] = {
     "sample_prompt": str,
 }  # fmt: skip
 """Hyper-parameters that are options of `textwright train`; others are settings' dotted names."""
+_BUDGETS = ("minutes", "steps", "epochs")
 _ARGUMENTS = {"from": "parent", "val_fraction": "validation_fraction"}
 _OUTPUTS = ("report_file", "metrics_file", "samples_file", "settings_file")
 
@@ -77,7 +78,10 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         if "." in name:
             options["changes"].append(f"{name}={_setting_value(value)}")
         elif option in _OPTIONS:
-            options[_ARGUMENTS.get(option, option)] = _convert(name, value, _OPTIONS[option])
+            converted = _convert(name, value, _OPTIONS[option])
+            if option in _BUDGETS and str(value).startswith("+"):
+                converted = f"+{converted}"  # on top of what the run in the checkpoint has
+            options[_ARGUMENTS.get(option, option)] = converted
         else:
             raise RequestError(f"unknown hyper-parameter {name}{_nearest(option)}")
     return options
@@ -122,7 +126,6 @@ def _train(container: Container, observers: Sequence[Observer]) -> int:
     options = arguments(container.hyperparameters())
     name = options.pop("name", "run")
     sources = _corpus(container, options)
-    _check_done(container, name, options)
     first = torchrun.is_first()
     made = training.train(
         *sources,
@@ -153,29 +156,6 @@ def _corpus(container: Container, options: dict[str, Any]) -> list[str]:
             "no channel holds a text: give the job a channel `train`, or a hyper-parameter `corpus`"
         )
     return [str(channels["train"])] if "train" in channels else [str(c) for c in channels.values()]
-
-
-def _check_done(container: Container, name: str, options: dict[str, Any]) -> None:
-    """Set `epochs` to those of a finished run in the checkpoint, so that it is not trained again.
-
-    Raises:
-        RequestError: it was planned for fewer epochs than requested.
-    """
-    previous = Run(container.checkpoints / name)
-    recorded = previous.settings() if previous.settings_file.is_file() else {}
-    epochs, planned = options.get("epochs"), recorded.get("training", {}).get("epochs")
-    if epochs is None or planned is None:
-        return
-    if epochs > planned:
-        raise RequestError(
-            f"the checkpoint holds a run of {planned:g} epochs, whose learning rate was fitted to "
-            f"them, and {epochs:g} are asked for; take another checkpoint folder"
-        )
-    if recorded["result"]["status"] == "running":
-        return
-    if recorded["result"]["status"] in ("finished", "stopped early") and epochs <= planned:
-        options["epochs"] = planned
-        log.warning("the checkpoint has %g epochs already; it is not trained again", planned)
 
 
 def export_results(run: Run, container: Container) -> None:

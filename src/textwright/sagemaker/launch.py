@@ -134,4 +134,4 @@ def _check_hyperparameters(hyperparameters: dict[str, Any]) -> None:
     options = arguments(hyperparameters)
     for name in ("corpus", "name"):
         options.pop(name, None)
-    make_request(**options)
+    make_request(**options, resume=True)

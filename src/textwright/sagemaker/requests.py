@@ -212,7 +212,8 @@ def create_endpoint(settings: CloudSettings, name: str) -> Call:
 def invoke_endpoint(
     endpoint: str, body: Mapping[str, Any], *, stream: bool, target_model: str | None = None
 ) -> Call:
-    """The request for a text; `body` is that of `/v1/completions`."""
+    """The request for a text or a reply; `body` is that of `/v1/completions` or
+    `/v1/chat/completions`."""
     content = {**body, "stream": True} if stream else dict(body)
     parameters = {
         "EndpointName": endpoint,

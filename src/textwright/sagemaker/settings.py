@@ -79,7 +79,25 @@ Bucket = Annotated[str, _matching(_BUCKET, "my-bucket, in small letters, without
 Hyperparameters = Annotated[
     dict[str, bool | int | float | str | list[Any]], BeforeValidator(_flatten)
 ]
-InstanceType = Annotated[str, _matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge")]
+_RETIRED = {"p2": "g5", "m4": "m5"}
+"""Families of machines that AWS has retired (aws/deep-learning-containers #3950, May 2024), and
+what to take in their place."""
+
+
+def _check_retired(instance_type: str) -> str:
+    _, family, size = instance_type.split(".")
+    if family in _RETIRED:
+        raise ValueError(
+            f"AWS has retired ml.{family}; take ml.{_RETIRED[family]}.{size} or the like"
+        )
+    return instance_type
+
+
+InstanceType = Annotated[
+    str,
+    _matching(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "ml.m5.xlarge"),
+    AfterValidator(_check_retired),
+]
 
 
 class TrainSettings(Section):
@@ -221,12 +239,23 @@ def load_settings(file: Path | None, options: Mapping[str, Any]) -> CloudSetting
     except ValidationError as error:
         where = "" if file is None else f"{file}: "
         for detail in error.errors():
+            setting = ".".join(map(str, detail["loc"]))
+            if options.get(setting) is not None:
+                why = detail["msg"].removeprefix("Value error, ")
+                raise RequestError(f"{_option(setting)} {detail['input']}: {why}") from error
             if detail["type"] == "extra_forbidden":
                 names = ".".join(map(str, detail["loc"]))
                 raise RequestError(
                     f"{where}unknown setting {names}{_nearest_setting(detail['loc'])}"
                 ) from error
         raise RequestError(f"{where}{one_line(error)}") from error
+
+
+def _option(name: str) -> str:
+    """The command line's option for a setting."""
+    last = name.rpartition(".")[2]
+    special = {"subnets": "subnet", "security_groups": "security-group", "memory_mb": "memory"}
+    return "--" + special.get(last, last).replace("_", "-")
 
 
 def _nearest_setting(keys: tuple[int | str, ...]) -> str:
