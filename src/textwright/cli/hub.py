@@ -34,7 +34,10 @@ def push(
     ] = None,
     wheel: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Wheel of textwright that the Space installs."),
+        typer.Option(
+            metavar="FILE",
+            help="Wheel of textwright that the Space installs; else the release, or one made here.",
+        ),
     ] = None,
     runs: Runs = None,
 ) -> None:

@@ -66,8 +66,8 @@ def gradio_app(
                 temperature = gr.Slider(0, 2, TEMPERATURE, step=0.05, label="Temperature")
                 # a value, or the app's API wants one with each call
                 top_n = gr.Number(
-                    0, label="Top-N", precision=0, minimum=0,
-                    info="Only the N likeliest tokens; 0: all",
+                    0, label="Top-N", precision=0,
+                    info="Only the N likeliest tokens; 0 or less: all",
                 )  # fmt: skip
                 with gr.Row():
                     start = gr.Button("Write", variant="primary")

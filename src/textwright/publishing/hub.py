@@ -19,6 +19,7 @@ from textwright.publishing.cards import write_card
 from textwright.publishing.defaults import write_defaults
 from textwright.publishing.exports import check_folder
 from textwright.publishing.space import SPACE_FILES, write_space, write_static_space
+from textwright.publishing.wheel import wheel_for_space
 from textwright.runs import Run
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -67,7 +68,8 @@ def push(
         static: the Space is a page with the model inside, not a Gradio app.
         private: create private repositories; existing ones must be private.
         dry_run: write everything to this folder, and push nothing.
-        wheel: a wheel of textwright that the Space installs.
+        wheel: a wheel of textwright that the Space installs; by default the release of this
+            version or, where that is on no index, a wheel that is made here.
 
     Returns:
         Addresses of what was pushed, or the folders written.
@@ -96,7 +98,9 @@ def push(
             if static:
                 write_static_space(run, repository, folders[-1][2])
             else:
-                write_space(run, repository, space, folders[-1][2], wheel)
+                with TemporaryDirectory() as made:
+                    chosen = wheel or wheel_for_space(Path(made))
+                    write_space(run, repository, space, folders[-1][2], chosen)
         if dry_run:
             return [str(folder) for _, _, folder in folders]
         sdk = "static" if static else "gradio"
