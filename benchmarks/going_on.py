@@ -25,8 +25,7 @@ from textwright.training.loop import learner as learner_module
 from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
 from textwright.training.optim.optimizer import Course, lr_multiplier
-from textwright.training.planning.planner import counted_plan, size_options
-from textwright.training.planning.prepare import prepare
+from textwright.training.planning.planner import counted_plan, prepare, size_options
 from textwright.training.planning.request import make_request
 
 

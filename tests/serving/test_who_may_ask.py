@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from typer.testing import CliRunner
 
 from textwright import studio
-from textwright.cli.app import app
+from textwright.cli.app import app, main
 from textwright.cli.guards import read_keys
 from textwright.errors import BusyError, ModelUnavailableError, RequestError, TextwrightError
 from textwright.runs import Run
@@ -325,3 +326,28 @@ def test_one_client_cannot_have_all_turns() -> None:
 def test_folders_of_this_machine_are_not_for_clients(error: TextwrightError, says: str) -> None:
     message = to_http_error(error).message
     assert says in message and "/srv" not in message and "Ann" not in message
+
+
+def test_settings_may_lie_in_a_file_beside_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*words: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            main(["serve", "shakespeare", *words])
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        monkeypatch.delenv("TEXTWRIGHT_API_KEY_FILE", raising=False)
+        return said
+
+    monkeypatch.chdir(tmp_path)
+    # What the file puts into the environment goes with the test
+    monkeypatch.setenv("TEXTWRIGHT_API_KEY_FILE", "")
+    monkeypatch.delenv("TEXTWRIGHT_API_KEY_FILE")
+    Path(".env").write_text("OTHER=1\nexport TEXTWRIGHT_API_KEY_FILE='of-the-file'  # a comment\n")
+    assert "of-the-file" in refused()
+    assert "OTHER" not in os.environ
+    monkeypatch.setenv("TEXTWRIGHT_API_KEY_FILE", "of-the-environment")
+    assert "of-the-environment" in refused()
+    Path("other.env").write_text("TEXTWRIGHT_API_KEY_FILE=of-another\n")
+    assert "of-another" in refused("--env-file", "other.env")
+    assert "--env-file none.env can't be read" in refused("--env-file", "none.env")

@@ -34,8 +34,9 @@ def chat(
 
     textwright sagemaker chat textwright-my-talk
     """
+    from textwright.cloud.calls import Call
     from textwright.sagemaker.endpoint_client import invoke
-    from textwright.sagemaker.requests import Call, invoke_endpoint
+    from textwright.sagemaker.requests import invoke_endpoint
 
     cloud = settings_from(settings, region=region)
     options = defined({"max_tokens": max_tokens, "temperature": temperature, "seed": seed})

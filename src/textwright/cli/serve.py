@@ -27,6 +27,7 @@ from textwright.cli.serve_options import (
     CORSOrigin,
     Deadline,
     Drain,
+    EnvFile,
     Host,
     Level,
     LogFile,
@@ -101,6 +102,7 @@ def serve(
     log_level: Level = LogLevel.info,
     log_file: LogFile = None,
     log_prompts: LogPrompts = False,
+    env_file: EnvFile = None,
     runs: Runs = None,
 ) -> None:
     """Serve models over HTTP: the OpenAI API, and a native one.

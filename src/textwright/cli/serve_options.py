@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from textwright.cli.generate import Companion, Precision
+from textwright.errors import MissingPackageError, RequestError
 
 
 def _option(help: str, variable: str, *names: str, **more: Any) -> Any:  # noqa: A002
@@ -23,6 +25,41 @@ def _limit(help: str, variable: str, *names: str, **more: Any) -> Any:  # noqa: 
     return _option(help, variable, *names, rich_help_panel="Limits", **more)
 
 
+_ENV_FILE = Path(".env")
+
+
+def _read_env_file(context: typer.Context, file: Path | None) -> Path | None:
+    """Put the settings of a file into the environment, where that has none of the name."""
+    found = file or _ENV_FILE
+    if context.resilient_parsing or (file is None and not found.is_file()):
+        return None
+    try:
+        from dotenv import dotenv_values
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{found} needs python-dotenv to be read; pip install 'textwright[serve]'"
+        ) from error
+    try:
+        with found.open(encoding="utf-8") as lines:
+            values = dotenv_values(stream=lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"--env-file {found} can't be read: {error}") from error
+    for name, value in values.items():
+        if name.startswith("TEXTWRIGHT_") and value is not None:
+            os.environ.setdefault(name, value)
+    return found
+
+
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Settings by the names of the environment, a TEXTWRIGHT_PORT=8000 a line; else `.env` "
+        "in this folder, where there is one. The environment itself goes before it.",
+        is_eager=True,  # before the environment is asked
+        callback=_read_env_file,
+    ),
+]
 Names = Annotated[
     list[str] | None,
     typer.Argument(
