@@ -220,7 +220,11 @@ def test_who_speaks_is_said_and_is_part_of_the_cache_s_key(
         "[12.5] Anna: not a date\n[13.5] Ben: nor this\n[14.5] Anna: nor that\n",
     ],
 )
-def test_other_texts_with_dates_stay_text(tmp_path: Path, text: str) -> None:
+def test_other_texts_with_dates_stay_text(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "diary.txt"
     path.write_text(text, encoding="utf-8")
-    assert open_text([str(path)]).read() == text
+    with caplog.at_level(logging.WARNING, "textwright"):
+        assert open_text([str(path)], assistant="Anna").read() == text
+    assert f"{path} is none" in caplog.text

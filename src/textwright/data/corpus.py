@@ -245,6 +245,11 @@ class _CorpusBuilder:
         return inspected
 
     def _prepare_inspected(self, files: Sequence[InspectedFile]) -> Prepared:
+        if self.how.assistant and not any(file.kind == "chat-export" for file in files):
+            self.warn(
+                "assistant says who speaks in a chat that WhatsApp, Telegram or Discord exported, "
+                f"and {files[0].source.label} is none"
+            )
         chats = [file.source.label for file in files if file.kind in CONVERSATIONS]
         texts = [file.source.label for file in files if file.kind not in CONVERSATIONS]
         if not chats:

@@ -1,0 +1,89 @@
+"""Learning while it reads: what the text so far, learned from, adds to a recurrent model.
+
+    python benchmarks/adapting.py RUN [--rates 0.0003 0.001]
+
+Dynamic evaluation (Krause et al., 2018): each 32 characters of the held-out text are predicted,
+then learned from by one step of Adam on all weights. The rate is chosen on the first half; the
+numbers are of either half, bits a character, with the state carried through. One JSON object
+a rate. No adaptive number is to be compared with a static one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textwright import runs
+from textwright.companion.mixing import Companion
+from textwright.data import prepare_tokens
+from textwright.data.training_corpus import find_training_corpus
+from textwright.evaluation.companion_model import CompanionModel
+from textwright.models.loading import load_model
+from textwright.tokenizers import Tokenizer
+
+CHUNK = 32
+
+
+def read(run: runs.Run, ids: np.ndarray, rate: float) -> tuple[list[float], list[float]]:
+    """Nats of each token but the first, by the network alone and with the run's companion."""
+    network = load_model(run, "cpu").eval()
+    size = network.config.vocab_size
+    beside = Companion.read(run.companion_file, size) if run.companion_file.is_file() else None
+    model = CompanionModel(network, beside) if beside else None
+    optimizer = torch.optim.Adam(network.parameters(), rate, betas=(0.9, 0.99))
+    state = mixed_state = None
+    alone: list[float] = []
+    mixed: list[float] = []
+    for begin in range(0, len(ids) - 1, CHUNK):
+        piece = torch.from_numpy(ids[begin : begin + CHUNK + 1])[None]
+        inputs, targets = piece[:, :-1], piece[0, 1:]
+        if model is not None and beside is not None:
+            with torch.no_grad():
+                own, table, mixed_state = model.parts(inputs, mixed_state)
+                both = beside.network * own[0] + beside.weight * table[0]
+                mixed += _nats(both, targets)
+        logits, after = network(inputs, state)
+        loss = torch.nn.functional.cross_entropy(logits[0], targets, reduction="none")
+        alone += loss.detach().tolist()
+        if rate:
+            optimizer.zero_grad()
+            loss.mean().backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+        state = {name: value.detach() for name, value in after.items()}
+    return alone, mixed
+
+
+def _nats(logits: Tensor, targets: Tensor) -> list[float]:
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none").tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run")
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.0, 0.0001, 0.0003, 0.001])
+    options = parser.parse_args()
+    run = runs.find(options.run)
+    corpus, tokenizer = find_training_corpus(run), Tokenizer.load(run)
+    part = prepare_tokens(corpus.validation, tokenizer)
+    ids = part.array().astype(np.int64)
+    half = len(ids) // 2
+    for rate in options.rates:
+        begin = time.process_time()
+        alone, mixed = read(run, ids, rate)
+        record = {"run": run.name, "rate": rate}
+        for name, nats in (("alone", alone), ("with_companion", mixed)):
+            if nats:
+                bits = [sum(part) / len(part) / math.log(2) for part in (nats[:half], nats[half:])]
+                record |= {f"{name}_first_half": bits[0], f"{name}_second_half": bits[1]}
+        print(json.dumps({**record, "cpu_s": time.process_time() - begin}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
