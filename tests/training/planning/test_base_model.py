@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,20 @@ def test_a_parent_that_is_no_help_is_named_and_learns_at_full_rates(
     _, usual, _ = plan(novel, parent=BASE)
     assert "nothing like" not in caplog.text
     _, settings, _ = plan(dna, parent=BASE)
-    assert "english has read nothing like this text" in caplog.text
+    assert "english has read nothing like this text and is no help: leave --from" in caplog.text
     assert settings.training.learning_rate == pytest.approx(10 * usual.training.learning_rate)
     _, settings, _ = plan(dna, parent=BASE, changes=["training.learning_rate=0.001"])
     assert settings.training.learning_rate == 0.001
+
+
+@pytest.mark.slow
+def test_a_parent_that_spells_the_text_s_characters_is_no_hindrance(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = tmp_path / "code.txt"
+    code.write_text(Path(argparse.__file__).read_text(encoding="utf-8"), encoding="utf-8")
+    plan(code, parent=BASE)
+    assert "english has read nothing like this text but knows most of its" in caplog.text
 
 
 def test_the_verdict_says_it_of_a_training_that_began_with_nothing() -> None:

@@ -28,7 +28,7 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.shards import resolve_shards
-from textwright.training.planning.base_model import base_bits, is_no_help
+from textwright.training.planning.base_model import NO_HELP, base_bits, unlikeness
 from textwright.training.planning.benchmark import Timing, measure
 from textwright.training.planning.presets import SIZES, SizeOption, model_settings
 from textwright.training.planning.request import Request
@@ -153,12 +153,14 @@ def plan_recipe(
     Raises:
         RequestError: no size fits the settings, or the memory of this machine.
     """
-    if request.parent is not None and is_no_help(request.parent.run, dataset):
-        log.warning(
-            "%s has read nothing like this text and is no help: leave --from out, and the size "
-            "will be one for the text",
-            request.parent.name,
+    unlike = unlikeness(request.parent.run, dataset) if request.parent is not None else 0.0
+    if request.parent is not None and unlike >= 1:
+        advice = (
+            "and is no help: leave --from out, and the size will be one for the text"
+            if unlike >= NO_HELP
+            else "but knows most of its characters: it learns at the rates of a new model"
         )
+        log.warning("%s has read nothing like this text %s", request.parent.name, advice)
         request = replace(request, continued_rate=1.0)
     train, validation = dataset.train.array(), dataset.validation.array()
     options = size_options(request, dataset.tokenizer.vocab_size, len(train))
