@@ -24,7 +24,7 @@ from textwright.companion.mixing import Companion
 from textwright.data import prepare_tokens
 from textwright.data.training_corpus import find_training_corpus
 from textwright.evaluation.companion_model import CompanionModel
-from textwright.models.loading import load_model
+from textwright.models.base import load_model
 from textwright.tokenizers import Tokenizer
 
 CHUNK = 32

@@ -28,7 +28,7 @@ from nanogpt import NanoGPT
 from ours import split_text
 from processes import report, run
 from textwright import models
-from textwright.models.loading import load_model
+from textwright.models.base import load_model
 from textwright.runs import Run
 
 Numbers = dict[str, Any]
