@@ -102,6 +102,7 @@ def test_a_sweep_is_found_again_as_it_was(tmp_path: Path, text_file: Path) -> No
         (["--try", "model.dropot=0,1"], "unknown setting model.dropot; did you mean"),
         (["--try", "seed=1,x"], "trial seed=x: seed is a whole number, not 'x'"),
         (["--try", "steps=1,2"], "how long is one for all trials"),
+        (["--try", "size=nano,micro", "--steps", "0"], "take 1 or more"),
         (["--try", "size=nano"], "a sweep needs two trials or more"),
         (["--try", "size"], "write NAME=VALUE,VALUE"),
         (["--try", "size=nano,nano"], "a value comes twice"),

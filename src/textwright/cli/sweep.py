@@ -78,8 +78,7 @@ def sweep(
 
     textwright sweep my_novel.txt --try size=nano,micro --try model.dropout=0.1,0.2 --minutes 20
 
-    All trials are trained to a part of their plans, the better half goes on to twice that part,
-    and so on; what was stopped early could have been resumed, and nothing of it is lost.
+    All are trained to a part of their plans, the better half goes on to twice that, and so on.
     """
     from textwright.training import trials
 

@@ -197,6 +197,10 @@ def plan_sweep(
         raise RequestError("--minutes and --steps: take one of them")
     if minutes is None and steps is None:
         minutes = 20.0
+    if steps is not None and steps < 1:
+        raise RequestError(f"--steps {steps}: take 1 or more")
+    if jobs is not None and jobs < 1:
+        raise RequestError(f"--jobs {jobs}: take 1 or more")
     sources = [str(source) for source in corpus]
     if STANDARD_INPUT in sources:
         raise RequestError("standard input can be read once, and a sweep reads it for each trial; "
@@ -219,8 +223,6 @@ def plan_sweep(
     folder = root / f"{stem}{_FOLDER}"
     cores = machine.cores()
     jobs = min(len(trials), jobs or cores)
-    if jobs < 1:
-        raise RequestError("--jobs is 1 or more")
     planned = Sweep(
         folder, stem, [absolute_source(source) for source in sources], same, minutes, steps, jobs,
         max(1, cores // jobs),
