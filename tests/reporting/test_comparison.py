@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 from made_runs import MakeRun, curve, evaluations
 
+from textwright.cli import app
 from textwright.configs import GPTConfig, RecurrentConfig
 from textwright.errors import RunError
 from textwright.reporting import RunSummary, compare
@@ -87,6 +91,30 @@ def test_curves_stand_on_one_scale(make_run: MakeRun) -> None:
     assert lines[1][-1] == "▁"
     assert lines[0][-1] > lines[1][9]  # the blocks' code points rise with their height
     assert list(lines[1]) == sorted(lines[1], reverse=True)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_curves_in_what_the_output_has(
+    make_run: MakeRun,
+    encoding: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    steps = range(0, 1001, 100)
+    losses = [curve(step, 1.0) for step in steps]
+    runs = [make_run(name, records=evaluations(steps, losses, losses, 1000)) for name in "ab"]
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)  # as a terminal of it would have
+    with pytest.raises(SystemExit) as end:
+        app.main(["runs", "compare", *(str(run.path) for run in runs)])
+    # Typer writes UTF-8 where it is told ASCII, which it takes for a mistake
+    text = written.getvalue().decode("utf-8" if encoding == "ascii" else encoding)
+    assert end.value.code == 0 and "lacks" not in capsys.readouterr().err
+    curves = text.partition("over the steps")[2].splitlines()[1:3]
+    (drawn,) = {line.split(maxsplit=1)[1].strip() for line in curves}
+    assert ("▁" in drawn) == (encoding == "utf-8") and len(set(drawn)) > 3, text
+    assert drawn.isascii() == (encoding != "utf-8") and "?" not in drawn
 
 
 def test_a_comparison_as_json_has_names_and_curves(make_run: MakeRun) -> None:

@@ -122,7 +122,7 @@ def report(
     if not (run.settings_file.is_file() or run.metrics_file.is_file()):
         raise RequestError(
             f"{run.path} is a model folder without a training to report on: "
-            "it has neither run.toml nor metrics.jsonl"
+            "it has neither run.toml nor metrics.jsonl; name a run"
         )
     typer.echo(str(write_report(run)))
 

@@ -376,4 +376,7 @@ def model_config(data: dict[str, Any]) -> ModelConfig:
             raise RequestError(f"config.json is damaged: {one_line(error)}") from error
         if config is not None:
             return config
-    raise RequestError(f"config.json: unknown model_type {data.get('model_type')!r}")
+    raise RequestError(
+        f"config.json: unknown model_type {data.get('model_type')!r}; "
+        "run this model with transformers"
+    )

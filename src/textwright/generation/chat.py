@@ -192,7 +192,9 @@ class Dialogue:
                 for one in record["messages"]
             ]
         except OSError as error:
-            raise RequestError(f"{file} can't be read ({error.strerror})") from error
+            raise RequestError(
+                f"{file} can't be read ({error.strerror}); check its name"
+            ) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestError(
                 f'{file} holds no conversation; it should be {{"messages": [{{"role", '

@@ -140,7 +140,8 @@ class Memory:
             return halves if np.array_equal(halves, weights) else None
         if not np.isfinite(halves).all():
             raise RequestError(
-                "precision float16 holds weights up to 65,504, and this model has larger"
+                "precision float16 holds weights up to 65,504, and this model has larger; "
+                "take another"
             )
         return halves
 

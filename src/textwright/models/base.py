@@ -195,7 +195,10 @@ class LanguageModel(nn.Module, ABC):
         }
         if differing := sorted(own.keys() ^ weights.keys()):
             what = "is missing" if differing[0] in own else "is not part of this model"
-            raise RunError(f"the weights don't fit config.json: {differing[0]} {what}")
+            raise RunError(
+                f"the weights don't fit config.json: {differing[0]} {what}; "
+                "copy both from one training"
+            )
         with torch.no_grad():
             for name, tensor in own.items():
                 if tensor.shape != weights[name].shape:

@@ -68,7 +68,9 @@ def read(path: str, tokenizer: Path | None) -> ImportedModel:
     state = tensors(_state(data) if isinstance(data, _StandIn) else data, file)
     if not all(name in state and state[name].ndim == 2 and state[name].numel()
                for name in ("encoder.weight", "rnn.weight_hh_l0")):  # fmt: skip
-        raise RequestError(f"{file} is no model of char-rnn.pytorch: it lacks encoder and rnn")
+        raise RequestError(
+            f"{file} is no model of char-rnn.pytorch: it lacks encoder and rnn; take another"
+        )
     characters = (
         read_tokenizer(tokenizer)
         if tokenizer
@@ -78,7 +80,9 @@ def read(path: str, tokenizer: Path | None) -> ImportedModel:
     rows, width = state["rnn.weight_hh_l0"].shape
     family = {4: "lstm", 3: "gru"}.get(rows // width)
     if family is None:
-        raise RequestError(f"{file}: its recurrent layer is neither an LSTM nor a GRU")
+        raise RequestError(
+            f"{file}: its recurrent layer is neither an LSTM nor a GRU, so it can't be imported"
+        )
     try:
         config = RecurrentConfig.model_validate(
             {

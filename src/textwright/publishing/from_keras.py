@@ -137,12 +137,16 @@ def _check(config: Any, file: Path) -> None:
     for layer in config.get("config", {}).get("layers", []):
         kind, settings = layer["class_name"], layer["config"]
         if kind not in _FIXED:
-            raise RequestError(f"{file}: it has a layer {kind}, which no family here has")
+            raise RequestError(
+                f"{file}: it has a layer {kind}, which no family here has, so it can't be imported"
+            )
         for name, value in _FIXED[kind].items():
             if settings.get(name, value) != value:
                 raise RequestError(f"{file}: {kind}'s {name} is {settings[name]!r}, not {value!r}")
         if kind == "Dense" and settings.get("activation") not in ("linear", "softmax"):
-            raise RequestError(f"{file}: Dense's activation is {settings['activation']!r}")
+            raise RequestError(
+                f"{file}: Dense's activation is {settings['activation']!r}, so it can't be imported"
+            )
 
 
 def _order(layer: _Layer) -> int:
@@ -156,10 +160,10 @@ def _converted(
 ) -> dict[str, Floats]:
     """One recurrent layer with torch's names, (out, in) matrices and order of gates."""
     if len(weights) != 3:
-        raise RequestError(f"{file}: its recurrent layers have no biases, and those here have")
+        raise RequestError(f"{file}: its recurrent layers have no biases, so it can't be imported")
     kernel, recurrent, bias = weights
     if family == "gru" and bias.ndim != 2:
-        raise RequestError(f"{file}: GRU's reset_after is False, not True")
+        raise RequestError(f"{file}: GRU's reset_after is False, so it can't be imported")
     biases = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
     count = recurrent.shape[1] // recurrent.shape[0]
     gates = _GATES.get(family, tuple(range(count)))

@@ -33,7 +33,9 @@ def read(path: str, tokenizer: Path | None) -> ImportedModel:
     data = read_checkpoint(file)
     arguments = data.get("model_args") if isinstance(data, dict) else None
     if not isinstance(arguments, dict) or "model" not in data:
-        raise RequestError(f"{file} is no checkpoint of nanoGPT: it has no model and model_args")
+        raise RequestError(
+            f"{file} is no checkpoint of nanoGPT: it has no model and model_args; take another"
+        )
     weights = {
         name.removeprefix("_orig_mod."): tensor
         for name, tensor in tensors(data["model"], file).items()

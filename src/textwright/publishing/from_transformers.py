@@ -66,7 +66,10 @@ def _weights(folder: Path) -> tuple[dict[str, Tensor], Path]:
         return weights, parts[0]
     file = folder / "pytorch_model.bin"
     if not file.is_file():
-        raise RequestError(f"{folder} has neither model.safetensors nor pytorch_model.bin")
+        raise RequestError(
+            f"{folder} has neither model.safetensors nor pytorch_model.bin; "
+            "name a folder that save_pretrained wrote"
+        )
     return tensors(read_checkpoint(file), file), file
 
 

@@ -160,7 +160,9 @@ def pull(repository: str, *, name: str | None = None, folder: str | Path | None 
         snapshot_download(repository, allow_patterns=_MODEL_FILES, local_dir=scratch)
         snapshot = Run(Path(scratch))
         if not snapshot.has_model():
-            raise RequestError(f"{repository} is no model that textwright can load: it lacks files")
+            raise RequestError(
+                f"{repository} is no model that textwright can load: it lacks files; name another"
+            )
         snapshot.config()
         run = runs.create(name, name, root)
         with atomic.replacing(run.path) as partial:
@@ -194,7 +196,7 @@ def hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> 
                 f"your token may not do this with {name}; take one that may write there"
             ) from error
         if status == 404:
-            raise RequestError(f"the Hub has no {name}") from error
+            raise RequestError(f"the Hub has no {name}; check the spelling") from error
         if status < 500 and status != 429:
             reason = " ".join((error.server_message or "no reason given").split())
             raise RequestError(f"the Hub refuses {name} ({status}): {reason}") from error

@@ -153,9 +153,13 @@ class Run:
                 "or its training never started; train it again"
             ) from None
         except (ValueError, OSError, RecursionError) as error:
-            raise RunError(f"run {self.name!r}: {file.name} is damaged ({error})") from error
+            raise RunError(
+                f"run {self.name!r}: {file.name} is damaged ({error}); copy it again"
+            ) from error
         if not isinstance(data, dict):
-            raise RunError(f"run {self.name!r}: {file.name} is damaged (not a JSON object)")
+            raise RunError(
+                f"run {self.name!r}: {file.name} is damaged (not a JSON object); copy it again"
+            )
         return data
 
     def write_json(self, file: Path, data: dict[str, Any]) -> None:
@@ -169,7 +173,9 @@ class Run:
         except FileNotFoundError:
             return {}
         except (ValueError, OSError) as error:
-            raise RunError(f"run {self.name!r}: run.toml is damaged ({error})") from error
+            raise RunError(
+                f"run {self.name!r}: run.toml is damaged ({error}); mend it, or copy it again"
+            ) from error
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Write `run.toml`, without values that are None, for TOML has no null.
@@ -308,7 +314,10 @@ def training_lock(run: Run) -> Iterator[None]:
     try:
         lock.acquire(poll_interval=POLL_INTERVAL)
     except filelock.Timeout:
-        raise RunError(f"run {run.name!r} is being trained by another process") from None
+        raise RunError(
+            f"run {run.name!r} is being trained by another process; "
+            "wait until that ends, or stop it"
+        ) from None
     except OSError as error:
         raise atomic.disk_error(error, run.path) from error
     try:

@@ -102,7 +102,7 @@ class Container:
         except (OSError, ValueError) as error:
             raise RequestError(f"{file} is damaged ({error})") from error
         if not isinstance(data, dict):
-            raise RequestError(f"{file} is damaged (not a JSON object)")
+            raise RequestError(f"{file} is damaged (not a JSON object); mend it")
         return data
 
 

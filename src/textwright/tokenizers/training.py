@@ -68,7 +68,7 @@ def train_tokenizer(
         return _characters(part_chunks, vocab_size, lowercase, conversations)
     total = sum(map(len, part_chunks()))
     if not total:
-        raise TokenizerError("the text is empty: no tokenizer can be made from it")
+        raise TokenizerError("the text is empty: no tokenizer can be made from it; give some text")
     if kind == "word":
         sample = _sample(kind, part_chunks, total)
         return _words(sample, vocab_size, lowercase, word_form, conversations)
@@ -96,9 +96,10 @@ def _characters(
     alphabet = characters.distinct(part_chunks(), characters.normalizer(lowercase))
     if len(alphabet) < 2:
         raise TokenizerError(
-            "the text is empty: no tokenizer can be made from it"
+            "the text is empty: no tokenizer can be made from it; give some text"
             if not alphabet
-            else f"the text holds no character but {alphabet.pop()!r}: there is nothing to learn"
+            else f"the text holds no character but {alphabet.pop()!r}: "
+            "there is nothing to learn; give a text with more"
         )
     own = specials("char") if conversations else ()
     return _tokenizer(
@@ -125,7 +126,7 @@ def _words(
     if vocab_size is not None and vocab_size < smallest:
         raise TokenizerError(
             f"a word vocabulary of {vocab_size:,} is too small: {', '.join(first)} and one word "
-            f"make {smallest}"
+            f"make {smallest}; take at least that many"
         )
     by_frequency = words.most_frequent(pipeline({}, lowercase=lowercase), sample)
     entries = [*first, *(word for word in by_frequency if word not in first)]

@@ -119,7 +119,10 @@ def result_if_done(run: Run) -> Result | None:
     try:
         return Result(**{"val_loss": None, "val_bits_per_char": None, **result})
     except TypeError as error:
-        raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
+        raise RunError(
+            f"run {run.name!r}: run.toml is damaged: {one_line(error)}; "
+            "mend it, or begin another run"
+        ) from error
 
 
 def load_recipe(run: Run) -> Recipe:
@@ -135,7 +138,10 @@ def load_recipe(run: Run) -> Recipe:
         settings = Settings.model_validate(sections)
         plan = Plan.from_record(recorded["plan"])
     except (KeyError, TypeError, ValidationError) as error:
-        raise RunError(f"run {run.name!r}: run.toml is damaged: {one_line(error)}") from error
+        raise RunError(
+            f"run {run.name!r}: run.toml is damaged: {one_line(error)}; "
+            "mend it, or begin another run"
+        ) from error
     model = run.config()
     if "dropout" in recorded.get("model", {}):  # a leg may have another than config.json yet
         model = model.model_copy(update={"dropout": recorded["model"]["dropout"]})

@@ -66,7 +66,7 @@ def parse_tries(words: Sequence[str], option: str = "--try") -> dict[str, list[s
         if name in tries:
             raise RequestError(f"{option} {name} comes twice; give all of its values at once")
         if len(set(values)) < len(values):
-            raise RequestError(f"{option} {word}: a value comes twice")
+            raise RequestError(f"{option} {word}: a value comes twice; give each once")
         tries[name] = values
     return tries
 

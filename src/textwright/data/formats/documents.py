@@ -196,4 +196,7 @@ def _check_unprotected(
 
 
 def _damaged(label: str, kind: str) -> CorpusError:
-    return CorpusError(f"{label} is no readable {kind}; it is damaged or of another format")
+    return CorpusError(
+        f"{label} is no readable {kind}; it is damaged, or of another format; "
+        "save it again, or as plain text"
+    )

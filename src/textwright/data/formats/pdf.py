@@ -114,7 +114,10 @@ def _unlock(reader: Any, pypdf: Any, label: str) -> None:
 
 
 def _damaged(label: str) -> CorpusError:
-    return CorpusError(f"{label} is no readable PDF; it is damaged or of another format")
+    return CorpusError(
+        f"{label} is no readable PDF; it is damaged, or of another format; "
+        "save it again, or as plain text"
+    )
 
 
 @contextmanager

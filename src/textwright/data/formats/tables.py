@@ -155,7 +155,9 @@ def read_csv(
                 else:
                     findings.leave_out(NO_TEXT, begin)
     except csv.Error as error:
-        raise CorpusError(f"{label} is no readable CSV ({error})") from error
+        raise CorpusError(
+            f"{label} is no readable CSV ({error}); save it again as CSV, in UTF-8"
+        ) from error
     finally:
         csv.field_size_limit(previous)
     name = f'"{table.names[table.column]}"' if table.names else f"number {table.column + 1}"
@@ -223,7 +225,9 @@ def read_parquet(
                 else:
                     findings.leave_out(NO_TEXT, rows)
     except pyarrow.ArrowException as error:
-        raise CorpusError(f"{label} is no readable Parquet file ({error})") from error
+        raise CorpusError(
+            f"{label} is no readable Parquet file ({error}); write it again, or as CSV"
+        ) from error
     others = [name for name in schema.names if name != known[0]]
     rest = f"; not read: {', '.join(others[:8])}" if others else ""
     why = ", which has the longest texts" if guessed else ""

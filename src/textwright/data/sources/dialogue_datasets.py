@@ -54,7 +54,10 @@ def convert(name: str, original: Path, role: str, converted: Path) -> None:
             "download it anew: textwright corpora fetch --again"
         ) from error
     if not lines:
-        raise CorpusError(f"{original} holds no {role} conversations of {name}")
+        raise CorpusError(
+            f"{original} holds no {role} conversations of {name}; get it anew: "
+            "textwright corpora fetch --again"
+        )
     atomic.write_text(converted, "".join(lines))
 
 

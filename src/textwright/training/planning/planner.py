@@ -123,7 +123,10 @@ def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Da
     train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
     for tokens, side in ((train, "training"), (validation, "validation")):
         if not tokens.counted:
-            raise CorpusError(f"the {side} conversations have no words of the assistant to learn")
+            raise CorpusError(
+                f"the {side} conversations have no words of the assistant to learn; leave "
+                "--loss-on out"
+            )
     if validation.unknown:
         count = sum(validation.unknown.values())
         shown = " ".join(list(validation.unknown)[:10])
@@ -235,6 +238,10 @@ def size_options(request: Request, vocab_size: int, tokens: int) -> list[SizeOpt
     return options
 
 
+_SMALLEST_BLOCK = 2
+"""What a model's `block_size` is at least (`configs.families`)."""
+
+
 def _fit_to_text(
     request: Request, model: ModelConfig, training: TrainingSettings, tokens: int
 ) -> ModelConfig:
@@ -245,7 +252,7 @@ def _fit_to_text(
     if tokens >= fits:
         return model
     if "model.block_size" not in request.values:
-        block_size = min(model.block_size, max(1, tokens // 4))
+        block_size = min(model.block_size, max(_SMALLEST_BLOCK, tokens // 4))
         model = model.model_copy(update={"block_size": block_size})
     if streams and "training.batch_size" not in request.values:
         training.batch_size = min(training.batch_size, max(1, tokens // model.block_size))
