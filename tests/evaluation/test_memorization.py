@@ -133,7 +133,7 @@ def test_it_needs_no_torch() -> None:
 
 
 def test_what_comes_with_the_package_names_its_text() -> None:
-    from textwright.evaluation.memorization import _builtin_of_card
+    from textwright.data.training_corpus import _builtin_of_card
 
     own_text = [run for run in shipped() if run.name != "english"]  # its own is made by a script
     assert {_builtin_of_card(run) for run in own_text} <= set(BUILT_INS)
