@@ -1,14 +1,14 @@
-// Runs the page's runtime without a browser: `node runtime.mjs FOLDER`, where FOLDER has its modules
-// and a package.json that calls them so. A list of jobs comes in as JSON, what each gives goes out.
+// Runs the page's runtime without a browser: `node runtime.mjs FOLDER`, where FOLDER has the
+// page's modules and a package.json that calls them so. A list of jobs comes in as JSON, what each gives goes out.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const load = (name) => import(new URL(`${name}.js`, `${pathToFileURL(process.argv[2])}/`));
-const { Philox } = await load("philox");
-const { Sampler } = await load("sampling");
-const { StopFilter } = await load("stopping");
-const { Writer } = await load("writer");
+const { Philox } = await load("runtime/philox");
+const { Sampler } = await load("runtime/sampling");
+const { StopFilter } = await load("runtime/stopping");
+const { Writer } = await load("runtime/writer");
 
 const JOBS = {
   logits({ data, weights, tokens }) {

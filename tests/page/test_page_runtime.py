@@ -41,7 +41,7 @@ def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     if NODE is None:
         pytest.skip("needs Node on the PATH: apt-get install nodejs")
     folder = tmp_path_factory.mktemp("runtime")
-    shutil.copytree(WEB / "runtime", folder, dirs_exist_ok=True)
+    shutil.copytree(WEB, folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
 
     def there(*jobs: dict[str, Any]) -> list[Any]:

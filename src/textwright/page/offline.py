@@ -14,6 +14,8 @@ from textwright.page.packing import Dtype, pack, script_json
 from textwright.runs import Run, find
 
 _WEB = Path(__file__).parent / "web"
+_STYLES = ("style.css", "write.css", "views.css")
+_LINKS = "\n".join(f'<link rel="stylesheet" href="{name}">' for name in _STYLES)
 
 
 def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
@@ -28,7 +30,7 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
         RequestError: the page can't run this family.
     """
     packed = pack(run, dtype)
-    style = _read("style.css")
+    style = "".join(_read(name) for name in _STYLES)
     script = bundle(_WEB / "offline.js").replace("</script", "<\\/script")
     icon = _base64(_read("icon.svg").encode())
     policy = (
@@ -37,7 +39,7 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
     )
     head = {
         'href="icon.svg"': f'href="data:image/svg+xml;base64,{icon}"',
-        '<link rel="stylesheet" href="style.css">': f"<style>{style}</style>",
+        _LINKS: f"<style>{style}</style>",
         '<script type="module" src="studio.js"></script>\n': "",
         '<meta charset="utf-8">': '<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',

@@ -17,6 +17,7 @@ from textwright.configs import AttentionConfig, GPTConfig, RecurrentConfig, Tran
 from textwright.errors import RequestError
 from textwright.generation import load
 from textwright.generation.options import end_token
+from textwright.page import timelines
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
@@ -64,6 +65,8 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
             "tokenizer": tokenizer.kind,
             "vocab_size": config.vocab_size,
             "block_size": config.block_size if isinstance(config, AttentionConfig) else None,
+            "talks": bool(tokenizer.chat),
+            "beginnings": timelines.beginnings(run),
         },
         "dtype": dtype,
         "tensors": index,

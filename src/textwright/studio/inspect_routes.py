@@ -1,5 +1,5 @@
-"""`/api/look`: a model's activations over a passage. `/api/copied`: the spans of a passage that
-occur word for word in the model's training text."""
+"""`/api/read`: how likely each token of a text is. `/api/look`: a model's activations over a passage.
+`/api/copied`: the spans of a passage that occur word for word in the model's training text."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from textwright.serving.service import Service
 from textwright.serving.turns import Turns
 from textwright.studio.activations import inspect_activations
 from textwright.studio.export_routes import check_export
+from textwright.studio.reading import Reader
 
 MAX_CHARACTERS = 20_000
+MAX_READ = 400_000
+"""Characters of a text that is written in the page."""
 
 
 def _check_length(text: str) -> str:
@@ -34,6 +37,16 @@ class Passage(Body):
 
     model: ModelName
     text: Annotated[str, AfterValidator(_check_length)]
+
+
+class ReadRequest(Body):
+    """A text, from which character on it is to be read, and how many alternatives are wanted."""
+
+    model: ModelName
+    text: Annotated[str, Field(max_length=MAX_READ)]
+    start: Annotated[int, Field(ge=0), AS_INTEGER] = 0
+    top: Annotated[int, Field(ge=1, le=20), AS_INTEGER] = 10
+    following: Annotated[int, Field(ge=0, le=1000), AS_INTEGER] = 0
 
 
 class CopiedRequest(Passage):
@@ -50,6 +63,18 @@ def router(service: Service, *, local: bool) -> APIRouter:
     """
     routes = APIRouter(prefix="/api", route_class=BodyRoute, include_in_schema=False)
     inspecting, comparing = Turns(service.settings.deadline), Turns(service.settings.deadline)
+    reading, reader = Turns(service.settings.deadline), Reader()
+
+    @routes.post("/read")
+    async def read(body: ReadRequest, http: Request) -> Response:
+        model = await service.model(body.model)
+        told = await reading.run(
+            http,
+            lambda: reader.read(
+                model, body.text, start=body.start, top=body.top, following=body.following
+            ),
+        )
+        return json_response(told)
 
     @routes.post("/look")
     async def inspect(body: Passage, http: Request) -> Response:

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from textwright.configs import AttentionConfig
 from textwright.engine import ModelPool
 from textwright.errors import TextwrightError
+from textwright.page import timelines
 from textwright.serving.fields import Body, ModelName
 from textwright.serving.responses import json_response
 from textwright.studio.training_process import CURVES
@@ -38,9 +39,7 @@ def router(pool: ModelPool) -> APIRouter:
     @routes.post("/timeline")
     def timeline(body: TimelineRequest) -> Response:
         run = pool.run(body.model)
-        samples: list[dict[str, Any]] = run.samples()
-        metrics = [{name: row.get(name) for name in CURVES} for row in run.metrics()]
-        return json_response({"samples": samples, "metrics": metrics})
+        return json_response(timelines.timeline(run, CURVES))
 
     return routes
 
@@ -60,4 +59,6 @@ def describe(pool: ModelPool, name: str) -> dict[str, Any]:
         "block_size": config.block_size if isinstance(config, AttentionConfig) else None,
         "tokenizer": tokenizer.kind,
         "talks": bool(tokenizer.chat),
+        "shipped": run.is_shipped,
+        "beginnings": timelines.beginnings(run),
     }

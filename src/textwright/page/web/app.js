@@ -1,104 +1,173 @@
-// The page around the views: the list of models, the navigation, the theme.
+// The page around the views: models, navigation, addresses, theme, stage.
 
-import { el, fill, grouped, icon, kept, svg } from "./parts/dom.js";
-import { notice } from "./parts/fields.js";
+import { el, fill, icon, kept } from "./parts/dom.js";
+import { mark, stageSwitch, themeSwitch } from "./parts/shell.js";
+import { USUAL } from "./parts/settings.js";
+import { Database } from "./state/database.js";
+import { Library } from "./state/library.js";
+import { address, read } from "./state/routes.js";
+import { Store } from "./state/store.js";
+import { titleOf } from "./state/texts.js";
+import { Writing } from "./state/writing.js";
+import { t } from "./words.js";
 
 /** Builds the page; `views` are classes with static `id`, `title`, `icon`, optionally `brief`. */
 export async function openPage(api, views) {
-  const page = new Page(api, views);
+  const page = new Page(api, views, await Database.open());
+  await page.library.begin();
   document.body.append(page.element);
   await page.start();
+  return page;
 }
 
 class Page {
-  constructor(api, views) {
+  constructor(api, views, database) {
     this.api = api;
     this.views = views;
-    this.models = [];
-    this.model = null;
+    this.parts = views.map(({ id }) => id);
+    this.database = database;
+    this.store = new Store({
+      models: null, model: null, part: this.parts[0], text: null, texts: [], settings: USUAL, writing: null, next: null, caret: null,
+      warnings: [], trouble: null, lost: null, training: null, keeps: database.keeps, unkept: false, gone: null,
+    });
+    this.library = new Library(this.store, database);
+    this.writing = new Writing(this.store, api, this.library);
     this.open = new Map();
-    this.about = el("p", { class: "about" });
-    this.picker = el("select", { class: "picker", "aria-label": "Model", onchange: () => this.pick(this.picker.value) });
+    this.picker = el("select", { class: "picker", "aria-label": t("Model"), onchange: () => this.pick(this.picker.value) });
     this.links = views.map((view) =>
-      el("a", { href: `#${view.id}`, class: "tab", "aria-label": view.title, title: view.title }, icon(view.icon), el("span", { class: "full" }, view.title), el("span", { class: "brief" }, view.brief ?? view.title)),
+      el("a", { href: `#${view.id}`, class: "tab", "aria-label": t(view.title), title: t(view.title) }, icon(view.icon), el("span", { class: "full" }, t(view.title)), el("span", { class: "brief" }, t(view.brief ?? view.title)), el("span", { class: "badge", hidden: true })),
     );
-    this.notice = notice();
-    this.main = el("main", { id: "main", tabIndex: -1 }, this.notice);
-    this.element = el(
-      "div",
-      { class: `page ${api.home}` },
-      el("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); this.main.focus(); } }, "To the text"),
-      el(
-        "header",
-        { class: "top" },
+    this.toast = el("div", { class: "toast", role: "alert" });
+    this.main = el("main", { id: "main", tabIndex: -1 });
+    this.element = el("div", { class: `page ${api.home}` },
+      el("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); this.main.focus(); } }, t("To the text")),
+      el("header", { class: "top" },
         el("span", { class: "wordmark" }, mark(), el("span", {}, "textwright")),
-        el("nav", { class: "tabs", "aria-label": "Parts of the page" }, this.links),
-        this.picker,
-        themeSwitch(),
-      ),
-      this.main,
-    );
+        el("nav", { class: "tabs", "aria-label": t("Parts of the page") }, this.links),
+        el("div", { class: "tools" }, this.picker, stageSwitch(), themeSwitch())),
+      this.main, this.toast);
     addEventListener("hashchange", () => this.route());
+    addEventListener("keydown", (event) => event.key === "Escape" && !event.defaultPrevented && this.store.get("writing") && this.writing.stop());
+    for (const name of ["dragover", "drop"]) addEventListener(name, (event) => this.dropped(event));
+    this.store.on(["trouble", "lost"], () => this.complain());
+    this.store.on(["part", "model", "text", "training"], () => this.entitle());
+    this.store.on(["text"], ({ text }) => this.showAddress(text));
+  }
+
+  get models() {
+    return this.store.get("models") ?? [];
+  }
+
+  get model() {
+    return this.store.get("model");
+  }
+
+  has(part) {
+    return this.parts.includes(part);
   }
 
   async start() {
     this.route();
     await this.refresh();
-    if (this.api.home !== "offline") this.follow();
+    if (this.api.home !== "offline") this.followModels();
   }
 
   /** Polls the list of models, which changes while the page is open. */
-  async follow() {
-    const soon = this.trouble || this.models.some(({ state }) => state === "loading") || !this.model;
+  async followModels() {
+    const soon = this.store.get("lost") || this.models.some(({ state }) => state === "loading") || !this.model;
     await new Promise((resolve) => setTimeout(resolve, soon ? 1500 : 10000));
     if (!document.hidden && document.activeElement !== this.picker) await this.refresh();
-    this.follow();
+    this.followModels();
   }
 
   /** Updates the list of models; keeps the selected one, or selects `name`. */
   async refresh(name = null) {
-    const before = JSON.stringify([this.models, this.trouble?.message]);
+    const before = JSON.stringify(this.store.get("models"));
     try {
-      this.models = await this.api.models();
-      this.trouble = null;
+      const models = await this.api.models();
+      if (this.store.get("lost")) this.store.set({ lost: null, trouble: null });
+      if (JSON.stringify(models) === before && name === null) return;
+      this.store.set({ models });
     } catch (error) {
-      this.trouble = error;
+      this.store.set({ lost: error });
+      return;
     }
-    this.notice.say(this.trouble);
-    if (name === null && this.asked && JSON.stringify([this.models, this.trouble?.message]) === before) return;
-    this.asked = true;
-    const wanted = name ?? this.model?.name ?? kept.get("model");
+    const wanted = name ?? this.model?.name ?? this.wanted ?? kept.get("model");
     const ready = this.models.filter((model) => model.state === "ready");
-    const suits = (model) => Boolean(model.talks) === (location.hash === "#chat");
+    const suits = (model) => Boolean(model.talks) === (this.store.get("part") === "chat");
     const chosen = ready.find((model) => model.name === wanted) ?? ready.find(suits) ?? ready[0] ?? null;
-    fill(this.picker, this.models.map((model) => el("option", { value: model.name, disabled: model.state !== "ready" }, optionText(model))));
+    const other = chosen?.name !== this.model?.name;
+    this.showModels();
+    if (!chosen && this.models.length) this.store.set({ trouble: new Error(t("No model can be used here: {reasons}", { reasons: this.models.map(({ name: which, reason, state }) => `${which}: ${reason ?? state}`).join("; ") })) });
+    if (other || !chosen) await this.choose(chosen);
+    else {
+      this.store.set({ model: chosen });
+      this.tellViews();
+    }
+  }
+
+  showModels() {
+    const groups = [[t("Trained here"), this.models.filter(({ shipped }) => !shipped)], [t("Came along"), this.models.filter(({ shipped }) => shipped)]];
+    const option = (model) => el("option", { value: model.name, disabled: model.state !== "ready", title: model.reason ?? "" }, optionText(model));
+    fill(this.picker, this.models.length ? groups.filter(([, models]) => models.length).map(([label, models]) => el("optgroup", { label }, models.map(option))) : el("option", { value: "" }, t("no model yet")));
     this.picker.hidden = this.api.home === "offline";
-    if (!this.models.length) fill(this.picker, el("option", { value: "" }, "no model yet"));
-    if (chosen) this.picker.value = chosen.name;
-    this.model = chosen;
-    this.tellViews();
+    if (this.model) this.picker.value = this.model.name;
   }
 
   pick(name) {
-    this.model = this.models.find((model) => model.name === name) ?? null;
-    this.picker.value = name;
     kept.set("model", name);
+    const model = this.models.find((one) => one.name === name) ?? null;
+    this.writing.stop();
+    return this.choose(model);
+  }
+
+  /** Makes a model the chosen one, with the settings that were last used with it. */
+  async choose(model) {
+    const stored = model && (await this.database.one("settings", model.name).catch(() => null));
+    this.store.set({ model, settings: { ...USUAL, ...stored?.settings }, trouble: model ? null : this.store.get("trouble") });
+    if (model) this.picker.value = model.name;
+    const text = model && this.wantedText && this.store.get("texts").find(({ id }) => id === this.wantedText);
+    this.wantedText = null;
+    if (text) this.library.open(text);
     this.tellViews();
+    if (text) this.writing.ahead(0);
+    this.showAddress(this.store.get("text"));
+  }
+
+  setSettings(settings) {
+    this.store.set({ settings });
+    if (this.model) this.database.put("settings", { name: this.model.name, settings }).catch(() => {});
+  }
+
+  openText(text) {
+    this.writing.stop();
+    if (text.model !== this.model?.name && this.models.some(({ name, state }) => name === text.model && state === "ready")) {
+      this.wantedText = text.id;
+      return this.pick(text.model);
+    }
+    this.library.open(text);
+    this.writing.ahead(0);
   }
 
   tellViews() {
     for (const view of this.open.values()) view.modelChanged?.(this.model);
-    if (this.api.home === "offline" && this.model) document.title = `${this.model.name} · textwright`;
   }
 
   route() {
-    const id = location.hash.slice(1);
-    const view = this.views.find((candidate) => candidate.id === id) ?? this.views[0];
+    const there = read(location.hash, this.parts);
+    if (there.unknown) this.store.set({ trouble: new Error(t("This page has no part “{part}”; this is {name}.", { part: there.unknown, name: t(this.views[0].title) })) });
+    const view = this.views.find(({ id }) => id === there.part);
+    const entering = this.shown !== view.id;
+    if (entering && this.shown) this.scrolled = { ...this.scrolled, [this.shown]: scrollY };
+    this.shown = view.id;
+    this.wanted = there.model ?? this.wanted;
+    this.wantedText = there.text;
+    this.store.set({ part: view.id });
     if (!this.open.has(view.id)) {
       const made = new view(this);
       this.open.set(view.id, made);
-      made.modelChanged?.(this.model);
       this.main.append(made.element);
+      made.modelChanged?.(this.model);
     }
     for (const [name, made] of this.open) {
       made.element.hidden = name !== view.id;
@@ -108,68 +177,65 @@ class Page {
       if (candidate === view) this.links[index].setAttribute("aria-current", "page");
       else this.links[index].removeAttribute("aria-current");
     });
+    const model = there.model && this.models.find(({ name, state }) => name === there.model && state === "ready");
+    if (model && model.name !== this.model?.name) this.choose(model);
+    else if (there.text && there.text !== this.library.text?.id) {
+      const text = this.store.get("texts").find(({ id }) => id === there.text);
+      if (text) this.openText(text);
+    }
+    if (there.model && this.models.length && !model) this.store.set({ trouble: new Error(t("There is no model “{name}” here.", { name: there.model })) });
     this.open.get(view.id).entered?.();
+    if (entering) scrollTo(0, this.scrolled?.[view.id] ?? 0);
+    if (entering) this.showAddress(this.store.get("text"));
   }
 
-  go(id) {
-    location.hash = id;
+  /** The address of what is shown; another text or model is a step that one can go back. */
+  showAddress(text) {
+    if (!this.model || !this.shown || read(location.hash, this.parts).part !== this.shown) return; // on its way elsewhere
+    const hash = address({ part: this.shown, model: this.model.name, text: text?.model === this.model.name && !text.auto ? text.id : null });
+    if (hash === location.hash) return;
+    const [, model] = location.hash.split("/");
+    history[model === undefined || !text || text.auto ? "replaceState" : "pushState"](null, "", hash);
+  }
+
+  go(part) {
+    location.hash = address({ part, model: this.model?.name });
   }
 
   /** Opens a view at once; returns it. */
-  show(id) {
-    history.pushState(null, "", `#${id}`);
+  show(part) {
+    history.pushState(null, "", address({ part, model: this.model?.name }));
     this.route();
-    return this.open.get(id);
+    return this.open.get(part);
+  }
+
+  entitle() {
+    const { part, model, text, training } = this.store.values;
+    const view = this.views.find(({ id }) => id === part);
+    const what = part === "write" && text ? titleOf(text, t(view.title)) : t(view.title);
+    document.title = [training?.title, what, (part === "write" && text?.model) || model?.name, "textwright"].filter(Boolean).join(" · ");
+    const badge = this.links[this.parts.indexOf("train")]?.querySelector(".badge");
+    if (badge) fill(badge, training?.badge ?? "").hidden = !training?.badge;
+  }
+
+  /** Says what went wrong, once, in sight wherever one is on the page. */
+  complain() {
+    const { trouble, lost } = this.store.values;
+    const text = (lost ?? trouble)?.message ?? "";
+    if (text === this.complaint) return;
+    this.complaint = text;
+    fill(this.toast, text && [el("span", {}, text), el("button", { type: "button", class: "quiet small", "aria-label": t("Close"), onclick: () => this.store.set({ trouble: null, lost: null }) }, "✕")]);
+  }
+
+  /** A file that is dropped beside a place for it doesn't replace the page. */
+  dropped(event) {
+    if (!event.dataTransfer?.types.includes("Files") || event.defaultPrevented) return;
+    event.preventDefault();
+    if (event.type === "drop" && this.has("train")) this.show("train").choose?.(event.dataTransfer.files);
   }
 }
 
-/** A line that describes a model. */
-export function described(model) {
-  if (!model) return "";
-  const reads = { char: "characters", word: "words", bpe: "byte pairs" }[model.tokenizer];
-  return [
-    model.family,
-    model.parameters && `${grouped(model.parameters)} parameters`,
-    reads && `${grouped(model.vocab_size)} ${reads}`,
-    model.block_size && `sees ${grouped(model.block_size)} at a time`,
-  ].filter(Boolean).join(" · ");
-}
-
 function optionText(model) {
-  if (model.state === "ready") return [model.name, model.family, model.asleep && "asleep"].filter(Boolean).join(" · ");
-  return `${model.name} · ${model.state}${model.reason ? `: ${model.reason}` : ""}`;
-}
-
-function mark() {
-  return svg(
-    "svg",
-    { viewBox: "0 0 24 24", class: "mark", "aria-hidden": "true" },
-    svg("path", { class: "ink", d: "M12 7v11" }), svg("path", { class: "gold", d: "M5 7h14" }), svg("path", { class: "rose", d: "M8.500 18h7" }),
-  );
-}
-
-/** Switches the theme, which follows the system's until it is used. */
-function themeSwitch() {
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const root = document.documentElement;
-  const chosen = kept.get("theme");
-  if (chosen) root.dataset.theme = chosen;
-  const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  const button = el("button", { class: "theme", type: "button", onclick: () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    kept.set("theme", root.dataset.theme);
-    changed();
-  } });
-  const show = () => {
-    fill(button, icon(dark() ? "sun" : "moon"));
-    button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
-    button.title = button.getAttribute("aria-label");
-  };
-  const changed = () => {
-    show();
-    document.dispatchEvent(new Event("theme")); // canvases are redrawn in its colours
-  };
-  system.addEventListener("change", changed);
-  show();
-  return button;
+  if (model.state === "ready") return [model.name, model.family].filter(Boolean).join(" · ");
+  return `${model.name} · ${t(model.state)}`;
 }

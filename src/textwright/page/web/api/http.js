@@ -1,11 +1,13 @@
 // The client of a textwright server's HTTP API: this server, or another.
 
 import { kept } from "../parts/dom.js";
+import { packed } from "../state/tokens.js";
 import { layersOf } from "./layers.js";
 import { Pieces } from "./pieces.js";
 
 const STATES = { Loaded: "ready", Unloaded: "ready", Loading: "loading", Failed: "failed" };
 const ALTERNATIVES = 10;
+const PIECE = 2000; // tokens a request: a server bounds them, and their alternatives
 
 export class HttpApi {
   /** base: the server's URL; askKey(wrong): a promise of an API key. */
@@ -26,27 +28,65 @@ export class HttpApi {
     }));
   }
 
-  /** Continues a prompt: yields events {kind: "prompt" | "token" | "end"}, as `OfflineApi` does. */
-  async *write({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed }, signal) {
+  /** Continues a prompt: yields {token}, then {end: reason}; {warnings} where there are any. */
+  async *write(request, signal) {
+    let { prompt, maxTokens: left, seed } = request;
+    for (;;) {
+      const count = Math.min(left, PIECE);
+      let reason = "length";
+      for await (const event of this.piece({ ...request, prompt, maxTokens: count, seed }, signal)) {
+        if (event.token) prompt += event.token.text;
+        if (event.end) reason = event.end;
+        else yield event;
+      }
+      left -= count;
+      seed += 1;
+      if (reason !== "length" || left <= 0) return yield { end: reason };
+    }
+  }
+
+  /** As `write`, in one request. */
+  async *piece({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed }, signal) {
     const body = {
       model, prompt, temperature, stop, seed, max_tokens: maxTokens, top_k: topK, top_p: topP, min_p: minP,
-      repetition_penalty: repetitionPenalty, stream: true, echo: true, logprobs: ALTERNATIVES,
+      repetition_penalty: repetitionPenalty, stream: true, logprobs: ALTERNATIVES,
     };
-    let pieces = null;
-    let reason = "length";
+    const pieces = new Pieces();
+    let end = "length";
     for await (const { choices: [choice], warnings = [] } of this.events("v1/completions", body, signal)) {
+      if (warnings.length) yield { warnings };
       if (!choice) continue;
-      if (pieces === null) {
-        const read = new Pieces();
-        yield { kind: "prompt", tokens: [...read.push(choice.text, choice.logprobs), ...read.rest()], warnings };
-        pieces = new Pieces();
+      for (const token of pieces.push(choice.text, choice.logprobs)) yield { token };
+      end = choice.finish_reason ?? end;
+    }
+    for (const token of pieces.rest()) yield { token };
+    yield { end };
+  }
+
+  /**
+   * What the model makes of a text from a character on: {from, tokens, warnings, next, rest}.
+   *
+   * tokens: {start, end, shown, logprob, alts}; next: what may follow, [{text, logprob}], where
+   * `following` asks for so many; rest: how many tokens are not among them.
+   */
+  async read({ model, text, start = 0, following = 0 }, signal) {
+    const units = unitsOf(text);
+    const body = { model, text, start: units ? units.indexOf(start) : start, top: ALTERNATIVES, following };
+    const told = await (await this.fetch("api/read", { body, signal })).json();
+    const place = (at) => (units ? units[at] : at);
+    const tokens = [];
+    let carried = 0; // bytes of one character are one token on the page
+    for (const [from, to, shown, logprob, top] of told.tokens) {
+      if (from === to) {
+        carried += logprob ?? 0;
         continue;
       }
-      for (const token of pieces.push(choice.text, choice.logprobs)) yield { kind: "token", token };
-      reason = choice.finish_reason ?? reason;
+      const alts = packed(top.map(([other, value]) => ({ text: other, logprob: value })));
+      tokens.push({ start: place(from), end: place(to), shown, logprob: logprob === null ? null : logprob + carried, alts });
+      carried = 0;
     }
-    for (const token of pieces?.rest() ?? []) yield { kind: "token", token };
-    yield { kind: "end", reason, seed, warnings: [] };
+    const next = told.next?.map(([other, logprob]) => ({ text: other, logprob }));
+    return { from: tokens[0] ? Math.min(tokens[0].start, start) : start, tokens, warnings: told.warnings, next, rest: told.rest };
   }
 
   /** Yields the pieces of a reply; warn(lines) is called with warnings. */
@@ -61,7 +101,8 @@ export class HttpApi {
   /** Activations and attention over a text: {kind, tokens, layers, warnings, cut}. */
   async look({ model, text }, signal) {
     const seen = await (await this.fetch("api/look", { body: { model, text }, signal })).json();
-    return { ...seen, layers: layersOf(seen) };
+    const tokens = seen.tokens.map(({ top, ...token }) => ({ ...token, alts: packed(top) }));
+    return { ...seen, tokens, layers: layersOf(seen) };
   }
 
   /** The spans of a text that occur in the training text: {share, stretches, held_out, …}. */
@@ -165,6 +206,18 @@ export class HttpApi {
     this.key = await this.asking;
     keepKey(this.base, this.key);
   }
+}
+
+/** Where each character of a text begins in it, and where it ends; null: each is one unit. */
+function unitsOf(text) {
+  if (!/[\ud800-\udfff]/.test(text)) return null;
+  const units = [];
+  let at = 0;
+  for (const character of text) {
+    units.push(at);
+    at += character.length;
+  }
+  return [...units, at];
 }
 
 const lost = () => new Error("The server was lost in mid-text. What had come by then stays.");

@@ -16,6 +16,10 @@ export class OfflineApi {
     return this.writer.write(prompt, settings, signal);
   }
 
+  read(request, signal) {
+    return this.writer.read(request, signal);
+  }
+
   look({ text }, signal) {
     return this.writer.look(text, signal);
   }

@@ -1,5 +1,7 @@
 // Assigns the text of a stream to its tokens.
 
+import { packed } from "../state/tokens.js";
+
 /**
  * The API sends tokens and text separately. The name of a token may differ from its text: where it
  * is a part of a character, or the tokenizer spells it otherwise.
@@ -20,7 +22,7 @@ export class Pieces {
       const top = Object.entries(logprobs.top_logprobs?.[index] ?? {});
       this.waiting.push({
         shown, logprob: logprobs.token_logprobs[index],
-        top: top.map(([other, logprob]) => ({ text: other, logprob })).sort((a, b) => b.logprob - a.logprob),
+        alts: packed(top.map(([other, logprob]) => ({ text: other, logprob })).sort((a, b) => b.logprob - a.logprob)),
       });
     });
     const done = [];
@@ -34,7 +36,7 @@ export class Pieces {
   /** At the end: the rest of the tokens, with the rest of the text. */
   rest() {
     const done = this.waiting.length && this.text ? [{ ...this.waiting[0], text: this.text }] : [];
-    if (!this.waiting.length && this.text) done.push({ text: this.text, shown: this.text, logprob: null, top: [] });
+    if (!this.waiting.length && this.text) done.push({ text: this.text, shown: this.text, logprob: null });
     this.text = "";
     this.waiting = [];
     return done;

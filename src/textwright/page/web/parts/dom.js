@@ -36,6 +36,12 @@ const ICONS = {
   copied: "M8 8h12v12H8zM16 8V4H4v12h4",
   theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
   sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5",
+  stage: "M3 5h18v11H3zM9 20h6M12 16v4",
+  star: "M12 4l2.400 5 5.600.800-4 3.900 1 5.500-5-2.700-5 2.700 1-5.500-4-3.900 5.600-.800z",
+  starred: "M12 4l2.400 5 5.600.800-4 3.900 1 5.500-5-2.700-5 2.700 1-5.500-4-3.900 5.600-.800z",
+  name: "M4 20l1-4L16 5l3 3L8 19z",
+  file: "M12 4v11M7 11l5 5 5-5M5 20h14",
+  delete: "M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13",
   moon: "M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z",
 };
 
@@ -43,7 +49,7 @@ export function icon(name) {
   return svg(
     "svg",
     { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true", focusable: "false" },
-    svg("path", { d: ICONS[name] }),
+    svg("path", { d: ICONS[name], ...(name === "starred" ? { fill: "currentColor" } : {}) }),
   );
 }
 
@@ -75,9 +81,7 @@ export const percent = (probability) =>
   probability >= 0.9995 ? "100 %"
   : probability >= 0.1 ? `${(100 * probability).toFixed(0)} %`
   : probability >= 0.001 ? `${(100 * probability).toFixed(1)} %`
-  : "< 0.1 %";
-
-export const grouped = (number) => Math.round(number).toLocaleString("en-US");
+  : "< 0.1 %";
 
 /** A token's text with white space made visible. */
 export function visible(text) {

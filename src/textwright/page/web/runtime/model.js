@@ -33,6 +33,11 @@ export class Cursor {
     return this.runtime.step(token, this.state, weights);
   }
 
+  /** An independent cursor at the same position. */
+  copy() {
+    return Object.assign(new Cursor(this.runtime), { state: structuredClone(this.state), window: [...this.window] });
+  }
+
   turnPage(block) {
     this.window = this.window.slice(block - Math.floor(block / 2));
     this.state.held = 0;

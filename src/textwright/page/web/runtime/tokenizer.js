@@ -105,6 +105,13 @@ export class Tokenizer {
     }
   }
 
+  /** Whether a character is read, as itself or as another; of a vocabulary of characters. */
+  reads(character) {
+    const known = (part) => this.ids.has(part);
+    const read = this.normalise(character);
+    return known(read) || nearestForm(read, this.tables, known, false) !== null;
+  }
+
   readCharacters(text, prompt) {
     const characters = [...this.normalise(text)];
     const known = (character) => this.ids.has(character);

@@ -1,12 +1,16 @@
 // A model with its tokenizer in the browser: generates, and computes activations.
 
+import { packed } from "../state/tokens.js";
 import { Cursor, makeRuntime } from "./model.js";
+import { placesOf } from "./places.js";
 import { Sampler, logProbabilities, ranked } from "./sampling.js";
 import { StopFilter } from "./stopping.js";
 import { bytesOf, readTensors } from "./tensors.js";
 import { Tokenizer } from "./tokenizer.js";
 
 const SLICE = 12; // milliseconds of work before the event loop gets its turn
+const KEEP = 64; // tokens between two states that are kept
+const STATES = 48;
 
 export class Writer {
   /** data: from `page/packing.py`; weights: their bytes in base64. */
@@ -15,6 +19,7 @@ export class Writer {
     this.config = data.config;
     this.data = data;
     this.tokenizer = new Tokenizer(data.tokenizer);
+    this.kept = [];
     this.runtime = makeRuntime(data.config, readTensors(data.tensors, bytesOf(weights)));
   }
 
@@ -34,56 +39,96 @@ export class Writer {
     return { ids: ids.length ? ids : start, warnings, marks: 0 };
   }
 
-  /**
-   * Continue `prompt`: yields events {kind: "prompt" | "token" | "end"}, as `api.write` does.
-   *
-   * settings: maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed.
-   */
+  /** Continue `prompt`: yields events as `api.write` does. */
   async *write(prompt, settings, signal) {
     const pause = pacer(signal);
-    const { ids, warnings, marks } = this.encode(prompt);
+    const { ids, warnings } = this.encode(prompt);
+    if (warnings.length) yield { warnings };
     const cursor = this.cursor();
-    // the first token is predicted from what an empty prompt begins with
-    const before = this.cursor().read(this.data.start.at(-1));
     const decode = this.tokenizer.stream();
-    let logits = before;
-    const read = [];
-    for (const [place, id] of ids.entries()) {
-      if (place >= marks) read.push(this.token(id, logits, decode(id)));
+    let logits = null;
+    for (const id of ids) {
+      decode(id);
       logits = cursor.read(id);
       await pause();
     }
-    if (marks && read.length && !/^\s/.test(prompt)) read[0].text = read[0].text.trimStart();
-    yield { kind: "prompt", tokens: read, warnings };
     const sampler = new Sampler(settings, settings.seed, this.data.suppressed, ids);
     const stops = new StopFilter(settings.stop ?? []);
-    let reason = "length";
+    let end = "length";
     for (let count = 0; count < settings.maxTokens; count++) {
       const id = sampler.draw(logits);
       if (this.data.ends.includes(id)) {
-        reason = "stop";
+        end = "stop";
         break;
       }
       const token = this.token(id, logits, decode(id));
       token.text = stops.push(token.text);
-      if (token.text) yield { kind: "token", token };
+      if (token.text) yield { token };
       if (stops.stopped) {
-        reason = "stop";
+        end = "stop";
         break;
       }
       if (count + 1 < settings.maxTokens) logits = cursor.read(id);
       await pause();
     }
     const rest = stops.stopped ? "" : stops.flush() + decode(null);
-    if (rest) yield { kind: "token", token: { text: rest, shown: rest, logprob: null, top: [] } };
-    yield { kind: "end", reason, seed: settings.seed, warnings };
+    if (rest) yield { token: { text: rest, shown: rest, logprob: null } };
+    yield { end };
+  }
+
+  /** What the model makes of a text: see `HttpApi.read`. */
+  async read({ text, start = 0, following = 0 }, signal) {
+    const pause = pacer(signal);
+    const { ids, warnings, marks } = this.encode(text);
+    const read = text ? ids : [];
+    const places = this.places(text, ids, marks);
+    const first = places.findIndex(({ end }) => end > start);
+    let { cursor, count } = this.resume(ids, Math.max(0, first - 1));
+    let logits = this.cursor().read(this.data.start.at(-1));
+    const tokens = [];
+    let carried = 0; // bytes of one character are one token on the page
+    for (; count < ids.length; count++) {
+      const { start: from, end } = places[count] ?? {};
+      if (count < read.length && end > Math.max(start, from)) {
+        const { shown, logprob, alts } = this.token(ids[count], logits, "");
+        tokens.push({ start: from, end, shown, alts, logprob: logprob + carried });
+        carried = 0;
+      } else if (from === end && end > start) carried += this.token(ids[count], logits, "").logprob;
+      logits = cursor.read(ids[count]);
+      if ((count + 1) % KEEP === 0) this.keep(ids, count + 1, cursor);
+      await pause();
+    }
+    const result = { from: tokens[0] ? Math.min(tokens[0].start, start) : start, tokens, warnings };
+    if (!following) return result;
+    const scores = logProbabilities(logits);
+    const next = ranked(scores, following).map((id) => ({ text: this.tokenizer.texts[id], logprob: scores[id] }));
+    return { ...result, next, rest: Math.max(0, scores.length - following) };
+  }
+
+  /** Where each token is in the text: see `placesOf`; those that open a conversation nowhere. */
+  places(text, ids, marks) {
+    const decode = this.tokenizer.stream();
+    const pieces = ids.slice(marks).map((id) => decode(id));
+    const { kind } = this.tokenizer;
+    return [...Array(marks).fill({ start: 0, end: 0 }), ...placesOf(text, pieces, kind, (part) => this.tokenizer.reads(part))];
+  }
+
+  /** A cursor that has read at most `most` of the ids, as far as a state that was kept reaches. */
+  resume(ids, most) {
+    const kept = this.kept.find((one) => one.count <= most && one.ids.every((id, index) => id === ids[index]));
+    return kept ? { cursor: kept.cursor.copy(), count: kept.count } : { cursor: this.cursor(), count: 0 };
+  }
+
+  keep(ids, count, cursor) {
+    if (this.kept.some((one) => one.count === count && one.ids.every((id, index) => id === ids[index]))) return;
+    this.kept = [{ count, ids: ids.slice(0, count), cursor: cursor.copy() }, ...this.kept].sort((a, b) => b.count - a.count).slice(0, STATES);
   }
 
   token(id, logits, text) {
     const scores = logProbabilities(logits);
     const shown = this.tokenizer.texts;
     const top = ranked(scores, 10).map((other) => ({ text: shown[other], logprob: scores[other] }));
-    return { id, text, shown: shown[id], logprob: scores[id], top };
+    return { id, text, shown: shown[id], logprob: scores[id], alts: packed(top) };
   }
 
   /** Activations and attention over a text: see `api.look`. */
@@ -98,7 +143,7 @@ export class Writer {
     const tokens = [];
     const layers = [];
     for (const [place, id] of kept.entries()) {
-      if (place < marks) tokens.push({ id, text: "", shown: this.tokenizer.texts[id], logprob: null, top: [] });
+      if (place < marks) tokens.push({ id, text: "", shown: this.tokenizer.texts[id], logprob: null });
       else tokens.push(this.token(id, logits, decode(id)));
       const weights = attends ? Array.from({ length: this.config.num_layers }, () => []) : null;
       logits = cursor.read(id, weights);

@@ -1,11 +1,12 @@
 // The attention weights of each head, from each token to those before it.
 
 import { el, fill, visible } from "../parts/dom.js";
+import { help } from "../parts/help.js";
 import { TokenText } from "../parts/tokens.js";
 import { colours, draw, mix } from "../parts/canvas.js";
 
 export class Attention {
-  caption = "Point at a token: the colours show where the head looks from there to guess the next one.";
+  caption = "Point at a token, or tap it: the colours show where the head looks from there to guess the next one.";
 
   constructor() {
     this.heads = el("div", { class: "heads", role: "group", "aria-label": "Heads" });
@@ -17,7 +18,7 @@ export class Attention {
     this.element = el(
       "div", { class: "lens" },
       el("div", { class: "sheet" }, this.text.element, el("footer", {}, this.value)),
-      el("aside", { class: "side" }, el("h2", {}, "Heads"), el("p", { class: "hint" }, "A row of pictures is a layer. Choose a head."), this.heads, this.title, this.map),
+      el("aside", { class: "side" }, el("h2", {}, "Heads", help("head")), el("p", { class: "hint" }, "A row of pictures is a layer. Choose a head."), this.heads, this.title, this.map),
     );
   }
 

@@ -1,6 +1,7 @@
 // Copied or invented?: the spans of a passage that occur word for word in the training text.
 
-import { el, fill, grouped, number } from "../parts/dom.js";
+import { el, fill, number } from "../parts/dom.js";
+import { grouped } from "../words.js";
 import { field, form, notice, numberField } from "../parts/fields.js";
 import { Work, given, letWrite } from "../parts/passage.js";
 
@@ -14,7 +15,7 @@ export class CopiedView {
   constructor(page) {
     this.page = page;
     this.notice = notice();
-    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage: the model's, or any other." });
+    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage: the model's, or any other.", dir: "auto", oninput: () => this.stage.classList.add("stale") });
     this.minimum = numberField("Counts from", { value: 40, min: 16, max: 20000, step: 1, empty: 40, hint: "characters in a row" });
     this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Compare");
     this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
@@ -30,7 +31,8 @@ export class CopiedView {
     );
     this.element = el(
       "section", { class: "view look copied", "aria-label": "Copied or invented?" },
-      el("p", { class: "about" }, "Copied or invented? What of a passage stands word for word in the text that the model learned from, and where."),
+      el("h1", {}, "Copied or invented?"),
+      el("p", { class: "about" }, "What of a passage stands word for word in the text that the model learned from, and where."),
       form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.compare(); } },
         field("Passage", this.passage),
         el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
@@ -46,20 +48,37 @@ export class CopiedView {
     this.stage.hidden = true;
     this.notice.say("");
     this.check.disabled = this.writeButton.disabled = !model;
+    this.passage.value = "";
+    this.begin();
+  }
+
+  entered() {
+    this.here = true;
+    this.begin();
+  }
+
+  left() {
+    this.here = false;
+  }
+
+  /** An example before anybody asks: what the model writes. */
+  begin() {
+    if (this.here && this.model && !this.passage.value) this.letWrite(400);
   }
 
   /** Compares a text from another view. */
   take(text) {
     this.passage.value = text;
     this.stage.hidden = true;
+    this.work.abort();
     this.compare();
   }
 
-  async letWrite() {
+  async letWrite(maxTokens = PASSAGE.maxTokens) {
     await this.work.run(async (signal) => {
       this.stage.hidden = true;
       const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-      await letWrite(this.passage, this.page.api, { ...PASSAGE, model: this.model.name, seed }, signal);
+      await letWrite(this.passage, this.page.api, { ...PASSAGE, maxTokens, model: this.model.name, prompt: this.model.beginnings?.[0] ?? "", seed }, signal);
       await this.ask(signal);
     });
   }
@@ -77,6 +96,7 @@ export class CopiedView {
 
   show(text, found) {
     this.stage.hidden = false;
+    this.stage.classList.remove("stale");
     const characters = [...text]; // as Python counts them
     const marks = this.marks(characters, found.stretches);
     fill(
@@ -103,7 +123,7 @@ export class CopiedView {
     stretches.forEach(({ start, length, source, line }, index) => {
       const begin = Math.max(start, at); // of overlapping spans the first has the overlap
       parts.push(characters.slice(at, begin).join(""));
-      marks.push(el("mark", { class: index % 2 ? "odd" : "", tabIndex: -1, title: `${source}, ${grouped(line)}` }, characters.slice(begin, start + length).join("")));
+      marks.push(el("mark", { tabIndex: -1, title: `${source}, ${grouped(line)}` }, characters.slice(begin, start + length).join("")));
       parts.push(marks.at(-1));
       at = Math.max(at, start + length);
     });

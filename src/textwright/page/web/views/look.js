@@ -1,6 +1,7 @@
 // Look inside: surprise, hidden units and attention over a passage.
 
-import { el, fill, grouped } from "../parts/dom.js";
+import { el, fill } from "../parts/dom.js";
+import { grouped } from "../words.js";
 import { field, notice } from "../parts/fields.js";
 import { Work, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
@@ -19,7 +20,7 @@ export class LookView {
   constructor(page) {
     this.page = page;
     this.notice = notice();
-    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage to read. Or let the model write one." });
+    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage to read. Or let the model write one.", dir: "auto", oninput: () => this.stage.classList.add("stale") });
     this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
     this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"]], (id) => this.turn(id));
     this.lookButton = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
@@ -29,6 +30,7 @@ export class LookView {
     this.caption = el("p", { class: "about" });
     this.element = el(
       "section", { class: "view look", "aria-label": "Look inside" },
+      el("h1", {}, "Look inside"),
       el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.look(); } },
         field("Passage", this.passage),
         el("div", { class: "actions" }, this.writeButton, this.lookButton)),
@@ -53,12 +55,29 @@ export class LookView {
     this.caption.textContent = "";
     this.choice.offer(["surprise", model?.block_size ? "attention" : "units"]);
     this.lookButton.disabled = this.writeButton.disabled = !model;
+    this.passage.value = "";
     this.turn(model?.block_size ? "attention" : "units");
+    this.begin();
+  }
+
+  entered() {
+    this.here = true;
+    this.begin();
+  }
+
+  left() {
+    this.here = false;
+  }
+
+  /** A passage before anybody asks: what the model writes. */
+  begin() {
+    if (this.here && this.model && !this.passage.value) this.letWrite();
   }
 
   async letWrite() {
     const maxTokens = this.model.block_size ?? PASSAGE.maxTokens;
-    const request = { ...PASSAGE, model: this.model.name, maxTokens };
+    const prompt = this.model.talks ? "" : this.model.beginnings?.[0] ?? "";
+    const request = { ...PASSAGE, model: this.model.name, prompt, maxTokens: maxTokens - prompt.length };
     await this.work.run(async (signal) => {
       await letWrite(this.passage, this.page.api, request, signal);
       await this.read(signal);
@@ -78,6 +97,7 @@ export class LookView {
     if (said.length) this.notice.tell(said.join("; "));
     for (const lens of Object.values(this.lenses)) lens.stale = true;
     this.stage.hidden = false;
+    this.stage.classList.remove("stale");
     this.turn(this.lens);
   }
 

@@ -2,6 +2,7 @@
 
 import { el, fill } from "../parts/dom.js";
 import { numberField, selectField } from "../parts/fields.js";
+import { help } from "../parts/help.js";
 import { followers } from "../parts/correlation.js";
 import { TokenText } from "../parts/tokens.js";
 import { colours, draw, mix } from "../parts/canvas.js";
@@ -26,7 +27,7 @@ export class Neurons {
         el("div", { class: "controls sheethead" }, this.layer, this.unit, el("div", { class: "actions" }, step(-1, "‹", "The neuron before"), step(1, "›", "The next neuron"))),
         this.text.element, el("footer", {}, this.value)),
       el("aside", { class: "side" },
-        el("h2", {}, "Neurons that follow …"),
+        el("h2", {}, "Neurons that follow …", help("neuron")),
         el("p", { class: "hint" }, "Found by correlation over this passage. That a neuron moves with something does not say what it is for."),
         this.found, el("h2", {}, "All at once"), el("p", { class: "hint" }, "A row is a neuron, a column a token. Click a row."), this.map),
     );
@@ -66,7 +67,7 @@ export class Neurons {
     this.unit.input.max = this.width - 1;
     if (Number(this.unit.input.value) !== unit) this.unit.input.value = unit;
     this.layers[layer].forEach((vector, index) => paint(this.text.span(index), vector[unit]));
-    for (const card of this.found.children) card.setAttribute("aria-pressed", String(card.dataset.key === `${layer}.${unit}`));
+    for (const card of this.found.querySelectorAll("button")) card.setAttribute("aria-pressed", String(card.dataset.key === `${layer}.${unit}`));
     this.drawMap();
     this.value.textContent = `Neuron ${unit} of ${this.width}`;
   }

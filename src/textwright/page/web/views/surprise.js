@@ -1,7 +1,9 @@
 // Surprise: the negative log probability of each token of a passage.
 
 import { el, fill, number, percent, svg, visible } from "../parts/dom.js";
-import { TokenText, legend } from "../parts/tokens.js";
+import { legend } from "../parts/legend.js";
+import { TokenText } from "../parts/tokens.js";
+import { alternatives } from "../state/tokens.js";
 
 export class Surprise {
   caption = "Each token in the colour of how little the model expected it. Click one for what it expected.";
@@ -29,7 +31,7 @@ export class Surprise {
       this.numbers,
       number("bits a character", (total / Math.max(1, characters)).toFixed(2)),
       number("perplexity a token", Math.exp((total * Math.LN2) / count).toFixed(1)),
-      number("expected best", percent(tokens.filter(({ top, logprob }) => logprob >= top[0].logprob - 1e-9).length / count)),
+      number("expected best", percent(tokens.filter((token) => token.logprob >= alternatives(token)[0].logprob - 1e-4).length / count)),
     );
     fill(this.line, sparkline(bits));
     const order = [...bits.keys()].sort((a, b) => bits[b] - bits[a]).slice(0, 8);
@@ -38,10 +40,11 @@ export class Surprise {
 
   item(tokens, index, bits) {
     const around = (from, to) => tokens.slice(Math.max(0, from), to).map(({ text }) => text).join("").replace(/\s+/g, " ");
-    const { text, shown, top } = tokens[index];
+    const { text, shown } = tokens[index];
+    const [best] = alternatives(tokens[index]);
     return el("li", {}, el("button", { type: "button", class: "node", onclick: () => { this.text.focus(index); this.text.open(index); } },
       el("span", { class: "line" }, around(index - 12, index).slice(-16), el("b", { class: "chip" }, visible(text)), around(index + 1, index + 12).slice(0, 14)),
-      el("span", { class: "small" }, `${bits.toFixed(1)} bits; expected ${visible(top[0].text)} ${percent(Math.exp(top[0].logprob))}`),
+      el("span", { class: "small" }, `${bits.toFixed(1)} bits; expected ${visible(best.text)} ${percent(Math.exp(best.logprob))}`),
     ));
   }
 }

@@ -1,6 +1,7 @@
 // Train: uploads a text, starts the server's one training, and shows its progress.
 
-import { clock, el, fill, grouped, kept, number } from "../parts/dom.js";
+import { clock, el, fill, kept, number } from "../parts/dom.js";
+import { grouped } from "../words.js";
 import { curves } from "../parts/curves.js";
 import { field, form, notice, numberField, selectField } from "../parts/fields.js";
 import { exportButton } from "../parts/saving.js";

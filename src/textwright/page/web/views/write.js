@@ -1,12 +1,25 @@
-// Write: a prompt, its continuation with tokens coloured by probability, and the branches.
+// Write: the sheet that people and the model write on, what may come next, the branches, the texts.
 
-import { described } from "../app.js";
+import { Alternatives } from "../parts/alternatives.js";
+import { Branches } from "../parts/branches.js";
+import { described } from "../parts/described.js";
+import { Die } from "../parts/die.js";
 import { el, fill } from "../parts/dom.js";
-import { field, form, notice, numberField } from "../parts/fields.js";
-import { exportButton } from "../parts/saving.js";
-import { legend } from "../parts/tokens.js";
-import { Branches } from "./branches.js";
-import { Sheet } from "./sheet.js";
+import { doors } from "../parts/doors.js";
+import { Follow } from "../parts/follow.js";
+import { form, notice } from "../parts/fields.js";
+import { legend } from "../parts/legend.js";
+import { Paper } from "../parts/paper.js";
+import { copy, exportButton, save } from "../parts/saving.js";
+import { Settings } from "../parts/settings.js";
+import { Shelf, fileName } from "../parts/shelf.js";
+import { told } from "../parts/told.js";
+import { joined, placeOf } from "../state/tokens.js";
+import { current, nodeOf, pruned, titleOf, withNode, words } from "../state/texts.js";
+import { outline } from "../state/tree.js";
+import { t } from "../words.js";
+
+const FIRST = 90; // tokens that are written before anybody asks
 
 export class WriteView {
   static id = "write";
@@ -14,164 +27,219 @@ export class WriteView {
   static icon = "write";
 
   constructor(page) {
-    this.page = page;
-    this.branches = new Branches((node) => this.show(node));
+    const { store, writing, library, api } = page;
+    Object.assign(this, { page, store, writing, library });
     this.notice = notice();
-    this.prompt = el("textarea", { rows: 2, class: "prompt", placeholder: "Begin a sentence, or leave it to the model …", spellcheck: false });
-    this.length = numberField("Length", { value: 100, min: 1, max: 100000, step: 1, empty: 100, hint: "tokens" });
-    this.topK = numberField("Top-k", { step: 1, empty: 0, hint: "empty: all" });
-    this.more = moreFields();
+    const say = (error) => this.notice.say(error);
+    this.paper = new Paper({
+      label: t("The text. Type anywhere; Control and Enter writes on from the cursor, Alt and the arrow down shows what else was likely."),
+      placeholder: t("Begin a sentence here, or press Write …"),
+      onedit: (change) => writing.type(change), oncaret: (place) => this.moved(place),
+      onpoint: (index, span) => this.glance(index, span), onpick: (index, span) => this.pick(index, span),
+    });
+    this.alternatives = new Alternatives({
+      onchoose: (index, other) => this.choose(index, other), onmove: (by) => this.pick(this.picked + by),
+      onfan: (index) => writing.fan(placeOf(this.paper.tokens, index)), onclose: (byKey) => byKey && this.paper.input.focus({ preventScroll: true }),
+    });
+    this.die = new Die({ onthrow: (token) => this.step(token) });
+    this.branches = new Branches({ onshow: (id) => this.turn(id) });
+    this.shelf = new Shelf({ library, say, onopen: (text) => page.openText(text), onnew: () => this.fresh("") });
+    this.settings = new Settings({ onchange: (settings) => page.setSettings(settings), say });
+    const button = (label, onclick, rest = {}) => el("button", { type: "button", class: "small", onclick, ...rest }, label);
+    this.go = el("button", { class: "primary", type: "submit", title: t("Control and Enter") }, t("Write"));
+    this.stopButton = el("button", { type: "button", class: "stop", hidden: true, onclick: () => writing.stop() }, t("Stop"));
+    this.again = button(t("Another try"), () => writing.again());
+    this.five = button(t("Five ways"), () => writing.fan(words(library.text).length));
+    this.undo = button("↶", () => library.undo(), { "aria-label": t("Undo"), title: t("Undo") });
+    this.redo = button("↷", () => library.redo(), { "aria-label": t("Redo"), title: t("Redo") });
+    this.title = el("h1", { class: "texttitle", dir: "auto" });
     this.about = el("p", { class: "about" });
-    this.export = page.api.exported && exportButton(page.api, () => page.model.name, (error) => this.notice.say(error));
-    this.sheets = [new Sheet(this, 0), new Sheet(this, 1)];
-    this.go = el("button", { class: "primary", type: "submit" }, "Write");
-    this.stopButton = el("button", { type: "button", class: "stop", hidden: true, onclick: () => this.stop() }, "Stop");
-    this.side = el("button", { type: "button", class: "toggle", "aria-pressed": "false", onclick: () => this.toggleSide() }, "Side by side");
-    const [first, second] = this.sheets;
-    second.element.hidden = true;
-    this.form = form(
-      { class: "desk", onsubmit: (event) => { event.preventDefault(); this.write(); } },
-      field("Prompt", this.prompt),
-      el(
-        "div", { class: "controls" },
-        this.length, first.temperature, this.topK,
-        el("div", { class: "actions" }, this.side, this.stopButton, this.go),
-      ),
-      el("details", { class: "more" }, el("summary", {}, "More"), el("div", { class: "controls" }, Object.values(this.more))),
-    );
-    this.columns = el("div", { class: "columns" }, first.element, second.element);
-    this.element = el(
-      "section", { class: "view write", "aria-label": "Write", onkeydown: (event) => this.key(event) },
-      el("div", { class: "main" }, this.form, this.about, this.notice, el("div", { class: "legendrow" }, legend(), el("span", { class: "hint" }, "Click a token for what else was likely.")), this.columns),
-      this.branches.element,
-    );
+    this.along = button(t("Take this text along"), () => this.takeAlong());
+    this.export = api.exported && exportButton(api, () => library.text?.model ?? store.get("model").name, say);
+    this.copy = button(t("Copy"), () => this.copyText());
+    this.compare = api.copied && button(t("Copied or invented?"), () => page.show("copied").take(words(library.text)));
+    this.starts = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") });
+    this.status = el("p", { class: "status", role: "status" });
+    this.warning = el("p", { class: "warning" });
+    this.sheet = el("article", { class: "sheet" },
+      el("div", { class: "legendrow" }, legend(), el("span", { class: "hint" }, t("Point at a letter, or tap it, for what else was likely."))),
+      this.warning, this.paper.element);
+    this.desk = form({ class: "deskbar", onsubmit: (event) => { event.preventDefault(); this.write(); } },
+      el("div", { class: "actions" }, this.go, this.stopButton, this.again, this.five, this.undo, this.redo),
+      el("div", { class: "controls" }, this.settings.first), this.status, this.settings.more, this.notice);
+    this.node = el("div", { class: "actions" },
+      button(t("Star"), () => this.mark({ star: !current(library.text).star })), button(t("Name"), () => this.nameBranch()), button(t("Delete"), () => library.change(pruned(library.text, library.text.current), "prune")),
+      button("−", () => this.branches.scale(0.8), { "aria-label": t("Smaller") }), button("+", () => this.branches.scale(1.25), { "aria-label": t("Larger") }),
+      button(t("Fold"), () => this.branches.fold(library.text.current)),
+      button(t("Picture"), () => save(new Blob([this.branches.file()], { type: "image/svg+xml" }), `${this.fileName}.svg`)),
+      button(t("As text"), () => save(new Blob([outline(library.text)], { type: "text/plain" }), `${this.fileName}.txt`)));
+    this.tree = el("section", { class: "treebox", "aria-label": t("Branches"), hidden: true }, el("div", { class: "treehead" }, el("h2", {}, t("Branches")), this.node), this.branches.element);
+    this.doors = doors(page);
+    this.element = el("section", { class: "view write", "aria-label": t("Write"), onkeydown: (event) => this.key(event) },
+      el("div", { class: "main" }, this.doors, el("header", { class: "texthead" }, el("div", { class: "titlerow" }, this.title, el("div", { class: "actions" }, this.copy, this.compare, this.export)), this.about), this.starts, this.sheet, this.desk, this.tree),
+      el("aside", { class: "side" }, this.die.element, this.shelf.element));
+    this.follow = new Follow(this.paper.element, this.desk);
+    store.on(["text", "writing"], (values) => this.draw(values));
+    store.on(["texts", "text", "keeps", "unkept", "gone"], (values) => this.shelf.show(values));
+    store.on(["next", "settings"], ({ next, settings }) => this.die.show(next?.text === library.text?.id ? next : null, settings));
+    store.on(["warnings"], ({ warnings }) => (this.warning.textContent = (warnings ?? []).join("; ")));
   }
 
   modelChanged(model) {
-    fill(this.about, model ? [el("b", {}, model.name), " ", described(model), " ", this.export] : "No model is ready. Train one, or start the studio with a run.");
-    this.go.disabled = !model;
-    for (const sheet of this.sheets) sheet.modelsChanged(this.page.models, model);
+    this.model = model;
+    this.settings.set(this.store.get("settings"));
+    this.settings.modelChanged(model);
+    fill(this.starts, (model?.beginnings ?? []).map((beginning) =>
+      el("button", { type: "button", class: "start", dir: "auto", onclick: () => this.fresh(beginning) }, beginning.trim().slice(0, 40) || "↵")));
+    const text = this.library.text;
+    this.draw(this.store.values);
+    if (!model) return;
+    if (!text || text.model !== model.name) this.openFor(model);
   }
 
-  key(event) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      this.write();
-    } else if (event.key === "Escape" && this.busy) this.stop();
+  /** The newest text of a model, or one that it begins by itself. */
+  openFor(model) {
+    const before = this.library.text;
+    this.came = before && before.model !== model.name && !before.auto && words(before) ? before : null;
+    const latest = this.library.latest(model.name);
+    if (latest) {
+      this.library.open(latest);
+      this.writing.ahead(0);
+    } else this.fresh(model.beginnings?.[0] ?? "", true);
   }
 
-  get busy() {
-    return this.sheets.some((sheet) => sheet.running);
-  }
-
-  toggleSide() {
-    const on = this.side.getAttribute("aria-pressed") !== "true";
-    this.side.setAttribute("aria-pressed", String(on));
-    this.sheets[1].element.hidden = !on;
-    this.columns.classList.toggle("two", on);
-    for (const sheet of this.sheets) sheet.sideBySide(on);
-  }
-
-  /** The settings in the form; throws an error for a wrong value. */
-  settings() {
-    return {
-      maxTokens: this.length.read(),
-      topK: Math.max(0, this.topK.read()),
-      topP: this.more.topP.read(),
-      minP: this.more.minP.read(),
-      repetitionPenalty: this.more.penalty.read(),
-      stop: this.more.stop.read(),
-      seed: this.more.seed.read() ?? crypto.getRandomValues(new Uint32Array(1))[0],
-    };
-  }
-
-  /** Generates from the prompt on all visible sheets. */
-  async write() {
-    if (this.busy || !this.page.model) return;
-    const prompt = this.prompt.value === "" ? " " : this.prompt.value;
-    await this.run((settings) => this.open.map((sheet) => sheet.begin({ prompt, given: prompt.length, parent: null, settings })));
-  }
-
-  /** Continues in `sheet`, with another token in place of one, or at the end. */
-  async branch(sheet, index, other) {
-    if (sheet.running) return;
-    const node = sheet.node;
-    const before = node.tokens.slice(0, index).map((token) => token.text).join("");
-    const token = node.tokens[index];
-    const text = index === node.tokens.length ? "" : other ? other.text : token.text;
-    await this.run((settings) => [sheet.begin({
-      prompt: before + text,
-      given: Math.min(node.given, before.length),
-      parent: node.id,
-      at: before.length,
-      instead: other ? { text, probability: Math.exp(other.logprob) } : null,
-      settings: other || index === node.tokens.length ? { ...settings, seed: this.more.seed.read() ?? node.seed } : settings,
-    })]);
-  }
-
-  async run(begin) {
-    this.notice.say("");
-    try {
-      const settings = this.settings();
-      this.working(true);
-      await Promise.all(begin(settings));
-    } catch (error) {
-      this.notice.say(error);
-    } finally {
-      this.working(this.busy);
+  /** A new text from a beginning; written on at once unless it is empty and asked for. */
+  fresh(beginning, auto = false) {
+    this.writing.stop();
+    this.library.make(this.model.name, beginning ? [{ text: beginning, own: true }] : [], auto);
+    if (beginning || auto) this.writing.on(null, auto ? { maxTokens: FIRST, auto } : {});
+    else {
+      this.store.set({ next: null, warnings: [] });
+      this.paper.input.focus();
+      this.writing.ahead(0);
     }
   }
 
-  working(on) {
-    const [here, gone] = on ? [this.stopButton, this.go] : [this.go, this.stopButton];
-    const focused = document.activeElement === gone; // which an element loses when it is hidden
-    here.hidden = false;
-    gone.hidden = true;
-    if (focused) here.focus();
+  takeAlong() {
+    this.library.make(this.model.name, [{ text: words(this.came), own: true }]);
+    this.came = null;
+    this.library.change({ ...this.library.text, changed: Date.now() }, "type");
+    this.writing.ahead(0);
   }
 
-  get open() {
-    return this.sheets.filter((sheet) => !sheet.element.hidden);
+  write() {
+    if (this.writing.running || !this.library.text) return;
+    try {
+      this.settings.read();
+    } catch (error) {
+      return void this.notice.say(error);
+    }
+    const focused = document.activeElement === this.paper.input;
+    this.follow.begin();
+    this.place = Infinity;
+    this.writing.on(focused ? this.paper.place : null);
   }
 
-  stop() {
-    for (const sheet of this.sheets) sheet.stop();
-    this.working(false);
-    this.go.focus();
+  async choose(index, other) {
+    this.follow.begin();
+    this.place = Infinity;
+    this.paper.input.focus({ preventScroll: true });
+    await this.writing.choose(index, other);
   }
 
-  /** Whether texts can be compared with the training text. */
-  get canCompare() {
-    return Boolean(this.page.api.copied);
+  async step(token) {
+    this.place = Infinity;
+    await this.writing.take(token, this.store.get("next").place);
   }
 
-  /** Opens a text, without its prompt, in the view Copied. */
-  compare({ model, tokens, given }) {
-    const text = tokens.map((token) => token.text).join("");
-    this.page.pick(model);
-    this.page.show("copied").take(text.slice(given));
+  moved(place) {
+    if (this.store.get("caret") === place) return;
+    this.store.set({ caret: place });
+    if (!this.store.get("writing")) this.writing.ahead();
   }
 
-  /** Shows a branch again. */
-  show(node) {
-    const sheet = this.sheets[node.sheet].element.hidden ? this.sheets[0] : this.sheets[node.sheet];
-    if (sheet.running) return;
-    sheet.show(node);
-    sheet.element.scrollIntoView({ block: "nearest" });
+  glance(index, span) {
+    if (index < 0) return this.alternatives.pinned || this.alternatives.close();
+    this.alternatives.open(index, this.paper.tokens[index], span, { glance: true });
+  }
+
+  pick(index, span = this.paper.spanOf(index)) {
+    const token = this.paper.tokens[index];
+    if (!token) return;
+    this.picked = index;
+    this.alternatives.open(index, token, span);
+  }
+
+  turn(id) {
+    if (this.store.get("writing")) return;
+    this.library.change({ ...this.library.text, current: id });
+    this.writing.ahead(0);
+  }
+
+  mark(fields) {
+    this.library.change(withNode({ ...this.library.text, auto: false }, this.library.text.current, fields), "mark");
+  }
+
+  nameBranch() {
+    const input = el("input", { type: "text", "aria-label": t("Name"), value: current(this.library.text).name ?? "", onblur: () => { input.remove(); this.mark({ name: input.value.trim() }); }, onkeydown: (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") input.blur();
+    } });
+    this.node.prepend(input);
+    input.focus();
+  }
+
+  get fileName() {
+    return fileName(titleOf(this.library.text));
+  }
+
+  async copyText() {
+    const done = await copy(words(this.library.text));
+    this.copy.textContent = done ? t("Copied") : t("This browser doesn't let the page copy: select the text");
+    setTimeout(() => (this.copy.textContent = t("Copy")), 2000);
+  }
+
+  key(event) {
+    const control = event.ctrlKey || event.metaKey;
+    const typing = /^(INPUT|SELECT)$/.test(event.target.tagName);
+    if (event.key === "Enter" && control) this.write();
+    else if (control && !typing && event.key.toLowerCase() === "z") event.shiftKey ? this.library.redo() : this.library.undo();
+    else if (control && !typing && event.key.toLowerCase() === "y") this.library.redo();
+    else if (event.altKey && event.key === "ArrowDown") this.pick(...this.paper.here());
+    else return;
+    event.preventDefault();
+  }
+
+  draw({ text, writing, models }) {
+    const { model } = this;
+    const ready = Boolean(model) && Boolean(text);
+    this.title.textContent = text ? titleOf(text, t("A new text")) : t("Write");
+    const by = text && (models ?? []).find(({ name }) => name === text.model);
+    const elsewhere = text && model && text.model !== model.name;
+    fill(this.about, text ? [el("b", {}, text.model), " ", described(by), elsewhere && ` · ${t("not the model that is chosen above")}`, this.came && this.along] : models === null ? t("Looking for models …") : !models?.length ? t("No model yet: train one.") : null);
+    for (const each of [this.go, this.again, this.five]) each.disabled = !ready || Boolean(writing);
+    swap(this.go, this.stopButton, Boolean(writing));
+    const can = this.library.can();
+    this.undo.disabled = !can.undo || Boolean(writing);
+    this.redo.disabled = !can.redo || Boolean(writing);
+    this.sheet.classList.toggle("writing", Boolean(writing));
+    if (!text) return void this.paper.show([]);
+    const node = nodeOf(text, text.current);
+    this.paper.show(node.tokens, writing ? null : this.place ?? null);
+    if (!writing) this.place = null;
+    this.again.disabled ||= !node.tokens.length;
+    this.compare && (this.compare.hidden = !node.tokens.length);
+    this.status.textContent = told({ node, writing, model: by });
+    this.tree.hidden = text.nodes.length < 2;
+    if (!this.tree.hidden && (!writing || text.nodes.length !== this.count)) this.branches.show(text);
+    this.count = text.nodes.length;
+    if (writing) this.follow.now();
   }
 }
 
-function moreFields() {
-  const stop = field("Stop at", el("input", { type: "text", autocomplete: "off" }), "text that ends it");
-  stop.read = () => {
-    const text = stop.querySelector("input").value.replaceAll("\\n", "\n");
-    return text ? [text] : [];
-  };
-  return {
-    topP: numberField("Top-p", { value: 1, min: 0.01, max: 1, step: "any", empty: 1 }),
-    minP: numberField("Min-p", { value: 0, min: 0, max: 1, step: "any", empty: 0 }),
-    penalty: numberField("Repetition penalty", { value: 1, min: 0.1, max: 10, step: "any", empty: 1 }),
-    stop,
-    seed: numberField("Seed", { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, empty: null, hint: "empty: a new one" }),
-  };
+function swap(here, there, on) {
+  const focused = document.activeElement === (on ? here : there);
+  here.hidden = on;
+  there.hidden = !on;
+  if (focused) (on ? there : here).focus();
 }
