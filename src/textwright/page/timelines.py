@@ -1,5 +1,6 @@
-"""How a model learned, and how its texts begin well: from its run, or, for the models that come with
-the package, from a file beside them, since they have no records of their training with them."""
+"""How a model learned, and how its texts begin well: from its run, or, for the models that come
+with the package, from a file beside them, since they have no records of their training with them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/read`: how likely each token of a text is. `/api/look`: a model's activations over a passage.
+"""`/api/read`: how likely each token of a text is. `/api/look`: a model's activations over it.
 `/api/copied`: the spans of a passage that occur word for word in the model's training text."""
 
 from __future__ import annotations

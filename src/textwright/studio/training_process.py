@@ -90,6 +90,7 @@ class TrainingProcess:
         browser: str,
         *,
         parent: str | None = None,
+        name: str = "",
         taken: Collection[str] = (),
     ) -> None:
         """Start a training.
@@ -100,6 +101,7 @@ class TrainingProcess:
             minutes: how long to train.
             browser: who may stop it.
             parent: a model to begin with, which decides the family.
+            name: of the run; empty for the text's.
             taken: names that its run can't have, besides those in the folder of runs.
 
         Raises:
@@ -110,10 +112,11 @@ class TrainingProcess:
             if parent is not None:
                 family = find(parent).config().family
             beginning = ("--model", family) if parent is None else ("--from", parent)
+            run = self._free_name(name or text.file.name.partition(".")[0], taken)
+            file = text.file.resolve() if text.is_file else text.file
             record = TrainingRecord(
-                number=secrets.token_hex(8), run=self._free_name(text.file, taken),
-                text=text.name, file=text.file.resolve(), family=family, minutes=minutes,
-                browser=browser, began=time.time(),
+                number=secrets.token_hex(8), run=run, text=text.name, file=file, family=family,
+                minutes=minutes, browser=browser, began=time.time(),
             )  # fmt: skip
             self._launch(record, lock, str(record.file), *beginning, "--minutes", f"{minutes:g}")
 
@@ -178,9 +181,9 @@ class TrainingProcess:
         except OSError as error:
             raise atomic.disk_error(error, self.folder) from error
 
-    def _free_name(self, file: Path, taken: Collection[str]) -> str:
+    def _free_name(self, wanted: str, taken: Collection[str]) -> str:
         """A run's name from its text's: `my-novel`, or `my-novel-2` where that is taken, …"""
-        stem = name_from(file.name.partition(".")[0])
+        stem = name_from(wanted)
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
             if any(name_key(name) == name_key(other) for other in taken):

@@ -23,6 +23,7 @@ from textwright.serving.fields import Body, Number
 from textwright.serving.hosts import is_local
 from textwright.serving.responses import json_response
 from textwright.serving.service import Service
+from textwright.studio import shelf
 from textwright.studio.training_process import TrainingProcess
 
 PIECES = "/api/uploads/piece"
@@ -50,7 +51,11 @@ class UploadRequest(Body):
 class StartRequest(BrowserRequest):
     """A training to start."""
 
-    upload: Name
+    upload: Name = ""
+    built_in: Name = ""
+    """The name of a text that `textwright corpora` lists, in place of an upload."""
+    name: Annotated[str, Field(max_length=80)] = ""
+    """Of the run; empty: the text's."""
     family: Name
     minutes: Annotated[Number, Field(gt=0, le=MAX_MINUTES)]
     begins_with: Literal["nothing", "english"] = "nothing"
@@ -117,6 +122,7 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
                 "families": FAMILIES,
                 "most_minutes": MAX_MINUTES,
                 "most_bytes": settings.max_upload,
+                "built_ins": shelf.texts() if why is None else [],
                 "training": state,
             }
         )
@@ -145,10 +151,18 @@ def router(service: Service, process: TrainingProcess | None, *, local: bool) ->
         process = authorized(http)
         if body.family not in FAMILIES:
             raise RequestError(f"no family {body.family!r}; take one of {', '.join(FAMILIES)}")
-        text = process.uploads.take(body.upload)
+        text = shelf.take(body.built_in) if body.built_in else process.uploads.take(body.upload)
         taken = list(pool.statuses)
         parent = None if body.begins_with == "nothing" else body.begins_with
-        process.start(text, body.family, body.minutes, body.browser, parent=parent, taken=taken)
+        process.start(
+            text,
+            body.family,
+            body.minutes,
+            body.browser,
+            parent=parent,
+            name=body.name,
+            taken=taken,
+        )
         return status(http, body.browser)
 
     @routes.post("/training/stop")

@@ -57,6 +57,8 @@ class Upload:
     name: str
     """The client's, any characters: for messages (`display_name`), never for paths."""
     file: Path
+    is_file: bool = True
+    """False for a built-in text, whose name stands for its file."""
 
 
 class Uploads:

@@ -7,6 +7,7 @@ import { Database } from "./state/database.js";
 import { Library } from "./state/library.js";
 import { address, read } from "./state/routes.js";
 import { Store } from "./state/store.js";
+import { Training } from "./state/training.js";
 import { titleOf } from "./state/texts.js";
 import { Writing } from "./state/writing.js";
 import { t } from "./words.js";
@@ -28,10 +29,11 @@ class Page {
     this.database = database;
     this.store = new Store({
       models: null, model: null, part: this.parts[0], text: null, texts: [], settings: USUAL, writing: null, next: null, caret: null,
-      warnings: [], trouble: null, lost: null, training: null, keeps: database.keeps, unkept: false, gone: null,
+      warnings: [], trouble: null, lost: null, training: null, trainingTold: null, trainingLost: null, keeps: database.keeps, unkept: false, gone: null,
     });
     this.library = new Library(this.store, database);
     this.writing = new Writing(this.store, api, this.library);
+    this.training = new Training(this.store, api);
     this.open = new Map();
     this.picker = el("select", { class: "picker", "aria-label": t("Model"), onchange: () => this.pick(this.picker.value) });
     this.links = views.map((view) =>
@@ -69,7 +71,9 @@ class Page {
   async start() {
     this.route();
     await this.refresh();
-    if (this.api.home !== "offline") this.followModels();
+    if (this.api.home === "offline") return;
+    this.followModels();
+    if (this.has("train")) this.training.begin();
   }
 
   /** Polls the list of models, which changes while the page is open. */

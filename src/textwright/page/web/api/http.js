@@ -121,7 +121,9 @@ export class HttpApi {
   }
 
   /** Uploads a text in pieces and starts a training; tell(share) is called with the share sent. */
-  async train({ file, family, minutes, begins }, tell) {
+  async train({ file, builtIn, family, minutes, begins, name }, tell) {
+    const asked = { family, minutes, begins_with: begins, browser: browserName(), name };
+    if (builtIn) return (await this.fetch("api/training/start", { body: { ...asked, built_in: builtIn } })).json();
     const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
     for (let at = 0; at < file.size; at += piece) {
       const bytes = await file.slice(at, at + piece).arrayBuffer().catch(() => {
@@ -130,15 +132,17 @@ export class HttpApi {
       await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes });
       tell(Math.min(1, (at + piece) / file.size));
     }
-    return (await this.fetch("api/training/start", { body: { upload, family, minutes, begins_with: begins, browser: browserName() } })).json();
+    return (await this.fetch("api/training/start", { body: { ...asked, upload } })).json();
   }
 
   async stopTraining(number, atOnce) {
     return (await this.fetch("api/training/stop", { body: { number, at_once: atOnce, browser: browserName() } })).json();
   }
 
-  async resumeTraining(number) {
-    return (await this.fetch("api/training/resume", { body: { number, browser: browserName() } })).json();
+  /** Goes on with a training; `more`: minutes beyond what is done, also of one that has finished. */
+  async resumeTraining(number, more = null) {
+    const beyond = more === null ? {} : { more_minutes: more };
+    return (await this.fetch("api/training/resume", { body: { number, browser: browserName(), ...beyond } })).json();
   }
 
   /** A model and the page as one HTML file, a Blob. */

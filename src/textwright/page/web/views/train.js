@@ -1,24 +1,19 @@
-// Train: uploads a text, starts the server's one training, and shows its progress.
+// Train: chooses a text, starts the server's one training, shows how it goes, and the runs so far.
 
-import { clock, el, fill, kept, number } from "../parts/dom.js";
-import { grouped } from "../words.js";
-import { curves } from "../parts/curves.js";
+import { el, fill, kept } from "../parts/dom.js";
 import { field, form, notice, numberField, selectField } from "../parts/fields.js";
+import { Progress } from "../parts/progress.js";
+import { Runs } from "../parts/runs.js";
 import { exportButton } from "../parts/saving.js";
+import { Source } from "../parts/source.js";
+import { t } from "../words.js";
 
-const SOON = 1000; // milliseconds between two requests while a training runs
-const LATER = 4000;
 const PATIENCE = 5000; // until a stop may be forced, so that a double click doesn't
-const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
+const MORE = 2; // minutes beyond the plan
 
 const FAMILIES = {
   gpt: "gpt · attends to what it read", lstm: "lstm · remembers what it read", gru: "gru · a simpler lstm",
   rnn: "rnn · the simplest", transformer: "transformer · the one of 2017",
-};
-
-const PHASES = {
-  preparing: "Reading the text and measuring this machine …", training: "Learning", stopping: "Stopping: saving what it has learned …",
-  finished: "Trained", stopped: "Stopped", failed: "Failed",
 };
 
 export class TrainView {
@@ -28,88 +23,59 @@ export class TrainView {
 
   constructor(page) {
     this.page = page;
-    this.file = null;
-    this.told = null;
+    this.api = page.api;
+    this.training = page.training;
     this.stopping = null;
     this.busy = false;
     this.notice = notice();
-    this.input = el("input", { type: "file", class: "file", accept: ENDINGS, onchange: () => this.choose(this.input.files) });
-    this.chosen = el("span", { class: "chosen" });
-    this.drop = el("label", { class: "drop", for: (this.input.id = "train-text") }, this.input, this.chosen, el("small", {}, "Your text stays on the machine that trains."));
-    this.minutes = numberField("Minutes", { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
-    this.begins = selectField("Begins knowing", [["nothing", "nothing"], ["english", "English"]]);
+    const say = (error) => this.notice.say(error);
+    this.go = el("button", { class: "primary", type: "submit", disabled: true }, t("Train"));
+    this.source = new Source({ onchange: () => this.ready(), say });
+    this.minutes = numberField(t("Minutes"), { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
+    this.begins = selectField(t("Begins knowing"), [["nothing", t("nothing")], ["english", t("English")]], { value: kept.get("begins", "nothing") });
     this.begins.input.addEventListener("change", () => this.showBeginning());
-    this.family = selectField("Family", [["gpt", FAMILIES.gpt]]);
-    this.go = el("button", { class: "primary", type: "submit" }, "Train");
-    this.form = form(
-      { class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
-      this.drop,
-      el("div", { class: "controls" }, this.minutes, this.begins, this.family, el("div", { class: "actions" }, this.go)),
-    );
-    this.status = el("p", { class: "phase", role: "status" });
-    this.clock = el("p", { class: "status" });
-    this.bar = el("progress", { "aria-label": "How much of the time has passed" });
-    this.stopButton = el("button", { type: "button", class: "stop", onclick: () => this.stop() }, "Stop");
-    this.resumeButton = el("button", { type: "button", onclick: () => this.resume() }, "Go on");
-    this.write = el("button", { type: "button", class: "primary", onclick: () => this.openIn("write") }, "Open in Write");
-    this.watch = el("button", { type: "button", class: "small", onclick: () => this.openIn("watch") }, "Watch it learn");
-    this.export = exportButton(page.api, () => this.told.training.run, (error) => this.notice.say(error));
-    this.verdict = el("div", { class: "verdict" });
-    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.resumeButton, this.export, this.watch);
-    this.samples = el("div", { class: "samples", role: "log", "aria-label": "What it writes" });
-    this.numbers = el("dl", { class: "numbers" });
-    this.curves = el("div", { class: "curves" });
-    this.stage = el(
-      "div", { class: "lens", hidden: true },
-      el("div", { class: "story" }, this.status, this.clock, this.bar, this.verdict, this.actions),
-      (this.sheet = el("article", { class: "sheet" }, this.samples)),
-      (this.side = el("aside", { class: "side" }, this.numbers, el("h2", {}, "Loss"), this.curves, el("p", { class: "hint" }, "Nats a token, lower is better. The model with the lowest loss on text kept apart is what stays."))),
-    );
-    this.element = el("section", { class: "view plain train", "aria-label": "Train", ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
-      this.form, this.notice, this.stage);
-    this.begins.input.value = kept.get("begins", "nothing");
-    this.showFile();
+    this.family = selectField(t("Kind of model"), [["gpt", FAMILIES.gpt]]);
+    this.name = field(t("Name"), el("input", { type: "text", autocomplete: "off", maxLength: 80 }), t("empty: the text's"));
+    this.form = form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
+      this.source.element, el("div", { class: "controls" }, this.minutes, this.begins, this.family, this.name, el("div", { class: "actions" }, this.go)));
+    const button = (label, onclick, rest = {}) => el("button", { type: "button", onclick, ...rest }, t(label));
+    this.stopButton = button("Stop", () => this.act(() => this.api.stopTraining(this.job, this.stopping !== null)), { class: "stop" });
+    this.resumeButton = button("Go on", () => this.act(() => this.api.resumeTraining(this.job), true));
+    this.moreButton = button("Two more minutes", () => this.act(() => this.api.resumeTraining(this.job, MORE), true));
+    this.write = button("Open in Write", () => this.openIn("write"), { class: "primary" });
+    this.watch = button("Watch it learn", () => this.openIn("watch"), { class: "small" });
+    this.export = exportButton(page.api, () => page.store.get("training").run, say);
+    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch);
+    this.progress = new Progress(this.actions);
+    this.runs = new Runs(page);
+    this.element = el("section", { class: "view plain train", "aria-label": t("Train"), ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
+      el("h1", {}, t("Train a model on a text")), this.form, this.notice, this.progress.element, this.runs.element);
+    page.store.on(["trainingTold", "trainingLost"], (values) => this.show(values));
+  }
+
+  get job() {
+    return this.page.store.get("training").number;
   }
 
   entered() {
     this.here = true;
-    this.follow();
+    this.training.news = false;
+    this.training.look();
+    this.runs.look();
   }
 
   left() {
     this.here = false;
-    clearTimeout(this.timer);
   }
 
-  /** Polls while the view is open: another browser may have started a training. */
-  async follow() {
-    clearTimeout(this.timer);
-    if (!this.busy && !document.hidden) {
-      try {
-        this.show(await this.page.api.training());
-        if (this.lost) this.notice.say("");
-        this.lost = false;
-      } catch (error) {
-        this.lost = true;
-        this.notice.say(error);
-        this.stage.classList.add("stale");
-      }
-    }
-    clearTimeout(this.timer);
-    if (this.here) this.timer = setTimeout(() => this.follow(), this.running || this.lost ? SOON : LATER);
+  modelChanged() {
+    if (this.here) this.runs.look();
   }
-
-  get running() {
-    return ["preparing", "training", "stopping"].includes(this.told?.training?.phase);
-  }
-
-  // The text to train on
 
   over(event) {
-    const files = event.dataTransfer?.types.includes("Files");
-    if (!files) return;
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    this.drop.classList.toggle("over", event.type === "dragover");
+    this.source.drop.classList.toggle("over", event.type === "dragover");
   }
 
   dropped(event) {
@@ -118,20 +84,12 @@ export class TrainView {
   }
 
   choose(files) {
-    this.notice.say(files.length > 1 ? "One text at a time; the first one was taken." : "");
-    this.file = files[0] ?? null;
-    const most = this.told?.most_bytes;
-    if (this.file && most && this.file.size > most) {
-      this.notice.say(`${this.file.name} is ${size(this.file.size)} long; texts of up to ${size(most)} are taken here. Use a part of it, or textwright train on the command line.`);
-      this.file = null;
-    }
-    this.input.value = "";
-    this.showFile();
+    this.source.choose(files);
   }
 
-  showFile() {
-    fill(this.chosen, this.file ? [el("b", {}, this.file.name), ` · ${size(this.file.size)}`] : [el("b", {}, "Drop a text here"), ", or choose a file"]);
-    this.go.disabled = !this.file || this.running || this.busy || !this.told?.allowed;
+  ready() {
+    const told = this.page?.store.get("trainingTold");
+    if (this.source) this.go.disabled = !this.source.read() || this.training.running || this.busy || !told?.allowed;
   }
 
   // A model that exists has its family already.
@@ -143,155 +101,101 @@ export class TrainView {
     if (this.go.disabled) return;
     this.notice.say("");
     this.busy = true;
-    this.showFile();
+    this.ready();
     try {
       const minutes = this.minutes.read();
-      kept.set("minutes", minutes);
-      kept.set("family", this.family.read());
-      kept.set("begins", this.begins.read());
-      this.notice.tell("Sending the text …");
-      const asked = { file: this.file, family: this.family.read(), minutes, begins: this.begins.read() };
-      const told = await this.page.api.train(asked, (share) => this.notice.tell(`Sending the text … ${Math.floor(100 * share)} %`));
+      for (const [name, value] of [["minutes", minutes], ["family", this.family.read()], ["begins", this.begins.read()]]) kept.set(name, value);
+      const asked = { ...this.source.read(), family: this.family.read(), minutes, begins: this.begins.read(), name: this.name.querySelector("input").value.trim() };
+      if (globalThis.Notification?.permission === "default" && minutes >= 1) Notification.requestPermission().catch(() => {});
+      if (asked.file) this.notice.tell(t("Sending the text …"));
+      const told = await this.api.train(asked, (share) => this.notice.tell(`${t("Sending the text …")} ${Math.floor(100 * share)} %`));
       this.notice.say("");
-      this.file = null;
-      this.show(told);
-      if (this.running) this.stopButton.focus();
+      this.source.clear();
+      this.training.tell(told);
+      if (this.training.running) this.stopButton.focus();
     } catch (error) {
       this.notice.say(error);
     } finally {
       this.busy = false;
-      this.showFile();
-      this.follow();
+      this.ready();
+      this.training.look();
     }
   }
 
-  async stop() {
+  async act(ask, goesOn = false) {
     this.notice.say("");
-    this.stopButton.disabled = true;
+    for (const each of [this.stopButton, this.resumeButton, this.moreButton]) each.disabled = true;
     try {
-      this.show(await this.page.api.stopTraining(this.told.training.number, this.stopping !== null));
-    } catch (error) {
-      this.notice.say(error);
-    }
-  }
-
-  async resume() {
-    this.notice.say("");
-    this.resumeButton.disabled = true;
-    try {
-      this.show(await this.page.api.resumeTraining(this.told.training.number));
-      if (this.running) this.stopButton.focus();
+      this.training.tell(await ask());
+      if (goesOn && this.training.running) this.stopButton.focus();
     } catch (error) {
       this.notice.say(error);
     } finally {
-      this.resumeButton.disabled = false;
-      this.follow();
+      for (const each of [this.resumeButton, this.moreButton]) each.disabled = false;
+      this.training.look();
     }
   }
 
-  // The state on the server
-
-  show(told) {
-    this.told = told;
-    this.form.hidden = !told.allowed || this.running;
-    this.stage.classList.remove("stale");
-    if (!told.allowed) this.notice.tell(`No training here: ${told.why}.`);
+  show({ trainingTold: told, trainingLost: lost, training }) {
+    if (lost && this.here) this.notice.say(lost);
+    else if (this.lost) this.notice.say("");
+    this.lost = Boolean(lost);
+    this.progress.element.classList.toggle("stale", this.lost);
+    if (!told) return;
+    this.form.hidden = !told.allowed || this.training.running;
+    if (!told.allowed) this.notice.tell(t("No training here: {why}.", { why: told.why }));
     this.minutes.input.max = told.most_minutes;
+    this.source.offer(told);
     const families = told.families.join();
     if (this.families !== families) {
       this.families = families;
       const names = Object.keys(FAMILIES).filter((name) => told.families.includes(name));
-      fill(this.family.input, names.map((name) => el("option", { value: name }, FAMILIES[name])));
+      fill(this.family.input, names.map((name) => el("option", { value: name }, t(FAMILIES[name]))));
       this.family.input.value = names.includes(kept.get("family")) ? kept.get("family") : names[0];
     }
     this.showBeginning();
-    this.stage.hidden = !told.training;
-    if (told.training) this.showTraining(told.training);
-    this.showFile();
+    this.progress.element.hidden = !training;
+    if (training) this.showTraining(training);
+    this.ready();
   }
 
   showTraining(training) {
-    const { text, family, minutes, phase, run, ready, reason, yours, metrics, samples } = training;
-    const running = this.running;
-    const expected = this.expected(training);
-    if (!running) this.seen = null; // resumed, it has no time before its first step to subtract
-    const words = `${PHASES[phase]}${reason ? `: ${reason}` : ""}`;
-    if (this.said !== words) fill(this.status, (this.said = words));
-    this.status.className = `phase ${phase}`;
-    fill(this.clock, el("b", {}, text), ` · ${family} · ${running ? expected.words : clock(60 * minutes)}`,
-      run && ` · run ${run}`, running && !yours && " · started in another browser");
-    this.bar.hidden = !running;
-    if (phase === "training") this.bar.value = expected.share;
-    else this.bar.removeAttribute("value");
-    this.showVerdict(training, running);
+    const { phase, run, ready, yours, running, verdict } = training;
+    if (this.was?.running && !running && this.was.number === training.number) this.ended(training);
+    this.was = training;
+    this.progress.show(training);
     this.stopButton.hidden = !running || !yours;
     this.stopping = phase === "stopping" ? (this.stopping ?? Date.now()) : null;
     const atOnce = this.stopping !== null && Date.now() - this.stopping > PATIENCE;
-    this.stopButton.textContent = atOnce ? "Stop at once" : "Stop";
+    this.stopButton.textContent = atOnce ? t("Stop at once") : t("Stop");
     this.stopButton.disabled = this.stopping !== null && !atOnce;
     this.resumeButton.hidden = running || !run || phase === "finished";
+    this.moreButton.hidden = running || !ready || phase !== "finished" || !training.can_go_on;
+    this.moreButton.className = verdict?.kind === "improving" ? "primary" : "";
     for (const button of [this.write, this.export, this.watch]) button.hidden = running || !ready;
     this.actions.hidden = [...this.actions.children].every((child) => child.hidden);
-    this.sheet.hidden = this.side.hidden = !running && !metrics.length;
-    const key = JSON.stringify([training.number, metrics.length, samples.length, phase]);
-    if (key !== this.drawn) {
-      this.drawn = key;
-      this.draw(training);
-    }
   }
 
-  /** The progress: from the rate of the steps so far, once there are some: a machine may slow down. */
-  expected({ number: which, elapsed, minutes, metrics, steps }) {
-    const last = metrics.at(-1);
-    const asked = 60 * minutes;
-    if (!last?.step || !steps) return { share: Math.min(0.99, elapsed / asked), words: `${clock(elapsed)} of about ${clock(asked)}` };
-    const key = `${which} ${last.step}`;
-    if (this.seen !== key) [this.seen, this.before] = [key, elapsed - last.seconds];
-    const whole = (last.seconds * steps) / last.step;
-    const done = Math.min(elapsed - this.before, whole);
-    return { share: Math.min(0.99, done / whole), words: `${clock(elapsed)}, about ${clock(Math.max(1, whole - done))} left` };
-  }
-
-  showVerdict({ phase, verdict, ready, run, metrics }, running) {
-    const ended = !running && verdict;
-    const left = metrics.at(-1)?.step ? "What it had learned best is kept." : "It ended before its first evaluation: the model here is as it began, and has learned nothing yet.";
-    const lines = !ended ? []
-      : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
-      : [ready && left, `Go on continues from where it was saved last; on the command line, textwright train --name ${run} --resume does.`];
-    const [first, ...rest] = lines;
-    fill(this.verdict, first && el("p", {}, phase === "finished" ? sentence(first.replace(/--resume --minutes \+(\S+)/, "$1 more minutes")) : first), ...rest.filter(Boolean).map((line) => el("p", { class: "hint" }, line)));
-    this.verdict.hidden = !this.verdict.childElementCount;
-  }
-
-  draw({ metrics, samples, parameters }) {
-    const last = metrics.at(-1);
-    const best = Math.min(...metrics.map((one) => one.val_bits_per_char).filter(Number.isFinite));
-    fill(this.numbers, last && number("step", grouped(last.step)), Number.isFinite(best) && number("bits a character", best.toFixed(2)), parameters && number("parameters", grouped(parameters)));
-    this.numbers.hidden = !last;
-    fill(this.curves, last ? curves(metrics, last.step) : el("p", { class: "hint" }, "The curve begins with the first evaluation."));
-    fill(this.samples, samples.length ? [...samples].reverse().map(({ step, prompt, text }, index) =>
-      el("section", { class: index ? "sample" : "sample latest" }, el("h3", {}, `step ${grouped(step)}`),
-        el("div", { class: "tokens" }, prompt && el("b", {}, prompt), text.startsWith(prompt) ? text.slice(prompt.length) : text))) : el("p", { class: "empty" }, "Soon it writes here what it can: at first nothing but letters."));
+  /** The model is chosen at once where nobody writes with another. */
+  async ended({ run, ready }) {
+    this.runs.look();
+    if (run && ready && this.here) await this.page.refresh(run);
   }
 
   /** Opens the run's model in another view, as soon as the server has it. */
   async openIn(part) {
-    const { run } = this.told.training;
-    this.notice.tell(`Loading ${run} …`);
+    const { run } = this.page.store.get("training");
+    this.notice.tell(t("Loading {run} …", { run }));
     for (let look = 0; look < 40; look++) {
       await this.page.refresh(run);
       if (this.page.model?.name === run) {
         this.notice.say("");
-        this.page.pick(run);
+        await this.page.pick(run);
         this.page.go(part);
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    this.notice.say(`${run} is not among the models of this server yet; look at the picker above.`);
+    this.notice.say(t("{run} is not among the models of this server yet; look at the picker above.", { run }));
   }
 }
-
-const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;

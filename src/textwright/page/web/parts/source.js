@@ -1,0 +1,105 @@
+// What a model is to learn from: a file, a text that is pasted, or one from the shelf.
+
+import { el, fill } from "./dom.js";
+import { field } from "./fields.js";
+import { segments } from "./segments.js";
+import { grouped, t } from "../words.js";
+
+const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
+const LEAST = 2_000; // characters
+const SENSIBLE = 20_000;
+const GOOD = 300_000;
+
+export class Source {
+  /** onchange(): another text; say(error). */
+  constructor({ onchange, say }) {
+    Object.assign(this, { onchange, say });
+    this.file = null;
+    this.kind = "shelf";
+    this.choice = segments(t("Where the text comes from"), [["shelf", t("From the shelf")], ["paste", t("Paste")], ["file", t("A file")]], (kind) => this.turn(kind));
+    this.input = el("input", { type: "file", class: "file", accept: ENDINGS, id: "train-text", onchange: () => this.choose(this.input.files) });
+    this.chosen = el("span", { class: "chosen" });
+    this.drop = el("label", { class: "drop", for: "train-text" }, this.input, this.chosen, el("small", {}, t("Your text stays on the machine that trains.")));
+    this.area = el("textarea", { rows: 6, class: "prompt", dir: "auto", spellcheck: false, placeholder: t("Paste or write a text: a diary, poems, letters, a book …"), oninput: () => this.changed() });
+    this.pasted = field(t("Your text"), this.area);
+    this.shelf = el("div", { class: "builtins", role: "radiogroup", "aria-label": t("Texts that are at hand") });
+    this.enough = el("p", { class: "enough", role: "status" });
+    this.element = el("div", { class: "source" }, this.choice, this.shelf, this.pasted, this.drop, this.enough);
+    this.turn("shelf");
+  }
+
+  /** What the server has at hand, and how much it takes. */
+  offer({ built_ins: builtIns = [], most_bytes: most }) {
+    this.most = most;
+    const key = JSON.stringify(builtIns);
+    if (key === this.offered) return;
+    this.offered = key;
+    fill(this.shelf, builtIns.map(({ name, title, size, near }) => el("button", { type: "button", class: "card", role: "radio", "aria-checked": "false", "data-id": name, onclick: () => this.take(name) },
+      el("b", {}, title), el("span", { class: "small" }, `${bytes(size)}${near ? "" : ` · ${t("is downloaded first")}`}`))));
+    this.choice.offer(builtIns.length ? ["shelf", "paste", "file"] : ["paste", "file"]);
+    const first = builtIns.find(({ near }) => near);
+    if (first && !this.builtIn) this.take(first.name);
+    if (!builtIns.length && this.kind === "shelf") this.turn("file");
+  }
+
+  take(name) {
+    this.builtIn = name;
+    for (const card of this.shelf.children) card.setAttribute("aria-checked", String(card.dataset.id === name));
+    this.changed();
+  }
+
+  turn(kind) {
+    this.kind = kind;
+    this.choice.pick(kind);
+    this.shelf.hidden = kind !== "shelf";
+    this.pasted.hidden = kind !== "paste";
+    this.drop.hidden = kind !== "file";
+    this.changed();
+  }
+
+  choose(files) {
+    this.turn("file");
+    this.say(files.length > 1 ? t("One text at a time; the first one was taken.") : "");
+    this.file = files[0] ?? null;
+    const { file, most } = this;
+    if (file && most && file.size > most) {
+      this.say(t("{name} is {size} long; texts of up to {most} are taken here. Use a part of it, or textwright train on the command line.", { name: file.name, size: bytes(file.size), most: bytes(most) }));
+      this.file = null;
+    } else if (file && !file.size) {
+      this.say(t("{name} is empty; choose a file with text in it", { name: file.name }));
+      this.file = null;
+    }
+    this.input.value = "";
+    this.changed();
+  }
+
+  changed() {
+    fill(this.chosen, this.file ? [el("b", {}, this.file.name), ` · ${bytes(this.file.size)}`] : [el("b", {}, t("Drop a text here")), t(", or choose a file")]);
+    const length = { shelf: null, paste: this.area.value.trim().length, file: this.file?.size ?? 0 }[this.kind];
+    this.enough.textContent = length === null || !length ? "" : t(enough(length), { count: grouped(length), least: grouped(LEAST) });
+    this.onchange();
+  }
+
+  /** {built_in} or {file}; null: nothing that can be learned from is chosen. */
+  read() {
+    if (this.kind === "shelf") return this.builtIn ? { builtIn: this.builtIn } : null;
+    if (this.kind === "file") return this.file && this.file.size >= 12 ? { file: this.file } : null;
+    const text = this.area.value;
+    return text.trim().length >= LEAST ? { file: new File([text], `${t("pasted")}.txt`, { type: "text/plain" }) } : null;
+  }
+
+  clear() {
+    this.file = null;
+    this.area.value = "";
+    this.changed();
+  }
+}
+
+function enough(length) {
+  if (length < LEAST) return "{count} characters: too short to learn from; {least} is the least.";
+  if (length < SENSIBLE) return "{count} characters: enough to try; it will learn much of it by heart.";
+  if (length < GOOD) return "{count} characters: it will learn words and how sentences go.";
+  return "{count} characters: good, there is much to learn from.";
+}
+
+const bytes = (size) => (size < 1000 ? `${size} bytes` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`);
