@@ -32,6 +32,7 @@ from textwright.configs import TrainingSettings
 from textwright.data.corpus import open_training_corpus
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
+from textwright.page.timelines import TIMELINES
 from textwright.reporting import RunSummary, card_text, numbers, write_report
 from textwright.runs import SHIPPED_MODELS, Run, list_runs
 from textwright.training.loop.evaluation import sample_of
@@ -77,7 +78,23 @@ def build(recipe: Path, runs: Path, package: Path, reports: Path) -> Run:
             partial.mkdir()
             for file in rounded.model_files:
                 shutil.copy(file, partial)
+        tell_how_it_learned(run, package)
     return shipped
+
+
+def tell_how_it_learned(run: Run, package: Path) -> None:
+    """Put samples and losses of `run` into the file beside the models, for the page."""
+    file = package / TIMELINES.name
+    told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    samples = run.samples()
+    fields = ("step", "val_loss", "val_bits_per_char")
+    told[run.name] = {
+        "beginnings": told.get(run.name, {}).get("beginnings", [samples[0]["prompt"]]),
+        "samples": [{name: row[name] for name in ("step", "prompt", "text")} for row in samples],
+        "metrics": [{name: row[name] for name in fields} for row in run.metrics()],
+    }
+    text = json.dumps(dict(sorted(told.items())), ensure_ascii=False, indent=1)
+    atomic.write_text(file, f"{text}\n")
 
 
 def train(recipe: Path, runs: Path) -> Run:

@@ -35,10 +35,60 @@ class Studio:
 
 def ready(tab: Any) -> None:
     """Wait until a model can be asked."""
-    tab.wait_for_selector(".view:not([hidden]) .primary:not(:disabled)")
+    tab.wait_for_selector(".view:not([hidden]) .primary:not(:disabled):visible")
+
+
+TEXT = """() => [...document.querySelectorAll(".letters .row-of-text")]
+    .map((row) => row.textContent).join("\\n")"""
+
+
+def text_of(tab: Any) -> str:
+    """What stands on the sheet."""
+    return str(tab.evaluate(TEXT))
 
 
 def finished(tab: Any) -> str:
-    """Wait until Write has written; gives the text on the first sheet."""
-    tab.wait_for_selector(".write .sheet:not(.writing) .status:has-text('tokens')")
-    return str(tab.evaluate("document.querySelector('.write .sheet .tokens').textContent"))
+    """Wait until Write has written; gives the text on the sheet."""
+    tab.wait_for_selector(".write .sheet:not(.writing)")
+    tab.wait_for_selector(".write .deskbar .primary:visible")
+    return text_of(tab)
+
+
+def put(tab: Any, text: str, **settings: object) -> None:
+    """Put a text onto the sheet in place of what stands there, and set fields."""
+    finished(tab)
+    tab.locator(".typed").fill(text)
+    for label, value in settings.items():
+        name = label.replace("_", "-")
+        if name not in ("Length", "Temperature"):
+            tab.evaluate("document.querySelector('details.more').open = true")
+        field = tab.locator(".deskbar .field").filter(has_text=name).locator("input")
+        field.fill(str(value))
+    tab.evaluate("document.querySelector('details.more').open = false")
+
+
+def write(tab: Any, text: str, **settings: object) -> str:
+    """Let the model write on from a text; gives the whole."""
+    put(tab, text, **settings)
+    tab.locator(".typed").focus()
+    tab.keyboard.press("Control+End")
+    tab.keyboard.press("Control+Enter")
+    return finished(tab)
+
+
+def token(tab: Any, number: int, *, tap: bool = False) -> Any:
+    """Click a token, or the next one that isn't a line end: on it lies what is typed into."""
+    span = tab.locator(".letters .t").nth(number)
+    if not (span.text_content() or "").strip():
+        return token(tab, number + 1, tap=tap)
+    span.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+    box = span.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return (tab.touchscreen.tap if tap else tab.mouse.click)(x, y)
+
+
+def choose(tab: Any, number: int, which: int = 0) -> str:
+    """Take another token in place of one; gives the text."""
+    token(tab, number)
+    tab.locator(".popover .row:not([aria-current]):not(:disabled)").nth(which).click()
+    return finished(tab)

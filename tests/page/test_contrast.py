@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -12,14 +13,14 @@ CSS = (WEB / "style.css").read_text(encoding="utf-8")
 
 TEXT = [
     *((ink, ground) for ink in ("ink", "quiet") for ground in ("ground", "panel", "soft")),
-    *(("ink", f"s{step}") for step in range(1, 8)),  # tokens in the colour of their surprise
+    *(("letter", f"s{step}") for step in range(1, 8)),  # tokens in the colour of their surprise
     ("onaccent", "accent"),  # the button that does it
     ("accent", "panel"), ("accent", "ground"), ("accent", "soft"),  # a chip, the chosen row
     ("bad", "ground"), ("bad", "panel"),  # what went wrong, Stop
     ("care", "panel"), ("care", "ground"),  # a warning
     ("good", "ground"), ("good", "panel"),
-    ("ink", "seen 55 panel"), ("ink", "hot 45 panel"),  # what is copied
-    ("ink", "seen"), ("ink", "hot"), ("ink", "cold"),  # a head, a neuron at its most
+    ("letter", "seen 55 panel"),  # what is copied
+    ("letter", "seen"), ("letter", "hot"), ("letter", "cold"),  # a head, a neuron at its most
 ]  # fmt: skip
 """What stands on what; `a 45 b` is 45 % of a mixed into b."""
 
@@ -65,6 +66,16 @@ def test_text_can_be_read(theme: str) -> None:
         print(theme, *(f"{value:5.2f}  {name}" for name, value in rows.items()), sep="\n")
         least += [f"{name}: {value:.2f}" for name, value in rows.items() if value < wanted]
     assert not least
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_each_shade_of_surprise_differs_in_luminance(theme: str) -> None:
+    """Also in greyscale and to those who see few colours: each step is as wide as the next."""
+    found = colours(theme)
+    values = [luminance(found[f"s{step}"]) + 0.05 for step in range(1, 8)]
+    steps = [max(a, b) / min(a, b) for a, b in itertools.pairwise(values)]
+    assert all(step >= 1.08 for step in steps), steps
+    assert sorted(values, reverse=theme == "light") == values
 
 
 def test_dark_is_dark_by_system_and_by_button() -> None:

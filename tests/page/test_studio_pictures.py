@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from browsing import Watch
-from studios import Studio, finished, ready
+from studios import Studio, choose, ready, token, write
 
 pytestmark = pytest.mark.slow
 
@@ -100,18 +100,10 @@ def test_of_models_that_learned_long(
 ) -> None:
     model = MODELS[family]
     open_part(tab, studio, "write", model)
-    tab.locator("details.more summary").click()
-    tab.get_by_label("Seed").fill("7")
-    tab.locator("details.more summary").click()
-    tab.get_by_label("Prompt", exact=True).fill(PROMPTS[family])
-    tab.get_by_label("Length").fill("260")
-    tab.get_by_role("button", name="Write", exact=True).click()
-    finished(tab)
-    for token in (90, 40):
-        tab.locator(".t").nth(token).click()
-        tab.locator(".alternatives .row:not([aria-current]):not([disabled])").nth(1).click()
-        finished(tab)
-    tab.locator(".t.s4").nth(3).click()
+    write(tab, PROMPTS[family], Length=260, Seed=7)
+    for number in (90, 40):
+        choose(tab, number, 1)
+    token(tab, 60)
     camera.take(f"write-{family}")
 
     open_part(tab, studio, "chat", "chat" if family == "gpt" else model)
@@ -125,7 +117,7 @@ def test_of_models_that_learned_long(
     open_part(tab, studio, "look", model)
     tab.get_by_label("Passage", exact=True).first.fill(PASSAGES[family])
     tab.get_by_role("button", name="Look", exact=True).click()
-    tab.wait_for_selector(".lens .t")
+    tab.wait_for_selector(".look:not(.busy) .lens .t")
     camera.take(f"look-{family}", shown=".lens .sheet")
     tab.get_by_role("radio", name="Surprise").click()
     tab.wait_for_selector(".look .numbers")
@@ -155,16 +147,17 @@ def test_of_a_training(
         file = tmp_path / "prose.txt"
         file.write_text("\n\n".join(topics.topics.values()), encoding="utf-8")
     tab.goto(f"{studio.page}#train")
-    tab.wait_for_selector(".drop:visible")
+    tab.wait_for_selector(".source:visible")
+    tab.get_by_role("radio", name="A file").click()
     tab.locator(".file").set_input_files(str(file))
     tab.get_by_label("Minutes").fill(minutes or "0.05")
-    tab.get_by_label("Family").select_option(family)
+    tab.get_by_label("Kind of model").select_option(family)
     tab.get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".phase.training")
     tab.wait_for_selector(".phase.finished", timeout=60_000 * (float(minutes or 1) + 3))
     camera.take(f"train-{family}", shown=".train .phase")
     tab.get_by_role("button", name="Watch it learn").click()
-    tab.wait_for_selector(".watch .tokens:visible, .view[aria-label='Watch it learn'] .tokens")
+    tab.wait_for_selector(".film:visible")
     slider = tab.get_by_role("slider", name="Evaluation")
     slider.focus()
     tab.keyboard.press("ArrowLeft")

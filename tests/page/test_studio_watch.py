@@ -28,7 +28,8 @@ def test_it_tells_how_a_run_learned(
         tab.goto(f"{studio.page}#watch")
         tab.wait_for_selector(".picker option[value=mine]:not(:disabled)", state="attached")
         tab.locator(".picker").select_option("mine")
-        text = tab.locator(".view.plain .tokens")
+        text = tab.locator(".film")
+        tab.get_by_role("button", name="Pause").wait_for()  # it plays by itself
         slider = tab.get_by_role("slider", name="Evaluation")
         slider.focus()
         for key, sample in (("Home", samples[0]), ("ArrowRight", samples[1]), ("End", samples[-1])):
@@ -37,7 +38,8 @@ def test_it_tells_how_a_run_learned(
         assert tab.locator(".curves polyline").count() == 2
         assert "," in tab.locator(".curves .val").first.get_attribute("points")
         tab.locator(".picker").select_option("shakespeare")
-        tab.wait_for_selector(".notice:has-text('without the samples')")
+        tab.wait_for_selector(".film:has-text('ROMEO:')")  # those that come along have theirs
+        assert tab.get_by_role("slider", name="Evaluation").get_attribute("max") == "8"
         assert watch.said == []
         assert watch.elsewhere(studio.url) == []
     finally:

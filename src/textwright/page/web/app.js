@@ -12,7 +12,7 @@ import { titleOf } from "./state/texts.js";
 import { Writing } from "./state/writing.js";
 import { t } from "./words.js";
 
-/** Builds the page; `views` are classes with static `id`, `title`, `icon`, optionally `brief`. */
+/** Builds the page; `views` have `id`, `title`, `icon`, optionally `brief`: classes, or with `load()`, a promise of one. */
 export async function openPage(api, views) {
   const page = new Page(api, views, await Database.open());
   await page.library.begin();
@@ -69,7 +69,7 @@ class Page {
   }
 
   async start() {
-    this.route();
+    await this.route();
     await this.refresh();
     if (this.api.home === "offline") return;
     this.followModels();
@@ -157,8 +157,24 @@ class Page {
     for (const view of this.open.values()) view.modelChanged?.(this.model);
   }
 
-  route() {
-    const there = read(location.hash, this.parts);
+  make(kind) {
+    const made = new kind(this);
+    this.open.set(kind.id, made);
+    this.main.append(made.element);
+    made.modelChanged?.(this.model);
+  }
+
+  /** Another address, as a step that one can go back, or in place of this one. */
+  address(hash, instead = false) {
+    try {
+      history[instead ? "replaceState" : "pushState"](null, "", hash);
+    } catch {
+      // a frame that has no address of its own
+    }
+  }
+
+  async route(part = null) {
+    const there = part ? { part, model: this.model?.name ?? null, text: null, unknown: null } : read(location.hash, this.parts);
     if (there.unknown) this.store.set({ trouble: new Error(t("This page has no part “{part}”; this is {name}.", { part: there.unknown, name: t(this.views[0].title) })) });
     const view = this.views.find(({ id }) => id === there.part);
     const entering = this.shown !== view.id;
@@ -168,10 +184,9 @@ class Page {
     this.wantedText = there.text;
     this.store.set({ part: view.id });
     if (!this.open.has(view.id)) {
-      const made = new view(this);
-      this.open.set(view.id, made);
-      this.main.append(made.element);
-      made.modelChanged?.(this.model);
+      const kind = view.load ? await view.load() : view; // a part comes when it is asked for
+      if (this.shown !== view.id) return;
+      if (!this.open.has(view.id)) this.make(kind);
     }
     for (const [name, made] of this.open) {
       made.element.hidden = name !== view.id;
@@ -195,21 +210,21 @@ class Page {
 
   /** The address of what is shown; another text or model is a step that one can go back. */
   showAddress(text) {
-    if (!this.model || !this.shown || read(location.hash, this.parts).part !== this.shown) return; // on its way elsewhere
+    if (!this.model || !this.shown || (location.hash && read(location.hash, this.parts).part !== this.shown)) return; // on its way elsewhere
     const hash = address({ part: this.shown, model: this.model.name, text: text?.model === this.model.name && !text.auto ? text.id : null });
     if (hash === location.hash) return;
     const [, model] = location.hash.split("/");
-    history[model === undefined || !text || text.auto ? "replaceState" : "pushState"](null, "", hash);
+    this.address(hash, model === undefined || !text || text.auto);
   }
 
   go(part) {
     location.hash = address({ part, model: this.model?.name });
   }
 
-  /** Opens a view at once; returns it. */
-  show(part) {
-    history.pushState(null, "", address({ part, model: this.model?.name }));
-    this.route();
+  /** Opens a view; returns it. */
+  async show(part) {
+    this.address(address({ part, model: this.model?.name }));
+    await this.route(part);
     return this.open.get(part);
   }
 
@@ -235,7 +250,8 @@ class Page {
   dropped(event) {
     if (!event.dataTransfer?.types.includes("Files") || event.defaultPrevented) return;
     event.preventDefault();
-    if (event.type === "drop" && this.has("train")) this.show("train").choose?.(event.dataTransfer.files);
+    const { files } = event.dataTransfer;
+    if (event.type === "drop" && this.has("train")) this.show("train").then((view) => view.choose(files));
   }
 }
 

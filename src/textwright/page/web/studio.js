@@ -3,11 +3,6 @@
 import { HttpApi } from "./api/http.js";
 import { openPage } from "./app.js";
 import { askKey } from "./parts/key.js";
-import { ChatView } from "./views/chat.js";
-import { CopiedView } from "./views/copied.js";
-import { LookView } from "./views/look.js";
-import { TrainView } from "./views/train.js";
-import { WatchView } from "./views/watch.js";
 import { WriteView } from "./views/write.js";
 
 const elsewhere = document.querySelector('meta[name="api"]')?.content;
@@ -16,4 +11,11 @@ const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
 /** For the browser's console: `textwright.models()`. */
 globalThis.textwright = api;
 
-openPage(api, [WriteView, ChatView, TrainView, WatchView, LookView, CopiedView]);
+openPage(api, [
+  WriteView,
+  { id: "chat", title: "Chat", icon: "chat", load: async () => (await import("./views/chat.js")).ChatView },
+  { id: "train", title: "Train", icon: "train", load: async () => (await import("./views/train.js")).TrainView },
+  { id: "watch", title: "Watch it learn", brief: "Watch", icon: "watch", load: async () => (await import("./views/watch.js")).WatchView },
+  { id: "look", title: "Look inside", brief: "Look", icon: "look", load: async () => (await import("./views/look.js")).LookView },
+  { id: "copied", title: "Copied?", icon: "copied", load: async () => (await import("./views/copied.js")).CopiedView },
+]);

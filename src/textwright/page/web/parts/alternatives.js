@@ -64,6 +64,7 @@ export class Alternatives {
   }
 
   key(event) {
+    if (!this.element) return;
     const items = [...this.element.querySelectorAll(".row:not(:disabled)")];
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {

@@ -146,8 +146,12 @@ export class Paper {
   click(event) {
     this.caret();
     if (this.input.selectionStart !== this.input.selectionEnd) return;
-    const [index, span] = this.under(event);
-    if (index >= 0) this.onpick(index, span);
+    let [index, span] = this.under(event);
+    if (index < 0) { // a line end has no width: who clicks behind a line means that
+      [index, span] = this.here();
+      if (!this.tokens[index]?.text.startsWith("\n") || this.place >= joined(this.tokens).length) return;
+    }
+    this.onpick(index, span);
   }
 
   /** The token that the cursor stands before, and its element. */

@@ -12,7 +12,7 @@ const PHASES = {
 
 /** What a reason of the command line is called here, where other words are right. */
 const REASONS = [
-  [/validation conversations have no words|set model\.block_size|too short|too few|no words to/i, "This text is too short to learn from. A few thousand characters is the least; half a million is good."],
+  [/validation conversations have no words|set model\.block_size|too few to validate/, "This text is too short to learn from. A few thousand characters is the least; half a million is good."],
   [/--eval-every/, "It ended too soon to say much: give it more text, or more minutes."],
 ];
 
@@ -58,7 +58,7 @@ export class Progress {
       : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
       : [ready && left, t("Go on continues from where it was saved last; on the command line, textwright train --name {run} --resume does.", { run })];
     const [first, ...rest] = lines.filter(Boolean).map((line) => plain(line.replace(/(?:--resume )?--minutes \+?(\S+)/, t("{count} more minutes", { count: "$1" }))));
-    fill(this.verdict, first && el("p", {}, phase === "finished" ? `${first[0].toUpperCase()}${first.slice(1)}.` : first), ...rest.map((line) => el("p", { class: "hint" }, line)));
+    fill(this.verdict, first && el("p", {}, phase === "finished" ? `${first[0].toUpperCase()}${first.slice(1).replace(/\.$/, "")}.` : first), ...rest.map((line) => el("p", { class: "hint" }, line)));
     this.verdict.hidden = !this.verdict.childElementCount;
   }
 

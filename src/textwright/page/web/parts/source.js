@@ -83,7 +83,7 @@ export class Source {
   /** {built_in} or {file}; null: nothing that can be learned from is chosen. */
   read() {
     if (this.kind === "shelf") return this.builtIn ? { builtIn: this.builtIn } : null;
-    if (this.kind === "file") return this.file && this.file.size >= 12 ? { file: this.file } : null;
+    if (this.kind === "file") return this.file && !(plain(this.file) && this.file.size < LEAST) ? { file: this.file } : null;
     const text = this.area.value;
     return text.trim().length >= LEAST ? { file: new File([text], `${t("pasted")}.txt`, { type: "text/plain" }) } : null;
   }
@@ -101,5 +101,7 @@ function enough(length) {
   if (length < GOOD) return "{count} characters: it will learn words and how sentences go.";
   return "{count} characters: good, there is much to learn from.";
 }
+
+const plain = ({ name, type }) => /^text\/(plain|markdown)/.test(type) || /\.(txt|md|text)$/i.test(name);
 
 const bytes = (size) => (size < 1000 ? `${size} bytes` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`);

@@ -44,10 +44,10 @@ export class Training {
     const percent = `${Math.floor(100 * expected.share)}\u00a0%`;
     const running = ["preparing", "training", "stopping"].includes(training.phase);
     const just = before && before.number === training.number && ["preparing", "training", "stopping"].includes(before.phase) && !running;
-    this.news = just || (this.news && !running && before?.number === training.number && this.store.get("part") !== "train");
+    this.news = this.store.get("part") !== "train" && (just || (this.news && !running && before?.number === training.number));
     const end = { finished: t("Trained"), failed: t("Failed"), stopped: t("Stopped") }[training.phase];
-    const title = running ? `${percent} ${t("learning")}` : this.news ? `${end}!` : "";
-    this.store.set({ trainingTold: told, training: { ...training, expected, running, title, badge: running ? percent : this.news ? "●" : "" } });
+    const title = training.phase === "preparing" ? t("Preparing") : running ? `${percent} ${t("learning")}` : this.news ? `${end}!` : "";
+    this.store.set({ trainingTold: told, training: { ...training, expected, running, title, badge: training.phase === "preparing" ? "…" : running ? percent : this.news ? "●" : "" } });
     if (just) this.announce(`${end}: ${training.run ?? training.text}`);
   }
 

@@ -146,6 +146,7 @@ export class Writing {
     try {
       const prompt = joined(nodeOf(this.text, id).tokens);
       for await (const event of this.api.write({ ...settings, prompt }, signal)) {
+        signal.throwIfAborted();
         if (event.warnings) this.store.set({ warnings: event.warnings });
         if (event.end) reason = event.end;
         if (!event.token) continue;

@@ -57,7 +57,7 @@ export class WriteView {
     this.along = button(t("Take this text along"), () => this.takeAlong());
     this.export = api.exported && exportButton(api, () => library.text?.model ?? store.get("model").name, say);
     this.copy = button(t("Copy"), () => this.copyText());
-    this.compare = api.copied && button(t("Copied or invented?"), () => page.show("copied").take(words(library.text)));
+    this.compare = api.copied && button(t("Copied or invented?"), async () => (await page.show("copied")).take(words(library.text)));
     this.starts = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") });
     this.status = el("p", { class: "status", role: "status" });
     this.warning = el("p", { class: "warning" });
@@ -105,12 +105,16 @@ export class WriteView {
     if (latest) {
       this.library.open(latest);
       this.writing.ahead(0);
-    } else this.fresh(model.beginnings?.[0] ?? "", true);
+    } else if (this.opening !== model.name) {
+      this.opening = model.name; // once, however often it is asked for meanwhile
+      this.fresh(model.beginnings?.[0] ?? "", true);
+    }
   }
 
   /** A new text from a beginning; written on at once unless it is empty and asked for. */
-  fresh(beginning, auto = false) {
-    this.writing.stop();
+  async fresh(beginning, auto = false) {
+    await this.writing.stop();
+    this.opening = null;
     this.library.make(this.model.name, beginning ? [{ text: beginning, own: true }] : [], auto);
     if (beginning || auto) this.writing.on(null, auto ? { maxTokens: FIRST, auto } : {});
     else {
@@ -223,7 +227,11 @@ export class WriteView {
     this.undo.disabled = !can.undo || Boolean(writing);
     this.redo.disabled = !can.redo || Boolean(writing);
     this.sheet.classList.toggle("writing", Boolean(writing));
-    if (!text) return void this.paper.show([]);
+    if (!text) {
+      this.paper.show([]);
+      if (model && models) queueMicrotask(() => this.library.text || this.openFor(model)); // it was deleted
+      return;
+    }
     const node = nodeOf(text, text.current);
     this.paper.show(node.tokens, writing ? null : this.place ?? null);
     if (!writing) this.place = null;
