@@ -12,6 +12,7 @@ from pathlib import Path
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*\*(?:(?!\*/)[\s\S])*\*/)\n", re.MULTILINE)
 _UNSUPPORTED = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
@@ -33,7 +34,7 @@ def _add(module: Path, done: dict[Path, str], parts: list[str], path: list[Path]
         raise ValueError(f"{module.name} imports itself, by way of {path[-1].name}")
     if module in done:
         return done[module]
-    source = module.read_text(encoding="utf-8")
+    source = _COMMENT.sub("", module.read_text(encoding="utf-8"))
 
     def replace_import(match: re.Match[str]) -> str:
         name = _add((module.parent / match[2]).resolve(), done, parts, [*path, module])

@@ -24,8 +24,7 @@ export class TokenText {
     this.tokens = tokens;
     this.current = 0;
     this.element.replaceChildren(...tokens.map((token, index) => {
-      const ends = token.text.endsWith("\n");
-      return el("span", { class: `t s${shade(token.logprob)}${ends ? " eol" : ""}`, role: "button", tabIndex: index ? -1 : 0, "data-index": index, "aria-label": spoken(token) }, token.text);
+      return el("span", { class: `t s${shade(token.logprob)}`, role: "button", tabIndex: index ? -1 : 0, "data-index": index, "aria-label": spoken(token) }, token.text);
     }));
   }
 

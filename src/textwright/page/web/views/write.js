@@ -90,7 +90,7 @@ export class WriteView {
     this.settings.set(this.store.get("settings"));
     this.settings.modelChanged(model);
     fill(this.starts, (model?.beginnings ?? []).map((beginning) =>
-      el("button", { type: "button", class: "start", dir: "auto", onclick: () => this.fresh(beginning) }, beginning.trim().slice(0, 40) || "↵")));
+      el("button", { type: "button", class: "start", dir: "auto", onclick: () => this.fresh(beginning) }, beginning.trim().slice(0, 40).replace(/\s+/g, " ") || "↵")));
     const text = this.library.text;
     this.draw(this.store.values);
     if (!model) return;
