@@ -42,7 +42,7 @@ def _watch() -> Watch:
 def _tab(browser: Any, watch: Watch) -> Iterator[Any]:
     """A page of a context of its own: a person's browser, with nothing in it."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(40_000)  # ms; ends a test that hangs
+    context.set_default_timeout(200_000)  # ms; ends a test that hangs
     tab = context.new_page()
     watch.over(tab)
     yield tab

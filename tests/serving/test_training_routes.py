@@ -24,6 +24,7 @@ from textwright.page import offline_page
 from textwright.runs import Run
 from textwright.serving import ServerSettings
 from textwright.serving.hosts import is_loopback
+from textwright.studio import shelf
 from textwright.studio.training_process import TrainingProcess, TrainingRecord
 from textwright.studio.uploads import MAX_IN_PROGRESS, Upload, Uploads, file_name
 
@@ -349,7 +350,7 @@ def test_a_reason_tells_nothing_of_folders(tmp_path: Path) -> None:
 def test_the_run_gets_a_name_that_is_free(tmp_path: Path, make_model: Callable[..., Run]) -> None:
     make_model(tmp_path / "mine")
     process = TrainingProcess(tmp_path)
-    assert process._free_name(Path("mine.txt"), ["mine_2", "other"]) == "mine-3"
+    assert process._free_name("mine", ["mine_2", "other"]) == "mine-3"
 
 
 def test_a_model_comes_along_as_one_file(here: Served) -> None:
@@ -401,3 +402,10 @@ def test_a_training_that_has_finished_goes_on_for_some_minutes_more(
         assert "its checkpoints are gone" in gone["error"]
     finally:
         served.close()
+
+
+def test_a_text_from_the_shelf_is_asked_for_by_its_name() -> None:
+    assert {one["name"]: one["near"] for one in shelf.texts()}["python-docs"] is True
+    assert shelf.take("python-docs").file == Path("python-docs")
+    with pytest.raises(RequestError, match="no built-in text '../x'"):
+        shelf.take("../x")
