@@ -141,7 +141,8 @@ def test_no_command_fails_on_a_character_that_an_encoding_lacks(
         check=False, capture_output=True, env={**os.environ, **plain}, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    listed = json.loads(done.stdout.decode(encoding).splitlines()[-1])
+    shown = done.stdout.decode(encoding).replace("\r\n", "\n")
+    listed = json.loads(shown[shown.rindex("\n[") :])
     assert len(listed) == len(commands) - 3
 
 
