@@ -25,7 +25,10 @@ from studios import Studio, choose, ready, token, write
 pytestmark = pytest.mark.slow
 
 MODELS = {"gpt": "shakespeare", "lstm": "frankenstein"}
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+SIZES = {
+    "desktop": (1280, 860), "tablet": (768, 1024), "phone": (390, 844), "narrow": (320, 700),
+    "wide": (1920, 1080),
+}  # fmt: skip
 PROMPTS = {"gpt": "ROMEO:\nWhat light", "lstm": "It was a dreary night"}
 PASSAGES = {
     "gpt": "ROMEO:\nIs the day so young?\n\nBENVOLIO:\nBut new struck nine.\n\nROMEO:\nAy me!",
