@@ -107,7 +107,7 @@ def plan_job(
     name: str | None = None,
     repository: str | None = None,
     timeout: int | None = None,
-    minutes: float | None = None,
+    minutes: str | None = None,
     validation: str | None = None,
     config: Path | None = None,
     wheel: Path | None = None,
@@ -122,7 +122,7 @@ def plan_job(
         name: of the run; by default after the text.
         repository: `user/name`; by default `USER/textwright-NAME`.
         timeout: seconds; by default `minutes` and a third of an hour, or two hours.
-        minutes: of the training, where that is its budget.
+        minutes: of the training, where that is its budget, as they are typed.
         validation, config: files, as of `textwright train`.
         wheel: a wheel of textwright, for a version that is on no index.
 
@@ -149,12 +149,14 @@ def plan_job(
         files[wheel.name] = wheel
         package = f"./{wheel.name}[train]"
     place = check_repository(repository or f"{user}/{LABEL}-{run}")
-    budget = [] if minutes is None else [f"--minutes={minutes:g}"]
+    budget = [] if minutes is None else [f"--minutes={minutes}"]
     typed = ["textwright", "train", *texts, "--name", RUN, "--runs", ".", *budget, *more]
     script = _SCRIPT.format(
         repository=place, run=RUN, train=shlex.join(typed), seconds=_PUSH_SECONDS
     )
-    seconds = timeout or (_SECONDS if minutes is None else int(60 * minutes) + _AROUND_SECONDS)
+    seconds = timeout or (
+        _SECONDS if minutes is None else int(60 * float(minutes)) + _AROUND_SECONDS
+    )
     command = [
         "bash", "-c",
         f"uvx --from huggingface_hub hf download {place} --local-dir /tmp/job --quiet && "
