@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from textwright.configs import Settings, TrainingSettings
+from textwright.configs import RecurrentConfig, Settings, TrainingSettings, model_config
 from textwright.training.loop.learner import Learner
 from textwright.training.planning import benchmark, planner
 from textwright.training.planning.benchmark import Timing, measure
@@ -81,6 +82,15 @@ def test_a_short_text_keeps_a_small_size_whatever_the_time() -> None:
     """`micro` has 3.5 million parameters: twelve a token are too many for 200,000 of them."""
     assert plan(200_000, 3000)[0].size == "nano"
     assert plan(400_000, 3000)[0].size == "micro"
+
+
+@pytest.mark.parametrize("tokens", [4, 5, 40, 400])
+def test_a_text_of_a_few_words_has_a_model_that_can_be_loaded(tokens: int) -> None:
+    wanted = RecurrentConfig(vocab_size=9, block_size=64)
+    request: Any = SimpleNamespace(values={})
+    model = planner._fit_to_text(request, wanted, TrainingSettings(), tokens)
+    assert 2 <= model.block_size <= max(2, tokens // 4)
+    assert model_config(model.to_json()) == model
 
 
 @pytest.mark.usefixtures("machine")
