@@ -86,7 +86,7 @@ def test_a_short_text_keeps_a_small_size_whatever_the_time() -> None:
 
 @pytest.mark.parametrize("tokens", [4, 5, 40, 400])
 def test_a_text_of_a_few_words_has_a_model_that_can_be_loaded(tokens: int) -> None:
-    wanted = RecurrentConfig(vocab_size=9, block_size=64)
+    wanted = RecurrentConfig(vocab_size=9, block_size=64, num_layers=1)
     request: Any = SimpleNamespace(values={})
     model = planner._fit_to_text(request, wanted, TrainingSettings(), tokens)
     assert 2 <= model.block_size <= max(2, tokens // 4)

@@ -74,7 +74,7 @@ def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None
         ({"steps": 5, "minutes": 1.0}, "--steps and --minutes"),
         ({"minutes": 0.0}, "training.minutes.*above 0"),
         ({"tokenizer": "chars"}, "'char', 'word' or 'bpe'"),
-        ({"validation_fraction": 1.5}, "less than 1"),
+        ({"validation_fraction": 1.5}, "below 1"),
         ({"config": Path("nowhere.toml")}, "nowhere.toml: there is no such file"),
     ],
 )
