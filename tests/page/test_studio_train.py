@@ -215,9 +215,6 @@ def test_a_crash_is_told_with_its_reason(
     tab.evaluate(DROP, ["short.txt", "Too short."])
     tab.wait_for_selector(".enough:has-text('10 characters: too short to learn from')")
     assert tab.get_by_role("button", name="Train", exact=True).is_disabled()
-    train(tab, "short.txt", "0.1", text="abc\n" * 510)  # the page can't know: it is long enough
-    assert phase(tab, "failed").startswith("Failed: This text is too short to learn from")
-    assert not tab.get_by_role("button", name="Go on").is_visible()
     assert str(tmp_path) not in tab.locator("body").text_content()
     train(tab, "shakespeare.txt", LONG)
     phase(tab, "training")
