@@ -276,7 +276,7 @@ def test_a_run_toml_and_the_exact_command_give_the_same_model(
         ({"changes": ["model.block_size=32"]}, "model.block_size is 16 in 'old', not 32"),
         ({"changes": ["model.num_heads=2"]}, "num_heads is a setting of gpt, not of lstm"),
         ({"changes": ["training.sed=2"]}, "unknown setting training.sed"),
-        ({"changes": ["model.dropout=2"]}, "dropout.*less than 1"),
+        ({"changes": ["model.dropout=2"]}, "dropout.*below 1"),
         ({"parent": "olt"}, "no run 'olt' in .*did you mean 'old'"),
     ],
 )
