@@ -227,7 +227,7 @@ def test_a_crash_is_told_with_its_reason(
     tab.wait_for_selector(".view.write:not([hidden])")
     assert tab.locator(".picker").input_value() == "shakespeare-2"
     tab.goto(f"{studio.page}#train")
-    tab.evaluate(DROP, ["a.txt", "%PDF-1.4\n" + "x" * 100])
+    tab.evaluate(DROP, ["a.txt", "%PDF-1.4\n" + "x" * 3000])
     tab.get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".notice:has-text('a.txt holds no usable text: it is a PDF')")
     assert [line for line in watch.said if "400" not in line] == []
