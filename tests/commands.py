@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -29,18 +29,15 @@ Command = Callable[..., Ended]
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """`command("train", ..., code=0)`: as `textwright train` would; what it set up is undone."""
-    logger = logging.getLogger("textwright")
-    before = (list(logger.handlers), logger.level, logger.propagate)
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`command("train", ..., code=0)`: as `textwright train` would."""
 
     def call(*words: object, code: int = 0) -> Ended:
-        logger.handlers.clear()
+        logging.getLogger("textwright").handlers.clear()
         with pytest.raises(SystemExit) as end:
             app.main([str(word) for word in words])
         ended = Ended(*capsys.readouterr())
         assert end.value.code == code, ended.stderr
         return ended
 
-    yield call
-    logger.handlers[:], logger.level, logger.propagate = before
+    return call

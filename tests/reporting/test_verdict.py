@@ -83,7 +83,7 @@ def test_a_loss_that_still_falls_after_few_steps_is_not_level() -> None:
     assert found.text == "too short to tell: give it more time, e.g. --resume --steps 32"
     decayed = records([4.17, 3.0, 2.6, 2.3, 2.1, 1.9, 1.80, 1.790, 1.788], [None] + 8 * [1.8])
     found = verdict(decayed, status="finished", steps=800, minutes=2)
-    assert found.kind == "improving" and "--minutes 4" in found.text
+    assert found.kind == "improving" and "--resume --minutes +2" in found.text
     assert verdict(few, status="stopped early").kind == "levelled off"
 
 
