@@ -238,6 +238,8 @@ def _configure_logging(debug: bool) -> None:
     handler = _StderrHandler()
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("textwright")
+    for earlier in [each for each in logger.handlers if isinstance(each, _StderrHandler)]:
+        logger.removeHandler(earlier)  # of a command before this one in the same process
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.propagate = False

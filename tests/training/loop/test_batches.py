@@ -89,7 +89,7 @@ def test_what_begins_fresh_learns_as_from_nothing_and_the_rest_as_carried() -> N
             seen.append(arguments[4])
             return super()._backward(*arguments)
 
-    learner = Watched(config, settings, TOKENS % 8, steps=4)
+    learner = Watched(config, settings, TOKENS % 8, [(0, 4)])
     learner.step(0)
     carried = learner.state
     learner.step(1)

@@ -113,7 +113,7 @@ def test_a_large_vocabulary_is_learned_in_pieces() -> None:
             return torch.zeros(()), {}
 
     settings = TrainingSettings(batch_size=10, precision="float32", gradient_clip=0, shards=1)
-    learner = Watched(config, settings, tokens, 1)
+    learner = Watched(config, settings, tokens, [(0, 1)])
     learner.optimizers.step = lambda *_: None  # type: ignore[method-assign]
     learner.step(0)
     assert sum(pieces) == 10 and max(pieces) * 1024 * 4096 <= 1 << 24

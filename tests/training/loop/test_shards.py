@@ -83,7 +83,7 @@ def test_one_shard_is_the_loop_as_it_is_written_in_books(config: ModelConfig) ->
         loss.backward()
         state = {name: part.detach().float() for name, part in state.items()}
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
-        optimizers.step(lr_multiplier(step, settings, 8))
+        optimizers.step(lr_multiplier(step, settings, [(0, 8)]))
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, made[f"model/{name}"]), name
 
