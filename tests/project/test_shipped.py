@@ -283,7 +283,7 @@ for run in runs.shipped():
         model = textwright.load(run.name)
         made = model.generate(prompt, max_tokens=40, seed=1)
         assert len(made.tokens) == 40 or made.finish_reason == "stop" and made.text.strip()
-    assert model.explain("The end")
+    assert model.explain("The end") and made._repr_html_()
     assert model.chat(seed=1).say("Hello!") is not None
     print(run.name)
 """

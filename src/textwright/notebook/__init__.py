@@ -1,7 +1,8 @@
 """How textwright looks in a notebook: Jupyter, Colab, Kaggle, VS Code.
 
 `html_of` gives the HTML of a run, a text, probabilities, a conversation or a comparison;
-`training` is the live display of a training, and `playing` puts the page itself into a cell.
+`training` is the live display of a training, which alone needs torch, and `playing` puts the page
+itself into a cell.
 
 The HTML is one fragment without scripts, style sheets or addresses. All colours are translucent or
 the notebook's own (`currentColor`), so that one fragment serves light and dark notebooks; where
@@ -13,6 +14,5 @@ from __future__ import annotations
 
 from textwright.notebook.playing import play
 from textwright.notebook.showing import html_of
-from textwright.notebook.training import default_observers
 
-__all__ = ["default_observers", "html_of", "play"]
+__all__ = ["html_of", "play"]

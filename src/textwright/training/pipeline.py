@@ -38,7 +38,7 @@ from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.models.device import choose_device
 from textwright.models.resizing import resize_vocab
-from textwright.notebook import default_observers
+from textwright.notebook.training import default_observers
 from textwright.reporting import write_card, write_report
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
