@@ -19,6 +19,8 @@ from textwright.training import companion
 def train(text: Path, **options: object) -> Run:
     changes = ["model.num_layers=1", "model.hidden_size=64", "model.block_size=32"]
     changes += ["training.batch_size=4", "training.threads=1"]
+    if options.get("model") == "gpt":
+        changes.append("model.num_heads=2")
     return textwright.train(text, steps=6, size="nano", changes=changes, **options)  # type: ignore[arg-type]
 
 
