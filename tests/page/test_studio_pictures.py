@@ -159,7 +159,7 @@ def test_of_a_training(
     tab.wait_for_selector(".phase.training")
     tab.wait_for_selector(".phase.finished", timeout=60_000 * (float(minutes or 1) + 3))
     camera.take(f"train-{family}", shown=".train .phase")
-    tab.get_by_role("button", name="Watch it learn").click()
+    tab.get_by_role("button", name="Watch it learn").first.click()
     tab.wait_for_selector(".film:visible")
     slider = tab.get_by_role("slider", name="Evaluation")
     slider.focus()

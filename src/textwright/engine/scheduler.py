@@ -61,10 +61,11 @@ class Scheduler:
         return not (self._prefill or self._decode)
 
     def add(self, jobs: Iterable[Work]) -> None:
-        """Queue jobs for slots; neighbours of one prompt as one group of at most `share` jobs."""
+        """Queue jobs for slots; neighbours of one prompt as one group, of as many as may run."""
         group: list[Work] = []
         for job in jobs:
-            if group and not (_share_prompt(group[0], job) and len(group) < self.share):
+            most = self.slots if job.client is None else self.share
+            if group and not (_share_prompt(group[0], job) and len(group) < most):
                 self._waiting.append(group)
                 group = []
             group.append(job)
