@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from browsing import GOLDEN
 
 import textwright
+from textwright.companion.mixing import MixedState
 from textwright.page import timelines
 from textwright.runs import Run, shipped
 from textwright.studio.reading import CHUNK, Reader
@@ -38,6 +40,11 @@ def test_what_changed_is_read_as_all_of_it_is(model: Any) -> None:
     expected = [math.log(max(one.probability, 1e-30)) for one in model.explain(TEXT)]
     assert [one[3] for one in whole] == pytest.approx(expected, abs=1e-4)
     assert reader.read(model, "")["tokens"] == []
+
+
+def test_what_a_mixed_model_read_is_kept(model: Any) -> None:
+    state = MixedState(model.runtime.initial_state(), np.zeros(3, np.int32))
+    assert state.copy().nbytes == state.inner.nbytes + 12
 
 
 def test_what_the_vocabulary_lacks_is_in_no_token(model: Any) -> None:

@@ -142,6 +142,10 @@ class MixedState:
         self.address = address(nodes)
         self.batch = SingleBatch(self.address)
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.inner.nbytes) + self.nodes.nbytes
+
     def copy(self) -> MixedState:
         return MixedState(self.inner.copy(), self.nodes.copy())
 
