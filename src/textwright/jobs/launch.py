@@ -50,7 +50,7 @@ goes_on=""; [ -f {run}/run.toml ] && goes_on="--resume"
 {train} $goes_on &
 training=$!
 trap 'kill -TERM $training' TERM INT
-(while sleep {seconds}; do push || true; done) &
+(trap 'kill $!; exit' TERM; while sleep {seconds} & wait $!; do push || true; done) &
 pushing=$!
 wait $training; code=$?
 while kill -0 $training 2> /dev/null; do wait $training; code=$?; done  # a signal ended the wait
