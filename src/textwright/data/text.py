@@ -382,13 +382,13 @@ def _write(files: Sequence[InspectedFile], path: Path) -> dict[str, Any]:
 
 def _prepared_pieces(file: InspectedFile, findings: Findings) -> Iterator[str]:
     """The prepared text of one file, in pieces that aren't empty."""
-    pieces = normalize(_coalesce(read_text(file, findings)))
+    pieces = normalize(coalesce(read_text(file, findings)))
     if strips_gutenberg(file.kind):
         pieces = strip_boilerplate(pieces)
     return (piece for piece in pieces if piece)
 
 
-def _coalesce(pieces: Iterator[str]) -> Iterator[str]:
+def coalesce(pieces: Iterator[str]) -> Iterator[str]:
     """The same text in larger pieces: there may be millions of records."""
     pending: list[str] = []
     size = 0

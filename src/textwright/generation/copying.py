@@ -15,7 +15,7 @@ by a quarter, so that texts part between words.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -32,7 +32,6 @@ MOST = 1 << 16
 _BASE = 0x9E3779B97F4A7C15
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _MASK = (1 << 64) - 1
-_PIECE = 1 << 18
 _LAST_PART = 4
 """A word that would begin in the last quarter of the N characters begins otherwise, for what is
 banned inside of a word leaves a misspelt one."""
@@ -139,7 +138,9 @@ class _Limit:
     def __init__(self, texts: Callable[[], Iterable[str]], tokens: _Tokens, at_most: int) -> None:
         self._tokens = tokens
         self._stretch = stretch = at_most + 1
-        self._known = Stretches(_coalesced(texts()), stretch)
+        from textwright.data.text import coalesce  # reads files, which writing does without
+
+        self._known = Stretches(map(as_points, coalesce(iter(texts()))), stretch)
         self.never = {
             token
             for token, text in enumerate(tokens.texts)
@@ -147,7 +148,7 @@ class _Limit:
         }
         """Those that are one by themselves."""
         self._before = max(1, stretch - min(tokens.longest, at_most))
-        self._common = Stretches(_coalesced(texts()), self._before)
+        self._common = Stretches(map(as_points, coalesce(iter(texts()))), self._before)
         self._enough = tokens.lengths <= at_most
         self._powers = np.array([_power(n) for n in range(stretch)], np.uint64)
 
@@ -285,19 +286,6 @@ def _text_of(piece: bytes) -> str | None:
 def _ended(held: bytes, piece: bytes) -> str:
     """The characters that `piece` completes after `held`."""
     return codecs.getincrementaldecoder("utf-8")(errors="replace").decode(held + piece)
-
-
-def _coalesced(texts: Iterable[str]) -> Iterator[NDArray[np.uint32]]:
-    """Pieces of some size: there may be millions of turns."""
-    pending: list[str] = []
-    size = 0
-    for text in texts:
-        pending.append(text)
-        size += len(text)
-        if size >= _PIECE:
-            yield as_points("".join(pending))
-            pending, size = [], 0
-    yield as_points("".join(pending))
 
 
 def _lowered(texts: Callable[[], Iterable[str]]) -> Iterable[str]:
