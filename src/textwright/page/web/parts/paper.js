@@ -22,8 +22,9 @@ export class Paper {
       oninput: () => this.composing || this.read(), oncompositionstart: () => (this.composing = true),
       oncompositionend: () => { this.composing = false; this.read(); },
       onselect: () => this.caret(), onkeyup: () => this.caret(), onclick: (event) => this.click(event),
-      onfocus: () => this.sync(true), onpointermove: (event) => this.point(event), onpointerleave: () => this.onpoint(-1, null),
+      onfocus: () => this.sync(true), onpointerdown: () => (this.held = true), onpointermove: (event) => this.point(event), onpointerleave: () => this.onpoint(-1, null),
     });
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => this.release());
     this.element = el("div", { class: "paper tokens" }, this.backdrop, this.input);
   }
 
@@ -83,7 +84,7 @@ export class Paper {
 
   /** Puts the text into the textarea, now or soon. */
   sync(now, place = null) {
-    if (this.composing) return;
+    if (this.composing || this.held) return; // what is pressed on or selected stays as it is
     if (!now) {
       this.timer ??= setTimeout(() => { this.timer = null; this.sync(true); }, LATER);
       return;
@@ -103,6 +104,12 @@ export class Paper {
       const at = Math.min(place, text.length);
       this.input.setSelectionRange(at, at);
     }
+  }
+
+  release() {
+    if (!this.held) return;
+    this.held = false;
+    this.sync(true);
   }
 
   read() {

@@ -2,23 +2,21 @@
 
 import { el, fill, number } from "../parts/dom.js";
 import { grouped } from "../words.js";
-import { field, form, notice, numberField } from "../parts/fields.js";
-import { Work, given, letWrite } from "../parts/passage.js";
+import { field, form, numberField } from "../parts/fields.js";
+import { PassageView, Work, given, letWrite } from "../parts/passage.js";
 
 const PASSAGE = { maxTokens: 1000, temperature: 0.7 };
+const FIRST = 400;
 
-export class CopiedView {
+export class CopiedView extends PassageView {
   static id = "copied";
   static title = "Copied?";
   static icon = "copied";
 
   constructor(page) {
-    this.page = page;
-    this.notice = notice();
-    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage: the model's, or any other.", dir: "auto", oninput: () => this.stage.classList.add("stale") });
+    super(page, { placeholder: "A passage: the model's, or any other.", first: FIRST });
     this.minimum = numberField("Counts from", { value: 40, min: 16, max: 20000, step: 1, empty: 40, hint: "characters in a row" });
     this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Compare");
-    this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
     this.text = el("div", { class: "tokens copies", tabIndex: -1 });
     this.numbers = el("dl", { class: "numbers" });
     this.told = el("p", { class: "hint" });
@@ -41,30 +39,7 @@ export class CopiedView {
     this.work = new Work(this.element, this.notice);
   }
 
-  modelChanged(model) {
-    if (this.model?.name === model?.name) return;
-    this.work.abort();
-    this.model = model;
-    this.stage.hidden = true;
-    this.notice.say("");
-    this.check.disabled = this.writeButton.disabled = !model;
-    this.passage.value = "";
-    this.begin();
-  }
-
-  entered() {
-    this.here = true;
-    this.begin();
-  }
-
-  left() {
-    this.here = false;
-  }
-
-  /** An example before anybody asks: what the model writes. */
-  begin() {
-    if (this.here && this.model && !this.passage.value) this.letWrite(400);
-  }
+  changed() {}
 
   /** Compares a text from another view. */
   take(text) {

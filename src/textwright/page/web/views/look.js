@@ -2,8 +2,8 @@
 
 import { el, fill } from "../parts/dom.js";
 import { grouped } from "../words.js";
-import { field, notice } from "../parts/fields.js";
-import { Work, given, letWrite } from "../parts/passage.js";
+import { field } from "../parts/fields.js";
+import { PassageView, Work, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
 import { Attention } from "./attention.js";
 import { Neurons } from "./neurons.js";
@@ -11,20 +11,17 @@ import { Surprise } from "./surprise.js";
 
 const PASSAGE = { maxTokens: 900, temperature: 0.8, seed: 1 };
 
-export class LookView {
+export class LookView extends PassageView {
   static id = "look";
   static title = "Look inside";
   static brief = "Look";
   static icon = "look";
 
   constructor(page) {
-    this.page = page;
-    this.notice = notice();
-    this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder: "A passage to read. Or let the model write one.", dir: "auto", oninput: () => this.stage.classList.add("stale") });
+    super(page, { placeholder: "A passage to read. Or let the model write one." });
     this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
     this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"]], (id) => this.turn(id));
-    this.lookButton = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
-    this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, "Let the model write one");
+    this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
     this.stage = el("div", { class: "stage", hidden: true });
     document.addEventListener("theme", () => this.redraw());
     this.caption = el("p", { class: "about" });
@@ -33,7 +30,7 @@ export class LookView {
       el("h1", {}, "Look inside"),
       el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.look(); } },
         field("Passage", this.passage),
-        el("div", { class: "actions" }, this.writeButton, this.lookButton)),
+        el("div", { class: "actions" }, this.writeButton, this.check)),
       this.notice,
       el("div", { class: "lenses" }, this.choice, this.caption),
       this.stage,
@@ -46,32 +43,11 @@ export class LookView {
     if (this.seen) for (const lens of Object.values(this.lenses)) if (!lens.stale) lens.recolour?.();
   }
 
-  modelChanged(model) {
-    if (this.model?.name === model?.name) return;
-    this.work.abort();
-    this.model = model;
+  changed(model) {
     this.seen = null;
-    this.stage.hidden = true;
     this.caption.textContent = "";
     this.choice.offer(["surprise", model?.block_size ? "attention" : "units"]);
-    this.lookButton.disabled = this.writeButton.disabled = !model;
-    this.passage.value = "";
     this.turn(model?.block_size ? "attention" : "units");
-    this.begin();
-  }
-
-  entered() {
-    this.here = true;
-    this.begin();
-  }
-
-  left() {
-    this.here = false;
-  }
-
-  /** A passage before anybody asks: what the model writes. */
-  begin() {
-    if (this.here && this.model && !this.passage.value) this.letWrite();
   }
 
   async letWrite() {
