@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
 from textwright.reporting.facts import as_list, commands, facts
+from textwright.reporting.pages import render_page
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
-
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 STAGES = 6
 """Samples shown at first; the others are collapsed below."""
@@ -53,21 +51,9 @@ def write_report(run: Run) -> Path:
 
 def report_html(summary: RunSummary) -> str:
     """The page as text. Raises `MissingPackageError` without Jinja."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingPackageError(
-            "the report needs jinja2; pip install 'textwright[train]'"
-        ) from error
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )  # fmt: skip
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    drawings = _charts(summary)
     samples = _samples(summary)
-    page = template.render(
+    return render_page(
+        "report.html.jinja",
         name=summary.name,
         lead=_lead(summary),
         verdict=summary.verdict,
@@ -77,7 +63,7 @@ def report_html(summary: RunSummary) -> str:
         prompt=samples[0]["prompt"].strip() if samples else "",
         samples=samples,
         stages=[samples[index] for index in stages(len(samples), _best_index(samples))],
-        charts=_mark_safe(drawings, Markup) if drawings else None,
+        charts=_charts(summary),
         loss_label=_loss_label(summary),
         first="before the first step" if summary.parent else "untrained",
         untrained=numbers.loss(_untrained(summary)) if _untrained(summary) else "",
@@ -89,7 +75,6 @@ def report_html(summary: RunSummary) -> str:
         warnings=as_list(summary.section("data").get("warnings")),
         footer=_footer(summary),
     )
-    return page.encode("utf-8", "replace").decode("utf-8")  # lone surrogates
 
 
 def stages(count: int, best: int | None, most: int = STAGES) -> list[int]:
@@ -204,16 +189,6 @@ def _charts(summary: RunSummary) -> dict[str, Any] | None:
             if series.xs
         ],
     }  # fmt: skip
-
-
-def _mark_safe(drawings: dict[str, Any], markup: Any) -> dict[str, Any]:
-    """The drawings as `Markup`, which the template doesn't escape."""
-    loss = {form: markup(svg) for form, svg in drawings["loss"].items()}
-    small = [
-        (title, {form: markup(svg) for form, svg in forms.items()})
-        for title, forms in drawings["small"]
-    ]
-    return {"loss": loss, "small": small}
 
 
 def _loss_label(summary: RunSummary) -> str:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textwright import atomic
-from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
-from textwright.reporting.report import TEMPLATE as REPORT
+from textwright.reporting.pages import render_page
 from textwright.reporting.summary import RunSummary, number
 
-TEMPLATE = Path(__file__).with_name("sweep.html.jinja")
 COLOURS = 8
 """That the page has for curves; beyond, they come again."""
 _ORDER = ("finished", "training", "paused", "stopped", "waiting", "failed")
@@ -72,31 +70,18 @@ def write_sweep(file: Path, name: str, rows: Sequence[Row], winner: str | None) 
         MissingPackageError: Jinja is not installed.
         TextwrightError: the file can't be written.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{file.name} needs jinja2; pip install 'textwright[train]'"
-        ) from error
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    style = REPORT.read_text(encoding="utf-8").partition("<style>")[2].partition("</style>")[0]
-    drawings = _charts(rows)
-    page = template.render(
+    page = render_page(
+        "sweep.html.jinja",
         name=name,
         winner=winner,
         best=rows[0] if winner else None,
-        style=Markup(style),
-        charts={form: Markup(svg) for form, svg in drawings.items()},
+        charts=_charts(rows),
         columns=[*rows[0].values, *COLUMNS],
         rows=rows,
         colours=COLOURS,
         words=lambda values: ", ".join(f"{key} {value}" for key, value in values.items()),
     )
-    atomic.write_text(file, page.encode("utf-8", "replace").decode("utf-8"))
+    atomic.write_text(file, page)
 
 
 def _charts(rows: Sequence[Row]) -> dict[str, str]:
