@@ -38,11 +38,27 @@ def rank() -> int:
     return _number("RANK", 0) if world_size() > 1 else 0
 
 
+def local_rank() -> int:
+    """Which of this machine's workers this is, from 0."""
+    return _number("LOCAL_RANK", 0) if world_size() > 1 else 0
+
+
+def local_world_size() -> int:
+    """How many workers this machine has."""
+    return max(1, _number("LOCAL_WORLD_SIZE", 1)) if world_size() > 1 else 1
+
+
+def environment_alone() -> dict[str, str]:
+    """The environment for a process that a worker starts, which is none itself."""
+    return {name: value for name, value in os.environ.items() if name not in _VARIABLES}
+
+
 def is_first() -> bool:
     """Whether this is the process that decides, writes and tells. Raises as `world_size` does."""
     return rank() == 0
 
 
+_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _REMEDY = "start several workers with torchrun, or unset RANK and WORLD_SIZE"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 FLAVORS = [
     {"name": name, "prettyName": name.title(), "cpu": "4 vCPU", "ram": "15 GB",
      "unitCostMicroUSD": micro, "unitCostUSD": micro / 1e6, "unitLabel": "minute"}
-    for name, micro in (("cpu-basic", 167), ("t4-small", 6667))
+    for name, micro in (("cpu-basic", 167), ("cpu-upgrade", 500), ("t4-small", 6667))
 ]  # fmt: skip
 _UV = """#!/bin/bash
 while [ "$1" != bash ] && [ "$1" != hf ]; do shift; done
@@ -33,6 +34,7 @@ class Job:
 
     def __init__(self, number: int, request: dict[str, Any], folder: Path, endpoint: str) -> None:
         self.id, self.request, self.canceled = f"{number:024x}", request, False
+        shutil.rmtree(folder / "job", ignore_errors=True)  # each on a machine of its own
         tools = folder / "tools"
         tools.mkdir(parents=True, exist_ok=True)
         for name in ("uv", "uvx"):
@@ -75,7 +77,7 @@ class Job:
         stage = "CANCELED" if code is not None and self.canceled else stage
         shown = {key: self.request.get(key) for key in ("command", "flavor", "labels")}
         return {
-            "id": self.id, **shown, "createdAt": "2026-01-01T00:00:00.000Z",
+            "id": self.id, **shown, "createdAt": f"2026-01-01T00:00:{int(self.id, 16):02}.000Z",
             "dockerImage": self.request["dockerImage"], "environment": {},
             "status": {"stage": stage, "message": None}, "durations": {"runningSecs": 7},
             "owner": {"id": "1", "name": "ann", "type": "user"},

@@ -37,8 +37,8 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
             job.follow()
 
 
-def command(hub: Hub, folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "textwright", "train", *words, "--on", "hf",
+def command(folder: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "textwright", *words, "--on", "hf",
             "--runs", str(folder / "back")]  # fmt: skip
 
 
@@ -53,11 +53,11 @@ def test_a_training_goes_to_a_job_and_comes_back(hub: Hub, text_file: Path, tmp_
     wheel = tmp_path / "textwright-0.1.0-py3-none-any.whl"
     wheel.write_bytes(b"not looked into: the job's uv is none")
     options = [word for change in SMALL for word in ("--set", change)]
-    words = [str(text_file), "--model", "gpt", "--steps", "2000", "--eval-every", "1000"]
+    words = ["train", str(text_file), "--model", "gpt", "--steps", "2000", "--eval-every", "1000"]
     words += ["--checkpoint-every", "20", "--name", "novel", "--wheel", str(wheel), *options]
     env = environment(hub, tmp_path)
     with subprocess.Popen(
-        command(hub, tmp_path, *words), env=env, stderr=subprocess.PIPE, text=True
+        command(tmp_path, *words), env=env, stderr=subprocess.PIPE, text=True
     ) as watching:
         assert watching.stderr is not None and hub.jobs is not None
         said = ""
@@ -84,11 +84,15 @@ def test_a_training_goes_to_a_job_and_comes_back(hub: Hub, text_file: Path, tmp_
     assert hub.created[0]["name"] == "textwright-novel" and "private" in str(hub.created[0])
 
     # the same words with --resume: a new job goes on from there, to the end
-    again = subprocess.run(
-        command(hub, tmp_path, *words, "--resume"), env=env, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert again.returncode == 0, again.stderr
+    def resume(*more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command(tmp_path, *words, "--resume", *more), env=env, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done
+
+    again = resume()
     back = Run(Path(again.stdout.strip()))
     assert back.path == tmp_path / "back" / "novel" and not back.checkpoints_folder.exists()
     assert back.settings()["result"]["status"] == "finished"
@@ -97,11 +101,49 @@ def test_a_training_goes_to_a_job_and_comes_back(hub: Hub, text_file: Path, tmp_
     first, second = hub.jobs.all.values()
     assert "step 0/" not in "".join(second.log)
     assert f"./{wheel.name}[train]" in second.request["command"][2]
+    # once more: nothing is started; to further steps: a third job goes on from the end
+    once_more = resume()
+    assert once_more.stdout == again.stdout and "is here" in once_more.stderr
+    words[words.index("--steps") + 1] = "+100"
+    further = resume()
+    (third,) = list(hub.jobs.all.values())[2:]
+    longer = Run(Path(further.stdout.strip()))
+    assert longer.name == "novel-2" and longer.settings()["plan"]["steps"] == 2100
+    assert b"--steps=+100" in files["job.sh"]
+    assert "novel-2" in longer.report_file.read_text(encoding="utf-8") and "step 0/" not in "".join(
+        third.log
+    )
     # the token went to the job as a secret, and nowhere else
     assert first.request["secrets"] == {"HF_TOKEN": TOKEN}
     assert TOKEN.encode() not in b"".join(files.values())
     assert TOKEN not in said + again.stderr + again.stdout + "".join(first.log + second.log)
     assert not hub.unknown
+
+
+@pytest.mark.slow
+def test_a_sweep_is_one_job(hub: Hub, text_file: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / "textwright-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"not looked into: the job's uv is none")
+    words = ["sweep", str(text_file), "--try", "seed=1,2", "--set", "model=gpt", "--jobs", "1"]
+    words += ["--steps", "20", "--name", "best", "--wheel", str(wheel)]
+    words += [word for change in SMALL for word in ("--set", change)]
+    for more, said in (((), "is started"), (("--resume",), "is here")):
+        done = subprocess.run(
+            command(tmp_path, *words, *more), env=environment(hub, tmp_path),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0 and said in done.stderr, done.stderr
+        assert f"winner: {tmp_path / 'back' / 'best'}" in done.stdout
+    assert hub.jobs is not None and len(hub.jobs.all) == 1
+    back = tmp_path / "back"
+    assert textwright.load(Run(back / "best")).generate("The", max_tokens=5, seed=1).tokens
+    assert {"best", "best-sweep"} == {each.name for each in back.iterdir()}
+    trials = back / "best-sweep"
+    assert not list(trials.glob("*/checkpoints")) and (trials / "seed-2.log").is_file()
+    assert "is the run best" in (trials / "sweep.html").read_text(encoding="utf-8")
+    # its checkpoints stay there, for a sweep that goes on
+    files = hub.repositories["model", "ann/textwright-best"]
+    assert any(name.startswith("run-sweep/seed-1/checkpoints/") for name in files)
 
 
 def test_a_dry_run_prints_what_is_sent(
@@ -173,5 +215,5 @@ def test_a_flavor_that_isnt_there_is_named(hub: Hub, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     plan = plan_job(["shakespeare"], [], flavor="t5", user="ann")
-    with pytest.raises(RequestError, match="the Hub has cpu-basic, t4-small"):
+    with pytest.raises(RequestError, match="the Hub has cpu-basic, cpu-upgrade, t4-small"):
         cost(plan)

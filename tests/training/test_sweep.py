@@ -74,3 +74,34 @@ def test_a_sweep_is_stopped_goes_on_and_keeps_the_best(
             main(["sweep", *more])
         said = "".join(capsys.readouterr())
         assert ended.value.code == code and message in said
+
+
+def test_workers_of_torchrun_share_a_sweep(text_file: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    words = ["-m", "textwright", "sweep", str(text_file), "--try", "seed=1,2,3,4", "--steps", "16"]
+    words += ["--jobs", "1", "--name", "mine", "--set", "eval_every=4", "--json"]
+    words += ["--set", "training.batch_size=4"]
+    words += [word for change in SMALL for word in ("--set", change)]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)  # the first one's alone
+    assert told["winner"] == "mine" and told["jobs"] == 2
+    # two at a time, so two of four go on
+    assert sorted(told["states"]) == ["finished", "finished", "stopped", "stopped"]
+    bits = [bits for bits, state in zip(told["bits_per_char"], told["states"], strict=True)
+            if state == "finished"]  # fmt: skip
+    assert Run(runs / "mine").settings()["result"]["val_bits_per_char"] == min(bits)
+    # each trial is trained by itself, not by both: the bytes are those of a training alone
+    (best,) = [
+        one["values"]["seed"]
+        for one, each in zip(told["trials"], told["bits_per_char"], strict=True)
+        if each == min(bits)
+    ]
+    alone = textwright.train(
+        text_file, model="gpt", steps=16, name="alone", eval_every=4, seed=int(best),
+        changes=["training.batch_size=4", *(one for one in SMALL if one != "model=gpt")],
+    )  # fmt: skip
+    assert alone.weights_file.read_bytes() == Run(runs / "mine").weights_file.read_bytes()

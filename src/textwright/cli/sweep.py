@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textwright import torchrun
+from textwright.cli.jobs import (
+    DryRun,
+    Flavor,
+    JobOptions,
+    On,
+    Repository,
+    Timeout,
+    Wheel,
+    Where,
+    check_parent,
+    sweep_elsewhere,
+)
 from textwright.cli.train import check_torch
 from textwright.errors import RequestError
 
@@ -61,7 +74,10 @@ def sweep(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Trials side by side; else as many as there are cores, one core each."),
+        typer.Option(
+            help="Trials side by side, of each worker where torchrun started several; else as many "
+            "as there are cores, one core each."
+        ),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would be done; train nothing.")
@@ -70,6 +86,12 @@ def sweep(
         bool,
         typer.Option("--resume", help="Go on with the sweep --name, or the last one."),
     ] = False,
+    on: Where = On.here,
+    flavor: Flavor = "cpu-upgrade",
+    timeout: Timeout = None,
+    repo: Repository = None,
+    wheel: Wheel = None,
+    dry_run: DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result, or the plan, as one JSON object.")
     ] = False,
@@ -82,6 +104,14 @@ def sweep(
     """
     from textwright.training import trials
 
+    job = JobOptions(flavor, timeout, repo, wheel, dry_run)
+    if on is On.hf:
+        if plan or as_json:
+            raise RequestError("--plan and --json are for a sweep here; leave out --on")
+        _sweep_elsewhere(corpus or [], try_ or [], set_ or [], job, name=name, minutes=minutes,
+                         steps=steps, jobs=jobs, runs=runs, resume=resume)  # fmt: skip
+        return
+    job.check_unused()
     if resume and (corpus or try_ or set_ or minutes or steps or jobs or plan):
         raise RequestError("--resume goes on exactly as planned; it takes --name and --runs alone")
     options: dict[str, Any] = {"name": name, "runs_folder": runs}
@@ -94,14 +124,23 @@ def sweep(
         }  # fmt: skip
     from textwright.training import sweeping
 
+    first = torchrun.is_first()
     if plan:
         planned = sweeping.plan_sweep(*(corpus or []), **options)
-        _show_plan(planned, as_json=as_json)
+        if first:
+            _show_plan(planned, as_json=as_json)
         return
     if find_spec("torch") is None:  # the trials import it, not this process
         check_torch()
-    progress = _Progress()
-    done = sweeping.sweep(*(corpus or []), resume=resume, changed=progress, **options)
+    changed = _Progress() if first else lambda sweep: None
+    done = sweeping.sweep(*(corpus or []), resume=resume, changed=changed, **options)
+    if first:
+        _tell(done, runs, as_json=as_json)
+    if done.interrupted:
+        raise typer.Exit(130)
+
+
+def _tell(done: Sweep, runs: Path | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"folder": str(done.folder), "interrupted": done.interrupted,
                                **done.record(), "states": [one.state for one in done.trials],
@@ -112,7 +151,41 @@ def sweep(
     if done.interrupted:
         where = "" if runs is None else f" --runs {runs}"
         typer.echo(f"stopped; go on: textwright sweep --name {done.name} --resume{where}", err=True)
-        raise typer.Exit(130)
+
+
+def _sweep_elsewhere(
+    corpus: list[str],
+    tries: list[str],
+    fixed: list[str],
+    job: JobOptions,
+    *,
+    name: str | None,
+    minutes: float | None,
+    steps: int | None,
+    jobs: int | None,
+    runs: Path | None,
+    resume: bool,
+) -> None:
+    from textwright.training import sweeping, trials
+
+    tried, same = trials.parse_tries(tries), trials.parse_tries(fixed, "--set")
+    if "val" in tried | same:
+        raise RequestError("val: a sweep's job can't read files of this machine; leave it out")
+    for parent in (tried | same).get("from", []):
+        check_parent(parent, runs)
+    # what is wrong with it is told here; how many the job trains side by side it knows there
+    planned = sweeping.plan_sweep(
+        *corpus, tries=tried, fixed={key: ",".join(values) for key, values in same.items()},
+        minutes=minutes, steps=steps, name=name, runs_folder=runs, jobs=jobs or len(tried) * 256,
+    )  # fmt: skip
+    counted = [f"--{key}={value}" for key, value in (("steps", steps), ("jobs", jobs)) if value]
+    words = [*(f"--try={one}" for one in tries), *(f"--set={one}" for one in fixed), *counted]
+    winner = sweep_elsewhere(
+        corpus, words, job, name=name, minutes=planned.minutes, runs=runs,
+        resume=resume,
+    )  # fmt: skip
+    if winner is not None:
+        show(sweeping.sweep(name=winner.name, runs_folder=runs, resume=True))
 
 
 def show(done: Sweep) -> None:

@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textwright.cli.generate import Companion
+from textwright.cli.jobs import (
+    DryRun,
+    Flavor,
+    JobOptions,
+    On,
+    Repository,
+    Timeout,
+    Wheel,
+    Where,
+    train_elsewhere,
+)
 from textwright.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,7 +34,6 @@ _BUDGET = "How long"
 AMOUNT = "N or +N"
 _RHYTHM = "Rhythm and logs"
 _MODEL = "Model and text"
-_WHERE = "Where"
 
 
 class Then(StrEnum):
@@ -31,13 +41,6 @@ class Then(StrEnum):
 
     generate = "generate"
     chat = "chat"
-
-
-class On(StrEnum):
-    """Values of `--on`."""
-
-    here = "here"
-    hf = "hf"
 
 
 class LossOn(StrEnum):
@@ -207,50 +210,12 @@ def train(
             help="Any setting by its dotted name, e.g. model.num_layers=3; may be repeated.",
         ),
     ] = None,
-    on: Annotated[
-        On,
-        typer.Option(
-            help="Train here, or (hf) as a job of the Hugging Face Hub, which costs money.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = On.here,
-    flavor: Annotated[
-        str,
-        typer.Option(
-            help="Machine of the job; `hf jobs hardware` lists them.", rich_help_panel=_WHERE
-        ),
-    ] = "t4-small",
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="End the job after this, e.g. 90m; else 20 minutes after --minutes, or 2h.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
-    repo: Annotated[
-        str | None,
-        typer.Option(
-            metavar="USER/NAME",
-            help="Private repository of the Hub for text and run; else after the run.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
-    wheel: Annotated[
-        Path | None,
-        typer.Option(
-            help="Wheel of textwright that the job installs, where this version is on no index.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the requests of the job as JSON; send nothing.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = False,
+    on: Where = On.here,
+    flavor: Flavor = "t4-small",
+    timeout: Timeout = None,
+    repo: Repository = None,
+    wheel: Wheel = None,
+    dry_run: DryRun = False,
     then: Annotated[Then | None, typer.Option(help="What to do when it is trained.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on standard output.")
@@ -291,21 +256,16 @@ def train(
     corpus = corpus or []
     if as_json and then is not None:
         raise RequestError("--json and --then: take one of them; text would follow the JSON lines")
+    job = JobOptions(flavor, timeout, repo, wheel, dry_run)
     if on is On.hf:
         if plan or log or as_json:
             raise RequestError("--plan, --log and --json are for a training here; leave out --on")
         _check(corpus, options, name, resume=resume)
-        from textwright.cli.jobs import train_elsewhere
-
-        back = train_elsewhere(
-            corpus, options, name=name, flavor=flavor, timeout=timeout, repository=repo,
-            wheel=wheel, resume=resume, dry_run=dry_run,
-        )  # fmt: skip
+        back = train_elsewhere(corpus, options, job, name=name, resume=resume)
         if back is not None:
             run_then(back, then)
         return
-    if dry_run or timeout or repo or wheel:
-        raise RequestError("--dry-run, --timeout, --repo and --wheel are for a job; add --on hf")
+    job.check_unused()
     first = torchrun.is_first()
     if first:
         _check(corpus, options, name, resume=resume)

@@ -10,6 +10,7 @@ from textwright.errors import RunError
 from textwright.generation import Generator, load
 from textwright.generation.chat import converse
 from textwright.generation.chat_template import SpeakerNames
+from textwright.reporting import name_run
 from textwright.runs import Run
 
 SAMPLES = 3
@@ -53,4 +54,5 @@ def keep_run(folder: Path, name: str, runs_folder: str | Path | None = None) -> 
     run = runs.create(None, name, runs.runs_folder(runs_folder))
     with atomic.replacing(run.path) as partial:
         shutil.copytree(folder, partial)
+    name_run(run)
     return run

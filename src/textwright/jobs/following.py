@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from textwright import runs
 from textwright.cloud.following import JobObserver, parse_evaluation
 from textwright.cloud.results import keep_run
-from textwright.errors import TextwrightError
-from textwright.jobs.launch import RUN
+from textwright.errors import RunError, TextwrightError
+from textwright.jobs.launch import RUN, TRIALS
 from textwright.publishing.hub import hub_errors
 from textwright.runs import Run
 
@@ -72,19 +73,49 @@ def _end_of(job: str, user: str, sleep: Callable[[float], None]) -> JobInfo:
 
 
 def bring_back(repository: str, name: str, runs_folder: str | Path | None) -> Run:
-    """Download the run of a job, without its checkpoints.
+    """Download the run of a job, of a sweep the trials beside it, without their checkpoints.
 
     Raises:
         RunError: the job left no model.
     """
     from huggingface_hub import snapshot_download
 
+    from textwright.training.sweeping import free_name, keep_trials
+
     with TemporaryDirectory() as scratch:
         with hub_errors(repository):
             snapshot_download(
-                repository, allow_patterns=[f"{RUN}/*"], ignore_patterns=["*/checkpoints/*"],
-                local_dir=scratch,
+                repository, allow_patterns=[f"{RUN}/*", f"{TRIALS}/*"],
+                ignore_patterns=["*/checkpoints/*"], local_dir=scratch,
             )  # fmt: skip
-        folder = Path(scratch) / RUN
+        folder, trials = Path(scratch) / RUN, Path(scratch) / TRIALS
         folder.mkdir(exist_ok=True)
-        return keep_run(folder, name, runs_folder)
+        if trials.is_dir():
+            name = free_name(name, runs.runs_folder(runs_folder))
+        run = keep_run(folder, name, runs_folder)
+        if trials.is_dir():
+            keep_trials(trials, run)
+        return run
+
+
+def brought_back(repository: str, runs_folder: str | Path | None) -> Run | None:
+    """The run of this machine that is the one in a repository, as it is there now; None where that
+    isn't here."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with TemporaryDirectory() as scratch, hub_errors(repository):
+        if not HfApi().file_exists(repository, f"{RUN}/run.toml"):
+            return None
+        file = hf_hub_download(repository, f"{RUN}/run.toml", local_dir=scratch)
+        there = _nameless(Run(Path(file).parent))
+    candidates = runs.list_runs(runs.runs_folder(runs_folder))
+    return next((run for run in candidates if _nameless(run) == there), None)
+
+
+def _nameless(run: Run) -> dict[str, Any]:
+    """What `run.toml` says, without the name, which it gets here."""
+    try:
+        settings = run.settings()
+    except RunError:
+        return {}  # a damaged run is no other's copy
+    return {**settings, "run": {**settings.get("run", {}), "name": ""}}

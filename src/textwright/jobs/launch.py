@@ -33,7 +33,11 @@ IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 LABEL = "textwright"
 """A job's label that has the name of its run."""
 RUN = "run"
-"""The folder of the repository that holds the run."""
+"""The folder of the repository that holds the run, of a sweep the winner."""
+TRIALS = "run-sweep"
+"""The folder of the repository that holds the trials of a sweep."""
+_BEGUN = {"train": f"{RUN}/run.toml", "sweep": f"{TRIALS}/sweep.json"}
+"""By command, the file that is there once it has begun."""
 _SECRET = "HF_TOKEN"
 _SERVICE = "huggingface_hub"
 _PUSH_SECONDS = 300
@@ -43,11 +47,19 @@ _SECONDS = 7200
 """Of a job whose budget is no time."""
 
 _SCRIPT = """#!/usr/bin/env bash
-# A training on Hugging Face Jobs: train, push the run now and then, and once more at the end.
+# On Hugging Face Jobs: train, push what is there now and then, and once more at the end.
 set -u
-push() {{ hf upload {repository} {run} {run} --delete 'checkpoints/*' --quiet > /dev/null; }}
-goes_on=""; [ -f {run}/run.toml ] && goes_on="--resume"
-{train} $goes_on &
+push() {{
+  for folder in {run} {trials}; do
+    [ -d $folder ] || continue
+    hf upload {repository} $folder $folder --delete '*checkpoints/*' --quiet > /dev/null || return
+  done
+}}
+if [ -f {begun} ]; then
+{resume} &
+else
+{begin} &
+fi
 training=$!
 trap 'kill -TERM $training' TERM INT
 (trap 'kill $!; exit' TERM; while sleep {seconds} & wait $!; do push || true; done) &
@@ -55,7 +67,7 @@ pushing=$!
 wait $training; code=$?
 while kill -0 $training 2> /dev/null; do wait $training; code=$?; done  # a signal ended the wait
 kill $pushing 2> /dev/null
-[ -d {run} ] && {{ push || push || code=1; }}
+push || push || code=1
 exit $code
 """
 
@@ -102,6 +114,7 @@ def plan_job(
     sources: Sequence[str],
     words: Sequence[str],
     *,
+    verb: str = "train",
     flavor: str,
     user: str,
     name: str | None = None,
@@ -116,7 +129,8 @@ def plan_job(
 
     Args:
         sources: files, folders, globs; URLs, built-ins, `hf:` data sets, which the job downloads.
-        words: the options of `textwright train`, as they are typed, without those named here.
+        words: the options of the command, as they are typed, without those named here.
+        verb: `train` or `sweep`.
         flavor: the machine, e.g. `t4-small`; the Hub knows which there are.
         user: whose account it runs in.
         name: of the run; by default after the text.
@@ -150,10 +164,14 @@ def plan_job(
         package = f"./{wheel.name}[train]"
     place = check_repository(repository or f"{user}/{LABEL}-{run}")
     budget = [] if minutes is None else [f"--minutes={minutes}"]
-    typed = ["textwright", "train", *texts, "--name", RUN, "--runs", ".", *budget, *more]
+    where = ["--name", RUN, "--runs", "."]
+    begin = ["textwright", verb, *texts, *where, *budget, *more]
+    # a sweep goes on exactly as planned, a training perhaps further
+    resume = ["textwright", verb, *where, "--resume"] if verb == "sweep" else [*begin, "--resume"]
     script = _SCRIPT.format(
-        repository=place, run=RUN, train=shlex.join(typed), seconds=_PUSH_SECONDS
-    )
+        repository=place, run=RUN, trials=TRIALS, begun=_BEGUN[verb], begin=shlex.join(begin),
+        resume=shlex.join(resume), seconds=_PUSH_SECONDS,
+    )  # fmt: skip
     seconds = timeout or (
         _SECONDS if minutes is None else int(60 * float(minutes)) + _AROUND_SECONDS
     )
@@ -230,21 +248,23 @@ def _folder(plan: JobPlan) -> Iterator[Path]:
 
 
 def check_new(plan: JobPlan) -> None:
-    """Raise `RequestError` where the repository has a run already."""
+    """Raise `RequestError` where the repository has a run or a sweep already."""
     from huggingface_hub import HfApi
 
     api = HfApi()
     with hub_errors(plan.repository):
-        if api.repo_exists(plan.repository) and api.file_exists(plan.repository, f"{RUN}/run.toml"):
+        if api.repo_exists(plan.repository) and any(
+            api.file_exists(plan.repository, file) for file in _BEGUN.values()
+        ):
             raise RequestError(
                 f"{plan.repository} has a run already; go on with --resume, choose another --name, "
                 f"or remove it: hf repos delete {plan.repository}"
             )
 
 
-def job_to_follow(name: str, user: str) -> str | None:
-    """The id of the job of a run, the latest, that runs or has done its work; None where a new one
-    must go on: there is none, or it was ended before."""
+def job_to_follow(name: str, user: str) -> JobInfo | None:
+    """The job of a run, the latest, that runs or has done its work; None where a new one must go
+    on: there is none, or it was ended before."""
     from huggingface_hub import HfApi
 
     with hub_errors(f"the jobs of {user}"):
@@ -252,4 +272,4 @@ def job_to_follow(name: str, user: str) -> str | None:
         newest = max(found, key=lambda job: str(job.created_at), default=None)
     if newest is None or str(newest.status.stage) not in ("SCHEDULING", "RUNNING", "COMPLETED"):
         return None
-    return newest.id
+    return newest

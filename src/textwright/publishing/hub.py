@@ -19,7 +19,7 @@ from textwright.publishing.cards import write_card
 from textwright.publishing.defaults import write_defaults
 from textwright.publishing.exports import check_folder
 from textwright.publishing.space import SPACE_FILES, write_space, write_static_space
-from textwright.publishing.wheel import wheel_for_space
+from textwright.publishing.wheel import wheel_for_hub
 from textwright.runs import Run
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -99,7 +99,7 @@ def push(
                 write_static_space(run, repository, folders[-1][2])
             else:
                 with TemporaryDirectory() as made:
-                    chosen = wheel or wheel_for_space(Path(made))
+                    chosen = wheel or wheel_for_hub(Path(made))
                     write_space(run, repository, space, folders[-1][2], chosen)
         if dry_run:
             return [str(folder) for _, _, folder in folders]

@@ -1,4 +1,4 @@
-"""The wheel of textwright that a Space installs, where this version is on no package index.
+"""The wheel of textwright that a Space or a job installs, where the index lacks this version.
 
 It is made from the source that this installation runs from, or is the file that it was installed
 from; `direct_url.json`, which pip and uv write beside a package, tells which.
@@ -20,11 +20,11 @@ from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
-_REMEDY = "the app could not start there; bring one with --wheel FILE, made on Linux on x86-64"
+_REMEDY = "nothing could start there; bring one with --wheel FILE, made on Linux on x86-64"
 
 
-def wheel_for_space(scratch: Path) -> Path | None:
-    """The wheel that a Space needs; None where the package index has this version.
+def wheel_for_hub(scratch: Path) -> Path | None:
+    """The wheel that the Hub's machines need; None where the package index has this version.
 
     Args:
         scratch: a folder for what is made; it must outlive the wheel's use.

@@ -61,7 +61,6 @@ from textwright.training.planning.planner import (
 )
 from textwright.training.planning.request import Request, apply_parent, make_request
 from textwright.training.resume import (
-    budget_beyond,
     check_unchanged,
     load_recipe,
     open_dataset,
@@ -221,7 +220,7 @@ def _resume(
     """Go on with a run: as `_train_new`, with recipe and dataset opened in place of made."""
     check_unchanged(run, request)
     with training_lock(run):
-        asked = budget_beyond(run, request)
+        asked = request.beyond(run.settings(), done=result_if_done(run) is not None)
         if asked is None and result_if_done(run) is not None:
             return _leave_as_it_is(run, request, observers, "has been trained to its end already")
         recipe = load_recipe(run)
@@ -335,7 +334,7 @@ def plan_training(
         elif resume and (run := run_to_resume(request)) is not None:
             check_unchanged(run, request)
             recipe = load_recipe(run)
-            asked = budget_beyond(run, request)
+            asked = request.beyond(run.settings(), done=result_if_done(run) is not None)
             state = None if asked is None else reached(run)
             if asked and state and not reaches(run, recipe, asked, state):
                 dataset = _open_recorded(run, recipe, request)

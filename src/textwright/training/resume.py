@@ -20,7 +20,7 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import same_parent
 from textwright.training.planning.planner import tokenize_corpus
-from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Budget, Request
+from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Request
 
 _BEFORE = {"shards": 1}
 """Settings of a training that runs were made without: how it was, so that they go on exactly."""
@@ -62,7 +62,7 @@ def _sources(run: Run) -> Any:
 
 def check_unchanged(run: Run, request: Request) -> None:
     """Raise `RequestError` where something asked for differs from what the run began with, but for
-    how long: see `budget_beyond`."""
+    how long: see `Request.beyond`."""
     before = {
         f"{section}.{name}": value
         for section, content in run.settings().items()
@@ -93,22 +93,6 @@ def check_unchanged(run: Run, request: Request) -> None:
                 f"{name} is {old!r} in run {run.name!r}, not {value!r}; --resume goes on exactly "
                 "as planned: leave it out, or begin another run"
             )
-
-
-def budget_beyond(run: Run, request: Request) -> Budget | None:
-    """How long was asked for, where that isn't what the run was planned for.
-
-    `+2` that was cut short is the same leg, not another.
-    """
-    asked, recorded = request.budget, run.settings()
-    if asked is None:
-        return None
-    if asked.more:
-        legs = recorded.get("plan", {}).get("legs") or [{}]
-        cut_short = result_if_done(run) is None and legs[-1].get("asked") == str(asked)
-        return None if cut_short else asked
-    planned = recorded.get("training", {}).get(asked.name)
-    return None if planned is not None and math.isclose(planned, asked.amount) else asked
 
 
 def result_if_done(run: Run) -> Result | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from textwright import atomic, machine, runs
+from textwright import atomic, machine, runs, torchrun
 from textwright.data.corpus import DEFAULT, STANDARD_INPUT, absolute_source, recorded_source
 from textwright.data.sources.resolve import check_exists
 from textwright.errors import MissingPackageError, RequestError, RunError, TrainingError
-from textwright.reporting import RunSummary, write_card, write_report
+from textwright.reporting import RunSummary, name_run
 from textwright.reporting.sweep import Row, write_sweep
 from textwright.runs import Run
 from textwright.training.loop.stopping import stop_signals
+from textwright.training.sweep_workers import Workers, sweep_workers
 from textwright.training.trial_process import TrialProcess, has_reached, is_over
 from textwright.training.trials import (
     Rung,
@@ -73,6 +75,7 @@ class Sweep:
     minutes: float | None
     steps: int | None
     jobs: int
+    """Trials side by side, of all workers together."""
     threads: int
     trials: list[Trial]
     winner: Run | None = None
@@ -154,7 +157,8 @@ def sweep(
         steps: in place of `minutes`, exactly so many of each trial that is trained to its end.
         name: of the run that the winner becomes; its trials lie in `NAME-sweep` beside it.
         runs_folder: where runs live; None takes `$TEXTWRIGHT_RUNS`, else `runs`.
-        jobs: trials side by side; by default as many as there are cores, which they share.
+        jobs: trials side by side, of each worker where torchrun started several; by default as
+            many as there are cores, which they share.
         resume: go on with the sweep `name`, or the last one; nothing else need be said again.
         changed: called from several threads, whenever a trial has a new number or state.
 
@@ -164,18 +168,27 @@ def sweep(
     Raises:
         RequestError: a name or a value is wrong; nothing was trained.
         TrainingError: every trial failed.
+
+    Where `torchrun` started several processes, all of them call this; the first one's arguments
+    count, and the folder of runs is one that all see.
     """
-    if resume:
-        found = load_sweep(name, runs_folder)
-    else:
-        found = plan_sweep(
-            *corpus, tries=tries or {}, fixed=fixed, minutes=minutes, steps=steps, name=name,
-            runs_folder=runs_folder, jobs=jobs,
-        )  # fmt: skip
-        _check_new(found, named=name is not None)
-        found.folder.mkdir(parents=True)
-    run_sweep(found, changed)
-    return found
+    with sweep_workers() as workers:
+        found = None
+        if workers.rank == 0 and resume:
+            found = load_sweep(name, runs_folder)
+        elif workers.rank == 0:
+            found = plan_sweep(
+                *corpus, tries=tries or {}, fixed=fixed, minutes=minutes, steps=steps, name=name,
+                runs_folder=runs_folder, jobs=jobs,
+            )  # fmt: skip
+            _check_new(found, named=name is not None)
+            found.folder.mkdir(parents=True)
+            found.save()
+        name = workers.broadcast(found and found.name)
+        if found is None:
+            found = _seen(name, runs_folder, workers.rank)
+        run_sweep(found, changed, workers)
+        return found
 
 
 def plan_sweep(
@@ -219,13 +232,13 @@ def plan_sweep(
     if name is not None:
         runs.check_name(name)
     else:
-        stem = _free(stem, root)
+        stem = free_name(stem, root)
     folder = root / f"{stem}{_FOLDER}"
-    cores = machine.cores()
-    jobs = min(len(trials), jobs or cores)
+    workers, cores = torchrun.world_size(), _cores()
+    jobs = min(len(trials), workers * (jobs or cores))
     planned = Sweep(
         folder, stem, [absolute_source(source) for source in sources], same, minutes, steps, jobs,
-        max(1, cores // jobs),
+        max(1, cores // math.ceil(jobs / workers)),
         [Trial(Run(folder / each), values)
          for each, values in zip(trial_names(trials), trials, strict=True)],
     )  # fmt: skip
@@ -233,7 +246,23 @@ def plan_sweep(
     return planned
 
 
-def _free(stem: str, root: Path) -> str:
+def _cores() -> int:
+    """That a worker has."""
+    return max(1, machine.cores() // torchrun.local_world_size())
+
+
+def _seen(name: str, runs_folder: str | Path | None, rank: int) -> Sweep:
+    """The sweep that the first worker has written, as another sees it."""
+    try:
+        return load_sweep(name, runs_folder)
+    except RunError as error:
+        raise RunError(
+            f"worker {rank} doesn't see sweep {name!r} of the first one in "
+            f"{runs.runs_folder(runs_folder)}; give --runs a folder that all machines share"
+        ) from error
+
+
+def free_name(stem: str, root: Path) -> str:
     """`stem`, or with the first number for which there is neither a sweep nor a run."""
     number = 1
     while True:
@@ -281,27 +310,38 @@ def _files(root: Path) -> list[Path]:
     return sorted(root.glob(f"*{_FOLDER}/sweep.json"), key=lambda file: file.stat().st_mtime)
 
 
-def run_sweep(found: Sweep, changed: Callable[[Sweep], None]) -> None:
+def run_sweep(
+    found: Sweep, changed: Callable[[Sweep], None], workers: Workers | None = None
+) -> None:
     """Train to the end, from wherever the trials are."""
+    workers = workers or Workers()
     if found.winner is not None and found.winner.has_model():
         for trial in found.trials:
             if trial.reason is None:
                 trial.state = "finished" if is_over(trial.run) else "stopped"
         return
-    found.save()
     alive = [trial for trial in found.trials if trial.reason is None]
     with stop_signals() as stop_requested:
         for rung in found.rungs:
-            _train_to(found, alive, rung.share, stop_requested, changed)
-            found.interrupted = stop_requested()
+            mine = workers.share(alive)
+            _train_to(found, mine, rung.share, stop_requested, changed, workers)
+            told = workers.gather({one.run.name: (one.state, one.reason, _bits(one, rung.share))
+                                   for one in mine})  # fmt: skip
+            for trial in alive:
+                trial.state, trial.reason, _ = told[trial.run.name]
+            found.interrupted = workers.any(stop_requested())
             if found.interrupted:
                 break
-            alive = _better(found, alive, rung)
-            found.save()
+            alive = _better(found, alive, rung, {name: bits for name, (*_, bits) in told.items()})
+            if workers.rank == 0:
+                found.save()
             changed(found)
-        if not found.interrupted:
+        if not found.interrupted and workers.rank == 0:
             found.winner = _adopt(found, alive)
-    found.save()
+    if workers.rank == 0:
+        found.save()
+    winner = workers.broadcast(found.winner and found.winner.name)
+    found.winner = winner and Run(found.folder.parent / winner)
     changed(found)
 
 
@@ -311,8 +351,10 @@ def _train_to(
     share: float,
     stop_requested: Callable[[], bool],
     changed: Callable[[Sweep], None],
+    workers: Workers,
 ) -> None:
-    """Train trials to a share of their plans, `jobs` at a time; those that fail are marked."""
+    """Train this worker's trials to a share of their plans, side by side; those that fail are
+    marked. It ends when all workers are done."""
     processes: list[TrialProcess] = []
     stopping = threading.Event()
 
@@ -324,7 +366,9 @@ def _train_to(
             if stopping.is_set():
                 return
             log_file = found.folder / f"{trial.run.name}.log"
-            process = TrialProcess(trial.run, found.words(trial), found.threads, log_file)
+            process = TrialProcess(
+                trial.run, found.words(trial), found.threads, log_file, workers.environment
+            )
             processes.append(process)
         trial.state = "training"
         changed(found)
@@ -336,13 +380,14 @@ def _train_to(
             trial.state = "finished" if is_over(trial.run) else "paused"
         changed(found)
 
-    with ThreadPoolExecutor(found.jobs, "textwright-trial") as pool:
+    side_by_side = math.ceil(found.jobs / workers.count)
+    with ThreadPoolExecutor(side_by_side, "textwright-trial") as pool:
         waiting: set[Future[None]] = {pool.submit(train, trial) for trial in trials}
         futures = list(waiting)
         try:
-            while waiting:
+            while workers.any(bool(waiting)):
                 _, waiting = wait(waiting, timeout=0.2)
-                if stop_requested():
+                if workers.any(stop_requested()):
                     with found._lock:
                         stopping.set()
                     for process in processes:
@@ -357,7 +402,9 @@ def _train_to(
         future.result()
 
 
-def _better(found: Sweep, trials: Sequence[Trial], rung: Rung) -> list[Trial]:
+def _better(
+    found: Sweep, trials: Sequence[Trial], rung: Rung, bits: Mapping[str, float]
+) -> list[Trial]:
     """The trials that go on after a rung: of those that didn't fail, the lowest bits a character
     at the same share; the first ones where they are equal.
 
@@ -370,7 +417,7 @@ def _better(found: Sweep, trials: Sequence[Trial], rung: Rung) -> list[Trial]:
         reasons = {trial.reason for trial in trials}
         raise TrainingError(f"every trial failed: {min(map(str, reasons))}; each has its log in "
                             f"{found.folder}")  # fmt: skip
-    ranked = sorted(running, key=lambda trial: _bits(trial, rung.share))
+    ranked = sorted(running, key=lambda trial: bits[trial.run.name])
     for trial in ranked[rung.keep :]:
         if trial.state != "finished":
             trial.state = "stopped"
@@ -387,6 +434,19 @@ def _bits(trial: Trial, share: float) -> float:
     return float("inf") if bits is None else bits
 
 
+def keep_trials(folder: Path, winner: Run) -> None:
+    """Copy the trials of a sweep that was run elsewhere beside the run that came of it."""
+    place = winner.path.parent / f"{winner.name}{_FOLDER}"
+    shutil.copytree(folder, place)
+    file = place / "sweep.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    names = {"name": winner.name, "winner": winner.name}
+    atomic.write_text(file, json.dumps({**record, **names}, indent=2) + "\n")
+    found = load_sweep(winner.name, winner.path.parent)
+    run_sweep(found, lambda sweep: None)
+    found.save()
+
+
 def _adopt(found: Sweep, alive: Sequence[Trial]) -> Run:
     """Copy the winner to a run of its own, without checkpoints, under the sweep's name."""
     best = alive[0].run
@@ -396,12 +456,5 @@ def _adopt(found: Sweep, alive: Sequence[Trial]) -> Run:
             best.path, partial,
             ignore=shutil.ignore_patterns(best.checkpoints_folder.name, best.lock_file.name),
         )  # fmt: skip
-    settings = run.settings()
-    settings["run"]["name"] = run.name
-    run.write_settings(settings)
-    write_card(run)
-    try:
-        write_report(run)
-    except MissingPackageError as error:
-        log.warning("%s", error)
+    name_run(run)
     return run

@@ -7,15 +7,15 @@ rung gives the bytes of one that never was.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from textwright import torchrun
 from textwright.errors import TrainingError
 from textwright.runs import Run
 
@@ -41,14 +41,23 @@ def has_reached(run: Run, share: float) -> bool:
 class TrialProcess:
     """One `textwright train`, from its start or its checkpoint to a share of its plan."""
 
-    def __init__(self, run: Run, words: Sequence[str], threads: int, log: Path) -> None:
+    def __init__(
+        self,
+        run: Run,
+        words: Sequence[str],
+        threads: int,
+        log: Path,
+        environment: Mapping[str, str],
+    ) -> None:
         """
         Args:
             run: the run's folder, which needn't be there yet.
             words: what follows `textwright train`, without name and folder.
             threads: that it may compute on.
             log: gets its standard error.
+            environment: variables beside those of this process.
         """
+        own = torchrun.environment_alone()
         goes_on = ["--resume"] if run.checkpoints() else []
         command = [
             sys.executable, "-m", "textwright", "train", *words, *goes_on,
@@ -60,7 +69,7 @@ class TrialProcess:
             self._begin = errors.tell()
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                env=os.environ | dict.fromkeys(_THREADS, str(threads)), **_own_group(),
+                env={**own, **dict.fromkeys(_THREADS, str(threads)), **environment}, **_own_group(),
             )  # fmt: skip
 
     def train_to(self, share: float, tell: Callable[[dict[str, Any]], None]) -> None:

@@ -92,6 +92,24 @@ class Request:
             if key.startswith(prefix)
         }
 
+    def beyond(self, recorded: Mapping[str, Any], *, done: bool) -> Budget | None:
+        """How long was asked for, where that isn't what a run was planned for.
+
+        `+2` that was cut short is the same leg, not another.
+
+        Args:
+            recorded: the run's settings.
+            done: whether it has been trained to its end.
+        """
+        asked = self.budget
+        if asked is None:
+            return None
+        if asked.more:
+            legs = recorded.get("plan", {}).get("legs") or [{}]
+            return None if not done and legs[-1].get("asked") == str(asked) else asked
+        planned = recorded.get("training", {}).get(asked.name)
+        return None if planned is not None and math.isclose(planned, asked.amount) else asked
+
     def settings(self, size: str | None = None) -> Settings:
         """All settings but the model's, over the recipe of a size (None: that of the request).
 
