@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 from importlib.util import find_spec
@@ -132,6 +133,8 @@ def sweep(
         return
     if find_spec("torch") is None:  # the trials import it, not this process
         check_torch()
+    if not first:  # the rest is said once
+        logging.getLogger("textwright").setLevel(logging.ERROR)
     changed = _Progress() if first else lambda sweep: None
     done = sweeping.sweep(*(corpus or []), resume=resume, changed=changed, **options)
     if first:
