@@ -6,8 +6,7 @@ improvises a dialogue, of which the response (or the first chunk of a stream) ha
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
@@ -32,7 +31,6 @@ from textwright.serving.openai import (
     length_of,
     usage,
 )
-from textwright.serving.replies import Reply
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
 from textwright.serving.service import Service, aside, log_jobs
 
@@ -264,7 +262,8 @@ async def _events(
             yield b"".join(
                 chunk(first, index, "delta", role, usage=used) for index in range(len(jobs))
             )
-            async for chunks in _chunks(reply, body, jobs, prefix):
+            write = _write(body, jobs, prefix)
+            async for chunks in reply.chunks(jobs, write, large=body.logprobs):
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**fields, "choices": [], "usage": usage(jobs)})
@@ -272,42 +271,28 @@ async def _events(
         log_jobs(http, jobs, texts=service.settings.log_prompts)
 
 
-async def _chunks(
-    reply: Reply, body: ChatCompletion, jobs: list[Job], prefix: str
-) -> AsyncGenerator[bytes]:
-    """The chunks that each event brings, together."""
+def _write(body: ChatCompletion, jobs: list[Job], prefix: str) -> Callable[..., bytes]:
+    """What makes chunks of a reply's new text: see `Reply.chunks`."""
     strippers = [StreamStripper() for _ in jobs]
     sent = [0] * len(jobs)  # tokens whose log probabilities went out
-    open_jobs = dict(enumerate(jobs))
 
-    def collect() -> bytes:
-        chunks = []
-        for index, job in list(open_jobs.items()):
-            done = job.done  # read before `take`, which must not miss the last text
-            available = len(job.logprobs)
-            text = strippers[index].push(job.take())
-            if done and job.outcome in ("error", "cancelled"):
-                reply.check()
-            new = None
-            if (text or done) and body.logprobs:
-                new = {"content": content_logprobs(job, sent[index], available)}
-                sent[index] = available
-            used = usage(jobs) if body.usage_in_chunks else None
-            if text or new:
-                delta = {"content": text}
-                chunks.append(chunk(prefix, index, "delta", delta, logprobs=new, usage=used))
-            if done:
-                del open_jobs[index]
-                end = str(job.outcome)
-                chunks.append(chunk(prefix, index, "delta", {}, finish=end, usage=used))
-        return b"".join(chunks)
+    def write(index: int, text: str, tokens: int, done: bool) -> bytes:
+        text = strippers[index].push(text)
+        new = None
+        if body.logprobs and (text or done):
+            new = {"content": content_logprobs(jobs[index], sent[index], tokens)}
+            sent[index] = tokens
+        used = usage(jobs) if body.usage_in_chunks else None
+        chunks = b""
+        if text or new:
+            delta = {"content": text}
+            chunks = chunk(prefix, index, "delta", delta, logprobs=new, usage=used)
+        if done:
+            finish = str(jobs[index].outcome)
+            chunks += chunk(prefix, index, "delta", {}, finish=finish, usage=used)
+        return chunks
 
-    while open_jobs:
-        await reply.next_event()
-        # Log probabilities may be many, where a client reads slowly
-        chunks = await asyncio.to_thread(collect) if body.logprobs else collect()
-        if chunks:
-            yield chunks
+    return write
 
 
 def content_logprobs(job: Job, begin: int, end: int) -> list[dict[str, Any]]:

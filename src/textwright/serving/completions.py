@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,6 @@ from textwright.serving.openai import (
     head,
     usage,
 )
-from textwright.serving.replies import Reply
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
 from textwright.serving.service import Service, add_log_fields, log_jobs
 
@@ -266,7 +265,8 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
                         )
                         if batch.jobs:
                             begins[index] = len(text)
-            async for chunks in _chunks(reply, batch, prefix, begins):
+            write = _write(batch, prefix, begins)
+            async for chunks in reply.chunks(batch.jobs, write, large=body.logprobs is not None):
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**batch.head, "choices": [], "usage": _usage(batch)})
@@ -274,41 +274,21 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
         _log(service, batch, http)
 
 
-async def _chunks(
-    reply: Reply, batch: _Batch, prefix: str, begins: list[int]
-) -> AsyncGenerator[bytes]:
-    """The chunks that each event brings, together; `begins` are the lengths sent per job."""
+def _write(batch: _Batch, prefix: str, begins: list[int]) -> Callable[..., bytes]:
+    """What makes chunks of a job's new text: see `Reply.chunks`; `begins` are the lengths that were
+    sent of each choice before."""
     top = batch.body.logprobs
     unsent = [JobLogprobs(job, begin) for job, begin in zip(batch.jobs, begins, strict=True)]
-    open_jobs = dict(enumerate(batch.jobs))
 
-    def collect() -> bytes:
-        chunks = []
-        for index, job in list(open_jobs.items()):
-            done = job.done  # read before `take`, which must not miss the last text
-            text = job.take()
-            if done:
-                if job.outcome in ("error", "cancelled"):
-                    reply.check()
-                del open_jobs[index]
-            elif not text:
-                continue
-            logprobs = None
-            if top is not None:
-                logprobs = unsent[index].take(text, top, done=done)
-            finish = str(job.outcome) if done else None
-            used = _usage(batch) if batch.body.usage_in_chunks else None
-            chunks.append(
-                chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs, usage=used)
-            )
-        return b"".join(chunks)
+    def write(index: int, text: str, tokens: int, done: bool) -> bytes:
+        if not (text or done):
+            return b""
+        logprobs = None if top is None else unsent[index].take(text, top, done=done)
+        finish = str(batch.jobs[index].outcome) if done else None
+        used = _usage(batch) if batch.body.usage_in_chunks else None
+        return chunk(prefix, index, "text", text, finish=finish, logprobs=logprobs, usage=used)
 
-    while open_jobs:
-        await reply.next_event()
-        # Log probabilities may be many, where a client reads slowly
-        chunks = collect() if top is None else await asyncio.to_thread(collect)
-        if chunks:
-            yield chunks
+    return write
 
 
 def _choice(index: int, text: str, finish: str, logprobs: dict[str, Any] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -92,6 +92,42 @@ class Reply:
                 self.check()
             if text:
                 yield text
+
+    async def chunks(
+        self, jobs: Sequence[Job], write: Callable[[int, str, int, bool], bytes], *, large: bool
+    ) -> AsyncGenerator[bytes]:
+        """What `write` makes of the new text of jobs, all that an event brings together.
+
+        Args:
+            write: (index, text, tokens, done) → bytes for what job `index` has written since, which
+                may be nothing; `tokens`: how many tokens of the job, from its first, the text
+                reaches at least.
+            large: whether it takes long to make: then the event loop doesn't wait for it.
+
+        Raises:
+            ClientDisconnect: the client hung up.
+            TextwrightError: a job failed.
+        """
+        open_jobs = dict(enumerate(jobs))
+
+        def collect() -> bytes:
+            made = []
+            for index, job in list(open_jobs.items()):
+                done = job.done  # read before `take`, which must not miss the last text
+                tokens = len(job.logprobs)
+                text = job.take()
+                if done:
+                    if job.outcome in ("error", "cancelled"):
+                        self.check()
+                    del open_jobs[index]
+                made.append(write(index, text, tokens, done))
+            return b"".join(made)
+
+        while open_jobs:
+            await self.next_event()
+            chunks = await asyncio.to_thread(collect) if large else collect()
+            if chunks:
+                yield chunks
 
     def cancel(self) -> None:
         for job in self.jobs:
