@@ -122,6 +122,7 @@ def _fork(rank: int, port: int, request: dict[str, Any]) -> int:
         return pid
     code = 70
     try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
         where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": request["workers"],
                  "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
         if request["workers"] > 1:

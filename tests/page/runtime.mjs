@@ -8,7 +8,11 @@ const load = (name) => import(new URL(`${name}.js`, `${pathToFileURL(process.arg
 const { Philox } = await load("runtime/philox");
 const { Sampler } = await load("runtime/sampling");
 const { StopFilter } = await load("runtime/stopping");
+const { Tokenizer } = await load("runtime/tokenizer");
 const { Writer } = await load("runtime/writer");
+const { layersOf } = await load("api/layers");
+
+const plain = (value) => (typeof value === "number" ? value : Array.from(value, plain));
 
 const JOBS = {
   logits({ data, weights, tokens }) {
@@ -29,7 +33,28 @@ const JOBS = {
     for (const piece of pieces) if (!filter.stopped) shown.push(filter.push(piece));
     return { shown, stopped: filter.stopped, rest: filter.flush() };
   },
+  prompts({ data, texts, ids }) {
+    const reader = new Tokenizer(data);
+    const decode = reader.stream();
+    return { read: texts.map((text) => reader.encodePrompt(text)), text: ids.map(decode).join("") + decode(null) };
+  },
+  async texts({ data, weights, prompts, asked }) {
+    const writer = new Writer(data, weights);
+    const written = [];
+    for (const { prompt, ...settings } of asked) {
+      const tokens = [];
+      for await (const { token } of writer.write(prompt, settings, null)) if (token) tokens.push(token);
+      written.push({ text: tokens.map(({ text }) => text).join(""), tokens });
+    }
+    return { read: prompts.map((text) => writer.encode(text).ids), written };
+  },
+  async inside({ data, weights, text, told }) {
+    const seen = await new Writer(data, weights).look(text, null);
+    return { kind: seen.kind, tokens: seen.tokens.map((one) => one.text), layers: plain(seen.layers), told: plain(layersOf(told)) };
+  },
 };
 
 const jobs = JSON.parse(readFileSync(0, "utf-8"));
-process.stdout.write(JSON.stringify(jobs.map(({ kind, ...job }) => JOBS[kind](job))));
+const given = await Promise.all(jobs.map(({ kind, ...job }) => JOBS[kind](job)));
+// The channels by which the page lets its window breathe stay open, and would keep Node running
+process.stdout.write(JSON.stringify(given), () => process.exit());

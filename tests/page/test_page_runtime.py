@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 from browsing import GOLDEN
 
+import textwright
 from textwright.configs import SamplingSettings
 from textwright.generation import Sampler
 from textwright.generation.continuation import StopFilter
 from textwright.page import WEB
-from textwright.page.packing import pack
-from textwright.runs import Run
+from textwright.page.packing import pack, tokenizer_data
+from textwright.runs import Run, find
+from textwright.studio.activations import inspect_activations
+from textwright.tokenizers import train_tokenizer
+from textwright.tokenizers.splitting import pieces
 
 NODE = shutil.which("node")
 MODELS = sorted(folder.parent.name for folder in GOLDEN.glob("*/vectors.json"))
@@ -56,14 +60,18 @@ def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     return there
 
 
+def packed(run: Run, **options: Any) -> dict[str, Any]:
+    """What the page has of a model, as a job takes it."""
+    made = pack(run, **options)
+    return {"data": made.data, "weights": base64.b64encode(made.weights).decode()}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_the_golden_ones(there: Jobs, name: str) -> None:
     """Over more tokens than a window holds; `docs/offline.md` promises the bound."""
     golden = json.loads((GOLDEN / name / "vectors.json").read_text(encoding="utf-8"))
-    packed = pack(Run(GOLDEN / name))
-    weights = base64.b64encode(packed.weights).decode()
-    (logits,) = there({"kind": "logits", "data": packed.data, "weights": weights,
-                       "tokens": golden["tokens"]})  # fmt: skip
+    model = packed(Run(GOLDEN / name))
+    (logits,) = there({"kind": "logits", "tokens": golden["tokens"], **model})
     deviation = np.abs(np.array(logits) - np.array(golden["logits"])).max()
     print(f"{name}: {deviation:.1e}")
     assert deviation <= 1e-4
@@ -129,9 +137,103 @@ def test_a_text_stops_where_it_does_in_python(there: Jobs) -> None:
         )
         for _ in range(200)
     ]
-    given = there(*({"kind": "stops", "stops": stops, "pieces": pieces} for stops, pieces in cases))
-    for (stops, pieces), found in zip(cases, given, strict=True):
+    given = there(*({"kind": "stops", "stops": stops, "pieces": parts} for stops, parts in cases))
+    for (stops, parts), found in zip(cases, given, strict=True):
         here = StopFilter(stops)
-        shown = [here.push(piece) for piece in pieces if not here.stopped]
+        shown = [here.push(part) for part in parts if not here.stopped]
         expected = {"shown": shown, "stopped": here.stopped, "rest": here.flush()}
-        assert found == expected, (stops, pieces)
+        assert found == expected, (stops, parts)
+
+
+ODD = [
+    "", " ", "\n\n", "plain words, and more.", "It’s “quoted” – naïve café…", "ＦＵＬＬ ①②³",
+    "tabs\tand\u00a0spaces\u2003here", "\r\nline\rends", "1984 ١٢٣ 42%", "Ünïcödé ÆØÅ ß ﬁ",
+    "don't won't O'Neil's", "日本語のテキスト 한국어 ไทย", "emoji 🙂🙂 👩‍👩‍👧", "<eos> <unk> <pad>",
+    "a\u0301e\u0323\u0302", "\x85\u2028x\u200b\ufeff", "HELLO Hello hElLo", "ΣΑΣ ς",
+    "==- -- --- ''' ``` \"\"", "word,another;third", "   indented\n\tcode()",
+]  # fmt: skip
+
+
+def test_prompts_are_read_as_in_python(there: Jobs, text_file: Path, tmp_path: Path) -> None:
+    prose = text_file.read_text(encoding="utf-8") + " It’s “quoted” café, don't. " * 3
+    texts = [*ODD, prose[:3000], prose[:2000].upper()]
+    readers, jobs = [], []
+    for kind, size, form, lowercase in (
+        ("char", None, "text", False), ("char", None, "text", True),
+        ("word", 800, "text", False), ("word", 800, "text", True),
+        ("word", 800, "whitespace", False), ("bpe", 500, "text", False), ("bpe", 500, "text", True),
+    ):  # fmt: skip
+        run = Run(tmp_path / str(len(jobs)))
+        run.path.mkdir()
+        reader = train_tokenizer(
+            kind, lambda: pieces(prose, 1000), vocab_size=size, lowercase=lowercase, word_form=form
+        )
+        reader.save(run)
+        readers.append((reader, reader.encode(prose[:500] + " é🙂")))
+        jobs.append({"kind": "prompts", "data": tokenizer_data(reader, run), "texts": texts,
+                     "ids": readers[-1][1]})  # fmt: skip
+    for (reader, ids), found in zip(readers, there(*jobs), strict=True):
+        for text, read in zip(texts, found["read"], strict=True):
+            expected, warnings = reader.encode_prompt(text)
+            assert read["ids"] == expected, (reader.kind, text)
+            assert bool(read["warnings"]) == bool(warnings), (reader.kind, text)
+        assert found["text"] == reader.decode(ids)
+
+
+TALK = ("", " ", "Hello", "\n Do you <user> like\x1f music? \x85", "<eos><eos>")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["frankenstein", "wikitext-2", "chat"])
+def test_it_writes_what_python_writes(there: Jobs, name: str) -> None:
+    """Greedily, 200 tokens to the first near-tie; and with the same seed, the same text."""
+    model, prompt = textwright.load(name), "The night was"
+    plain = {"maxTokens": 200, "topK": 0, "topP": 1, "minP": 0, "repetitionPenalty": 1,
+             "temperature": 0, "seed": 1, "prompt": prompt}  # fmt: skip
+    drawing = {"temperature": 0.8, "topK": 30, "topP": 0.95, "minP": 0.01, "repetitionPenalty": 1.1}
+    seeds = (1, 2**40 + 5)
+    asked = [plain, *({**plain, **drawing, "maxTokens": 150, "seed": seed} for seed in seeds)]
+    (found,) = there({"kind": "texts", "prompts": TALK, "asked": asked, **packed(find(name))})
+    assert found["read"] == [model.encode_prompt(text).tokens for text in TALK]
+    greedy = model.generate(prompt, max_tokens=200, temperature=0.0, logprobs=2)
+    written = found["written"][0]["tokens"]
+    assert greedy.logprobs is not None
+    margins = [one.top[0][1] - one.top[1][1] for one in greedy.logprobs]
+    tie = next((place for place, margin in enumerate(margins) if margin < 1e-3), len(margins))
+    assert [one["id"] for one in written][:tie] == list(greedy.tokens[:tie])
+    assert tie > (2 if name == "chat" else 20)
+    np.testing.assert_allclose(
+        [one["logprob"] for one in written[:tie]],
+        [one.logprob for one in greedy.logprobs[:tie]], atol=1e-3,
+    )  # fmt: skip
+    for seed, text in zip(seeds, found["written"][1:], strict=True):
+        drawn = model.generate(
+            prompt, max_tokens=150, temperature=0.8, top_k=30, top_p=0.95, min_p=0.01,
+            repetition_penalty=1.1, seed=seed,
+        )  # fmt: skip
+        assert text["text"] == drawn.text
+
+
+def test_what_is_inside_is_what_the_server_tells(there: Jobs) -> None:
+    """NumPy and JavaScript: the same neurons, the same attention."""
+    text = 'I said to her, "What a day!"\nAnd she was gone.'
+    jobs, expected = [], []
+    for name in MODELS:
+        run = Run(GOLDEN / name)
+        told = inspect_activations(run, textwright.load(run), text)
+        expected.append(told)
+        jobs.append({"kind": "inside", "text": text, "told": told, **packed(run)})
+    for name, told, found in zip(MODELS, expected, there(*jobs), strict=True):
+        assert found["kind"] == told["kind"]
+        assert found["tokens"] == [one["text"] for one in told["tokens"]]
+        here, server = (np.array(list(flat(found[side]))) for side in ("layers", "told"))
+        assert here.size > 100, name
+        np.testing.assert_allclose(here, server, atol=0.02, err_msg=name)
+
+
+def flat(values: Any) -> Iterator[float]:
+    if isinstance(values, int | float):
+        yield values
+    else:
+        for each in values:
+            yield from flat(each)

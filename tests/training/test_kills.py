@@ -150,9 +150,7 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
     words = command(text_file, "stopped", "lstm", "--set", "training.patience=0")
     words[words.index(str(STEPS))] = "100000"
     words[words.index("--json")] = "--lowercase"  # a run as a person has it, without --json
-    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # under nohup SIGHUP is ignored
     crew.start(1, words)
-    signal.signal(getattr(signal, name), before)
     (pid,) = crew.pids
     run = Run(tmp_path / "runs" / "stopped")
     wait_for_training(pid, run, 25)
@@ -212,8 +210,9 @@ def test_a_terminal_that_closes_is_a_stop_but_under_nohup(
     words.remove("--json")
     pid, terminal = pty.fork()
     if pid == 0:
-        if ignored:  # as nohup does
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # nohup ignores it, for the tests too where they run under it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        if ignored:
             output = os.open(tmp_path / "nohup.out", os.O_WRONLY | os.O_CREAT)
             os.dup2(output, 1)
             os.dup2(output, 2)
