@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import textwright
+from small_models import random_weights, small_config, write_run
 from textwright import runs
 from textwright.cli.app import main
 from textwright.errors import RequestError
 from textwright.publishing import export
 from textwright.runs import Run
-from textwright.tokenizers import Tokenizer
+from textwright.tokenizers import Tokenizer, train_tokenizer
 
 BLOCK = 224
 pytestmark = [
@@ -26,26 +27,17 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """A really trained run of each family, of characters beyond ASCII too."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """A run of each family, of characters beyond ASCII too; weights as large as learned ones."""
     from pydoc_data import topics
 
-    folder = tmp_path_factory.mktemp("trained")
     text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))[:150_000]
-    text += "naïve café — 你好 🙂\n" * 50
-    (folder / "text.txt").write_text(text, encoding="utf-8")
-    changes = [
-        "model.hidden_size=64", "model.num_layers=2", "training.batch_size=4",
-        "training.eval_every=60", "training.eval_tokens=4000", "training.companion=off",
-    ]  # fmt: skip
-    attention = ["model.num_heads=2", f"model.block_size={BLOCK}"]
-    return {
-        family: textwright.train(
-            folder / "text.txt", model=family, name=family, steps=60, runs_folder=folder,
-            changes=changes + (attention if family in ("gpt", "transformer") else []),
-        )
-        for family in ("gpt", "transformer", "lstm", "gru")
-    }  # fmt: skip
+    tokenizer = train_tokenizer("char", lambda: [text + "naïve café — 你好 🙂\n" * 50])
+    folder, made = tmp_path_factory.mktemp("made"), {}
+    for family in ("gpt", "transformer", "lstm", "gru"):
+        config = small_config(family, tokenizer.vocab_size, hidden_size=64, block_size=BLOCK)
+        made[family] = write_run(folder / family, config, random_weights(config), tokenizer)
+    return made
 
 
 def random_strings(count: int) -> list[str]:
@@ -64,13 +56,13 @@ def random_strings(count: int) -> list[str]:
 
 @pytest.mark.parametrize("family", ["gpt", "transformer"])
 def test_transformers_opens_an_export_with_the_same_logits(
-    family: str, trained: dict[str, Run], tmp_path: Path
+    family: str, made: dict[str, Run], tmp_path: Path
 ) -> None:
     import tokenizers
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-    run = trained[family]
+    run = made[family]
     folder = export(run, "transformers", tmp_path / "out")
     stock = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -117,14 +109,14 @@ def test_a_model_of_conversations_replies_the_same_there(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("family", ["lstm", "gru"])
-def test_the_hubs_mixin(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+def test_the_hubs_mixin(family: str, made: dict[str, Run], tmp_path: Path) -> None:
     import torch
     from huggingface_hub import PyTorchModelHubMixin
 
-    folder = export(trained[family], "transformers", tmp_path / "out")
+    folder = export(made[family], "transformers", tmp_path / "out")
     model = textwright.RecurrentModel.from_pretrained(folder)
     assert isinstance(model, PyTorchModelHubMixin) and not model.training
-    own = textwright.load(trained[family])
+    own = textwright.load(made[family])
     tokens = own.tokenizer.encode("The statement is " * 5)
     expected, _ = own.runtime(np.array(tokens), own.runtime.initial_state())
     with torch.no_grad():
@@ -136,13 +128,13 @@ def test_the_hubs_mixin(family: str, trained: dict[str, Run], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("family", ["gpt", "lstm"])
-def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Path) -> None:
+def test_onnx_writes_the_same(family: str, made: dict[str, Run], tmp_path: Path) -> None:
     from onnx_runtime import OnnxRuntime
 
     from textwright.generation import Generator
 
-    out = export(trained[family], "onnx", tmp_path / "out")
-    own = textwright.load(trained[family])
+    out = export(made[family], "onnx", tmp_path / "out")
+    own = textwright.load(made[family])
     other = Generator(OnnxRuntime(out / "model.onnx"), Tokenizer.load(Run(out)))
     for settings in ({"temperature": 0.0}, {"temperature": 0.8, "seed": 4}):
         expected = own.generate("The ", max_tokens=150, **settings)
@@ -150,12 +142,12 @@ def test_onnx_writes_the_same(family: str, trained: dict[str, Run], tmp_path: Pa
 
 
 def test_llama_cpp_opens_an_export_with_the_same_text(
-    trained: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    made: dict[str, Run], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # The one optional test: it takes many minutes to build, so nobody is made to.
     llama_cpp = pytest.importorskip("llama_cpp", reason="optional: no llama.cpp is built here")
-    file = export(trained["gpt"], "gguf", tmp_path / "model.gguf")
-    own = textwright.load(trained["gpt"])
+    file = export(made["gpt"], "gguf", tmp_path / "model.gguf")
+    own = textwright.load(made["gpt"])
     with capfd.disabled():
         llama = llama_cpp.Llama(
             str(file), n_ctx=256, n_threads=1, verbose=False, logits_all=True, type_k=0, type_v=0
@@ -185,17 +177,17 @@ def test_llama_cpp_opens_an_export_with_the_same_text(
     [("gguf", "lstm", "llama.cpp has no such model"), ("onxx", "gpt", "did you mean 'onnx'")],
 )
 def test_what_does_not_fit_is_one_line(
-    target: str, family: str, message: str, trained: dict[str, Run], tmp_path: Path
+    target: str, family: str, message: str, made: dict[str, Run], tmp_path: Path
 ) -> None:
     with pytest.raises(RequestError, match=message):
-        export(trained[family], target, tmp_path / "out")
+        export(made[family], target, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_replaces_exports_and_nothing_else(
-    trained: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, out = trained["gpt"], tmp_path / "out"
+    run, out = made["gpt"], tmp_path / "out"
     for _ in range(2):  # an earlier export is replaced
         with pytest.raises(SystemExit) as ended:
             main(["export", str(run.path), "--to", "onnx", "--out", str(out)])
@@ -213,13 +205,13 @@ def test_the_command_replaces_exports_and_nothing_else(
 
 @pytest.mark.parametrize("target", ["transformers", "onnx"])
 def test_a_run_is_never_taken_for_an_earlier_export(
-    target: str, trained: dict[str, Run], tmp_path: Path
+    target: str, made: dict[str, Run], tmp_path: Path
 ) -> None:
     """A pulled run holds what an export holds, and nothing else; so it lies where runs are."""
     mine, other = Run(tmp_path / "runs" / "mine"), Run(tmp_path / "runs" / "other")
     for run in (mine, other):
         run.path.mkdir(parents=True)
-        for file in trained["gpt"].files_to_copy():
+        for file in made["gpt"].files_to_copy():
             shutil.copyfile(file, run.path / file.name)
     before = other.weights_file.read_bytes()
     for out in (mine.path, other.path, tmp_path / "runs" / "mine" / ".." / "other"):
@@ -234,19 +226,19 @@ def test_a_run_is_never_taken_for_an_earlier_export(
 
 @pytest.mark.parametrize("name", ["model.gguf", "page.html"])
 def test_a_file_is_written_over_a_file_alone(
-    name: str, trained: dict[str, Run], tmp_path: Path
+    name: str, made: dict[str, Run], tmp_path: Path
 ) -> None:
     target = {"model.gguf": "gguf", "page.html": "page"}[name]
     out = tmp_path / name
     (out / "inside").mkdir(parents=True)
     with pytest.raises(RequestError, match="is a folder; name a file"):
-        export(trained["gpt"], target, out)
+        export(made["gpt"], target, out)
     assert (out / "inside").is_dir()
     beside = tmp_path / "folder" / "novel.txt"
     beside.parent.mkdir()
     beside.write_text("mine")
-    first = export(trained["gpt"], target, beside.parent).read_bytes()
-    assert export(trained["gpt"], target, beside.parent).read_bytes() == first
+    first = export(made["gpt"], target, beside.parent).read_bytes()
+    assert export(made["gpt"], target, beside.parent).read_bytes() == first
     assert beside.read_text() == "mine"
 
 

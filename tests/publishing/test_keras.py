@@ -47,8 +47,9 @@ def own(run: Any, tokens: list[int]) -> Any:
     return runtime(np.array(tokens), runtime.initial_state())[0]
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
-@pytest.mark.parametrize("end", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    ("kind", "end"), [("LSTM", ".keras"), ("GRU", ".weights.h5"), ("SimpleRNN", ".keras")]
+)
 def test_logits_are_those_of_keras(kind: str, end: str, keras: Any, tmp_path: Path) -> None:
     model = made(keras, kind, [16, 10, 16], len(CHARACTERS))
     file = tmp_path / f"bard{end}"
