@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import mmap
 import platform
 import runpy
@@ -315,34 +316,25 @@ def test_a_wheel_has_kernels_of_its_own_platform(built_wheel: Path) -> None:
     assert ours <= set(files)
 
 
-@pytest.mark.slow
 def test_where_the_system_has_no_compiler_one_is_brought(
-    make_wheel: Callable[..., Path], elsewhere: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip installs ziglang for the build, which makes every build of the kernels.
-
-    They have the bits of the system's compiler: the baseline is for any processor, not this one.
-    """
-    import zipfile
-
-    config, tokens = CONFIGS[0], some_tokens(50)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "FOLDER", Path(kernels.__file__).parent)
-        here = runtime(config, "baseline", "float32")
-    wheel = make_wheel(elsewhere, PATH=str(elsewhere / "nothing"), CC="")
-    with zipfile.ZipFile(wheel) as archive:
-        libraries = [
-            name for name in archive.namelist() if name.endswith((".so", ".dylib", ".dll"))
-        ]
-        for name in libraries:
-            (elsewhere / Path(name).name).write_bytes(archive.read(name))
-    assert {Path(name).stem for name in libraries} == builds_made()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TEXTWRIGHT_KERNELS", "baseline")
-        kernels._choose.cache_clear()
-        brought = load_runtime(config, random_weights(config), "float32")
-    logits = [model(tokens, model.initial_state())[0] for model in (here, brought)]
-    np.testing.assert_array_equal(*logits)
+    """pip installs it for the build; what it makes, `tests/release` runs."""
+    pytest.importorskip("hatchling", reason="needs the package hatchling")
+    script = runpy.run_path(str(Path(__file__).resolve().parents[2] / "hatch_build.py"))
+    asked = script["KernelsBuildHook"].dependencies
+    for variable in ("CC", script["WHEEL"]):
+        monkeypatch.delenv(variable, raising=False)
+    if shutil.which("cc"):
+        assert asked(None) == []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert asked(None) == [script["ZIG"]]
+    monkeypatch.setenv("CC", "ones-own")
+    assert asked(None) == []
+    for tag, of in script["WHEELS"].items():
+        monkeypatch.setenv(script["WHEEL"], tag)
+        assert asked(None) == ([script["ZIG"]] if of else [])
 
 
 @pytest.mark.slow

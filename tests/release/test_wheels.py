@@ -15,8 +15,13 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
+
+from small_models import random_weights, small_config
+from textwright import kernels
+from textwright.runtimes import load_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ("manylinux_2_17_x86_64", "musllinux_1_2_aarch64", "macosx_11_0_arm64")
@@ -168,6 +173,30 @@ def test_the_driver_has_a_library_read(published: Path, monkeypatch: pytest.Monk
     assert "baseline" in sums and {len(one) for one in sums.values()} == {6}
     assert len(set(sums["baseline"])) == 6
     assert {(one[2], one[5]) for one in sums.values()} == {tuple(sums["baseline"][2::3])}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"),
+    reason="the wheel is for Linux, x86-64",
+)
+def test_a_wheels_baseline_has_the_bits_of_the_systems_compiler(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zig makes it for any such processor, not for the one that it runs on."""
+    config = small_config("lstm", hidden_size=[20, 12])
+    monkeypatch.setenv("TEXTWRIGHT_KERNELS", "baseline")
+    here = load_runtime(config, random_weights(config), "float32")
+    with zipfile.ZipFile(the_wheel(published, BUILT[0])) as archive:
+        library = archive.read("textwright/kernels/baseline.so")
+    (tmp_path / "baseline.so").write_bytes(library)
+    monkeypatch.setattr(kernels, "FOLDER", tmp_path)
+    kernels._choose.cache_clear()
+    published_one = load_runtime(config, random_weights(config), "float32")
+    kernels._choose.cache_clear()
+    tokens = np.random.default_rng(1).integers(0, 40, 50)
+    logits = [model(tokens, model.initial_state())[0] for model in (here, published_one)]
+    np.testing.assert_array_equal(*logits)
 
 
 def test_one_version_of_the_compiler() -> None:
