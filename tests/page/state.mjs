@@ -96,3 +96,14 @@ const at = (...list) => list.map(({ start, end: to }) => [start, to]);
 assert.deepEqual(at(...placesOf("a😀b", ["a", "b"], "char", (one) => one !== "😀")), [[0, 1], [3, 4]]);
 assert.deepEqual(at(...placesOf("Hi you", [" Hi", " you"], "bpe")), [[0, 2], [2, 6]]);
 assert.deepEqual(at(...placesOf("The  Night xyz ends", ["the", "night", "<unk>", "ends"], "word")), [[0, 3], [3, 10], [10, 14], [14, 19]]);
+
+// the game of the next letter: what is hidden, and that a guess costs what it should
+const guessing = await load("state/guessing");
+for (const text of guessing.passages) {
+  const { given, letters, rest } = guessing.hidden(text, [...text].map((letter, at) => ({ start: at, end: at + 1, logprob: Math.log(0.25) })));
+  assert.equal(given + letters.map((one) => one.text).join("") + rest, text);
+  assert.equal(letters.length, 24);
+  assert.equal(letters[0].bits, 2);
+}
+assert.equal(guessing.bitsOf(0.5, true), 1);
+assert.ok(guessing.bitsOf(0.9, false) > guessing.bitsOf(0.2, false));

@@ -18,4 +18,5 @@ openPage(api, [
   { id: "watch", title: "Watch it learn", brief: "Watch", icon: "watch", load: async () => (await import("./views/watch.js")).WatchView },
   { id: "look", title: "Look inside", brief: "Look", icon: "look", load: async () => (await import("./views/look.js")).LookView },
   { id: "copied", title: "Copied?", icon: "copied", load: async () => (await import("./views/copied.js")).CopiedView },
+  { id: "guess", title: "Guess", icon: "guess", load: async () => (await import("./views/guess.js")).GuessView },
 ]);

@@ -110,6 +110,11 @@ export class HttpApi {
     return (await this.fetch("api/copied", { body, signal })).json();
   }
 
+  /** The players of a passage of the game of the next letter: {players}; one more with a `name`. */
+  async guessed(body) {
+    return (await this.fetch("api/guessed", { body })).json();
+  }
+
   /** The history of a run's training: {samples, metrics}. */
   async timeline(body) {
     return (await this.fetch("api/timeline", { body })).json();

@@ -44,7 +44,7 @@ export class Alternatives {
         el("button", { type: "button", class: "quiet", "aria-label": t("The next one"), onclick: () => this.onmove(1) }, "›")),
       el("div", { class: "alternatives", role: this.onchoose && !glance ? "menu" : "list", "aria-label": t("What else the model thought likely here") }, rows),
       !glance && this.onfan && el("button", { type: "button", class: "quiet small", onclick: () => { this.close(); this.onfan(index); } }, t("Five ways from here")));
-    document.body.append(this.element);
+    (document.querySelector("main") ?? document.body).append(this.element); // within the page's landmarks
     if (!small) place(this.element, span);
     if (!glance) {
       document.addEventListener("pointerdown", this.outside);

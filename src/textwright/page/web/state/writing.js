@@ -114,7 +114,7 @@ export class Writing {
       } finally {
         this.running = null;
         this.store.set({ writing: null });
-        this.library.later();
+        this.library.keepNow(); // a page that is left at once may not get to it
         this.ahead(0);
       }
     })();
