@@ -41,6 +41,7 @@ def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 def findings(tab: Any, *, sizes: dict[str, tuple[int, int]] = SIZES) -> list[str]:
     """Each once, with the first size and theme that it was found in."""
+    tab.wait_for_selector(".die.stale", state="detached")
     axe = pytest.importorskip("axe_playwright_python.base", reason="needs axe-playwright-python")
     tab.evaluate(axe.AXE_SCRIPT)
     found: dict[str, str] = {}

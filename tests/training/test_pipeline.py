@@ -29,6 +29,7 @@ from textwright.training import (
     Sample,
     plan_training,
 )
+from textwright.training.loop.callbacks import LiveLog
 from textwright.training.planning.benchmark import Timing
 
 TINY: dict[str, list[str]] = {
@@ -107,6 +108,46 @@ def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> Non
     assert recorder.result is not None and recorder.result.val_loss == toml["result"]["val_loss"]
     table = run.metrics_csv_file.read_text().splitlines()
     assert len(table) == 6 and table[0].startswith("step,epoch,tokens")
+
+
+class ReadsLive(Recorder):
+    """Reads what a training tells between evaluations."""
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self.run = run
+        self.told: list[dict[str, Any]] = [{"step": -1}]
+
+    def progressed(self, progress: Progress) -> None:
+        if self.run.live_file.is_file():
+            told = json.loads(self.run.live_file.read_text())
+            if told["step"] != self.told[-1]["step"]:
+                self.told.append(told)
+
+
+def test_it_writes_between_evaluations_and_learns_the_same(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveLog, "EVERY", 0.0)
+    monkeypatch.setattr(LiveLog, "PAUSE", 0.0)
+    monkeypatch.setattr(LiveLog, "SHARE", 0)
+    monkeypatch.setattr(LiveLog, "TOKENS", 12)
+    monkeypatch.setattr("textwright.training.loop.trainer._TICK", 0.0)
+    recorder = ReadsLive()
+    live = train(text_file, logs=["live"], observers=[recorder], name="live")
+    told = recorder.told[1:]
+    assert {one["step"] for one in told} & {3, 7, 13, 29}, "also where there is no evaluation"
+    assert all(one["sample"]["step"] == one["step"] for one in told)
+    assert {len(one["sample"]["text"]) for one in told} == {LiveLog.TOKENS}
+    steps, losses = zip(*told[-1]["losses"], strict=True)
+    assert list(steps) == sorted(set(steps)) and all(0 < loss < 10 for loss in losses)
+    between = [row["train_loss"] for row in live.metrics()[1:]]
+    for index, mean in enumerate(between[:3]):  # the losses of single steps, which these are
+        each = [loss for step, loss in told[-1]["losses"] if index * 10 < step <= index * 10 + 10]
+        if len(each) == 10:
+            assert sum(each) / 10 == pytest.approx(mean, abs=1e-3)
+    assert not live.live_file.exists()
+    plain = train(text_file, name="plain")
+    assert live.weights_file.read_bytes() == plain.weights_file.read_bytes()
 
 
 def test_eval_gives_the_validation_loss_of_the_run(text_file: Path) -> None:

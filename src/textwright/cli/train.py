@@ -194,7 +194,7 @@ def train(
     ] = None,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="tensorboard or csv; may be repeated.", rich_help_panel=_RHYTHM),
+        typer.Option(help="tensorboard, csv or live; may be repeated.", rich_help_panel=_RHYTHM),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and batches; else 1.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; else auto.")] = None,

@@ -109,6 +109,11 @@ class Run:
         return self.path / "samples.jsonl"
 
     @property
+    def live_file(self) -> Path:
+        """What a training that is under way tells between two evaluations."""
+        return self.path / "live.json"
+
+    @property
     def report_file(self) -> Path:
         return self.path / "report.html"
 

@@ -8,6 +8,7 @@ servers on the same folder see it too.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import secrets
 import signal
@@ -196,7 +197,7 @@ class TrainingProcess:
     def _launch(self, record: TrainingRecord, lock: int, *arguments: str) -> None:
         command = [
             sys.executable, "-P", "-m", "textwright", "train", *arguments, "--name", record.run,
-            "--runs", str(self.runs.resolve()), "--json",
+            "--runs", str(self.runs.resolve()), "--json", "--log", "live",
         ]  # fmt: skip
         with self._log_file.open("wb") as log:
             process = subprocess.Popen(
@@ -291,9 +292,12 @@ class TrainingProcess:
             "legs": [],
             "metrics": [],
             "samples": [],
+            "live": None,
         }
         if summary is not None:
             state |= _progress(summary)
+            if alive:
+                state["live"] = _live(summary.run)
         return {**state, "phase": phase, "reason": reason}
 
     def _phase(
@@ -410,6 +414,15 @@ def _progress(summary: RunSummary) -> dict[str, Any]:
         "metrics": [{name: row.get(name) for name in CURVES} for row in summary.metrics],
         "samples": summary.samples[-SAMPLES:],
     }
+
+
+def _live(run: Run) -> dict[str, Any] | None:
+    """What it tells between two evaluations: `step`, `losses` (step, loss), `sample`."""
+    try:
+        told = json.loads(run.live_file.read_bytes())
+    except (OSError, ValueError):  # not yet
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def _already_training(record: TrainingRecord | None) -> HTTPError:

@@ -1,17 +1,20 @@
 """What a training reports while it runs: a few records, the protocol of observers, and those of
-`--log tensorboard` and `--log csv`."""
+`--log tensorboard`, `--log csv` and `--log live`."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from textwright import atomic
 from textwright.configs import nearest
-from textwright.errors import MissingPackageError, RequestError
+from textwright.errors import MissingPackageError, RequestError, TextwrightError
 from textwright.runs import Run
 from textwright.training.loop.recipe import Plan
 
@@ -30,6 +33,9 @@ class Progress:
     tokens_per_second: float
     seconds: float
     seconds_left: float
+    write: Callable[[int], Sample] | None = None
+    """Lets the model as it is now write so many tokens; costs the time that takes, and changes
+    nothing."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,63 @@ class CSVLog(Observer):
         atomic.write_text(self.run.metrics_csv_file, table.getvalue())
 
 
+class LiveLog(Observer):
+    """`live.json`, while training runs: the loss by step, and what the model writes just now.
+
+    It is written at most every `EVERY` seconds, a sample at most every `PAUSE`, and so seldom that
+    it takes at most one part in `SHARE` of the time. Training doesn't end for a lack of it.
+    """
+
+    EVERY = 1.0
+    PAUSE = 3.0
+    SHARE = 50
+    TOKENS = 120
+    POINTS = 400
+    """Of the loss; where there are more, every second one goes."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._points: list[tuple[int, float]] = []
+        self._sample: Sample | None = None
+        self._before = (0, 0.0)  # steps since the last evaluation, and the sum of their losses
+        self._evaluated = 0
+        self._due = self._written = 0.0
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        self._evaluated = max((row["step"] for row in run.metrics()), default=0)
+
+    def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
+        self._evaluated, self._before = evaluation.step, (0, 0.0)
+        self._due = time.monotonic() + self.PAUSE
+
+    def progressed(self, progress: Progress) -> None:
+        steps = progress.step - self._evaluated
+        count = steps - self._before[0]
+        if progress.train_loss is None or count <= 0:
+            return
+        total = progress.train_loss * steps
+        self._points.append((progress.step, round((total - self._before[1]) / count, 4)))
+        self._before = (steps, total)
+        if len(self._points) > self.POINTS:
+            self._points = self._points[::2]
+        now = time.monotonic()
+        if now < self._written + self.EVERY:
+            return
+        if progress.write is not None and now >= self._due:
+            self._sample = progress.write(self.TOKENS)
+            taken = time.monotonic() - now
+            self._due = now + taken + max(self.PAUSE, self.SHARE * taken)
+        sample = None if self._sample is None else self._sample.record()
+        content = {"step": progress.step, "losses": self._points, "sample": sample}
+        with suppress(TextwrightError):
+            atomic.write_text(self.run.live_file, json.dumps(content))
+        self._written = now
+
+    def closed(self) -> None:
+        with suppress(OSError):
+            self.run.live_file.unlink(missing_ok=True)
+
+
 class TensorBoardLog(Observer):
     """Event files in the run's `tensorboard` folder: losses, rates and samples by step."""
 
@@ -165,7 +228,7 @@ def log_observers(names: Sequence[str], run: Run | None) -> list[Observer]:
         RequestError: a name is unknown.
         MissingPackageError: tensorboard is not installed.
     """
-    kinds = {"tensorboard": TensorBoardLog, "csv": CSVLog}
+    kinds = {"tensorboard": TensorBoardLog, "csv": CSVLog, "live": LiveLog}
     for name in names:
         if name not in kinds:
             raise RequestError(f"--log {name}: no such log{nearest(name, list(kinds))}")

@@ -30,7 +30,13 @@ from textwright.models.base import load_model
 from textwright.reporting.verdict import verdict
 from textwright.runs import Run, resume_command
 from textwright.training.loop import checkpoints, distributed
-from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result
+from textwright.training.loop.callbacks import (
+    Evaluation,
+    Observer,
+    Progress,
+    Result,
+    Sample,
+)
 from textwright.training.loop.checkpoints import Checkpoint, TrainerState
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import Loss, evaluate, write_sample
@@ -269,8 +275,16 @@ class Trainer:
             tokens_per_second=self._clock.tokens_per_second(plan.tokens_per_step),
             seconds=seconds,
             seconds_left=seconds / done - seconds,
+            write=self._write,
         )
         self._tell(lambda one: one.progressed(progress))
+
+    def _write(self, tokens: int) -> Sample:
+        """What the model as it is now writes."""
+        settings = self.settings.model_copy(update={"sample_tokens": tokens})
+        with self._clock.paused():
+            model = self.learner.evaluated_model
+            return write_sample(model, self.dataset.tokenizer, settings, self.trainer_state.step)
 
     def _tell(self, what: Callable[[Observer], None]) -> None:
         """Tell the observers; where one fails, e.g. since its terminal is gone, training stops in

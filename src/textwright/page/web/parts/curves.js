@@ -8,15 +8,18 @@ const HEIGHT = 170;
 const LEFT = 34;
 const BELOW = 20;
 
-/** metrics: {step, train_loss, val_loss}, either loss may be null; `marked`: a step to mark. */
-export function curves(metrics, marked) {
+/**
+ * metrics: {step, train_loss, val_loss}, either loss may be null; `marked`: a step to mark; live: [step, loss]
+ * of a training that is under way, in place of its means between evaluations.
+ */
+export function curves(metrics, marked, live = []) {
   const lines = [["train", "train_loss", t("on what it learns from")], ["val", "val_loss", t("on text kept apart")]].map(([id, key, title]) => ({
-    id, title, points: metrics.filter((one) => Number.isFinite(one[key])).map((one) => [one.step, one[key]]),
+    id, title, points: id === "train" && live.length > 1 ? live : metrics.filter((one) => Number.isFinite(one[key])).map((one) => [one.step, one[key]]),
   })).filter(({ points }) => points.length);
   const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
   const most = Math.max(...values, 1e-9);
   const least = Math.min(...values, most);
-  const last = Math.max(1, ...metrics.map(({ step }) => step));
+  const last = Math.max(1, ...metrics.map(({ step }) => step), ...live.map(([step]) => step));
   const x = (step) => LEFT + (step / last) * (WIDTH - LEFT - 10);
   const y = (value) => 8 + ((most - value) / Math.max(1e-9, most - least)) * (HEIGHT - BELOW - 16);
   const label = (place, height, text, anchor) => svg("text", { x: place, y: height, "text-anchor": anchor }, text);

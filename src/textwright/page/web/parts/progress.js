@@ -46,7 +46,7 @@ export class Progress {
     else this.bar.removeAttribute("value");
     this.showVerdict(training);
     this.sheet.hidden = this.side.hidden = !running && !metrics.length;
-    const key = JSON.stringify([training.number, metrics.length, samples.length, phase]);
+    const key = JSON.stringify([training.number, metrics.length, samples.length, phase, training.live?.step]);
     if (key === this.drawn) return;
     this.drawn = key;
     this.draw(training);
@@ -62,16 +62,17 @@ export class Progress {
     this.verdict.hidden = !this.verdict.childElementCount;
   }
 
-  draw({ metrics, samples, parameters }) {
+  draw({ metrics, samples, parameters, live }) {
     const last = metrics.at(-1);
+    const now = live?.sample && live.sample.step > (samples.at(-1)?.step ?? -1) ? [live.sample] : [];
     const best = Math.min(...metrics.map((one) => one.val_bits_per_char).filter(Number.isFinite));
-    fill(this.numbers, last && number(t("step"), grouped(last.step)), Number.isFinite(best) && number(t("bits a character"), best.toFixed(2)), parameters && number(t("parameters"), grouped(parameters)));
+    fill(this.numbers, last && number(t("step"), grouped(live?.step ?? last.step)), Number.isFinite(best) && number(t("bits a character"), best.toFixed(2)), parameters && number(t("parameters"), grouped(parameters)));
     this.numbers.hidden = !last;
-    fill(this.curves, last ? curves(metrics, last.step) : el("p", { class: "hint" }, t("The curve begins with the first evaluation.")));
-    const shown = [...samples].reverse().map(({ step, prompt, text }, index) =>
+    fill(this.curves, last ? curves(metrics, last.step, live?.losses) : el("p", { class: "hint" }, t("The curve begins with the first evaluation.")));
+    const shown = [...now, ...[...samples].reverse()].map(({ step, prompt, text }, index) =>
       el("section", { class: index ? "sample" : "sample latest" }, el("h3", {}, t("step {step}", { step: grouped(step) })),
         el("div", { class: "tokens", dir: "auto" }, prompt && el("b", {}, prompt), text.startsWith(prompt) ? text.slice(prompt.length) : text)));
-    fill(this.latest, shown[0] ?? el("p", { class: "empty" }, t("Soon it writes here what it can: at first nothing but letters.")));
+    fill(this.latest, shown[0] ?? el("p", { class: "empty" }, t("Soon it writes here what it can, anew every few seconds: at first nothing but letters.")));
     fill(this.older, shown.slice(1));
   }
 }
