@@ -12,8 +12,8 @@ from studios import Studio, finished, put, ready, text_of, write
 pytestmark = pytest.mark.slow
 
 ORDER = [
-    "To the text", "Write", "Chat", "Train", "Watch it learn", "Look inside", "Copied?", "Model",
-    "On stage", "Dark colours",
+    "To the text", "Write", "Chat", "Train", "Watch it learn", "Look inside", "Copied?", "Guess",
+    "Model", "On stage", "Dark colours",
 ]  # fmt: skip
 """What Tab comes to first, from the top."""
 

@@ -109,6 +109,26 @@ def pictures(tab: Any, name: str) -> None:
     tab.emulate_media(color_scheme="light")
 
 
+def test_it_writes_between_evaluations_and_links_its_report(
+    tab: Any, watch: Watch, studio: Studio, tmp_path: Path
+) -> None:
+    open_train(tab, studio)
+    train(tab, "Between.txt", "0.5")
+    shown = set()
+    while tab.locator(".phase.finished").count() == 0:
+        heading = tab.locator(".sample.latest h3")
+        if heading.count():
+            shown.add(int(heading.inner_text().removeprefix("step ").replace(",", "")))
+        time.sleep(0.2)
+    run = Run(tmp_path / "runs" / record(tmp_path)["run"])
+    assert shown - {row["step"] for row in run.metrics()}, "samples that no evaluation wrote"
+    assert not run.live_file.exists()
+    with tab.expect_popup() as opened:
+        tab.get_by_role("link", name="Report").click()
+    opened.value.wait_for_selector(f"h1:has-text('{run.name}')")
+    assert watch.said == []
+
+
 def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path) -> None:
     """Open, drop a text, train, open in Write, branch twice, take the file along, open that."""
     began = time.monotonic()

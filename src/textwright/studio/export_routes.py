@@ -1,4 +1,4 @@
-"""`/api/export`: a model and the page as one HTML file."""
+"""`/api/export`: a model and the page as one HTML file. `/api/report`: the report of a training."""
 
 from __future__ import annotations
 
@@ -43,6 +43,19 @@ def router(service: Service, *, local: bool) -> APIRouter:
             "x-content-type-options": "nosniff",
         }
         return Response(page, headers=headers, media_type="text/html")
+
+    @routes.get("/report")
+    def report(model: ModelName, http: Request) -> Response:
+        check_export(service, http, local=local)
+        file = service.pool.run(model).report_file
+        if not file.is_file():
+            raise HTTPError(404, f"{model!r} has no report; a training writes one at its end")
+        headers = {
+            "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+            "img-src data:",
+            "x-content-type-options": "nosniff",
+        }
+        return Response(file.read_bytes(), headers=headers, media_type="text/html; charset=utf-8")
 
     return routes
 

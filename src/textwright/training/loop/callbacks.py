@@ -169,9 +169,10 @@ class LiveLog(Observer):
         if now < self._written + self.EVERY:
             return
         if progress.write is not None and now >= self._due:
+            begun = time.thread_time()  # what it takes from training, however busy the machine
             self._sample = progress.write(self.TOKENS)
-            taken = time.monotonic() - now
-            self._due = now + taken + max(self.PAUSE, self.SHARE * taken)
+            taken = time.thread_time() - begun
+            self._due = now + max(self.PAUSE, self.SHARE * taken)
         sample = None if self._sample is None else self._sample.record()
         content = {"step": progress.step, "losses": self._points, "sample": sample}
         with suppress(TextwrightError):

@@ -150,6 +150,11 @@ export class HttpApi {
     return (await this.fetch("api/training/resume", { body: { number, browser: browserName(), ...beyond } })).json();
   }
 
+  /** Where the report of a run's training is; null where that wants the key. */
+  reportOf(model) {
+    return this.key ? null : new URL(`api/report?model=${encodeURIComponent(model)}`, this.base).href;
+  }
+
   /** A model and the page as one HTML file, a Blob. */
   async exported(model, signal) {
     return (await this.fetch("api/export", { body: { model }, signal })).blob();

@@ -45,7 +45,8 @@ export class TrainView {
     this.write = button("Open in Write", () => this.openIn("write"), { class: "primary" });
     this.watch = button("Watch it learn", () => this.openIn("watch"), { class: "small" });
     this.export = exportButton(page.api, () => page.store.get("training").run, say);
-    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch);
+    this.report = el("a", { class: "button small", target: "_blank", rel: "noopener" }, t("Report"));
+    this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch, this.report);
     this.progress = new Progress(this.actions);
     this.runs = new Runs(page);
     this.element = el("section", { class: "view plain train", "aria-label": t("Train"), ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
@@ -173,6 +174,9 @@ export class TrainView {
     this.moreButton.hidden = running || !ready || phase !== "finished" || !training.can_go_on;
     this.moreButton.className = verdict?.kind === "improving" ? "primary" : "";
     for (const button of [this.write, this.export, this.watch]) button.hidden = running || !ready;
+    const report = training.report && ready && this.api.reportOf(run);
+    this.report.hidden = running || !report;
+    if (report) this.report.href = report;
     this.actions.hidden = [...this.actions.children].every((child) => child.hidden);
   }
 
