@@ -1,6 +1,7 @@
 """What a server promises, tried: `textwright serve` and llama.cpp's, on the same weights.
 
-    python benchmarks/reliability.py --llama DIR/llama-server --minutes 5
+    python benchmarks/reliability.py --llama DIR/llama-server
+    python benchmarks/reliability.py --soak 60
 
 A `gpt` of random weights, exported to GGUF for llama.cpp, whose server is built or installed
 outside of this repository. Each check prints a line for each server. Counts and equality don't
@@ -22,6 +23,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -217,25 +219,53 @@ async def replaced(server: Server, weights: Path, tokens: int) -> str:
     return f"{len(outcomes)} texts, ten replacements: {len(failed)} not whole {failed[:5]}"
 
 
-async def soak(server: Server, minutes: float) -> str:
-    """Texts of all lengths, a third of whose clients go early; memory at each tenth."""
-    until = time.monotonic() + 60 * minutes
-    failed = whole = left = 0
-    sizes = []
-    while time.monotonic() < until:
-        tenth = time.monotonic() + 6 * minutes
-        while time.monotonic() < tenth:
-            asked = [stream(server.asked, server.body(seed, 1 + 5 * seed, stream=True))
-                     for seed in range(32)]  # fmt: skip
-            leaving = [open_stream(server, seed, 500) for seed in range(16)]
-            *outcomes, writers = await asyncio.gather(*asked, asyncio.gather(*leaving))
-            for writer in writers:
-                writer.transport.abort()
-            left += len(writers)
-            whole += sum(one.status == 200 and one.whole for one in outcomes)
-            failed += sum(not (one.status == 200 and one.whole) for one in outcomes)
-        sizes.append(f"{server.memory / 1e6:.0f}")
-    return f"{whole:,} whole, {failed} not, {left:,} left early; MB resident {' '.join(sizes)}"
+def resources(server: Server) -> str:
+    process = psutil.Process(server.process.pid)
+    with process.oneshot():
+        return (f"{process.memory_info().rss / 1e6:.0f} MB resident, {process.num_fds()} files, "
+                f"{process.num_threads()} threads")  # fmt: skip
+
+
+async def soak(server: Server, minutes: float, a_second: float) -> str:
+    """Texts of all lengths after prompts that are new, a third of whose clients go early; what is
+    held at each tenth."""
+    counts: Counter[str] = Counter()
+
+    async def whole(seed: int) -> None:
+        body = server.body(seed, 1 + 5 * (seed % 32), stream=True, prompt=f"{seed} {PROMPT}")
+        with contextlib.suppress(OSError):
+            outcome = await stream(server.asked, body)
+            if outcome.status == 200 and outcome.whole:
+                counts["whole"] += 1
+                return
+        counts["not whole"] += 1
+
+    async def leaving(seed: int) -> None:
+        try:
+            writer = await open_stream(server, seed, 500)
+        except (OSError, EOFError):
+            counts["not whole"] += 1
+        else:
+            writer.transport.abort()
+            counts["left early"] += 1
+
+    asked: set[asyncio.Task[None]] = set()
+    began = time.monotonic()
+    seed = tenth = 0
+    while (passed := time.monotonic() - began) < 60 * minutes:
+        if passed >= 6 * minutes * tenth:
+            print(f"{server.name:17} soak, {passed / 60:.0f} minutes: {resources(server)}; "
+                  f"{dict(counts)}", flush=True)  # fmt: skip
+            tenth += 1
+        if len(asked) < SLOTS:
+            task = asyncio.ensure_future((leaving if seed % 3 == 2 else whole)(seed))
+            asked.add(task)
+            task.add_done_callback(asked.discard)
+            seed += 1
+        await asyncio.sleep(1 / a_second)
+    await asyncio.gather(*asked)
+    await asyncio.sleep(2)  # so that what is done is let go
+    return f"the end: {resources(server)}; {dict(counts)}"
 
 
 def start(arguments: argparse.Namespace, folder: Path) -> list[Server]:
@@ -265,30 +295,37 @@ def main() -> None:
     parser.add_argument("--llama", help="llama.cpp's llama-server")
     parser.add_argument("--size", default="nano")
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--minutes", type=float, default=1.0, help="of the soak")
+    parser.add_argument("--checks", nargs="+", help="these alone, of: seeds, at_once, overload, "
+                        "hang_ups, slow_readers, prefixes, replaced")  # fmt: skip
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak, and nothing else")
+    parser.add_argument("--a-second", type=float, default=8.0, help="requests of the soak")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         servers = start(arguments, folder)
         tokens = arguments.tokens
+        weights = folder / "model" / "model.safetensors"
+        checks: dict[str, Callable[[Server], Coroutine[Any, Any, str]]] = {
+            "seeds": lambda server: seeds(server, tokens // 2),
+            "at_once": lambda server: at_once(server, tokens),
+            "overload": lambda server: overload(server, tokens),
+            "hang_ups": hang_ups,
+            "slow_readers": lambda server: slow_readers(server, tokens),
+            "prefixes": prefixes,
+            "replaced": lambda server: replaced(server, weights, tokens),
+        }
+        names = arguments.checks or list(checks)
+        if arguments.soak:
+            checks["soak"] = lambda server: soak(server, arguments.soak, arguments.a_second)
+            names = ["soak"]
         try:
-            for check in (
-                lambda server: seeds(server, tokens // 2),
-                lambda server: at_once(server, tokens),
-                lambda server: overload(server, tokens),
-                hang_ups,
-                lambda server: slow_readers(server, tokens),
-                prefixes,
-                lambda server: soak(server, arguments.minutes),
-            ):
-                for server in servers:
+            for each in names:
+                for server in servers[:1] if each == "replaced" else servers:
                     try:
-                        said = asyncio.run(check(server))
+                        said = asyncio.run(checks[each](server))
                     except (OSError, EOFError, httpx.HTTPError) as error:
                         said = f"failed: {type(error).__name__}: {error}"
-                    print(f"{server.name:17} {said}", flush=True)
-            weights = folder / "model" / "model.safetensors"
-            print(servers[0].name, asyncio.run(replaced(servers[0], weights, tokens)))
+                    print(f"{server.name:17} {each}: {said}", flush=True)
         finally:
             for server in servers:
                 server.process.terminate()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -105,9 +106,15 @@ class InProcess:
         self._transport = httpx.ASGITransport(hosting.create(models, container))
 
     def get(self, path: str) -> httpx.Response:
+        return self._ask("GET", path)
+
+    def post(self, path: str, body: str) -> httpx.Response:
+        return self._ask("POST", path, content=body, headers={"content-type": "application/json"})
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
             async with httpx.AsyncClient(transport=self._transport, base_url="http://c") as client:
-                return await client.get(path)
+                return await client.request(method, path, **more)
 
         return asyncio.run(asked())
 
@@ -133,6 +140,34 @@ def test_ping_says_why_it_is_not_healthy(tmp_path: Path) -> None:
             time.sleep(0.01)
     finally:
         models.close()
+
+
+def test_large_invocations_are_read_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_model(tmp_path / "model")
+    app = InProcess(ModelPool([Run(tmp_path / "model")]), Hosting())
+    threads = set()
+    loads = json.loads
+
+    def watched(data: Any) -> Any:
+        threads.add(threading.current_thread())
+        return loads(data)
+
+    monkeypatch.setattr("textwright.sagemaker.invocations.json.loads", watched)
+    bodies: list[tuple[Any, str | None]] = [
+        ({"prompt": "It", "max_tokens": 1, "stop": ["#" * 50_000]}, "stop"),
+        ({"messages": [{"role": "user", "content": "It"}] * 300, "max_tokens": 1}, None),
+        ({"inputs": [{"start_phrase": "It"}] * 300}, "at most 64"),
+        ({"start_phrase": "It", "generation_length": 1, "x": [1] * 1000}, "x: "),
+        ([1] * 200_000, "commas"),
+        (dict.fromkeys(map(str, range(2000))), "1,000 fields"),
+    ]
+    for body, says in bodies:
+        answer = app.post("/invocations", json.dumps(body))
+        assert answer.status_code == (400 if says else 200), answer.text
+        assert says is None or says in answer.text
+    assert threads and threading.current_thread() not in threads
 
 
 @pytest.mark.parametrize("spoiled", ["config.json", "model.safetensors"])

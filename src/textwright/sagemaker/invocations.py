@@ -8,9 +8,10 @@ body's `model` is ignored.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 
 from textwright.serving import chat, completions, native
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import describe_error
+from textwright.serving.fields import MAX_FIELDS, check_commas, describe_error, is_large
 from textwright.serving.service import Service, log_jobs
 
 JSON = "application/json"
@@ -38,25 +39,44 @@ async def invoke(service: Service, model: str, http: Request) -> Response:
     content_type = http.headers.get("content-type", "")
     media = content_type.partition(";")[0].strip().lower()
     body = await http.body()
+    large = is_large(body)
     if media == TEXT:
-        return await _continue(service, model, _text(body), http)
+        text = await asyncio.to_thread(_text, body) if large else _text(body)
+        return await _continue(service, model, text, http)
     if media not in ("", "*/*", JSON) and not media.endswith("+json"):
         raise HTTPError(415, f"content type {content_type[:100]} is none of {JSON}, {TEXT}")
+    asked = await asyncio.to_thread(_read, body, model) if large else _read(body, model)
+    if isinstance(asked, chat.ChatCompletion):
+        return await chat.converse(service, asked, http)
+    if isinstance(asked, completions.Completion):
+        return await completions.complete(service, asked, http)
+    if isinstance(asked, native.AnyBulk):
+        return await native.generate_bulk(service, asked, http)
+    return await native.generate(service, asked, http)
+
+
+_Asked: TypeAlias = chat.ChatCompletion | completions.Completion | native.AnyBulk | native.GenText
+
+
+def _read(body: bytes, model: str) -> _Asked:
+    """What a body asks of `model`.
+
+    Raises:
+        HTTPError: it isn't JSON, or not what a route takes.
+    """
+    check_commas(body)
     data = _object(body)
     if "messages" in data:
-        conversation = _validate(chat.ChatCompletion, {**data, "model": model})
-        return await chat.converse(service, conversation, http)
+        return _validate(chat.ChatCompletion, {**data, "model": model})
     if "prompt" in data:
-        completion = _validate(completions.Completion, {**data, "model": model})
-        return await completions.complete(service, completion, http)
+        return _validate(completions.Completion, {**data, "model": model})
     if "inputs" in data:
         bulk = _validate(native.AnyBulk, data)
         named = {"model_name": model}
         bulk.inputs = [each | named if isinstance(each, dict) else each for each in bulk.inputs]
-        return await native.generate_bulk(service, bulk, http)
+        return bulk
     data.pop("model", None)
-    text = _validate(native.GenText, {**data, "model_name": model})
-    return await native.generate(service, text, http)
+    return _validate(native.GenText, {**data, "model_name": model})
 
 
 def _validate(body_class: type[_Body], data: dict[str, Any]) -> _Body:
@@ -74,6 +94,8 @@ def _object(body: bytes) -> dict[str, Any]:
         raise HTTPError(400, "the body is not JSON") from error
     if not isinstance(data, dict):
         raise HTTPError(400, "the body must be a JSON object")
+    if len(data) > MAX_FIELDS:
+        raise HTTPError(400, f"more than {MAX_FIELDS:,} fields; there aren't so many here")
     return data
 
 

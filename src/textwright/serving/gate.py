@@ -46,6 +46,9 @@ DISCARD_FACTOR = 8
 DISCARD_SECONDS = 5.0
 """… within this time."""
 
+LARGE_BYTES = 1 << 20
+"""Of a body that is put together beside the event loop."""
+
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("textwright")
@@ -177,7 +180,8 @@ class Gate:
             raise HTTPError(
                 408, "the body took too long to arrive", headers={"connection": "close"}
             ) from None
-        return b"".join(parts)
+        # A join of a megabyte or more lets other threads run meanwhile
+        return b"".join(parts) if size < LARGE_BYTES else await asyncio.to_thread(b"".join, parts)
 
     def _unacceptable(self, path: str, headers: Headers) -> HTTPError | None:
         """Why a body with these headers isn't read; None where it is."""
