@@ -1,6 +1,7 @@
 """How objects of the package look in a notebook.
 
-Notebooks ask an object for `_repr_html_` (IPython's display protocol). What a run or a text looks
+Notebooks ask an object for `_repr_html_`, and for the text beside it for `_repr_pretty_` (IPython's
+display protocol). What a run or a text looks
 like there is the subject of the room `notebook`, which stands above the classes that are shown: so
 it is found by name, when a notebook first asks, as the package's front door finds everything.
 """
@@ -12,10 +13,18 @@ from typing import Any
 
 
 def html_of(value: object) -> str | None:
-    """`value` as HTML; None, for which notebooks take `repr`, where it can't be shown."""
+    """`value` as HTML; None, for which notebooks take the text, where it can't be shown."""
     room: Any = import_module("textwright.notebook")
     html: str | None = room.html_of(value)
     return html
+
+
+def print_plain(value: object, printer: Any, cycle: bool) -> None:
+    """Print the words of `value`'s HTML, for the prompt, and beside the HTML for where that is
+    stripped; inside a list or the like its `repr`."""
+    room: Any = import_module("textwright.notebook")
+    html = None if cycle or len(printer.stack) > 1 else room.html_of(value)
+    printer.text(repr(value) if html is None else room.plain(html))
 
 
 def play(model: object) -> object:

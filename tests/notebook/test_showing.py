@@ -125,6 +125,32 @@ def test_a_run_is_the_head_of_its_report(runs: MakeRun) -> None:
     assert shown(Run(Path("nowhere"))).words.startswith("nowhere")
 
 
+def test_words_stand_beside_the_html(model: Generator, runs: MakeRun) -> None:
+    formatters = pytest.importorskip("IPython.core.formatters", reason="needs IPython")
+    generation = model.generate("ROMEO:\n", max_tokens=20, seed=1, logprobs=3)
+    dialogue = model.chat(user="ANN", seed=1, max_tokens=4)
+    dialogue.say("Hello")
+    run = runs("mine")
+    comparison = textwright.compare(run, runs("other"))
+    expected: list[tuple[object, list[str]]] = [
+        (generation, [str(generation), "20 tokens · seed 1"]),
+        (model.explain("To be"), ["To be\n5 tokens · "]),
+        (dialogue, ["ANN Hello\n"]),
+        (run, ["mine gpt", "\nsteps             3,000\n", "what it writes at step"]),
+        (comparison, ["  mine        other\n", "\nparameters "]),
+    ]
+    for value, words in expected:
+        told, _ = formatters.DisplayFormatter().format(value)
+        assert told.keys() == {"text/html", "text/plain"}
+        for each in words:
+            assert each in told["text/plain"].replace("↵", "")
+        # neither colours, which it has none of, nor a drawing's numbers, nor Python's own words
+        for each in ("1 in 256", "training validation", "(", "<"):
+            assert each not in told["text/plain"].split("what it writes")[0]
+    told, _ = formatters.DisplayFormatter().format([run])
+    assert told == {"text/plain": repr([run])}
+
+
 def test_drawings_of_one_notebook_share_no_name(runs: MakeRun) -> None:
     longer = [runs("a")._repr_html_(), runs("b", total=4000)._repr_html_()]
     names = [re.findall(r'clipPath id="([^"]+)"', html or "") for html in longer]

@@ -12,7 +12,7 @@ from textwright.cli.app import main
 from textwright.errors import RequestError
 from textwright.runs import Run
 from textwright.training import trials
-from textwright.training.sweeping import Sweep, Trial, _better, load_sweep, plan_sweep
+from textwright.training.sweeping import Sweep, Trial, _better, _bits, load_sweep, plan_sweep
 
 
 def test_values_are_split_and_combined() -> None:
@@ -70,7 +70,8 @@ def test_the_worse_half_is_stopped_and_a_failed_one_too(tmp_path: Path) -> None:
     failed = Trial(Run(tmp_path / "d"), {"size": "d"}, "failed", "no memory")
     sweep = Sweep(tmp_path, "x", [], {}, 20.0, None, 2, 1, [*found, failed])
     # b is at 1.0 only at half of its plan; at a quarter it was between 8 and that
-    better = _better(sweep, sweep.trials, sweep.rungs[0])
+    bits = {one.run.name: _bits(one, sweep.rungs[0].share) for one in found}
+    better = _better(sweep, sweep.trials, sweep.rungs[0], bits)
     assert [one.run.name for one in better] == ["c", "a"]
     assert [one.state for one in found] == ["paused", "stopped", "paused"]
     assert [row.state for row in sweep.rows()] == ["paused", "paused", "stopped", "failed"]
@@ -89,6 +90,11 @@ def test_a_sweep_is_found_again_as_it_was(tmp_path: Path, text_file: Path) -> No
     assert again.record() == sweep.record() and again.seconds_each == sweep.seconds_each
     assert [one.state for one in again.trials] == ["waiting", "failed", "waiting", "waiting"]
     assert again.words(again.trials[3])[-3:] == ["--model=gpt", "--size=micro", "--seed=2"]
+    # all read the same part of the validation text, unless another is said
+    same = [word for word in again.words(again.trials[0]) if "eval_tokens" in word]
+    assert same == ["--set=training.eval_tokens=16384"]
+    again.fixed = {"training.eval_tokens": "0"}
+    assert "--set=training.eval_tokens=0" in again.words(again.trials[0])
     again.file.write_text('{"name": 3}')
     with pytest.raises(RequestError, match="is damaged"):
         load_sweep("mine", tmp_path)

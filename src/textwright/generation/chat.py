@@ -26,7 +26,7 @@ from textwright.generation.continuation import Stream
 from textwright.generation.cursor import Cursor
 from textwright.generation.options import GenerationConfig, Options, Prompt, Request, check
 from textwright.generation.sampling import check_seed, log_probabilities, top_tokens
-from textwright.notebook_display import html_of
+from textwright.notebook_display import html_of, print_plain
 from textwright.runtimes.base import Runtime
 from textwright.tokenizers import Role, Tokenizer, check_role
 
@@ -54,6 +54,9 @@ class Model(Protocol):
 
 class Dialogue:
     """A conversation of a user with a model."""
+
+    _repr_html_ = html_of
+    _repr_pretty_ = print_plain
 
     def __init__(
         self,
@@ -101,9 +104,6 @@ class Dialogue:
         if not self.improvises:
             return role
         return self.names.user if role == "user" else self.names.model
-
-    def _repr_html_(self) -> str | None:
-        return html_of(self)
 
     def change(self, **options: Unpack[Options]) -> None:
         """Change settings of the next replies; a seed starts the count of replies again.

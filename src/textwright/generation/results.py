@@ -12,7 +12,7 @@ import numpy as np
 
 from textwright.arrays import Floats
 from textwright.generation.sampling import Doubles, Ids, log_probabilities, ranked
-from textwright.notebook_display import html_of
+from textwright.notebook_display import html_of, print_plain
 
 FinishReason = Literal["stop", "length"]
 """`stop`: a stop string or the model's own end of text. `length`: `max_tokens` were reached."""
@@ -59,11 +59,11 @@ class Generation:
     logprobs: list[TokenLogprob] | None = None
     """One a token, where requested."""
 
+    _repr_html_ = html_of
+    _repr_pretty_ = print_plain
+
     def __str__(self) -> str:
         return self.prompt + self.text
-
-    def _repr_html_(self) -> str | None:
-        return html_of(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +100,13 @@ class Explanation(NamedTuple):
 class Explanations(list[Explanation]):
     """One a token of a text; notebooks show it coloured."""
 
+    _repr_html_ = html_of
+    _repr_pretty_ = print_plain
+
     @property
     def bits(self) -> float:
         """What the text costs: the sum of -log2 of the probabilities."""
         return sum(-math.log2(max(each.probability, 5e-324)) for each in self)
-
-    def _repr_html_(self) -> str | None:
-        return html_of(self)
 
 
 class Scores(NamedTuple):

@@ -12,7 +12,8 @@ is escaped.
 
 from __future__ import annotations
 
+from textwright.notebook.plain import plain
 from textwright.notebook.playing import play
 from textwright.notebook.showing import html_of
 
-__all__ = ["html_of", "play"]
+__all__ = ["html_of", "plain", "play"]

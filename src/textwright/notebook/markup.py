@@ -72,7 +72,8 @@ def chart(svg: str, caption: Mapping[str, str]) -> str:
         for name, colour in caption.items()
     )
     look = f"{CHART};max-width:46em;margin:.5em 0"
-    return f'<div style="{look}"><div style="font-size:.9em;{QUIET}">{key}</div>{svg}</div>'
+    above = f'<div aria-hidden="true" style="font-size:.9em;{QUIET}">{key}</div>'
+    return f'<div style="{look}">{above}{svg}</div>'
 
 
 def bar(share: float) -> str:
@@ -97,7 +98,7 @@ def legend() -> str:
         f'<span style="{_tint(2.0**-bits)};padding:0 .5em">{name}</span> '
         for bits, name in ((0, "sure"), (2, "1 in 4"), (4, "1 in 16"), (8, "1 in 256"))
     )
-    return f'<div style="font-size:.88em;margin-top:.4em">{steps}</div>'
+    return f'<div aria-hidden="true" style="font-size:.88em;margin-top:.4em">{steps}</div>'
 
 
 def _token(token: Explanation) -> str:

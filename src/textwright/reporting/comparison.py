@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textwright.errors import RunError
-from textwright.notebook_display import html_of
+from textwright.notebook_display import html_of, print_plain
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run, find
 
@@ -29,8 +29,8 @@ class Comparison:
     warnings: tuple[str, ...]
     """Reasons why the numbers aren't comparable, one line each."""
 
-    def _repr_html_(self) -> str | None:
-        return html_of(self)
+    _repr_html_ = html_of
+    _repr_pretty_ = print_plain
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as `textwright runs compare --json` prints it."""

@@ -30,7 +30,7 @@ import tomli_w
 from textwright import atomic
 from textwright.configs import ModelConfig, model_config
 from textwright.errors import RunError, TextwrightError
-from textwright.notebook_display import html_of
+from textwright.notebook_display import html_of, print_plain
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "shipped"
 """Models that come with the package, a model folder each; `recipes/` says how they are made."""
@@ -46,8 +46,8 @@ class Run:
 
     path: Path
 
-    def _repr_html_(self) -> str | None:
-        return html_of(self)
+    _repr_html_ = html_of
+    _repr_pretty_ = print_plain
 
     # The model folder
     @property

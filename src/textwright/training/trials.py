@@ -21,6 +21,9 @@ from textwright.runs import name_from
 from textwright.training.planning.presets import SIZES, model_settings
 from textwright.training.planning.request import apply_parent, make_request
 
+Values = dict[str, str]
+"""A trial's own values by name, as they are typed."""
+
 OPTIONS = {
     "model": "model", "size": "size", "tokenizer": "tokenizer", "vocab_size": "vocab_size",
     "seed": "seed", "from": "parent", "loss_on": "loss_on", "companion": "companion",
@@ -28,6 +31,9 @@ OPTIONS = {
 }  # fmt: skip
 """Options of `textwright train` that a sweep can try, and arguments of `textwright.train`; any
 other name is a setting's dotted one."""
+SAME: Values = {"training.eval_tokens": "16384"}
+"""Settings of all trials where nothing else is said. Each would plan by its own speed how much of
+the validation text it reads, and bits a character of different parts don't compare."""
 _NUMBERS = {"vocab_size", "seed", "eval_every"}
 _MOST_HALVINGS = 3
 """The first rung is at an eighth: before that, a course planned for the whole tells little."""
@@ -36,9 +42,6 @@ _START_SECONDS = 6.0
 """Of a trial's process, before it trains or goes on: torch is imported, the text is read."""
 _LEAST_SECONDS = 10.0
 """Of one trial's full length: below, measuring the machine is most of it."""
-
-Values = dict[str, str]
-"""A trial's own values by name, as they are typed."""
 
 
 @dataclass(frozen=True)
