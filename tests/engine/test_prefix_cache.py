@@ -94,6 +94,26 @@ def test_memory_is_bounded_and_models_go(make_model: MakeModel, family: str) -> 
         assert engine.cached_tokens[family] == before  # another model's states are none of it
 
 
+def test_what_was_used_longest_ago_goes_first(make_model: MakeModel) -> None:
+    model = make_model("lstm")
+
+    def found(engine: Engine, letter: str) -> bool:
+        """Whether the state of a prompt is there; it is from now on."""
+        before = engine.cached_tokens[model.name]
+        engine.generate(model, letter * (CHUNK + 1), max_tokens=1)
+        return engine.cached_tokens[model.name] > before
+
+    with Engine(workers=1) as engine:
+        assert not found(engine, "a")
+        size = engine._runner._prefixes.used
+    with Engine(workers=1, prefix_memory=2 * size) as engine:
+        assert [found(engine, letter) for letter in "abasab"] == [
+            False, False, True, False, True, False,
+        ]  # fmt: skip
+    with Engine(workers=1, prefix_memory=2 * size - 2) as engine:  # one would be more than half
+        assert not found(engine, "a") and not found(engine, "a")
+
+
 def test_prefixes_are_whole_chunks_and_leave_a_token() -> None:
     assert Prefix(range(CHUNK), False).keys == []
     assert len(Prefix(range(CHUNK + 1), False).keys) == 1

@@ -121,6 +121,22 @@ def test_workers_share_the_decoding_evenly(models: dict[str, Generator]) -> None
     assert names(scheduler.next_batch(), jobs) == "a3"  # two are left: one for each worker
 
 
+def test_a_step_is_of_several_tokens_only_where_no_prompt_waits(
+    models: dict[str, Generator],
+) -> None:
+    scheduler = Scheduler(slots=8, workers=1)
+    decoding(scheduler, [job(models["a"])])
+    run(scheduler.next_batch(), scheduler)
+    scheduler.add([job(models["a"]), job(models["b"])])
+    told = []
+    for _ in range(4):
+        batch = scheduler.next_batch()
+        assert batch is not None
+        told.append((batch.decoding, batch.alone))
+        run(batch, scheduler)
+    assert told == [(False, False), (True, False), (False, False), (True, True)]
+
+
 def test_two_workers_decode_at_once(models: dict[str, Generator]) -> None:
     """Each waits in its batch for the other: alone it would never come out."""
     model = models["a"]
@@ -152,6 +168,25 @@ def test_two_workers_decode_at_once(models: dict[str, Generator]) -> None:
         for each in jobs:
             assert len(each.result(SECONDS).tokens) == 10
     assert sizes == [3, 3]
+
+
+def test_texts_of_one_prompt_get_their_slots_together(models: dict[str, Generator]) -> None:
+    """As many as there are; where one of them gives up, the others may fit."""
+    prompt = models["a"].encode_prompt("It was")
+    request = check({"max_tokens": 3, "seed": 1}, models["a"].defaults)
+    group = [Job(models["a"], prompt, request) for _ in range(4)]
+    scheduler = Scheduler(slots=3, workers=1)
+    scheduler.add(group)
+    assert (scheduler.running, scheduler.waiting) == (3, 1)
+    for each in group[:3]:
+        scheduler.release(each, decoding=False)
+    scheduler.admit()
+    three = [Job(models["a"], prompt, request) for _ in range(3)]
+    scheduler.add(three)
+    assert (scheduler.running, scheduler.waiting) == (1, 3)  # only two slots are free
+    three[0].cancel()
+    assert scheduler.drop_expired(now=0) == [three[0]]
+    assert (scheduler.running, scheduler.waiting) == (3, 0)
 
 
 def test_a_client_with_its_share_of_the_slots_is_passed_over(models: dict[str, Generator]) -> None:

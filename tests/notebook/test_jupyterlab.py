@@ -57,9 +57,9 @@ LUMINANCE = """element => {
 """The contrast of an element's text, as WCAG 2.2 computes it."""
 
 
-@pytest.fixture(params=["JupyterLab Light", "JupyterLab Dark"])
-def lab(request: pytest.FixtureRequest, tmp_path: Path, text_file: Path) -> Iterator[str]:
-    """The address of a notebook in a JupyterLab of a theme, beside the text."""
+@pytest.fixture
+def lab(tmp_path: Path, text_file: Path) -> Iterator[str]:
+    """The address of a notebook in a JupyterLab, beside the text."""
     assert text_file == tmp_path / "prose.txt"
     pytest.importorskip("jupyterlab", reason="needs the package jupyterlab")
     nbformat = pytest.importorskip("nbformat", reason="needs the package nbformat")
@@ -68,7 +68,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path, text_file: Path) -> Iter
     nbformat.write(notebook, tmp_path / "shown.ipynb")
     settings = tmp_path / "settings"
     for name, value in (
-        ("apputils-extension/themes", {"theme": request.param}),
+        ("apputils-extension/themes", {"theme": "JupyterLab Light"}),
         ("apputils-extension/notification", {"fetchNews": "false"}),
     ):
         file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -105,7 +105,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path, text_file: Path) -> Iter
         log.close()
 
 
-def test_what_the_cells_show_is_seen(lab: str, request: pytest.FixtureRequest) -> None:
+def test_what_the_cells_show_is_seen_in_both_themes(lab: str) -> None:
     playwright: Any = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     if CHROMIUM is None:
         pytest.skip("needs Chromium on the PATH: apt-get install chromium")
@@ -128,13 +128,14 @@ def test_what_the_cells_show_is_seen(lab: str, request: pytest.FixtureRequest) -
         assert tokens.count() == 60 and "likeliest" in tokens.nth(0).get_attribute("title")
         assert "1 in 256" in shown[1].inner_text()
         assert shown[2].locator("svg").is_visible()
-        for element in (
-            first.locator("b").first,
-            tokens.nth(5),
-            shown[2].locator("td").first,
-        ):
-            assert element.evaluate(LUMINANCE) > 4.5
-        if PICTURES:
-            theme = request.node.callspec.params["lab"].split()[-1].lower()
-            tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme}.png"))
+        for theme, is_light in (("Light", "true"), ("Dark", "false")):
+            if theme == "Dark":
+                tab.get_by_role("menuitem", name="Settings", exact=True).click()
+                tab.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
+                tab.get_by_text("JupyterLab Dark", exact=True).click()
+            tab.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
+            for element in (first.locator("b").first, tokens.nth(5), shown[2].locator("td").first):
+                assert element.evaluate(LUMINANCE) > 4.5, theme
+            if PICTURES:
+                tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme.lower()}.png"))
         browser.close()
