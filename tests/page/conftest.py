@@ -40,8 +40,11 @@ def _watch() -> Watch:
 
 @pytest.fixture(name="tab")
 def _tab(browser: Any, watch: Watch) -> Iterator[Any]:
-    """A page of a context of its own: a person's browser, with nothing in it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    """A page of a context of its own: a person's browser, with nothing in it.
+
+    Without motion, which a processor would have to draw all the while that a training prepares.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(200_000)  # ms; ends a test that hangs
     tab = context.new_page()
     watch.over(tab)

@@ -188,7 +188,7 @@ def test_two_browsers_a_reload_and_stop(
     open_train(tab, studio)
     train(tab, MARKUP, LONG, family="lstm")
     phase(tab, "training")
-    other = browser.new_context()
+    other = browser.new_context(reduced_motion="reduce")
     other.set_default_timeout(200_000)
     second = other.new_page()
     watch.over(second)

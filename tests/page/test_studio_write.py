@@ -173,7 +173,10 @@ def test_alternatives_at_once_and_on_a_phone(
     tab.mouse.move(5, 5)
     tab.wait_for_selector(".glance", state="detached")
     context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+        reduced_motion="reduce",
     )
     phone = context.new_page()
     watch.over(phone)
