@@ -70,12 +70,12 @@ def test_a_damaged_file_is_one_line_or_text(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_damage_at_every_byte(name: str) -> None:
     data = FILES[name]()
-    places = range(0, len(data), max(1, len(data) // 150))
-    for at in places:
+    count = 25 if name.endswith(".docx") else 150  # whose library takes its time
+    for at in range(0, len(data), max(1, len(data) // count)):
         check(name, data[:at])
         check(name, data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1 :])
         check(name, data[:at] + b"\xff" + data[at + 1 :])
-    for one in damaged(data, 100, seed=1):
+    for one in damaged(data, count, seed=1):
         check(name, one)
 
 

@@ -111,7 +111,7 @@ print(sum(token.tokens for token in tokens), *re.findall(r"VmHWM:\s+(\d+)", stat
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's own figure")
 @pytest.mark.parametrize(
     ("megabytes", "line_end"),
-    [(60, b"\n"), pytest.param(200, b"\r\n", marks=pytest.mark.slow)],
+    [(60, b"\n"), pytest.param(100, b"\r\n", marks=pytest.mark.slow)],
 )
 def test_memory_does_not_grow_with_the_text(
     tmp_path: Path, megabytes: int, line_end: bytes

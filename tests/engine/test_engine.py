@@ -88,6 +88,7 @@ def test_a_text_is_the_same_alone_and_among_64(make_run: MakeRun, family: str) -
     with Engine(slots=48, workers=2) as engine:
         jobs = [engine.stream(model, prompt, **options) for prompt, options in requests]
         assert [job.result(SECONDS) for job in jobs] == alone
+        assert engine.generated_tokens == {model.name: sum(len(job.tokens) for job in jobs)}
         assert [
             "".join(engine.stream(model, prompt, **options)) for prompt, options in requests[:5]
         ]
@@ -102,6 +103,21 @@ def test_siblings_share_the_reading_of_their_prompt(watched: Generator) -> None:
     assert texts == [one.text for one in watched.generate_many(prompt, 5, max_tokens=8, seed=3)]
     assert engine.prompt_tokens == {"watched": len(prompt)}
     assert engine.generated_tokens == {"watched": 40}
+
+
+def test_where_the_one_that_reads_is_cancelled_another_reads_on_for_the_rest(
+    watched: Generator,
+) -> None:
+    runtime: Any = watched.runtime
+    runtime.open.clear()
+    with Engine(workers=1) as engine:
+        jobs = engine.streams(watched, "the age of wisdom, " * 4, 4, max_tokens=3, seed=3)
+        jobs[0].cancel()
+        runtime.open.set()
+        for job in jobs[1:]:
+            assert len(job.result(SECONDS).tokens) == 3
+        until(lambda: engine.running == 0)
+    assert jobs[0].outcome == "cancelled"
 
 
 def test_a_long_prompt_stalls_nobody(watched: Generator) -> None:
