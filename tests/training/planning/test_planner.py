@@ -136,6 +136,11 @@ def test_evaluations_take_a_small_share_of_the_time() -> None:
     _, short = plan(1_000_000, 1)
     assert 0 < short.eval_tokens < 50_000
     assert -(-short.steps // short.eval_every) >= 4
+    # those that read less come more often
+    _, whole = plan(1_000_000, 5)
+    _, less = plan(1_000_000, 5, eval_tokens=5_000)
+    assert less.eval_tokens == 5_000
+    assert less.steps // less.eval_every > 2 * (whole.steps // whole.eval_every)
 
 
 class Steps:

@@ -408,10 +408,12 @@ def _choose_evaluations(
     Beside them there is the one before the first step. A validation text too large even for the
     fewest is read in part.
     """
-    evaluations = int(_EVALUATION_SHARE * seconds / timing.evaluation_seconds) - 1
+    asked = option.training.eval_tokens
+    each = timing.seconds_for(asked or 0, len(validation))
+    evaluations = int(_EVALUATION_SHARE * seconds / each) - 1
     evaluations = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, evaluations))
-    if option.training.eval_tokens is not None:
-        return evaluations, option.training.eval_tokens
+    if asked is not None:
+        return evaluations, asked
     most = _EVALUATION_SHARE * seconds / (evaluations + 1)
     if timing.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
         return evaluations, 0
