@@ -107,3 +107,11 @@ for (const text of guessing.passages) {
 }
 assert.equal(guessing.bitsOf(0.5, true), 1);
 assert.ok(guessing.bitsOf(0.9, false) > guessing.bitsOf(0.2, false));
+
+// two models over one text, by character, whatever their tokens are
+const comparing = await load("state/comparing");
+const letters = comparing.bitsByCharacter("ab c", [{ start: 0, end: 1, logprob: -Math.LN2 }, { start: 1, end: 2, logprob: -Math.LN2 }, { start: 3, end: 4, logprob: null }]);
+assert.deepEqual(letters, [1, 1, comparing.UNKNOWN, comparing.UNKNOWN]);
+const whole = comparing.bitsByCharacter("ab c", [{ start: 0, end: 4, shown: "ab c", logprob: -8 * Math.LN2 }]);
+assert.deepEqual(whole, [2, 2, 2, 2]);
+assert.deepEqual(comparing.byWord("ab c", letters, whole), [{ word: "ab", difference: -1 }, { word: " ", difference: comparing.UNKNOWN - 2 }, { word: "c", difference: comparing.UNKNOWN - 2 }]);

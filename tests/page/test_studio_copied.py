@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from browsing import GOLDEN, Watch
-from studios import Studio, ready, write
+from studios import Studio, put, ready, text_of, write
 
 from textwright.data import open_corpus
 from textwright.runs import Run
@@ -91,5 +92,50 @@ def test_it_marks_what_is_copied(
         assert str(tmp_path) not in tab.content()
         assert [one for one in watch.said if "400 (Bad Request)" not in one] == []
         assert watch.elsewhere(studio.url) == []
+    finally:
+        studio.close()
+
+
+def test_it_underlines_while_one_writes_and_is_taken_away(
+    tab: Any, watch: Watch, tmp_path: Path, text: str
+) -> None:
+    studio = Studio("studio", "mine", "--no-browser", folder=tmp_path)
+    marked = """() => [...document.querySelectorAll('.letters .copied')]
+        .map((one) => one.textContent).join('')"""
+    copy, other = text[9000:9100].replace("\n", " "), "Nothing of this & <b> is in it. "
+    longest = max(text[9000:9100].split("\n"), key=len)
+    try:
+        tab.goto(f"{studio.page}#write/mine")
+        put(tab, other + text[9000:9100])
+        tab.get_by_label("underline what is copied").check()
+        tab.wait_for_selector(".letters .copied")
+        assert longest in tab.evaluate(marked)
+        assert "Nothing" not in tab.evaluate(marked)
+        tab.locator(".letters .copied").first.scroll_into_view_if_needed()
+        box = tab.locator(".letters .copied").nth(3).bounding_box()
+        tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tab.wait_for_selector(".source-note:has-text('prose.txt, line')")
+        assert copy[20:60] in tab.locator(".source-note q").inner_text()
+        tab.keyboard.press("Escape")
+        tab.locator(".typed").focus()
+        tab.keyboard.press("Control+Home")
+        tab.keyboard.type("And before. ")
+        tab.wait_for_function(f"() => ({marked})().includes({longest!r})")
+        whole = text_of(tab)
+        files = {}
+        for label, ending in (("As a picture", "svg"), ("As HTML", "html")):
+            tab.get_by_text("Take away").click()
+            with tab.expect_download() as download:
+                tab.get_by_role("button", name=label).click()
+            files[ending] = Path(download.value.path()).read_text(encoding="utf-8")
+            assert download.value.suggested_filename.endswith(f".{ending}")
+        picture = ElementTree.fromstring(files["svg"])
+        drawn = "".join(one.text or "" for one in picture.iter() if one.tag.endswith("}text"))
+        assert drawn.startswith(whole.replace("\n", "")) and "mine" in drawn
+        page = ElementTree.fromstring(files["html"])
+        assert "".join(page.itertext()).startswith(whole)
+        tab.get_by_label("underline what is copied").uncheck()
+        assert tab.evaluate(marked) == ""
+        assert watch.said == []
     finally:
         studio.close()

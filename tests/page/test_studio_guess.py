@@ -1,4 +1,4 @@
-"""The game of the next letter in a browser: alone, and several on one server."""
+"""Several on one text: people against a model at the next letter, and models at who wrote it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSAGE = "When I do count the clock that tells the time, and see the brave day 
 
 @pytest.fixture(scope="module", name="studio")
 def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    words = ("shakespeare", "chat", "--no-browser")
+    words = ("shakespeare", "frankenstein", "chat", "--no-browser")
     studio = Studio("studio", *words, folder=tmp_path_factory.mktemp("studio"))
     yield studio
     studio.close()
@@ -60,7 +60,7 @@ def test_several_guess_against_the_model(
     phone.goto(f"{studio.page}#guess/chat")  # words are no letters: another model plays
     phone.wait_for_selector(".picker >> nth=0")
     play(phone, "Grace", right=3)
-    assert [name for name, _ in scores(phone)] == ["Ada <b>", "shakespeare", "Grace"]
+    assert [name for name, _ in scores(phone)] == ["Ada <b>", "frankenstein", "Grace"]
     wide = phone.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
     phone.context.close()
@@ -69,3 +69,21 @@ def test_several_guess_against_the_model(
     assert tab.locator(".guessed .t").count() == 0
     assert watch.said == []
     assert watch.elsewhere(studio.url) == []
+
+
+def test_several_models_say_who_wrote_a_text(tab: Any, watch: Watch, studio: Studio) -> None:
+    tab.goto(f"{studio.page}#look/shakespeare")
+    tab.wait_for_selector(".view.look:not(.busy) .lens")
+    tab.get_by_label("Passage", exact=True).fill(
+        "It was on a dreary night of November that I beheld the accomplishment of my toils."
+    )
+    tab.get_by_role("button", name="Look", exact=True).click()
+    tab.wait_for_selector(".look .stage:not(.stale)")
+    tab.get_by_role("radio", name="Who wrote this?").click()
+    tab.wait_for_selector(".side h2:has-text('Most likely')")
+    names = tab.locator(".authors b").all_inner_texts()
+    assert names[0] == "frankenstein" and set(names) == {"frankenstein", "shakespeare", "chat"}
+    assert tab.get_by_label("Compared with").input_value() == "frankenstein"
+    warm = tab.locator(".units .t:not(.low)").count()
+    assert warm > tab.locator(".units .t.low").count(), "it surprised the other one less"
+    assert watch.said == []

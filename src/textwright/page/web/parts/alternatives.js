@@ -24,8 +24,8 @@ export class Alternatives {
     return this.element !== null && !this.element.classList.contains("glance");
   }
 
-  /** Shows those of a token; a glance goes away with the pointer and has no buttons. */
-  open(index, token, span, { glance = false } = {}) {
+  /** Shows those of a token, below a note; a glance goes away with the pointer and has no buttons. */
+  open(index, token, span, { glance = false, note = null } = {}) {
     if (glance && this.pinned) return;
     this.close();
     const list = alternatives(token);
@@ -43,6 +43,7 @@ export class Alternatives {
         el("b", {}, visible(name)), el("span", { class: "share" }, token.logprob == null ? "" : percent(Math.exp(token.logprob))),
         el("button", { type: "button", class: "quiet", "aria-label": t("The next one"), onclick: () => this.onmove(1) }, "›")),
       el("div", { class: "alternatives", role: this.onchoose && !glance ? "menu" : "list", "aria-label": t("What else the model thought likely here") }, rows),
+      note && el("div", { class: "source-note" }, el("q", {}, note.text), el("span", { class: "small" }, note.where)),
       !glance && this.onfan && el("button", { type: "button", class: "quiet small", onclick: () => { this.close(); this.onfan(index); } }, t("Five ways from here")));
     (document.querySelector("main") ?? document.body).append(this.element); // within the page's landmarks
     if (!small) place(this.element, span);

@@ -15,6 +15,7 @@ export class Paper {
     Object.assign(this, { onedit, oncaret, onpoint, onpick });
     this.tokens = [];
     this.lines = [];
+    this.marked = new Set();
     this.colour = (token) => `s${shade(token.logprob)}`;
     this.backdrop = el("div", { class: "letters", "aria-hidden": "true" });
     this.input = el("textarea", {
@@ -43,6 +44,12 @@ export class Paper {
     this.lines = [];
     this.backdrop.replaceChildren();
     this.draw();
+  }
+
+  /** Underlines some tokens, and no others. */
+  mark(tokens) {
+    this.marked = new Set(tokens);
+    for (const { pieces, element } of this.lines) pieces.forEach(({ token }, index) => element.children[index]?.classList.toggle("copied", this.marked.has(token)));
   }
 
   draw() {
@@ -77,7 +84,7 @@ export class Paper {
   }
 
   span({ token, text }) {
-    const span = el("span", { class: `t ${this.colour(token)}${token.own ? " own" : ""}${token.unknown ? " unknown" : ""}${token.mark ? " copied" : ""}` }, text);
+    const span = el("span", { class: `t ${this.colour(token)}${token.own ? " own" : ""}${token.unknown ? " unknown" : ""}${this.marked.has(token) ? " copied" : ""}` }, text);
     span.token = token;
     return span;
   }

@@ -6,6 +6,7 @@ import { field } from "../parts/fields.js";
 import { PassageView, Work, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
 import { Attention } from "./attention.js";
+import { Models } from "./models.js";
 import { Neurons } from "./neurons.js";
 import { Surprise } from "./surprise.js";
 
@@ -19,8 +20,8 @@ export class LookView extends PassageView {
 
   constructor(page) {
     super(page, { placeholder: "A passage to read. Or let the model write one." });
-    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
-    this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"]], (id) => this.turn(id));
+    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention(), models: new Models(page) };
+    this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"], ["models", "Who wrote this?"]], (id) => this.turn(id));
     this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
     this.stage = el("div", { class: "stage", hidden: true });
     document.addEventListener("theme", () => this.redraw());
@@ -46,7 +47,8 @@ export class LookView extends PassageView {
   changed(model) {
     this.seen = null;
     this.caption.textContent = "";
-    this.choice.offer(["surprise", model?.block_size ? "attention" : "units"]);
+    const several = this.page.models.filter(({ state }) => state === "ready").length > 1;
+    this.choice.offer(["surprise", model?.block_size ? "attention" : "units", ...(several ? ["models"] : [])]);
     this.turn(model?.block_size ? "attention" : "units");
   }
 
@@ -67,7 +69,7 @@ export class LookView extends PassageView {
 
   async read(signal) {
     const text = this.passage.value || " ";
-    this.seen = await this.page.api.look({ model: this.model.name, text }, signal);
+    this.seen = { ...(await this.page.api.look({ model: this.model.name, text }, signal)), text };
     const said = [...(this.seen.warnings ?? [])];
     if (this.seen.cut) said.push(`a longer passage is cut: the first ${grouped(this.seen.tokens.length)} tokens were read`);
     if (said.length) this.notice.tell(said.join("; "));

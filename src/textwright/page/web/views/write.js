@@ -2,12 +2,14 @@
 
 import { Alternatives } from "../parts/alternatives.js";
 import { Branches } from "../parts/branches.js";
+import { Copying } from "../parts/copying.js";
 import { described } from "../parts/described.js";
 import { Die } from "../parts/die.js";
 import { el, fill } from "../parts/dom.js";
 import { doors } from "../parts/doors.js";
 import { Follow } from "../parts/follow.js";
 import { form, notice } from "../parts/fields.js";
+import { asHtml, asPicture } from "../parts/keepsake.js";
 import { legend } from "../parts/legend.js";
 import { Paper } from "../parts/paper.js";
 import { copy, exportButton, save } from "../parts/saving.js";
@@ -58,11 +60,14 @@ export class WriteView {
     this.export = api.exported && exportButton(api, () => library.text?.model ?? store.get("model").name, say);
     this.copy = button(t("Copy"), () => this.copyText());
     this.compare = api.copied && button(t("Copied or invented?"), async () => (await page.show("copied")).take(words(library.text)));
+    this.copying = api.copied && new Copying({ api, store, paper: this.paper, say });
+    this.takeaway = el("details", { class: "takeaway" }, el("summary", {}, t("Take away")), el("div", { class: "actions" },
+      button(t("As a picture"), () => this.keep(asPicture(this.paper.backdrop, this.credit), "image/svg+xml", "svg")), button(t("As HTML"), () => this.keep(asHtml(this.paper.tokens, this.credit), "text/html", "html"))));
     this.starts = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") });
     this.status = el("p", { class: "status", role: "status" });
     this.warning = el("p", { class: "warning" });
     this.sheet = el("article", { class: "sheet" },
-      el("div", { class: "legendrow" }, legend(), el("span", { class: "hint" }, t("Point at a letter, or tap it, for what else was likely."))),
+      el("div", { class: "legendrow" }, legend(), el("span", { class: "hint" }, t("Point at a letter, or tap it, for what else was likely.")), this.copying?.element),
       this.warning, this.paper.element);
     this.desk = form({ class: "deskbar", onsubmit: (event) => { event.preventDefault(); this.write(); } },
       el("div", { class: "actions" }, this.go, this.stopButton, this.again, this.five, this.undo, this.redo),
@@ -76,7 +81,7 @@ export class WriteView {
     this.tree = el("section", { class: "treebox", "aria-label": t("Branches"), hidden: true }, el("div", { class: "treehead" }, el("h2", {}, t("Branches")), this.node), this.branches.element);
     this.doors = doors(page);
     this.element = el("section", { class: "view write", "aria-label": t("Write"), onkeydown: (event) => this.key(event) },
-      el("div", { class: "main" }, this.doors, el("header", { class: "texthead" }, el("div", { class: "titlerow" }, this.title, el("div", { class: "actions" }, this.copy, this.compare, this.export)), this.about), this.starts, this.sheet, this.desk, this.tree),
+      el("div", { class: "main" }, this.doors, el("header", { class: "texthead" }, el("div", { class: "titlerow" }, this.title, el("div", { class: "actions" }, this.copy, this.takeaway, this.compare, this.export)), this.about), this.starts, this.sheet, this.desk, this.tree),
       el("aside", { class: "side" }, this.die.element, this.shelf.element));
     this.follow = new Follow(this.paper.element, this.desk);
     store.on(["text", "writing"], (values) => this.draw(values));
@@ -171,7 +176,17 @@ export class WriteView {
     const token = this.paper.tokens[index];
     if (!token) return;
     this.picked = index;
-    this.alternatives.open(index, token, span);
+    this.alternatives.open(index, token, span, { note: this.copying?.of(index) });
+  }
+
+  get credit() {
+    const { model } = this.library.text;
+    return { title: titleOf(this.library.text), by: t("written with {model}, textwright", { model }) };
+  }
+
+  keep(content, type, ending) {
+    save(new Blob([content], { type }), `${this.fileName}.${ending}`);
+    this.takeaway.open = false;
   }
 
   turn(id) {
