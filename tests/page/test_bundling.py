@@ -31,6 +31,7 @@ def test_what_is_needed_comes_first_and_once(tmp_path: Path) -> None:
         "export default 1;",
         "export { b };",
         'export * from "./b.js";',
+        "const text = `a",
     ],
 )
 def test_other_forms_are_named(tmp_path: Path, line: str) -> None:

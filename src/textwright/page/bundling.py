@@ -1,8 +1,9 @@
 """Bundles ES modules into one script, for a page that opens from a file.
 
-A browser doesn't load modules from `file://`. The page's own modules keep to three rules, so that
-they can be concatenated without parsing JavaScript: `import { names } from "./x.js"` at the start
-of a line, `export` before a function, class or const, and no import cycles.
+A browser doesn't load modules from `file://`. The page's own modules keep to four rules, so that
+they can be concatenated, without comments and indentation, without parsing JavaScript:
+`import { names } from "./x.js"` at the start of a line, `export` before a function, class or const,
+no import cycles, and no template that goes on over a line's end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|class|const) (\w+))", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*\*(?:(?!\*/)[\s\S])*\*/)\n", re.MULTILINE)
+_INDENTATION = re.compile(r"^\s+", re.MULTILINE)
+_LONG_TEMPLATE = re.compile(r"^[^`\n]*`(?:[^`\n]*`[^`\n]*`)*[^`\n]*$", re.MULTILINE)
 _UNSUPPORTED = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
@@ -35,6 +38,7 @@ def _add(module: Path, done: dict[Path, str], parts: list[str], path: list[Path]
     if module in done:
         return done[module]
     source = _COMMENT.sub("", module.read_text(encoding="utf-8"))
+    source = _INDENTATION.sub("", source)
 
     def replace_import(match: re.Match[str]) -> str:
         name = _add((module.parent / match[2]).resolve(), done, parts, [*path, module])
@@ -43,7 +47,7 @@ def _add(module: Path, done: dict[Path, str], parts: list[str], path: list[Path]
     source = _IMPORT.sub(replace_import, source)
     exports = [match[2] for match in _EXPORT.finditer(source)]
     source = _EXPORT.sub(r"\1", source)
-    if match := _UNSUPPORTED.search(source):
+    if match := _UNSUPPORTED.search(source) or _LONG_TEMPLATE.search(source):
         raise ValueError(f"{module.name}: can't put this into one script: {match[0]}")
     name = done[module] = f"m{len(done)}_{module.stem}"
     parts.append(f"const {name} = (() => {{\n{source}return {{ {', '.join(exports)} }};\n}})();\n")

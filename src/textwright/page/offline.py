@@ -15,7 +15,9 @@ from textwright.runs import Run, find
 
 _WEB = Path(__file__).parent / "web"
 _STYLES = ("style.css", "write.css", "views.css")
-_LINKS = "\n".join(f'<link rel="stylesheet" href="{name}">' for name in _STYLES)
+_LINK = '<link rel="stylesheet" href="{}">\n'
+
+_COMMENT = re.compile(r"/\*.*?\*/\n?|^\s+", re.DOTALL | re.MULTILINE)
 
 
 def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
@@ -30,7 +32,7 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
         RequestError: the page can't run this family.
     """
     packed = pack(run, dtype)
-    style = "".join(_read(name) for name in _STYLES)
+    style = _COMMENT.sub("", "".join(_read(name) for name in _STYLES))
     script = bundle(_WEB / "offline.js").replace("</script", "<\\/script")
     icon = _base64(_read("icon.svg").encode())
     policy = (
@@ -39,7 +41,8 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
     )
     head = {
         'href="icon.svg"': f'href="data:image/svg+xml;base64,{icon}"',
-        _LINKS: f"<style>{style}</style>",
+        _LINK.format(_STYLES[0]): f"<style>{style}</style>\n",
+        **{_LINK.format(name): "" for name in (*_STYLES[1:], "served.css")},
         '<script type="module" src="studio.js"></script>\n': "",
         '<meta charset="utf-8">': '<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',

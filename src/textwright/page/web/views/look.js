@@ -6,7 +6,6 @@ import { field } from "../parts/fields.js";
 import { PassageView, Work, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
 import { Attention } from "./attention.js";
-import { Models } from "./models.js";
 import { Neurons } from "./neurons.js";
 import { Surprise } from "./surprise.js";
 
@@ -17,10 +16,12 @@ export class LookView extends PassageView {
   static title = "Look inside";
   static brief = "Look";
   static icon = "look";
+  static more = {}; // lenses that a page on a server has besides
 
   constructor(page) {
     super(page, { placeholder: "A passage to read. Or let the model write one." });
-    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention(), models: new Models(page) };
+    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
+    for (const [id, Lens] of Object.entries(LookView.more)) this.lenses[id] = new Lens(page);
     this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"], ["models", "Who wrote this?"]], (id) => this.turn(id));
     this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
     this.stage = el("div", { class: "stage", hidden: true });
@@ -47,7 +48,7 @@ export class LookView extends PassageView {
   changed(model) {
     this.seen = null;
     this.caption.textContent = "";
-    const several = this.page.models.filter(({ state }) => state === "ready").length > 1;
+    const several = this.lenses.models && this.page.models.filter(({ state }) => state === "ready").length > 1;
     this.choice.offer(["surprise", model?.block_size ? "attention" : "units", ...(several ? ["models"] : [])]);
     this.turn(model?.block_size ? "attention" : "units");
   }

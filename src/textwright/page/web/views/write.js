@@ -2,7 +2,6 @@
 
 import { Alternatives } from "../parts/alternatives.js";
 import { Branches } from "../parts/branches.js";
-import { Copying } from "../parts/copying.js";
 import { described } from "../parts/described.js";
 import { Die } from "../parts/die.js";
 import { el, fill } from "../parts/dom.js";
@@ -27,6 +26,7 @@ export class WriteView {
   static id = "write";
   static title = "Write";
   static icon = "write";
+  static Copying = null; // on a server, which has the training text
 
   constructor(page) {
     const { store, writing, library, api } = page;
@@ -60,7 +60,7 @@ export class WriteView {
     this.export = api.exported && exportButton(api, () => library.text?.model ?? store.get("model").name, say);
     this.copy = button(t("Copy"), () => this.copyText());
     this.compare = api.copied && button(t("Copied or invented?"), async () => (await page.show("copied")).take(words(library.text)));
-    this.copying = api.copied && new Copying({ api, store, paper: this.paper, say });
+    this.copying = WriteView.Copying && new WriteView.Copying({ api, store, paper: this.paper, say });
     this.takeaway = el("details", { class: "takeaway" }, el("summary", {}, t("Take away")), el("div", { class: "actions" },
       button(t("As a picture"), () => this.keep(asPicture(this.paper.backdrop, this.credit), "image/svg+xml", "svg")), button(t("As HTML"), () => this.keep(asHtml(this.paper.tokens, this.credit), "text/html", "html"))));
     this.starts = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") });
