@@ -205,15 +205,34 @@ def test_what_is_wrong_with_a_job_is_one_line(
     assert len(said.err.splitlines()) == 1
 
 
-def test_a_flavor_that_isnt_there_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The Hub that this process talks to."""
     from huggingface_hub import constants
-
-    from textwright.errors import RequestError
-    from textwright.jobs.launch import cost
 
     monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return hub
+
+
+@pytest.mark.usefixtures("here")
+def test_a_flavor_that_isnt_there_is_named() -> None:
+    from textwright.errors import RequestError
+    from textwright.jobs.launch import cost
+
     plan = plan_job(["shakespeare"], [], flavor="t5", user="ann")
     with pytest.raises(RequestError, match="the Hub has cpu-basic, cpu-upgrade, t4-small"):
         cost(plan)
+
+
+def test_a_job_that_is_out_of_sight_goes_on(here: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    from textwright.cli.jobs import _follow
+    from textwright.errors import DownloadError
+
+    here.refuses["/api/jobs"] = (503, "down")
+    plan = plan_job(["shakespeare"], [], flavor="t4-small", user="ann")
+    with pytest.raises(DownloadError, match="answered 503"):
+        _follow("5" * 24, plan, "train", "ann", None, ["shakespeare"])
+    said = capsys.readouterr().err
+    assert "the job goes on" in said and "train shakespeare --on hf" in said

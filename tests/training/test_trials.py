@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from textwright import torchrun
 from textwright.cli.app import main
-from textwright.errors import RequestError
+from textwright.errors import RequestError, RunError
 from textwright.runs import Run
 from textwright.training import trials
-from textwright.training.sweeping import Sweep, Trial, _better, _bits, load_sweep, plan_sweep
+from textwright.training.sweep_workers import _own_gpu
+from textwright.training.sweeping import Sweep, Trial, _better, _bits, _seen, load_sweep, plan_sweep
 
 
 def test_values_are_split_and_combined() -> None:
@@ -75,6 +77,26 @@ def test_the_worse_half_is_stopped_and_a_failed_one_too(tmp_path: Path) -> None:
     assert [one.run.name for one in better] == ["c", "a"]
     assert [one.state for one in found] == ["paused", "stopped", "paused"]
     assert [row.state for row in sweep.rows()] == ["paused", "paused", "stopped", "failed"]
+
+
+def test_each_worker_of_a_machine_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in (("RANK", 3), ("WORLD_SIZE", 4), ("LOCAL_RANK", 1), ("MASTER_PORT", 1)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert _own_gpu() == {"CUDA_VISIBLE_DEVICES": "1"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    assert _own_gpu() == {"CUDA_VISIBLE_DEVICES": "7"}
+    # a trial is no worker
+    assert torchrun.environment_alone().keys().isdisjoint({"RANK", "WORLD_SIZE", "MASTER_ADDR"})
+
+
+def test_workers_that_share_no_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a folder that all machines share"):
+        _seen("mine", tmp_path, 1)
 
 
 def test_a_sweep_is_found_again_as_it_was(tmp_path: Path, text_file: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textwright.cli.cloud_options import say, show_calls, show_costs
-from textwright.errors import RequestError, TextwrightError
+from textwright.errors import DownloadError, RequestError, TextwrightError
 
 if TYPE_CHECKING:
     from huggingface_hub import JobInfo
@@ -236,11 +236,11 @@ def _follow(
     try:
         with job_progress() as observer:
             info = follow(job, user, observer)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DownloadError) as error:
         say("\nthe job goes on. Follow it, and bring the run here, with the same options and "
             f"--resume: textwright {shlex.join(words)}")  # fmt: skip
         say(f"end it: hf jobs cancel {user}/{job}")
-        raise
+        raise error
     if info.durations is not None and info.durations.running_secs is not None:
         say(f"it ran for {info.durations.running_secs} s")
     try:

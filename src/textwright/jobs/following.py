@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textwright import runs
 from textwright.cloud.following import JobObserver, parse_evaluation
 from textwright.cloud.results import keep_run
-from textwright.errors import RunError, TextwrightError
+from textwright.errors import DownloadError, RunError, TextwrightError
 from textwright.jobs.launch import RUN, TRIALS
 from textwright.publishing.hub import hub_errors
 from textwright.runs import Run
@@ -34,11 +34,12 @@ def follow(
 
     Raises:
         TextwrightError: it failed; the message has the last line of its log.
+        DownloadError: the Hub can't be reached any more; the job goes on.
     """
     from huggingface_hub import HfApi
 
     api, stage, last = HfApi(), "", ""
-    with hub_errors(f"job {job}"):
+    with hub_errors(f"job {job}", DownloadError):
         while True:
             info = api.inspect_job(job_id=job, namespace=user)
             if str(info.status.stage) != stage:
