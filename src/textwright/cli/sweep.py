@@ -179,7 +179,7 @@ def _sweep_elsewhere(
     # what is wrong with it is told here; how many the job trains side by side it knows there
     planned = sweeping.plan_sweep(
         *corpus, tries=tried, fixed={key: ",".join(values) for key, values in same.items()},
-        minutes=minutes, steps=steps, name=name, runs_folder=runs, jobs=jobs or len(tried) * 256,
+        minutes=minutes, steps=steps, name=name, runs_folder=runs, jobs=jobs or 256,
     )  # fmt: skip
     counted = [f"--{key}={value}" for key, value in (("steps", steps), ("jobs", jobs)) if value]
     words = [*(f"--try={one}" for one in tries), *(f"--set={one}" for one in fixed), *counted]
