@@ -49,7 +49,7 @@ class Watched:
                 frame = sys._current_frames().get(self.thread.ident or 0)
                 stack = []
                 while frame is not None:
-                    if "textwright" in frame.f_code.co_filename:
+                    if not stack or "textwright" in frame.f_code.co_filename:
                         stack.append(f"{Path(frame.f_code.co_filename).stem}:{frame.f_lineno}")
                     frame = frame.f_back
                 self.samples.append(" < ".join(stack[:4]))

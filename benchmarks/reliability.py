@@ -129,8 +129,14 @@ async def overload(server: Server, tokens: int) -> str:
     taken = [outcome for outcome in outcomes if outcome.status == 200]
     whole = sum(outcome.whole and outcome.tokens == tokens for outcome in taken)
     refused = max((one.seconds for one in outcomes if one.status == 429), default=0.0)
+    # Who comes after the first text's end had to wait for a slot
+    end = min(one.seconds for one in taken)
+    soon, late = ([one for one in taken if (one.first < end) == side] for side in (True, False))
+    said = "".join(f"; {len(part)} that began {name} the first text's end ({end:.1f} s): "
+                   f"{latencies(part)}" for name, part in (("before", soon), ("after", late))
+                   if part)  # fmt: skip
     return (f"{dict(statuses)}, {whole} of {len(taken)} whole, the last refusal after "
-            f"{refused:.2f} s; {latencies(taken)}")  # fmt: skip
+            f"{refused:.2f} s{said}")  # fmt: skip
 
 
 async def open_stream(server: Server, seed: int, tokens: int) -> asyncio.StreamWriter:
@@ -187,14 +193,23 @@ async def slow_readers(server: Server, tokens: int) -> str:
 
 
 async def prefixes(server: Server) -> str:
-    """The first token after 100 characters that are new, and after such that were read before."""
-    new, again = [], []
-    for number in range(20):
-        prompt = f"{chr(65 + number)} {PROMPT} {PROMPT} {PROMPT} {PROMPT}"[:100]
-        for times in (new, again):
-            outcome = await stream(server.asked, server.body(1, 2, prompt=prompt, stream=True))
-            times.append(outcome.first)
-    return f"first token: new {1000 * median(new):.1f} ms, again {1000 * median(again):.1f} ms"
+    """The first token after 100 characters that are new, after such that were read before, and
+    whether the text and its log probabilities are the same to the bit."""
+    times: dict[str, list[float]] = {"new": [], "again": []}
+    same = 0
+    async with httpx.AsyncClient(timeout=600) as client:
+        for number in range(20):
+            prompt = f"{chr(65 + number)} {PROMPT} {PROMPT} {PROMPT} {PROMPT}"[:100]
+            for each in times.values():
+                body = server.body(1, 2, prompt=prompt, stream=True)
+                each.append((await stream(server.asked, body)).first)
+            body = server.body(1, 8, prompt=f"{chr(97 + number)} {prompt}"[:100], logprobs=1)
+            read, found = [(await client.post(server.asked, json=body)).json()["choices"]
+                           for _ in range(2)]  # fmt: skip
+            same += read == found
+    new, again = (1000 * median(each) for each in times.values())
+    return (f"first token: new {new:.1f} ms, again {again:.1f} ms; texts and log probabilities "
+            f"the same in {same} of 20")  # fmt: skip
 
 
 async def replaced(server: Server, weights: Path, tokens: int) -> str:
