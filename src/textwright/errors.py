@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\ufffd", " ".join(text.split()))
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `1,200 lines`: a number and what it counts, whose plural is the usual one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 class TextwrightError(Exception):
     """Something went wrong while running: a full disk, a lost connection, a diverged training."""
 

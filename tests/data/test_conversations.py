@@ -173,13 +173,13 @@ def test_what_a_file_is_shows_by_itself(tmp_path: Path) -> None:
         "lines": (lines.read_text(), 30, []),
         "spread.jsonl": (pretty, 30, []),
         "cr.txt": (spoken.replace("\n", "\r"), 30, []),
-        "cut.json": (pretty[:-120], 29, ["1 broken records; not JSON: line 476"]),
+        "cut.json": (pretty[:-120], 29, ["1 broken record; not JSON: line 476"]),
         "inside.json": (pretty.replace('"text": "Hello!"', '"text": "Hello!', 1), 29,
-                        ["1 broken records; not JSON: line 8"]),
+                        ["1 broken record; not JSON: line 8"]),
         "one_line.json": (whole.read_text().replace("}, {", "} {", 1), 29,
-                          ["1 broken records; not JSON: line 1"]),
+                          ["1 broken record; not JSON: line 1"]),
         "odd.txt": (spoken.replace("5 films.", "5 films.\nand songs.", 1), 29,
-                    ["1 broken records; a line that is no `NAME: words`: line 24"]),
+                    ["1 broken record; a line that is no `NAME: words`: line 24"]),
         "empty.txt": (spoken.replace("I have 7 films.", ""), 30, ["1 empty turns: line 29"]),
     }  # fmt: skip
     for name, (text, count, warnings) in files.items():

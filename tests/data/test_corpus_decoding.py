@@ -115,6 +115,13 @@ def test_pieces_are_normalised_as_the_whole(pieces: list[str]) -> None:
     assert "".join(normalize(pieces)) == unicodedata.normalize("NFC", text)
 
 
+def test_a_letter_of_a_thousand_accents_is_composed_in_pieces() -> None:
+    hostile = "a" + "\u0301\u0323" * 2000  # to put all of them in order takes quadratic time
+    assert "".join(normalize([hostile])) != unicodedata.normalize("NFC", hostile)
+    long = unicodedata.normalize("NFD", FRENCH) * 100
+    assert "".join(normalize([long])) == unicodedata.normalize("NFC", long)
+
+
 def test_halves_of_surrogate_pairs() -> None:
     assert "".join(normalize(["a\ud83d", "\ude00 b \ud800 c"])) == "a😀 b \ufffd c"
 
@@ -125,7 +132,7 @@ def test_many_files_of_one_kind_are_warned_of_once_and_counted(tmp_path: Path) -
         (tmp_path / f"{number}.txt").write_bytes(damaged)
     corpus = open_corpus([str(tmp_path)])
     (warning,) = corpus.warnings
-    assert "0.txt: 1 damaged places" in warning and "likewise 14 more: " in warning
+    assert "0.txt: 1 damaged place" in warning and "likewise 14 more: " in warning
 
 
 PLAIN = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 9

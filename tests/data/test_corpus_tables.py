@@ -211,3 +211,47 @@ def test_other_quotation_marks_and_one_that_is_never_closed(tmp_path: Path) -> N
     assert "a quotation mark is never closed" in warning and "(line 2)" in warning
     file.write_text('id,text\n0,"two ""\nlines"\n' + rows)
     assert open_corpus([str(file)]).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # A space before what is quoted; commas of a title that isn't, beside a text that is
+        ("".join(f'{n}, "a text, {n}"\n' for n in range(9)), "a text, {}"),
+        ("".join(f'Mr. {n}, Esq.,"a text, {n}"\n' for n in range(9)), "a text, {}"),
+    ],
+)
+def test_where_a_quoted_text_begins(tmp_path: Path, content: str, expected: str) -> None:
+    (tmp_path / "a.csv").write_text("title,text\n" + content, "utf-8")
+    assert read(tmp_path / "a.csv") == "\n\n".join(map(expected.format, range(9)))
+
+
+def test_rows_that_have_their_text_in_either_of_two_columns(tmp_path: Path) -> None:
+    rows = "".join(f"{n},text {n},\n" if n % 2 else f"{n},,text {n}\n" for n in range(9))
+    (tmp_path / "a.csv").write_text("id,text,content\n" + rows, "utf-8")
+    assert read(tmp_path / "a.csv") == "\n\n".join(f"text {n}" for n in range(9))
+
+
+def test_sentences_that_are_called_a_table_are_not_cut(tmp_path: Path) -> None:
+    lines = "".join(f"Sentence number {n}, with a comma, and more.\n" for n in range(9))
+    (tmp_path / "a.csv").write_text(lines, "utf-8")
+    assert read(tmp_path / "a.csv") == lines
+
+
+@pytest.mark.parametrize("record", ["{t}", '{{"meta": {t}}}', '{{"parts": [{t}]}}'])
+def test_a_text_inside_of_records(tmp_path: Path, record: str) -> None:
+    whole = [record.format(t=json.dumps({"id": 1, "text": f"text {n}"})) for n in range(9)]
+    expected = "\n\n".join(f"text {n}" for n in range(9))
+    (tmp_path / "a.jsonl").write_text("\n".join(whole), "utf-8")
+    (tmp_path / "b.jsonl").write_text(f"[{','.join(whole)}]", "utf-8")  # a list after all
+    assert [read(tmp_path / name) for name in ("a.jsonl", "b.jsonl")] == [expected] * 2
+
+
+def test_a_field_inside_of_records_by_its_name(tmp_path: Path) -> None:
+    posts = [{"data": {"title": f"post {n}", "id": n}} for n in range(9)]
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"data": {"children": posts}}), "utf-8")
+    expected = "\n".join(f"post {n}" for n in range(9))
+    assert open_text([str(file)], field="data.children.data.title").read() == expected
+    with pytest.raises(CorpusError, match=r"no text in a field \"nosuch\"; it has data.children"):
+        open_text([str(file)], field="nosuch")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 from textwright.cli import novelty as novelty_options
 from textwright.cli.generate import Companion, CompanionOption, ComputePrecision, Precision
-from textwright.errors import RequestError
+from textwright.errors import RequestError, counted
 
 
 class Device(StrEnum):
@@ -150,10 +150,11 @@ def _hidden(score: Score) -> str:
 
     parts = []
     if score.unk_tokens:
-        parts.append(f"{score.unk_tokens:,} tokens ({numbers.share(score.unknown)}) are <unk>")
+        count = counted(score.unk_tokens, "token")
+        parts.append(f"{count} ({numbers.share(score.unknown)}) unknown (<unk>)")
     if score.unknown_characters:
         share = numbers.share(score.unknown)
-        parts.append(f"{score.unknown_characters:,} characters ({share}) are left out")
+        parts.append(f"{counted(score.unknown_characters, 'character')} ({share}) left out")
     if not parts:
         parts.append("capitals")
     bits = f"{score.hidden_bits_per_char:.4f}"
@@ -209,7 +210,7 @@ def _show_conversations(score: ConversationScore) -> None:
     ]
     names = [score.model_name if name == "model" else name for name in score.rows]
     show_table(("", *names), rows, right=tuple(names))
-    read = f"{score.conversations:,} conversations: {score.tokens:,} tokens"
+    read = f"{counted(score.conversations, 'conversation')}: {score.tokens:,} tokens"
     if score.unknown:
         read += f" ({score.unknown:.1%} not in the vocabulary)"
     show_rows(

@@ -18,7 +18,8 @@ def _check_encoding(name: str | None) -> str | None:
     if name is None:
         return None
     try:
-        decoded = codecs.lookup(name).incrementaldecoder("replace").decode(b"text", True)
+        text = "text".encode(name)  # with the mark that utf-16 must begin with
+        decoded = codecs.lookup(name).incrementaldecoder("replace").decode(text, True)
         if not isinstance(decoded, str):
             raise TypeError
     except (LookupError, TypeError, ValueError, AssertionError):  # base64 and such are no encodings

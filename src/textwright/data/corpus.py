@@ -40,6 +40,7 @@ from textwright.errors import (
     MissingPackageError,
     RequestError,
     RunError,
+    counted,
 )
 from textwright.runs import Run, is_model_folder, resume_command
 
@@ -358,9 +359,10 @@ def _check_parts(train: TextPart, validation: TextPart, label: str) -> None:
         raise CorpusError(f"{label} holds {one} and the validation text {two}; give the same kind")
     for part, name in ((train, "train"), (validation, "validate")):
         if part.characters < MIN_CHARACTERS:
+            count = counted(train.characters + validation.characters, "character")
             raise CorpusError(
-                f"{label} has {train.characters + validation.characters} characters, too few to "
-                f"{name} on; give a longer text, or a file of its own for validation (--val FILE)"
+                f"{label} has {count}, too few to {name} on; give a longer text, or a file "
+                "of its own for validation (--val FILE)"
             )
 
 

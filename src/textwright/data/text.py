@@ -176,7 +176,7 @@ def _may_cut(before: str, after: str) -> bool:
     return not is_continuation and unicodedata.category(after) not in ("Mn", "Mc", "Me", "Cf")
 
 
-FORMAT = 6
+FORMAT = 7
 """Part of every cache key; raised when the same files would be prepared differently."""
 
 _MARK_INTERVAL = 1 << 20  # bytes

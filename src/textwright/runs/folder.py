@@ -158,8 +158,9 @@ class Run:
                 "or its training never started; train it again"
             ) from None
         except (ValueError, OSError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else error
             raise RunError(
-                f"run {self.name!r}: {file.name} is damaged ({error}); copy it again"
+                f"run {self.name!r}: {file.name} is damaged ({reason}); copy it again"
             ) from error
         if not isinstance(data, dict):
             raise RunError(

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 from textwright.data.formats.lines import read_numbered
 from textwright.data.formats.normalization import normalize
-from textwright.errors import CorpusError
+from textwright.errors import CorpusError, counted
 
 Turn: TypeAlias = tuple[str, str]
 """Role (`system`, `user`, `assistant`) and words."""
@@ -72,7 +72,7 @@ class SkippedRecords:
         count = sum(map(len, self.broken.values()))
         if count:
             reasons = (f"{why}: {self._listed(at)}" for why, at in self.broken.items())
-            yield f"{self.label}: left out {count:,} broken records; {'; '.join(reasons)}"
+            yield f"{self.label}: left out {counted(count, 'broken record')}; {'; '.join(reasons)}"
         if self.short:
             yield (
                 f"{self.label}: left out {len(self.short):,} conversations of fewer than two "
@@ -85,7 +85,7 @@ class SkippedRecords:
             )
         if self.empty_turns:
             yield (
-                f"{self.label}: left out {self.empty_turns.total():,} empty turns: "
+                f"{self.label}: left out {counted(self.empty_turns.total(), 'empty turn')}: "
                 f"{self._listed(list(self.empty_turns))}"
             )
 

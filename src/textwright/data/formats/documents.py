@@ -44,7 +44,7 @@ def read_epub(file: BinaryIO, label: str) -> Iterator[str]:
     """
     etree = _import("lxml.etree", label)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
-    with _archive(file, label) as archive:
+    with _archive(file, label, "EPUB") as archive:
         container = _parse(_member(archive, "META-INF/container.xml", label), parser, label)
         paths = container.xpath("//*[local-name()='rootfile']/@full-path")
         if not paths:
@@ -83,7 +83,7 @@ def read_docx(file: BinaryIO, label: str) -> Iterator[str]:
         MissingPackageError: the `documents` extra isn't installed.
     """
     docx = _import("docx", label)
-    with _archive(file, label):
+    with _archive(file, label, "DOCX"):
         file.seek(0)
         try:
             body = docx.Document(file).element.body
@@ -134,21 +134,26 @@ def _import(name: str, label: str) -> ModuleType:
         ) from error
 
 
-def _archive(file: BinaryIO, label: str) -> zipfile.ZipFile:
-    """The ZIP archive `file`, its parts within `MAX_PAGE` and `MAX_BOOK`.
+def _archive(file: BinaryIO, label: str, kind: str) -> zipfile.ZipFile:
+    """The ZIP archive `file`, a `kind` of book, its parts within `MAX_PAGE` and `MAX_BOOK`.
 
     The declared sizes bound what is read: zipfile never returns more of a part than it declares.
     """
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise _damaged(label, "ZIP archive") from error
+        raise _damaged(label, kind) from error
     marked_up = (".xml", ".xhtml", ".html", ".htm", ".opf", ".rels")
     packed = sum(part.compress_size for part in archive.infolist())
     parts = [part for part in archive.infolist() if part.filename.lower().endswith(marked_up)]
+    if (largest := max((part.file_size for part in parts), default=0)) > MAX_PAGE:
+        archive.close()
+        raise CorpusError(
+            f"{label} has {largest / (1 << 20):,.0f} MB of text with its mark-up in one part, and "
+            f"{MAX_PAGE >> 20} MB are read; save it as plain text, or in several files"
+        )
     if (
-        any(part.file_size > MAX_PAGE for part in parts)
-        or sum(part.file_size for part in parts) > min(MAX_PAGES, _FREE + _MOST_TIMES * packed)
+        sum(part.file_size for part in parts) > min(MAX_PAGES, _FREE + _MOST_TIMES * packed)
         or sum(part.file_size for part in archive.infolist()) > MAX_BOOK
     ):
         archive.close()

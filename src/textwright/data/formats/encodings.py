@@ -26,6 +26,9 @@ _MAGIC = {
     b"\xfd7zXZ": "compressed; unpack it, or end its name in .xz",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard; unpack it",
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
+    b"\x1f\x9d": "compressed; unpack it",
+    b"\xffWPC": "a WordPerfect document; save it as DOCX",
+    b"AT&TFORM": "a scanned book; save its text",
     b"Rar!": "a RAR archive; unpack it",
     b"SQLite format 3": "a database; export its table as CSV",
     b"\x89PNG": "a picture",
@@ -222,6 +225,8 @@ def _as_asked(stats: _ByteStats, asked: str) -> tuple[str, str, None]:
         return "", "empty", None
     name = codecs.lookup(asked).name
     has_mark = stats.head.startswith(codecs.BOM_UTF8)
+    if name in ("utf-16", "utf-32") and not any(stats.head.startswith(mark) for mark, _ in _BOMS):
+        name = guess_utf16(stats.head) or f"{name}-le"  # as Windows writes them
     return "utf-8-sig" if name == "utf-8" and has_mark else name, "", None
 
 

@@ -21,6 +21,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 _MIN_PROSE = 15
 """Characters that the texts of a field have at least, on average, if its name says nothing."""
 _MAX_NAMED = 20
+_MOST_FIELDS = 100
+"""Of an object that has fields; one of more has data in their names."""
 
 
 class Findings:
@@ -61,12 +63,22 @@ class TextField:
     """Chooses the field of each record that holds its text.
 
     A name that was asked for decides; else, record by record, the likeliest name that is known for
-    it; else the field whose values in the first records are the longest prose.
+    it; else the field whose values in the first records are the longest prose. Where no field of
+    the records themselves has such a name, those of the objects in them count too: `meta.text`.
     """
 
     def __init__(self, wanted: str | None, records: Sequence[Any]) -> None:
         """Args: the field asked for, and the first records of the file."""
         self._wanted = wanted
+        objects = [record for record in records if isinstance(record, dict)]
+        names = {str(name) for one in objects for name, value in one.items() if as_text(value)}
+        self._is_nested = (
+            "." in wanted
+            if wanted
+            else bool(objects) and all(name_rank(name) is None for name in names)
+        )
+        if self._is_nested:
+            records = [flattened(record) for record in records]
         self.guess = None if wanted else _longest_prose(records)
         """The field to take where no name is known."""
         self._orders: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -80,6 +92,8 @@ class TextField:
             return record
         if not isinstance(record, dict):
             return None
+        if self._is_nested:
+            record = flattened(record)
         for name in self._order(tuple(map(str, record))):
             text = as_text(record.get(name))
             if text:
@@ -129,6 +143,29 @@ def name_rank(name: str) -> int | None:
     words = _WORD.findall(name)
     last = words[-1].casefold() if words else ""  # review_body, fullText, Tweet Text
     return len(_RANKS) + _RANKS[last] if last in _RANKS and len(words) > 1 else None
+
+
+def flattened(record: Any, depth: int = 4) -> Any:
+    """A record with the fields of objects inside it beside its own, `meta.text` for instance; of
+    objects in a list, all the texts of a field. Anything but an object as it is."""
+    if not isinstance(record, dict) or len(record) > _MOST_FIELDS:
+        return record
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        objects = value if isinstance(value, list) else [value]
+        if depth and objects and all(isinstance(one, dict) for one in objects):
+            for one in objects:
+                for inner, its_value in flattened(one, depth - 1).items():
+                    path = f"{name}.{inner}"
+                    is_list = isinstance(value, list)
+                    flat[path] = [*flat.get(path, []), *_parts(its_value)] if is_list else its_value
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def as_text(value: Any) -> str | None:

@@ -22,7 +22,7 @@ from textwright.data.formats.json_fragments import find_conversations, has_conve
 from textwright.data.formats.lines import MAX_LINE
 from textwright.data.formats.packed import is_packed_name, open_packed
 from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
-from textwright.errors import CorpusError, TextwrightError
+from textwright.errors import CorpusError, TextwrightError, counted
 
 Role = Literal["whole", "train", "validation", "test"]
 Kind = Literal[
@@ -56,19 +56,22 @@ _INSTEAD = {
     ".odt": "an OpenDocument text; save it as DOCX or plain text",
     ".rtf": "RTF; save it as text, DOCX or HTML",
     ".doc": "an old Word document; save it as DOCX",
+    ".wps": "a Works document; save it as DOCX",
+    ".wpd": "a WordPerfect document; save it as DOCX",
     ".pages": "a Pages document; export it as DOCX, EPUB or plain text",
     ".xlsx": "an Excel table; save it as CSV",
     ".xls": "an Excel table; save it as CSV",
     ".ods": "an OpenDocument table; save it as CSV",
-    ".pptx": "a presentation; save it as plain text",
-    ".mobi": "a Kindle book; convert it to EPUB",
-    ".azw3": "a Kindle book; convert it to EPUB",
-    ".tgz": "a tar archive; unpack it",
-    ".tbz2": "a tar archive; unpack it",
-    ".txz": "a tar archive; unpack it",
+    ".numbers": "a Numbers table; export it as CSV",
+    **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), "a presentation; save it as plain text"),
+    **dict.fromkeys((".mobi", ".azw", ".azw3", ".kfx"), "a Kindle book; convert it to EPUB"),
+    ".djvu": "a scanned book; save its text",
+    ".webarchive": "a page as Safari keeps it; save it as HTML or plain text",
+    **dict.fromkeys((".tgz", ".tbz", ".tbz2", ".txz", ".tzst"), "a tar archive; unpack it"),
     ".7z": "a 7-Zip archive; unpack it",
     ".rar": "a RAR archive; unpack it",
     ".zst": "compressed with Zstandard; unpack it",
+    **dict.fromkeys((".z", ".br", ".lz4", ".lz"), "compressed; unpack it"),
 }
 """Files that aren't read, whatever their first bytes look like, and what to do."""
 
@@ -185,15 +188,15 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
     notes: list[str] = []
     if inspection.dropped:
         warnings.append(
-            f"{source.label}: {inspection.dropped:,} NUL bytes and byte-order marks inside the "
-            "text were left out"
+            f"{source.label}: left out {counted(inspection.dropped, 'NUL or byte-order mark')} "
+            "inside the text"
         )
     if guess := inspection.guess:
         said = notes if guess.sureness == "sure" else warnings
         said.append(f"{source.label}: read as {guess}")
     if inspection.replaced:
         warnings.append(
-            f"{source.label}: {inspection.replaced:,} damaged places became U+FFFD "
+            f"{source.label}: {counted(inspection.replaced, 'damaged place')} became U+FFFD "
             f"(read as {inspection.encoding}); --encoding NAME reads it as another"
         )
     kind: Kind = document or "plain"
@@ -202,7 +205,13 @@ def _inspect(source: SourceFile, how: Reading) -> InspectedFile:
         kind, table = _table_kind(source, inspection, suffix, how)
         if kind == "plain" and how.form != "text":
             if source.records_only or how.field:
-                raise tables.no_text_column(source.label, [])
+                found = records.head_records(_decode_head(inspection))
+                if not found and inspection.size < MAX_LINE:
+                    with source.open() as file:
+                        data = records.load_json(file, inspection.encoding, source.label)
+                    found = data if isinstance(data, list) else [data]
+                names = records.field_names(found)
+                raise tables.no_text_column(source.label, names, how.field)
             warnings.append(f"{source.label}: {_read_raw(source, inspection, suffix)}")
     elif not document:
         if suffix in _MARKED_UP and how.form == "auto":
@@ -278,7 +287,8 @@ def _table_kind(
         return ("csv", table) if table else ("plain", None)
     shape = records.lines_shape(head, how.field)
     kind: Kind = "jsonl"
-    if suffix == ".json" and not (inspection.size > MAX_LINE and shape == "documents"):
+    may_be_one = suffix == ".json" or (shape == "other" and head.lstrip()[:1] == "[")
+    if may_be_one and not (inspection.size > MAX_LINE and shape == "documents"):
         with source.open() as file:
             data = records.load_json(file, inspection.encoding, source.label)
         if how.field is None and chat_exports.json_chats(data):

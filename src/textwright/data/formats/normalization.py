@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 _MAX_PENDING = 1 << 16  # characters without a safe cut
+_PIECE = 1 << 10  # characters that are composed at once
 
 
 def normalize(pieces: Iterable[str]) -> Iterator[str]:
@@ -65,6 +66,21 @@ def _normalize_text(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:  # a lone surrogate, which JSON can escape
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-    return text
+    return "".join(_composed(text))
+
+
+def _composed(text: str) -> Iterator[str]:
+    """NFC in pieces: a run of marks takes time in the square of its length, so a longer one than
+    a piece is cut."""
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + _PIECE)
+        if end < len(text):
+            end = next((i for i in range(end, start, -1) if _is_starter(text[i])), end)
+        piece = text[start:end]
+        yield (
+            piece
+            if unicodedata.is_normalized("NFC", piece)
+            else unicodedata.normalize("NFC", piece)
+        )
+        start = end

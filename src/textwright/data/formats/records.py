@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Literal
 
 from textwright.data.formats.conversations import LISTS, is_conversation
-from textwright.data.formats.fields import TEXT_FIELDS, Findings, TextField, name_rank
+from textwright.data.formats.fields import TEXT_FIELDS, Findings, TextField, flattened, name_rank
 from textwright.data.formats.lines import MAX_LINE, read_numbered
 from textwright.errors import CorpusError
 
@@ -69,6 +69,12 @@ def head_records(head: str) -> list[Any]:
         except (ValueError, RecursionError):
             continue
     return records
+
+
+def field_names(records: list[Any]) -> list[str]:
+    """The fields that the first records have, with those of objects inside them."""
+    flat = (flattened(record) for record in records[:_HEAD_LINES] if isinstance(record, dict))
+    return list(dict.fromkeys(name for record in flat for name in record))[:_HEAD_LINES]
 
 
 def json_documents(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -29,8 +30,8 @@ class Table:
     """Arguments of `csv.reader`."""
     names: tuple[str, ...]
     """Of the columns; empty where the first line is a row like the others."""
-    column: int
-    """Of the text, from 0."""
+    columns: tuple[int, ...]
+    """Of those that may hold the text, the likeliest first, from 0."""
     guessed: bool = False
     """Because its texts are the longest, not by its name."""
     skip: int = 0
@@ -62,11 +63,9 @@ def find_table(
         return None
     names = tuple(name.strip().removeprefix("\ufeff") for name in rows[0])
     field = TextField(wanted, [])
-    known = field.candidates(tuple(dict.fromkeys(names)))
-    for name in known:
-        column = names.index(name)
-        if wanted or any(len(row) > column and row[column].strip() for row in rows[1:]):
-            return Table(dialect, names, column, skip=skip)
+    known = [names.index(name) for name in field.candidates(tuple(dict.fromkeys(names)))]
+    if known and (wanted or any(_first_text(row, known) is not None for row in rows[1:])):
+        return Table(dialect, names, tuple(known), skip=skip)
     if wanted:
         raise CorpusError(f'{label} has no column "{wanted}"; it has {", ".join(names)}')
     return _guess_column(rows, dialect, names, skip)
@@ -82,12 +81,23 @@ def _guess_column(
         if len(row) == len(names)
     ]
     guess = TextField(None, numbered).guess
-    if guess is None or len(names) < 2:
+    if guess is None or len(names) < 2 or _are_sentences(rows):
         return None
     column = int(guess)
     lengths = [len(row[guess]) for row in numbered]
     has_names = 2 * len(names[column]) < sum(lengths) / len(lengths)
-    return Table(dialect, names if has_names else (), column, guessed=True, skip=skip)
+    return Table(dialect, names if has_names else (), (column,), guessed=True, skip=skip)
+
+
+def _first_text(row: list[str], columns: Iterable[int]) -> int | None:
+    """The first of the columns that isn't empty."""
+    return next((one for one in columns if len(row) > one and row[one].strip()), None)
+
+
+def _are_sentences(rows: list[list[str]]) -> bool:
+    """Whether what parts the fields are the commas of prose: a space after nearly each of them."""
+    fields = [field for row in rows for field in row[1:]]
+    return sum(field.startswith(" ") for field in fields) > 0.9 * len(fields)
 
 
 def _sniff(sample: str) -> dict[str, Any]:
@@ -101,6 +111,8 @@ def _sniff(sample: str) -> dict[str, Any]:
     if not delimiter or delimiter not in first:
         delimiter = max(_DELIMITERS, key=first.count)
     dialect: dict[str, Any] = {"delimiter": delimiter}
+    if delimiter != "\t" and f'{delimiter} "' in sample and f'{delimiter}"' not in sample:
+        dialect["skipinitialspace"] = True
     if '\\"' in sample and '""' not in sample.replace(f'{delimiter}""', ""):
         dialect.update(doublequote=False, escapechar="\\")
     mark = re.escape(delimiter)
@@ -123,7 +135,7 @@ def read_csv(
     text is put together again from them.
     """
     previous = csv.field_size_limit(MAX_LINE)  # global to the csv module; restored below
-    used = 0
+    used: Counter[int] = Counter()
     quotes = _Quotes(table.dialect.get("quotechar", '"'))
     try:
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="") as lines:
@@ -144,13 +156,14 @@ def read_csv(
                         "follows counts as their text",
                         begin,
                     )
-                text = _cell(row, table.column, width, table.dialect["delimiter"])
+                column = _first_text(row, table.columns)
+                text = "" if column is None else _cell(row, column, width, table)
                 if len(row) > width and any(row[width:]):
                     findings.leave_out(
                         "rows of more fields than columns; their text was put together again", begin
                     )
-                if text.strip():
-                    used += 1
+                if column is not None:
+                    used[column] += 1
                     yield text
                 else:
                     findings.leave_out(NO_TEXT, begin)
@@ -160,11 +173,17 @@ def read_csv(
         ) from error
     finally:
         csv.field_size_limit(previous)
-    name = f'"{table.names[table.column]}"' if table.names else f"number {table.column + 1}"
-    others = [one for column, one in enumerate(table.names) if column != table.column]
+    read = " and ".join(
+        f'"{table.names[column]}" ({count:,})'
+        if table.names
+        else f"number {column + 1} ({count:,})"
+        for column, count in used.most_common()
+    )
+    others = [one for column, one in enumerate(table.names) if column not in used]
     rest = f"; not read: {', '.join(others[:8])}" if others else ""
     why = ", which has the longest texts" if table.guessed else ""
-    findings.note(f"text from its column {name} ({used:,}){why}{rest}; --field NAME decides")
+    if read:
+        findings.note(f"text from its column {read}{why}{rest}; --field NAME decides")
 
 
 class _Quotes:
@@ -181,10 +200,13 @@ class _Quotes:
             yield line.replace("\0", "")
 
 
-def _cell(row: list[str], column: int, width: int, delimiter: str) -> str:
+def _cell(row: list[str], column: int, width: int, table: Table) -> str:
+    delimiter: str = table.dialect["delimiter"]
     while len(row) > width and not row[-1]:
         row.pop()
     more = max(0, len(row) - width)
+    if more and 0 < column == width - 1 and delimiter in row[-1]:
+        return row[-1]  # which was quoted, so the commas too many are of the columns before it
     return delimiter.join(row[column : column + more + 1])
 
 
@@ -213,7 +235,7 @@ def read_parquet(
         if not known and not wanted:
             known = _guess_parquet_column(table, names)
         if not known:
-            raise no_text_column(label, list(schema.names))
+            raise no_text_column(label, list(schema.names), wanted)
         used = rows = 0
         for batch in table.iter_batches(batch_size=1024, columns=[known[0]]):
             for cell in batch.column(0).cast(pyarrow.large_binary()).to_pylist():
@@ -247,8 +269,13 @@ def _guess_parquet_column(table: Any, names: list[str]) -> tuple[str, ...]:
     return (guess,) if guess is not None else ()
 
 
-def no_text_column(label: str, names: list[str]) -> CorpusError:
-    """The error about a table that has only the columns `names`."""
+def no_text_column(label: str, names: list[str], wanted: str | None = None) -> CorpusError:
+    """The error about a table that has only the columns `names`, and none that was `wanted`."""
+    if wanted:
+        listed = (
+            f"it has {', '.join(names)}" if names else "--field names one that its records have"
+        )
+        return CorpusError(f'{label} has no text in a field "{wanted}"; {listed}')
     columns = f" (it has {', '.join(names)})" if names else ""
     return CorpusError(
         f"{label} has no column of text{columns}; name the one that holds text: --field NAME"

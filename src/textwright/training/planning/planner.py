@@ -20,8 +20,9 @@ from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.data.corpus import Corpus, absolute_source, open_corpus, recorded_source
 from textwright.data.tokens import LossOn, Tokens, prepare_tokens
-from textwright.errors import CorpusError, RequestError
+from textwright.errors import CorpusError, RequestError, counted
 from textwright.models.device import choose_device, resolve_auto, use_threads
+from textwright.reporting import numbers
 from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
 from textwright.training.loop import distributed
 from textwright.training.loop.dataset import Dataset
@@ -129,17 +130,19 @@ def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Da
             )
     if validation.unknown:
         count = sum(validation.unknown.values())
-        shown = " ".join(list(validation.unknown)[:10])
+        first = list(validation.unknown)[:10]
         log.warning(
-            "%d characters of the validation text (%d distinct, e.g. %s) never occur in the "
-            "training text and are left out of the loss a token; bits a character count them",
-            count, len(validation.unknown), shown,
-        )  # fmt: skip
+            "%s of the validation text (%d distinct, e.g. %s), not in the training text: left out "
+            "of the loss a token; bits a character count them",
+            counted(count, "character"),
+            len(validation.unknown),
+            " ".join(one if one.isprintable() and one != " " else ascii(one) for one in first),
+        )
     if validation.unk_tokens:
         log.info(
-            "%.1f %% of the validation tokens are <unk>, words that the vocabulary lacks: easy to "
+            "%s of the validation tokens are <unk>, words that the vocabulary lacks: easy to "
             "predict, so the loss a token is low for it; bits a character count their spelling",
-            100 * validation.unknown_share,
+            numbers.share(validation.unknown_share),
         )
     return Dataset(corpus, tokenizer, train, validation)
 
@@ -178,11 +181,13 @@ def plan_recipe(
         option, plan = counted_plan(options[0], train, validation, measured_for=seconds)
     if len(train) < _SHORT:
         log.warning(
-            "the training text is short (%s tokens, read as %d samples of %d a step): the model "
+            "the training text is short (%s, read as %s of %d a step): the model "
             "will know it by heart before it knows its language; more text helps most, or --from "
             "a model that can spell already",
-            f"{len(train):,}", option.training.batch_size, option.model.block_size,
-        )  # fmt: skip
+            counted(len(train), "token"),
+            counted(option.training.batch_size, "sample"),
+            option.model.block_size,
+        )
     settings = option.settings
     settings.training = settings.training.model_copy(
         update={
