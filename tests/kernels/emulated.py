@@ -83,11 +83,11 @@ def _fetch_python(folder: Path) -> None:
 
 
 def _install(folder: Path, *what: str | Path) -> None:
-    """Have pip put the wheels for that Python into `site`."""
+    """Have pip put the wheels for that Python into `site`, compiled: emulated, that takes long."""
     version = _python(folder).name.removeprefix("python")
     abis = [f"cp{version.replace('.', '')}", "abi3", "none"]
     platforms = ["manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--compile"]
     kind = [*(f"--abi={abi}" for abi in abis), *(f"--platform={one}_aarch64" for one in platforms)]
     kind += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
     _run([*pip, *kind, "--target", folder / "site", *what])
