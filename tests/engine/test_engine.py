@@ -105,21 +105,6 @@ def test_siblings_share_the_reading_of_their_prompt(watched: Generator) -> None:
     assert engine.generated_tokens == {"watched": 40}
 
 
-def test_where_the_one_that_reads_is_cancelled_another_reads_on_for_the_rest(
-    watched: Generator,
-) -> None:
-    runtime: Any = watched.runtime
-    runtime.open.clear()
-    with Engine(workers=1) as engine:
-        jobs = engine.streams(watched, "the age of wisdom, " * 4, 4, max_tokens=3, seed=3)
-        jobs[0].cancel()
-        runtime.open.set()
-        for job in jobs[1:]:
-            assert len(job.result(SECONDS).tokens) == 3
-        until(lambda: engine.running == 0)
-    assert jobs[0].outcome == "cancelled"
-
-
 def test_a_long_prompt_stalls_nobody(watched: Generator) -> None:
     """While it is read, those who write get a token for each chunk."""
     runtime: Any = watched.runtime

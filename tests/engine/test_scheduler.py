@@ -189,6 +189,17 @@ def test_texts_of_one_prompt_get_their_slots_together(models: dict[str, Generato
     assert (scheduler.running, scheduler.waiting) == (3, 0)
 
 
+def test_where_the_one_that_reads_is_cancelled_the_next_reads_for_the_rest(
+    models: dict[str, Generator],
+) -> None:
+    first, *others = [job(models["a"]) for _ in range(4)]
+    first.siblings = list(others)
+    first.cancel()
+    ended = step.StepRunner().run([first])
+    assert first.outcome == "cancelled"
+    assert ended.siblings == others[:1] and others[0].siblings == others[1:]
+
+
 def test_a_client_with_its_share_of_the_slots_is_passed_over(models: dict[str, Generator]) -> None:
     scheduler = Scheduler(4, 1, share=3)
     greedy = [job(models["a"]) for _ in range(6)]
