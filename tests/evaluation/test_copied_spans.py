@@ -10,6 +10,7 @@ import pytest
 
 from textwright.data import TextPart, open_corpus
 from textwright.evaluation import copied_spans, find_copied_spans
+from textwright.evaluation.substring_search import SubstringIndex
 
 
 class InPieces(TextPart):
@@ -103,3 +104,13 @@ def test_endless_repetition_is_told_and_does_not_take_for_ever(tmp_path: Path) -
     (copies,), complete = find_copied_spans([" " * 5000], part, minimum=40)
     assert not complete
     assert copies.share > 0
+
+
+@pytest.mark.parametrize("minimum", [16, 30, 31, 62, 63, 100])
+def test_the_shortest_stretch_is_found_wherever_it_lies(minimum: int) -> None:
+    """Blocks of the text are compared, and a stretch may begin anywhere in one."""
+    stretch = bytes(33 + number for number in range(62)) + b"~" * 38
+    index = SubstringIndex([stretch[:minimum]], minimum)
+    for offset in range(33):
+        spans, complete = index.find(b" " * offset + stretch[:minimum] + b" " * 9)
+        assert complete and spans.tolist() == [[0, minimum, offset]]
