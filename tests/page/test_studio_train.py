@@ -274,9 +274,15 @@ def test_a_server_that_is_gone_and_comes_again(
     try:
         tab.wait_for_selector(".lens:not(.stale) .phase.training")
         tab.wait_for_selector(".train .notice:empty", state="attached")
+        tab.get_by_role("button", name="Stop", exact=True).click()
+        phase(tab, "stopped")
+        until(lambda: not alive(pid))
+        train(tab, "mine.txt", LONG)
+        phase(tab, "training")
+        tab.wait_for_selector(".sample")
     finally:
         again.close()
-    until(lambda: not alive(pid))  # it may save for longer than that waits
+    until(lambda: not alive(record(tmp_path)["pid"]))  # it may save for longer than that waits
     third = Studio("studio", "--no-browser", folder=tmp_path, port=port)
     try:
         tab.reload()
