@@ -13,7 +13,7 @@ from textwright import runs
 from textwright.errors import RunError
 from textwright.generation import Models
 from textwright.reporting import run_to_remove
-from textwright.runs import Run
+from textwright.runs import Run, collection
 
 
 def make(folder: Path, name: str, *files: str) -> Run:
@@ -134,3 +134,18 @@ def test_settings_hold_names_that_are_not_utf8(tmp_path: Path) -> None:
     run = make(tmp_path, "prose")
     run.write_settings({"corpus": {"sources": ["d\udce9j\udce0 vu.txt", None], "kept": "déjà"}})
     assert run.settings() == {"corpus": {"sources": [r"d\udce9j\udce0 vu.txt"], "kept": "déjà"}}
+
+
+def test_a_model_that_is_being_copied_is_not_taken_for_what_a_killed_training_left(
+    tmp_path: Path,
+) -> None:
+    copied = Run(tmp_path / "novel")
+    copied.path.mkdir()
+    copied.config_file.write_text("{}", encoding="utf-8")
+    with pytest.raises(RunError, match="exists already"):
+        collection.create("novel", "prose", tmp_path)
+    assert collection.create(None, "novel", tmp_path).name == "novel-2"
+    assert copied.config_file.is_file()
+    copied.lock_file.touch()  # every training has one
+    collection.create("novel", "prose", tmp_path)
+    assert not copied.config_file.exists()

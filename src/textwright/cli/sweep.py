@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textwright import torchrun
 from textwright.cli.jobs import (
     DryRun,
     Flavor,
@@ -123,6 +122,7 @@ def sweep(
             "fixed": {key: ",".join(values) for key, values in fixed.items()},
             "minutes": minutes, "steps": steps, "jobs": jobs,
         }  # fmt: skip
+    from textwright import torchrun
     from textwright.training import sweeping
 
     first = torchrun.is_first()
