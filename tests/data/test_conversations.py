@@ -157,7 +157,7 @@ def test_what_is_broken_is_counted_and_named(
     ):  # fmt: skip
         assert why in broken, why
     assert "2 conversations of fewer than two turns: line 20, 21" in few
-    assert "1 empty turns: line 20" in empty
+    assert "1 empty turn: line 20" in empty
     file.write_text("\n".join(bad))
     with pytest.raises(CorpusError, match="no usable conversation"):
         open_corpus([str(file)])
@@ -180,7 +180,7 @@ def test_what_a_file_is_shows_by_itself(tmp_path: Path) -> None:
                           ["1 broken record; not JSON: line 1"]),
         "odd.txt": (spoken.replace("5 films.", "5 films.\nand songs.", 1), 29,
                     ["1 broken record; a line that is no `NAME: words`: line 24"]),
-        "empty.txt": (spoken.replace("I have 7 films.", ""), 30, ["1 empty turns: line 29"]),
+        "empty.txt": (spoken.replace("I have 7 films.", ""), 30, ["1 empty turn: line 29"]),
     }  # fmt: skip
     for name, (text, count, warnings) in files.items():
         (tmp_path / name).write_text(text, newline="")
