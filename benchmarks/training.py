@@ -46,12 +46,12 @@ TO_LOSS, SAME_TOKENS, SAME_TIME = "to its loss", "same tokens", "same CPU time"
 SETTINGS = {
     "lstm": {
         TO_LOSS: "--model lstm --size nano --set model.num_layers=1 --set training.batch_size=16"
-        " --steps 260 --eval-every 1000 --set training.eval_tokens=8192",
+        " --steps 195 --eval-every 1000 --set training.eval_tokens=8192",
         SAME_TOKENS: "--model lstm --size nano --set model.hidden_size=248 --eval-every 250",
         SAME_TIME: "--model lstm --size nano --eval-every 500",
     },
     "gpt": {
-        TO_LOSS: "--model gpt --size nano --set model.block_size=64 --steps 290 --eval-every 1000"
+        TO_LOSS: "--model gpt --size nano --set model.block_size=64 --steps 265 --eval-every 1000"
         " --set training.eval_tokens=8192",
         SAME_TOKENS: "--model gpt --size nano --eval-every 500",
         SAME_TIME: "--model gpt --size nano --eval-every 500",

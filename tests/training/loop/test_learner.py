@@ -28,13 +28,18 @@ RECIPE = {
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """Jordan et al., "Muon" (2024): five Newton–Schulz iterations of a wide matrix."""
+    """Amsel et al., "The Polar Express" (2025): four polynomials of a wide matrix."""
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalise(matrix.T).T
-    x = matrix / matrix.norm().clamp(min=1e-7)
-    for _ in range(5):
+    x = matrix / (1.01 * matrix.norm()).clamp(min=1e-7)
+    for a, b, c in (
+        (8.3007, -24.0375, 17.4661),
+        (4.0034, -2.9228, 0.5419),
+        (3.4709, -2.5494, 0.5002),
+        (2.4901, -1.8343, 0.4368),
+    ):
         gram = x @ x.T
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+        x = a * x + (b * gram + c * gram @ gram) @ x
     return x
 
 

@@ -114,7 +114,7 @@ def test_each_gate_is_orthogonalised_by_itself() -> None:
     assert weight.grad is None
     for update in (weight.detach() - before).chunk(4):
         values = torch.linalg.svdvals(update)
-        # Muon's five steps bring every singular value near 1, not to it
+        # Muon's polynomials bring every singular value near 1, not to it
         assert values.min() > 0.5 and values.max() < 1.3
 
 

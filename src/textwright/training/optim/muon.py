@@ -1,7 +1,7 @@
 """Muon (Jordan et al., 2024) for many small matrices: one call orthogonalises all of a shape.
 
-The same numbers as `torch.optim.Muon` and the same state, so that a checkpoint of one goes on in
-the other. What differs is the number of calls: a GPT of 4 layers has 28 matrices of two
+`torch.optim.Muon` but for the polynomials, with the same state, so that a checkpoint of one goes on
+in the other. What differs else is the number of calls: a GPT of 4 layers has 28 matrices of two
 shapes, and on a processor a call on one of them costs as much as its arithmetic.
 """
 
@@ -14,10 +14,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_ITERATIONS = 5
+_POLYNOMIALS = (
+    (8.3007, -24.0375, 17.4661),
+    (4.0034, -2.9228, 0.5419),
+    (3.4709, -2.5494, 0.5002),
+    (2.4901, -1.8343, 0.4368),
+)
+"""ax + bx³ + cx⁵, one after the other: of all such those that bring singular values between 0.003
+and 1 nearest to 1, to 0.80 to 1.20 (Amsel et al., "The Polar Express", 2025, algorithm 1; all but
+the last made for values a hundredth larger, since products are rounded). A fifth less work than the
+five iterations of Jordan et al., and no higher a loss."""
+_MARGIN = 1.01
+"""By which what goes in is divided for the same reason."""
 _EPS = 1e-7
-"""Of the Newton–Schulz iteration, as Jordan et al. chose them."""
 
 _BATCHED_UP_TO = 192
 """On a processor, the smaller side of what is done at once: larger ones leave the caches."""
@@ -30,7 +39,7 @@ class Muon:
         matrices: (rows, columns) each.
         weight_decay: by what share of the learning rate they decay.
         momentum: what the mean of the gradients keeps of itself at a step; Nesterov's is taken.
-        precision: which the iterations' products run in. Jordan et al. take bfloat16, and where a
+        precision: which the products run in. Jordan et al. take bfloat16, and where a
             processor has no instructions for it, float32 takes a fiftieth of the time.
     """
 
@@ -72,7 +81,7 @@ class Muon:
 
 
 def _orthogonal(matrices: list[Tensor]) -> Iterable[Tensor]:
-    """The nearest matrices with singular values about 1, by Newton–Schulz iterations.
+    """Nearly the nearest matrices with singular values 1, by polynomials of them.
 
     Args:
         matrices: (rows, columns) each, rows ≤ columns.
@@ -80,10 +89,9 @@ def _orthogonal(matrices: list[Tensor]) -> Iterable[Tensor]:
     single = len(matrices) == 1
     multiply, add_product = (torch.mm, torch.addmm) if single else (torch.bmm, torch.baddbmm)
     x = matrices[0] if single else torch.stack(matrices)
-    a, b, c = _COEFFICIENTS
-    norms = x.norm(dim=(-2, -1), keepdim=True)
+    norms = x.norm(dim=(-2, -1), keepdim=True) * _MARGIN
     x = x / norms.clamp(min=_EPS)  # so that no singular value is above 1
-    for _ in range(_ITERATIONS):
+    for a, b, c in _POLYNOMIALS:
         gram = multiply(x, x.mT)
         x = add_product(x, add_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x,) if single else x
