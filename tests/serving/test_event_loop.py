@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from servers import SECONDS, Served
 
 from textwright.runs import Run
-from textwright.serving import fields, responses
+from textwright.serving import app, fields, responses
 from textwright.serving.responses import PIECE_VALUES, json_pieces
 
 
@@ -88,6 +89,24 @@ def test_a_stream_that_waits_for_a_place_has_headers_and_comments(
     assert rest[-2:] == ["data: [DONE]", ""]
     data = [line for line in rest if line and not line.startswith(":")]
     assert all(line.startswith("data: ") for line in data)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/nothing"])
+def test_the_document_is_made_beside_the_loop(
+    tmp_path: Path, make_model: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    threads: list[str] = []
+    get_openapi = app.get_openapi
+
+    def watched(**named: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return get_openapi(**named)
+
+    monkeypatch.setattr(app, "get_openapi", watched)
+    served = Served([make_model(tmp_path / "one")])
+    served.client.get(path)
+    served.close()
+    assert len(threads) == 1 and served._thread.name not in threads
 
 
 @pytest.mark.parametrize(

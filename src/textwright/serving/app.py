@@ -69,6 +69,7 @@ def create_app(
         description="Generates text with models of your own.",
         lifespan=lifespan,
         redirect_slashes=False,  # `unknown_paths` does, with the prefix of a proxy
+        openapi_url=None,  # `docs` has it, made in a thread: it takes long the first time
         docs_url=None,
         redoc_url=None,
     )
@@ -151,7 +152,8 @@ async def _http_exception(http: Request, error: Exception) -> Response:
         return RedirectResponse(where, 307)
     message, headers = str(error.detail), error.headers or {}
     if error.status_code == 404:
-        message = unknown_paths.describe(http)
+        # The first makes the OpenAPI document
+        message = await asyncio.to_thread(unknown_paths.describe, http)
     elif error.status_code == 405 and "Allow" in headers:
         message = unknown_paths.wrong_method(http, headers["Allow"])
     return _refuse(http, HTTPError(error.status_code, message, headers=headers))

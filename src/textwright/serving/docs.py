@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from textwright.serving.responses import json_response
+
 Schema: TypeAlias = Mapping[str, Any]
 
 PATH = "/docs"
@@ -47,8 +49,12 @@ _LIMITS = {
 
 
 def router() -> APIRouter:
-    """The page's route."""
+    """The routes of the page and of the document, which threads make."""
     routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/openapi.json")
+    def document(http: Request) -> Response:
+        return json_response(http.app.openapi())
 
     @routes.get(PATH)
     def show(http: Request) -> Response:
