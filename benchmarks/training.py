@@ -1,11 +1,12 @@
 """How fast and how well it learns on a processor, beside nanoGPT's recipe for one.
 
-    python benchmarks/training.py --nanogpt PATH/TO/nanoGPT [--seeds 1 2 3] [--json]
+    python benchmarks/training.py --nanogpt PATH/TO/nanoGPT [--seeds 1 2 3] [--to-loss] [--json]
     TEXTWRIGHT_CORPORA=DIR python benchmarks/training.py --nanogpt PATH/TO/nanoGPT --books
 
 The first trains on Tiny Shakespeare, for each seed nanoGPT and then each row of `SETTINGS`:
 
-- *to its loss*: a training planned to end at nanoGPT's final loss or just below; by CPU time;
+- *to its loss*: a training planned to end at nanoGPT's final loss or just below; by CPU time
+  (`--to-loss`: this row alone);
 - *same tokens*: as many tokens as nanoGPT read;
 - *same CPU time*: as many steps as end at nanoGPT's CPU time or just under.
 
@@ -46,12 +47,13 @@ TO_LOSS, SAME_TOKENS, SAME_TIME = "to its loss", "same tokens", "same CPU time"
 SETTINGS = {
     "lstm": {
         TO_LOSS: "--model lstm --size nano --set model.num_layers=1 --set training.batch_size=16"
-        " --steps 195 --eval-every 1000 --set training.eval_tokens=8192",
+        " --steps 260 --eval-every 1000 --set training.eval_tokens=8192",
         SAME_TOKENS: "--model lstm --size nano --set model.hidden_size=248 --eval-every 250",
         SAME_TIME: "--model lstm --size nano --eval-every 500",
     },
     "gpt": {
-        TO_LOSS: "--model gpt --size nano --set model.block_size=64 --steps 265 --eval-every 1000"
+        TO_LOSS: "--model gpt --size nano --set model.num_layers=2 --set model.block_size=64"
+        " --set training.matrix_learning_rate=0.03 --steps 350 --eval-every 1000"
         " --set training.eval_tokens=8192",
         SAME_TOKENS: "--model gpt --size nano --eval-every 500",
         SAME_TIME: "--model gpt --size nano --eval-every 500",
@@ -134,12 +136,20 @@ def in_cpu_time(
 
 
 def all_rows(
-    ours: Textwright, family: str, seed: int, peer: nanogpt.Trained, steps: int | None
+    ours: Textwright,
+    family: str,
+    seed: int,
+    peer: nanogpt.Trained,
+    steps: int | None,
+    *,
+    to_loss_alone: bool,
 ) -> list[Outcome]:
     """The rows of a family."""
     rows = SETTINGS[family]
     own_steps = f" --steps {steps}" if steps else ""
     to_loss = trained(ours, family, TO_LOSS, seed, rows[TO_LOSS] + own_steps)
+    if to_loss_alone:
+        return [to_loss]
     a_step = ours.plan(f"{rows[SAME_TOKENS]} --steps 1")["tokens_per_step"]
     options = f"{rows[SAME_TOKENS]} --steps {max(1, peer.tokens // a_step)}"
     same_tokens = trained(ours, family, SAME_TOKENS, seed, options)
@@ -158,13 +168,14 @@ def figures(peers: dict[int, nanogpt.Trained], outcomes: Sequence[Outcome]) -> d
     in_time = [o for o in outcomes if o.row == SAME_TIME]
     reached = all(o.loss_at_64 <= peers[o.seed].loss for o in by_row[TO_LOSS])
     ratios = [peers[o.seed].cpu_seconds / o.cpu_seconds for o in by_row[TO_LOSS]]
-    small = all(o.parameters <= MOST_PARAMETERS for o in by_row[SAME_TOKENS])
-    on_time = all(o.cpu_seconds <= peers[o.seed].cpu_seconds for o in in_time)
+    counted = by_row[SAME_TOKENS]
+    small = counted and all(o.parameters <= MOST_PARAMETERS for o in counted)
+    on_time = in_time and all(o.cpu_seconds <= peers[o.seed].cpu_seconds for o in in_time)
     return {
         "cpu_time_to_loss_ratio": mean(ratios) if reached else None,
         "cpu_time_to_loss_ratios": ratios,
-        "loss_same_tokens": mean(o.loss_at_64 for o in by_row[SAME_TOKENS]) if small else None,
-        "loss_same_tokens_own": mean(o.loss_own for o in by_row[SAME_TOKENS]) if small else None,
+        "loss_same_tokens": mean(o.loss_at_64 for o in counted) if small else None,
+        "loss_same_tokens_own": mean(o.loss_own for o in counted) if small else None,
         "loss_same_cpu_time": mean(o.loss_at_64 for o in in_time) if on_time else None,
         "loss_same_cpu_time_own": mean(o.loss_own for o in in_time) if on_time else None,
     }
@@ -203,7 +214,7 @@ def print_rows(peers: dict[int, nanogpt.Trained], outcomes: Sequence[Outcome]) -
     print()
     print(f"nanoGPT: loss {spread([p.loss for p in peers.values()], 4)} at 64")
     for family in dict.fromkeys(o.family for o in outcomes):
-        for row in (TO_LOSS, SAME_TOKENS, SAME_TIME):
+        for row in dict.fromkeys(o.row for o in outcomes):
             own = [o for o in outcomes if (o.family, o.row) == (family, row)]
             ratios = [peers[o.seed].cpu_seconds / o.cpu_seconds for o in own]
             notes = [
@@ -236,7 +247,9 @@ def shakespeare(choice: argparse.Namespace, folder: Path) -> dict[str, Any]:
         peers[seed] = peer = theirs.train(choice.nanogpt_iters, seed=seed)
         report(f"seed {seed}: nanoGPT: {peer.cpu_seconds:.1f} s of CPU time, loss {peer.loss:.4f}")
         for family in choice.families:
-            outcomes += all_rows(ours, family, seed, peer, choice.steps)
+            outcomes += all_rows(
+                ours, family, seed, peer, choice.steps, to_loss_alone=choice.to_loss
+            )
     families = {
         family: figures(peers, [o for o in outcomes if o.family == family])
         for family in choice.families
@@ -261,6 +274,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--threads", type=int, default=1, help="of each training")
     parser.add_argument("--steps", type=int, help="of the row 'to its loss', for every family")
+    parser.add_argument("--to-loss", action="store_true", help="that row alone")
     parser.add_argument(
         "--nanogpt-iters", type=int, default=nanogpt.ITERATIONS, help="in place of its recipe's"
     )
