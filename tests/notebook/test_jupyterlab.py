@@ -28,11 +28,20 @@ PICTURES = os.environ.get("TEXTWRIGHT_PICTURES")
 
 CELLS = [
     "import textwright as tw\n"
-    'run = tw.train("prose.txt", model="lstm", size="nano", steps=6, eval_every=2, name="one",'
-    ' changes=["training.batch_size=2"])',
+    'options = {"steps": 30, "eval_every": 5, "lowercase": True,'
+    ' "changes": ["training.batch_size=2"]}\n'
+    'run = tw.train("prose.txt", model="lstm", size="nano", name="one", **options)',
     'model = tw.load("shakespeare")\n'
     'model.generate("ROMEO:\\n", max_tokens=60, seed=1, logprobs=4)',
-    'tw.compare("one", "one")',
+    "from textwright.training import Observer\n"
+    'other = tw.train("prose.txt", model="rnn", name="two", observers=[Observer()], **options)\n'
+    "tw.compare(run, other)",
+    'model.explain("To be, or not to be, that is the question.")',
+    'dialogue = tw.load("chat").chat(seed=12, max_tokens=60)\n'
+    'for words in ("Hi! Do you like movies?", "Which one did you see last?"):\n'
+    "    dialogue.say(words)\n"
+    "dialogue",
+    "run",
     "model.play()",
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # jupyter's own
@@ -70,6 +79,7 @@ def lab(tmp_path: Path, text_file: Path) -> Iterator[str]:
     for name, value in (
         ("apputils-extension/themes", {"theme": "JupyterLab Light"}),
         ("apputils-extension/notification", {"fetchNews": "false"}),
+        ("notebook-extension/tracker", {"windowingMode": "none"}),  # draws all cells, seen or not
     ):
         file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -111,30 +121,44 @@ def test_what_the_cells_show_is_seen_in_both_themes(lab: str) -> None:
         pytest.skip("needs Chromium on the PATH: apt-get install chromium")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        tab = browser.new_page(viewport={"width": 1100, "height": 2400})
+        # without a colour scheme of the test's, which would be that of the frame, too
+        tab = browser.new_page(viewport={"width": 1100, "height": 3320}, color_scheme="null")
         tab.set_default_timeout(200_000)
         tab.goto(lab)
-        tab.locator(".jp-CodeCell").nth(3).wait_for()
+        tab.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
+        # what is run before the kernel is there may be lost
+        tab.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+        tab.keyboard.press("Control+b")  # without the list of files
         tab.get_by_role("menuitem", name="Run", exact=True).click()
         tab.get_by_text("Run All Cells", exact=True).click()
         cells = tab.locator(".jp-CodeCell")
+        errors = tab.locator(".jp-OutputArea-output").filter(has_text="Traceback")
+        tab.locator("iframe[title=shakespeare]").or_(errors.first).wait_for()
+        assert errors.all_inner_texts() == []
         frame = tab.frame_locator("iframe[title=shakespeare]")
         frame.get_by_role("heading").first.wait_for()
-        shown = [cells.nth(each).locator(".jp-RenderedHTMLCommon") for each in range(4)]
-        assert [each.count() for each in shown] == [1, 1, 1, 1]
-        first = shown[0]
-        assert "bits a character" in first.inner_text() and first.locator("svg").is_visible()
-        tokens = shown[1].locator("span[title]")
+        shown = [cell.locator(".jp-RenderedHTMLCommon") for cell in cells.all()]
+        assert [each.count() for each in shown] == [1] * len(CELLS)
+        trained, text, comparison, explained, dialogue, run, _ = shown
+        assert "bits a character" in trained.inner_text() and trained.locator("svg").is_visible()
+        tokens = text.locator("span[title]")
         assert tokens.count() == 60 and "likeliest" in tokens.nth(0).get_attribute("title")
-        assert "1 in 256" in shown[1].inner_text()
-        assert shown[2].locator("svg").is_visible()
+        assert "1 in 256" in text.inner_text() and "1 in 256" in explained.inner_text()
+        assert comparison.locator("svg").is_visible() and run.locator("svg").is_visible()
+        assert dialogue.locator("b").all_inner_texts() == ["user", "assistant"] * 2
+        ground = {"Light": "rgb(247, 245, 241)", "Dark": "rgb(23, 22, 21)"}
         for theme, is_light in (("Light", "true"), ("Dark", "false")):
             if theme == "Dark":
                 tab.get_by_role("menuitem", name="Settings", exact=True).click()
                 tab.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
                 tab.get_by_text("JupyterLab Dark", exact=True).click()
             tab.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
-            for element in (first.locator("b").first, tokens.nth(5), shown[2].locator("td").first):
+            playwright.expect(frame.locator("body")).to_have_css("background-color", ground[theme])
+            for element in (
+                trained.locator("b").first, tokens.nth(5), comparison.locator("td").first,
+                explained.locator("span[title]").first, dialogue.locator("b").first,
+                run.locator("td").first,
+            ):  # fmt: skip
                 assert element.evaluate(LUMINANCE) > 4.5, theme
             if PICTURES:
                 tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme.lower()}.png"))

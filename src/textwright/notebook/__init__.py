@@ -4,10 +4,10 @@
 `training` is the live display of a training, which alone needs torch, and `playing` puts the page
 itself into a cell.
 
-The HTML is one fragment without scripts, style sheets or addresses. All colours are translucent or
-the notebook's own (`currentColor`), so that one fragment serves light and dark notebooks; where
-styles are stripped, as GitHub does, what remains is words and tables in reading order. Every text
-is escaped.
+The HTML, but that of `playing`, is one fragment without scripts, style sheets or addresses. All
+colours are translucent or the notebook's own (`currentColor`), so that one fragment serves light
+and dark notebooks; where styles are stripped, as GitHub does, what remains is words and tables in
+reading order. Every text is escaped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The page itself in a cell: the offline file in a frame, so that branches and neurons work."""
+"""The page itself in a cell: the offline file in a frame, so that branches and neurons work.
+
+It is the one thing here with a style sheet, of two rules, so that it is dark where the notebook is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,14 @@ from textwright.runs import Run
 
 HEIGHT = 720
 """Of the frame, in pixels of CSS."""
+_DARK = "[data-jp-theme-light=false],[theme=dark],.vscode-dark,.vscode-high-contrast"
+_LIGHT = "[data-jp-theme-light=true],[theme=light],.vscode-light,.vscode-high-contrast-light"
+"""What JupyterLab, Colab and VS Code mark their themes with; elsewhere it is the system's."""
+_THEME = (
+    f":is({_DARK}) .textwright-page{{color-scheme:dark}}"
+    f":is({_LIGHT}) .textwright-page{{color-scheme:light}}"  # a contrast that is light is both
+)
+"""Browsers tell a page in a frame to take the frame's colour scheme."""
 
 
 class Frame:
@@ -27,7 +38,9 @@ class Frame:
     def _repr_html_(self) -> str:
         # Without `allow-same-origin` the page sees nothing of the notebook's cookies and storage
         return (
-            f'<iframe title="{escape(self.name)}" sandbox="allow-scripts allow-downloads" '
+            f"<style>{_THEME}</style>"
+            f'<iframe class="textwright-page" title="{escape(self.name)}" '
+            'sandbox="allow-scripts allow-downloads" '
             f'style="width:100%;height:{HEIGHT}px;border:1px solid rgba(128,120,110,.35);'
             f'border-radius:.5em" srcdoc="{escape(self.page)}"></iframe>'
         )
