@@ -1,9 +1,9 @@
 """How objects of the package look in a notebook.
 
 Notebooks ask an object for `_repr_html_`, and for the text beside it for `_repr_pretty_` (IPython's
-display protocol). What a run or a text looks
-like there is the subject of the room `notebook`, which stands above the classes that are shown: so
-it is found by name, when a notebook first asks, as the package's front door finds everything.
+display protocol). What a run or a text looks like there is the subject of the room `notebook`,
+which stands above the classes that are shown: so it is found by name, when a notebook first asks,
+as the package's front door finds everything.
 """
 
 from __future__ import annotations

@@ -236,3 +236,22 @@ def test_a_job_that_is_out_of_sight_goes_on(here: Hub, capsys: pytest.CaptureFix
         _follow("5" * 24, plan, "train", "ann", None, ["shakespeare"])
     said = capsys.readouterr().err
     assert "the job goes on" in said and "train shakespeare --on hf" in said
+
+
+def test_no_text_of_an_earlier_try_stays(here: Hub, tmp_path: Path) -> None:
+    from textwright.errors import TextwrightError
+    from textwright.jobs.launch import start
+
+    here.refuses["/api/jobs"] = (503, "down")
+    for names in (("a.txt", "b.txt", "c.txt"), ("d.txt", "e.txt")):
+        texts = [tmp_path / name for name in names]
+        for text in texts:
+            text.write_text(text.name, encoding="utf-8")
+        *learned, held_out = map(str, texts)
+        plan = plan_job(
+            learned, [], flavor="t4-small", user="ann", name="novel", validation=held_out
+        )
+        with pytest.raises(TextwrightError, match="answered 503"):
+            start(plan)
+        there = here.repositories["model", "ann/textwright-novel"]
+        assert {*plan.files, "job.sh"} == there.keys() - {".gitattributes"}

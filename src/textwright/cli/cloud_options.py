@@ -1,4 +1,4 @@
-"""Options that the commands of `textwright sagemaker` share."""
+"""Options that the commands of `textwright sagemaker` share, and what all jobs elsewhere print."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ TRIALS = "run-sweep"
 """The folder of the repository that holds the trials of a sweep."""
 _BEGUN = {"train": f"{RUN}/run.toml", "sweep": f"{TRIALS}/sweep.json"}
 """By command, the file that is there once it has begun."""
+_REPLACED = ["input/*", "validation/*"]
+"""What of an earlier upload must not stay: a job reads all that is in these folders."""
 _SECRET = "HF_TOKEN"
 _SERVICE = "huggingface_hub"
 _PUSH_SECONDS = 300
@@ -105,7 +107,8 @@ class JobPlan:
             Call(_SERVICE, "list_jobs_hardware", {}),
             Call(_SERVICE, "create_repo", {"repo_id": self.repository, "private": True,
                                            "exist_ok": True}),
-            Call(_SERVICE, "upload_folder", {"repo_id": self.repository, "files": files}),
+            Call(_SERVICE, "upload_folder", {"repo_id": self.repository, "files": files,
+                                             "delete_patterns": _REPLACED}),
             self.run_job,
         ]  # fmt: skip
 
@@ -227,7 +230,7 @@ def start(plan: JobPlan) -> JobInfo:
     api = HfApi()
     with _folder(plan) as folder, hub_errors(plan.repository):
         api.upload_folder(
-            repo_id=plan.repository, folder_path=folder, delete_patterns=["input/*"],
+            repo_id=plan.repository, folder_path=folder, delete_patterns=_REPLACED,
             commit_message=f"Text for {plan.name}",
         )  # fmt: skip
     parameters: dict[str, Any] = {**plan.run_job.parameters, "secrets": {_SECRET: token}}

@@ -29,7 +29,7 @@ from textwright.training.loop.stopping import stop_signals
 from textwright.training.sweep_workers import Workers, sweep_workers
 from textwright.training.trial_process import TrialProcess, has_reached, is_over
 from textwright.training.trials import (
-    SAME,
+    DEFAULTS,
     Rung,
     Values,
     arguments,
@@ -106,7 +106,7 @@ class Sweep:
         """What follows `textwright train` for a trial."""
         each = self.seconds_each
         budget = f"--steps={self.steps}" if each is None else f"--minutes={each / 60:.4g}"
-        return [*self.sources, budget, *arguments(SAME | self.fixed | trial.values)]
+        return [*self.sources, budget, *arguments(DEFAULTS | self.fixed | trial.values)]
 
     def record(self) -> dict[str, Any]:
         """What `sweep.json` holds."""

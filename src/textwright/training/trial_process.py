@@ -30,11 +30,12 @@ def is_over(run: Run) -> bool:
 
 def has_reached(run: Run, share: float) -> bool:
     """Whether a run has been evaluated at this share of its plan, or is over."""
-    settings = run.settings()
-    steps = settings.get("plan", {}).get("steps")
+    steps = run.settings().get("plan", {}).get("steps")
+    if not steps:
+        return False
+    if is_over(run):
+        return True
     metrics = run.metrics()
-    if is_over(run) or not steps:
-        return bool(steps)
     return share < 1 and bool(metrics) and metrics[-1]["step"] >= share * steps
 
 

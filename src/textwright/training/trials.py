@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from textwright.errors import RequestError
@@ -31,8 +32,8 @@ OPTIONS = {
 }  # fmt: skip
 """Options of `textwright train` that a sweep can try, and arguments of `textwright.train`; any
 other name is a setting's dotted one."""
-SAME: Values = {"training.eval_tokens": "16384"}
-"""Settings of all trials where nothing else is said. Each would plan by its own speed how much of
+DEFAULTS: Values = {"training.eval_tokens": "16384"}
+"""Of all trials, where nothing else is said. Each would plan by its own speed how much of
 the validation text it reads, and bits a character of different parts don't compare."""
 _NUMBERS = {"vocab_size", "seed", "eval_every"}
 _MOST_HALVINGS = 3
@@ -120,7 +121,7 @@ def arguments(values: Values) -> list[str]:
     return words
 
 
-def check_trial(sources: Sequence[str], values: Values, fixed: Values, folder: Any) -> None:
+def check_trial(sources: Sequence[str], values: Values, fixed: Values, folder: Path) -> None:
     """Raise now what the trial's own process would raise, with the trial's values named.
 
     Raises:
