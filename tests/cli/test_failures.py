@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -213,3 +215,24 @@ def test_a_display_that_training_failed_under_is_taken_down() -> None:
     # the display is erased, the warning takes its place, and the display stands anew below it
     assert re.search(r"\x1b\[2K(\x1b\[1A\x1b\[2K)*warning: mind this\r\n", text), text
     assert "tokens/s" in text and "nan" not in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there gets no SIGHUP")
+@pytest.mark.parametrize("number", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
+def test_a_signal_leaves_no_copy_of_what_was_piped_in(tmp_path: Path, number: str) -> None:
+    environment = {**os.environ, "TEXTWRIGHT_CACHE": str(tmp_path)}
+    process = subprocess.Popen(
+        [*START, "train", "-", "--plan"], stdin=subprocess.PIPE, env=environment, bufsize=0,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )  # fmt: skip
+    assert process.stdin is not None
+    sent = False
+    with pytest.raises(BrokenPipeError):  # it is read on and on, until the signal
+        while True:
+            process.stdin.write(b"It was a private matter.\n" * 10_000)
+            if not sent and [*tmp_path.glob("streams/*")]:
+                process.send_signal(getattr(signal, number))
+                sent = True
+    assert process.wait() == -getattr(signal, number)
+    process.stdin.close()
+    assert sent and not [*tmp_path.glob("streams/*")]

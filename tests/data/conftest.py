@@ -41,6 +41,10 @@ class Site:
                     self.send_header("Location", "/novel.txt")
                     self.end_headers()
                     return
+                asked = self.headers["Authorization"]
+                if self.path.startswith("/private") and asked != "Basic dXNlcjpwQHNzOndvcmQ=":
+                    self.send_error(401)  # it wants user, and p@ss:word
+                    return
                 super().do_GET()
 
             def log_message(self, *_: object) -> None:

@@ -170,3 +170,12 @@ def test_emoji_as_java_writes_them_leave_the_rest() -> None:
     halves = "née \ud83d\ude00\n".encode("utf-8", "surrogatepass") * 9
     found = inspect(lambda: io.BytesIO(halves))
     assert found.encoding == "utf-8" and found.replaced == 9 * 6
+
+
+def test_a_long_line_with_an_escape_is_read_in_time_that_grows_with_it(tmp_path: Path) -> None:
+    text = "x" * 2_000_000 + "~{"  # with the square it would be an hour
+    (tmp_path / "minified.txt").write_text(text)
+    assert inspect(lambda: (tmp_path / "minified.txt").open("rb")).encoding == "utf-8"
+    (tmp_path / "mail.txt").write_bytes(b"Subject: x\n" * 9 + "\u65e5\u672c\n".encode("iso2022_jp"))
+    found = inspect(lambda: (tmp_path / "mail.txt").open("rb"))
+    assert found.encoding == "iso2022_jp_ext"

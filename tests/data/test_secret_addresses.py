@@ -86,6 +86,17 @@ def test_a_corpus_does_not_tell_its_address(site, tmp_path: Path) -> None:  # ty
         downloads.download(without_secrets(missing), tmp_path)
 
 
+def test_user_and_password_open_what_they_are_for(site, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (site.folder / "private.txt").write_text("plain words and more\n" * 20)
+    host = site.address.removeprefix("http://")
+    corpus = open_corpus([f"http://user:p%40ss:word@{host}/private.txt"])
+    assert corpus.sources[0].address == f"{site.address}/private.txt"
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written and not any(b"p%40ss" in path.read_bytes() for path in written)
+    with pytest.raises(DownloadError, match="answered 401"):
+        open_corpus([f"http://user:else@{host}/private.txt"])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 def test_no_link_leads_out_of_a_pushed_folder(tmp_path: Path) -> None:
     secret = tmp_path / "id_rsa"

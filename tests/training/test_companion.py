@@ -13,7 +13,7 @@ from textwright.engine import Engine
 from textwright.errors import RequestError
 from textwright.evaluation import Score, evaluate_run
 from textwright.runs import Run
-from textwright.training import companion
+from textwright.training import companion, pipeline
 
 
 def train(text: Path, **options: object) -> Run:
@@ -79,6 +79,17 @@ def test_what_does_not_help_is_not_kept(text_file: Path, monkeypatch: pytest.Mon
     assert not run.settings().get("companion", {}).get("weight")
     monkeypatch.setattr(companion, "WORTH", 10.0)
     assert companion.WORTH == 10.0 and not train(text_file).companion_file.exists()
+
+
+def test_ctrl_c_while_it_is_counted_keeps_the_rest(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "add_companion", interrupted)
+    run = train(text_file)
+    assert run.settings()["result"]["status"] == "finished" and run.report_file.is_file()
 
 
 def test_a_damaged_one_is_named(text_file: Path) -> None:

@@ -9,7 +9,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, TextIO
 
 import typer
@@ -113,7 +116,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [word for word in words if word != "--debug"]
     _configure_encoding()
     _configure_logging(debug)
-    sys.exit(_run(words, debug))
+    try:
+        with _ending_in_order():
+            code = _run(words, debug)
+    except _Ended as ended:
+        signal.raise_signal(ended.number)  # so that whoever sent it sees it
+        code = 128 + ended.number
+    sys.exit(code)
+
+
+class _Ended(BaseException):
+    """A signal ends the process; what is open is closed and what is half written removed first."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Where SIGTERM, or SIGHUP of a terminal that closed, would end the process on the spot, end it
+    as an error does; the second one does it on the spot."""
+    numbers = [signal.SIGTERM]
+    if sys.platform != "win32":
+        numbers.append(signal.SIGHUP)
+    mine: list[signal.Signals] = []
+
+    def restore() -> None:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        restore()
+        raise _Ended(number)
+
+    if threading.current_thread() is threading.main_thread():
+        mine += [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
 
 
 _replaced: set[str] = set()

@@ -314,7 +314,9 @@ def _companion(trainer: Trainer, status: str) -> Gain | None:
         return add_companion(trainer.run, trainer.dataset, trainer.settings.device)
     except (TextwrightError, MemoryError) as error:
         log.warning("the network stays alone: %s", error or "no memory to count the text")
-        return None
+    except KeyboardInterrupt:
+        log.warning("the network stays alone: counting the text was interrupted")
+    return None
 
 
 def plan_training(

@@ -54,7 +54,7 @@ _UTF8_RUN = re.compile(
 _UTF16_RUN = re.compile(rb"(?:" + _PRINTABLE + rb"\0){24}|(?:\0" + _PRINTABLE + rb"){24}")
 _FEW_NULS = 1000
 """A text may have one NUL byte in so many, besides those at its end."""
-_ESCAPES = (b"\x1b$", b"\x1b(", b"~{")
+_ESCAPE = re.compile(rb"\x1b[$(]|~\{")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _LETTERS_IN_UTF8 = 3
 """A line of so many characters beyond ASCII is not UTF-8 by chance."""
@@ -156,9 +156,7 @@ class _ByteStats:
                 self.tail = (self.tail + block[-WINDOW:])[-WINDOW:]
                 self._look_for_nuls(block)
                 self.marks += block.count(codecs.BOM_UTF8)
-                if len(self.escapes) < _SAMPLE and any(mark in block for mark in _ESCAPES):
-                    found = re.findall(rb"[^\n]*(?:\x1b[$(]|~\{)[^\n]*\n?", block)
-                    self.escapes += b"".join(found)[: _SAMPLE - len(self.escapes)]
+                self.escapes += _lines_of_escapes(block, _SAMPLE - len(self.escapes))
                 self.has_cr = self.has_cr or b"\r" in block
                 self.ascii = self.ascii and block.isascii()
                 if not self.ascii:
@@ -308,6 +306,17 @@ def _non_ascii_lines(block: bytes, limit: int) -> bytes:
             if len(lines) >= limit:
                 break
     return bytes(lines)
+
+
+def _lines_of_escapes(block: bytes, limit: int) -> bytes:
+    """At most `limit` bytes of the lines that hold an escape sequence."""
+    lines = bytearray()
+    end = 0
+    while len(lines) < limit and (found := _ESCAPE.search(block, end)):
+        begin = block.rfind(b"\n", end, found.start()) + 1 or end
+        end = block.find(b"\n", found.end()) + 1 or len(block)
+        lines += block[begin:end]
+    return bytes(lines[:limit])
 
 
 def _detect_iso2022(sample: bytes) -> str:

@@ -6,6 +6,7 @@ internet access fails at once; each later wait for data has 30.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import re
@@ -78,9 +79,12 @@ def download(
             f"{address} was recorded without its secret part; give the whole address again"
         )
     folder = _folder(address, cache)
+    bare, headers = _credentials_as_header(address)
     request = urllib.request.Request(
-        quote(address, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "textwright"}
+        quote(bare, safe="%/:=&?~#+!$,;'@()*[]"), headers={"User-Agent": "textwright"}
     )
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)  # they are this server's, and no other's
     try:
         with _opener().open(request, timeout=READ_SECONDS) as response:
             name = _file_name(response.geturl(), response.headers.get_content_type())
@@ -116,6 +120,17 @@ def download(
         alias = {**record, "name": f"../{folder.name}/{name}"}
         write_record(_folder(shown, cache) / "download.json", alias)
     return Download(folder / name, digest.hexdigest())
+
+
+def _credentials_as_header(address: str) -> tuple[str, dict[str, str]]:
+    """The address without `user:password@`, which urllib takes for part of the host's name, and the
+    header that says the same."""
+    parts = urlsplit(address)
+    credentials, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return address, {}
+    coded = base64.b64encode(unquote(credentials).encode()).decode("ascii")
+    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {coded}"}
 
 
 def _folder(address: str, cache: Path) -> Path:
