@@ -2,10 +2,11 @@
 
     python benchmarks/code_pages.py FOLDER [--count 10] [--lengths 50,100,…]
 
-FOLDER has a text a language, `french.txt` …, in UTF-8: the figures of docs/log.md are of the
-Universal Declaration of Human Rights (github.com/eric-muller/udhr). Passages are drawn at random
-with a fixed seed; each is written in the code page, with the quotation marks and dashes that this
-lacks made plain, and is right if it is read as it was, character for character.
+FOLDER has a text a language, `french.txt` …, in UTF-8: the figures of docs/log.md, which tells how
+it is made, are of the Universal Declaration of Human Rights (github.com/eric-muller/udhr). Passages
+are drawn at random with a fixed seed; each is written in the code page, with the quotation marks
+and dashes that this lacks made plain, and is right if it is read as it was, character for
+character.
 """
 
 from __future__ import annotations

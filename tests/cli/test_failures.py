@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -223,7 +222,7 @@ def test_a_signal_leaves_no_copy_of_what_was_piped_in(tmp_path: Path, number: st
     environment = {**os.environ, "TEXTWRIGHT_CACHE": str(tmp_path)}
     process = subprocess.Popen(
         [*START, "train", "-", "--plan"], stdin=subprocess.PIPE, env=environment, bufsize=0,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert process.stdin is not None
     sent = False

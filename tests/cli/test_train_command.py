@@ -147,6 +147,10 @@ def test_the_plan_of_a_run_that_goes_on_is_its_own(command: Command, text_file: 
     assert (planned["steps"], planned["model"]["hidden_size"]) == (30, 24)
     done = command("train", text_file, "--name", "mine", "--resume", "--plan")
     assert "30 of 64 tokens" in done.stdout
+    other = text_file.with_name("other.txt")
+    other.write_text("It was another text than that. " * 100, encoding="utf-8")
+    done = command("train", other, "--name", "mine", "--resume", "--plan", code=2)
+    assert "has changed" in done.stderr
 
 
 @pytest.mark.parametrize("family", ["lstm", "gpt"])

@@ -169,6 +169,12 @@ def test_a_parquets_column(tmp_path: Path) -> None:
             pyarrow.table({"text": pyarrow.array(SAYINGS, kind)}), tmp_path / "b.parquet"
         )
         assert read(tmp_path / "b.parquet") == TEXT
+    cells = pyarrow.array([one.encode() for one in SAYINGS[:-1]] + [b"caf\xe9"], pyarrow.binary())
+    parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "c.parquet")
+    with pytest.raises(CorpusError, match="--field text reads them"):
+        read(tmp_path / "c.parquet")
+    corpus = open_corpus([str(tmp_path / "c.parquet")], field="text")
+    assert any(f"became U+FFFD: 1 (row {len(SAYINGS)})" in one for one in corpus.warnings)
 
 
 def words(part: TextPart) -> list[list[str]]:
@@ -186,7 +192,7 @@ def test_every_part_of_a_turn_is_read(tmp_path: Path) -> None:
     part = open_text([str(file)])
     assert ["See \nthis\npicture:", "A", "Thanks"] in words(part)
     corpus = open_corpus([str(file)], validation_fraction=0.4)
-    assert "left out 3 parts of turns that are no text" in corpus.warnings[0]
+    assert "left out 3 parts of turns that hold no text" in corpus.warnings[0]
 
 
 @pytest.mark.parametrize(

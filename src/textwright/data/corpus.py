@@ -257,8 +257,8 @@ class _CorpusBuilder:
             return prepare_text(files, self.cache)
         if texts:
             raise CorpusError(
-                f"{chats[0]} holds conversations and {texts[0]} running text; "
-                "train on one kind, or take both for text: --set corpus.form=text"
+                f"{_some(chats)} holds conversations and {_some(texts)} running text; name or keep "
+                "the files of one kind alone, or take both for text: --set corpus.form=text"
             )
         return prepare_conversations(files, self.cache)
 
@@ -280,6 +280,11 @@ class _CorpusBuilder:
         has_encoding = file.kind not in ("epub", "docx", "pdf", "parquet")
         encoding = file.inspection.encoding if has_encoding else ""
         self.sources.append(Source(source.label, sha256, size, encoding, source.licence, known))
+
+
+def _some(labels: list[str]) -> str:
+    """The first of some files, and how many more there are."""
+    return labels[0] + (f" (like {counted(len(labels) - 1, 'other')})" if labels[1:] else "")
 
 
 def _build(

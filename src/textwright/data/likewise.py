@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from textwright.errors import counted
+
 _MOST_KINDS, _MOST_NAMED = 20, 9
 _VARIES = re.compile(r'"[^"]*"|\d[\d,.]*(?:, \d[\d,.]*)*')
 """Quoted text and numbers, which like lines differ in."""
@@ -52,7 +54,7 @@ class Likewise:
         kinds = list(self._kinds.values())
         lines = [str(kind) for kind in kinds[:_MOST_KINDS]]
         if rest := sum(kind.count for kind in kinds[_MOST_KINDS:]):
-            lines.append(f"and {rest:,} files more, each for a reason of its own")
+            lines.append(f"and {counted(rest, 'file')} more, each for a reason of its own")
         self._kinds.clear()
         return lines
 

@@ -335,6 +335,8 @@ def plan_training(
             recipe = Recipe.from_record(run_follower(request.sources))
         elif resume and (run := run_to_resume(request)) is not None:
             check_unchanged(run, request)
+            if request.sources:
+                open_training_corpus(run, request.sources)  # another text is not this run's
             recipe = load_recipe(run)
             asked = request.beyond(run.settings(), done=result_if_done(run) is not None)
             state = None if asked is None else reached(run)

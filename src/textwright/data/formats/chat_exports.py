@@ -23,7 +23,7 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from textwright.data.formats.lines import read_numbered
-from textwright.errors import CorpusError
+from textwright.errors import CorpusError, counted
 
 PAUSE = 4 * 3600
 """Seconds without a message after which another conversation begins."""
@@ -111,8 +111,9 @@ def conversations_of(chats: Sequence[Chat], label: str, assistant: str | None) -
         missing = "; left out: " if left_out else ""
         missing += ", ".join(f"{count:,} {what}" for what, count in left_out.most_common())
         notes.append(
-            f"{label}: {len(records):,} conversations (a pause of four hours ends one); the model "
-            f"speaks as {_listed(voices)}, you are the rest; --assistant NAME decides{missing}"
+            f"{label}: {counted(len(records), 'conversation')} (a pause of four hours ends one); "
+            f"the model speaks as {_listed(voices)}, you are the rest; --assistant NAME decides"
+            f"{missing}"
         )
     return Exported(records, notes)
 

@@ -75,13 +75,13 @@ class SkippedRecords:
             yield f"{self.label}: left out {counted(count, 'broken record')}; {'; '.join(reasons)}"
         if self.short:
             yield (
-                f"{self.label}: left out {len(self.short):,} conversations of fewer than two "
-                f"turns: {self._listed(self.short)}"
+                f"{self.label}: left out {counted(len(self.short), 'conversation')} of fewer than "
+                f"two turns: {self._listed(self.short)}"
             )
         if self.alone:
             yield (
-                f"{self.label}: left out {len(self.alone):,} conversations in which only one side "
-                f"speaks: {self._listed(self.alone)}"
+                f"{self.label}: left out {counted(len(self.alone), 'conversation')} in which only "
+                f"one side speaks: {self._listed(self.alone)}"
             )
         if self.empty_turns:
             yield (
@@ -91,8 +91,8 @@ class SkippedRecords:
 
         if self.no_text:
             yield (
-                f"{self.label}: left out {self.no_text.total():,} parts of turns that are no text "
-                f"(pictures, files, calls): {self._listed(list(self.no_text))}"
+                f"{self.label}: left out {counted(self.no_text.total(), 'part')} of turns that "
+                f"hold no text (pictures, files, calls): {self._listed(list(self.no_text))}"
             )
 
     def _listed(self, positions: list[int]) -> str:
@@ -184,7 +184,7 @@ def _turns(record: Any, others: list[Any]) -> Iterator[tuple[str, str]]:
         raise ValueError("no list of turns")
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict):
-            raise ValueError(f"turn {number} is not an object")
+            raise ValueError(f"turn {number} is no object with a speaker and words")
         if turn.get("type") == "service":  # in Telegram's files: who joined, what was pinned
             continue
         speaker = next((turn[name] for name in _SPEAKERS if name in turn), None)

@@ -230,11 +230,19 @@ def read_parquet(
         table = parquet.ParquetFile(file)
         schema = table.schema_arrow
         names = [one.name for one in schema if _holds_strings(one.type)]
+        if wanted:  # bytes too, where the user says that they are text
+            names += [one.name for one in schema if _holds_bytes(one.type)]
         known = TextField(wanted, []).candidates(tuple(names))
         guessed = not known
         if not known and not wanted:
             known = _guess_parquet_column(table, names)
         if not known:
+            unread = tuple(one.name for one in schema if _holds_bytes(one.type))
+            if not wanted and (named := TextField(None, []).candidates(unread)):
+                raise CorpusError(
+                    f'{label} has bytes in its column "{named[0]}"; if they are text in UTF-8, '
+                    f"--field {named[0]} reads them"
+                )
             raise no_text_column(label, list(schema.names), wanted)
         used = rows = 0
         for batch in table.iter_batches(batch_size=1024, columns=[known[0]]):
@@ -243,6 +251,8 @@ def read_parquet(
                 # As bytes: one that is no UTF-8 must not cost the others
                 if text := (cell or b"").decode("utf-8", "replace"):
                     used += 1
+                    if "\ufffd" in text and b"\xef\xbf\xbd" not in cell:
+                        findings.leave_out("bytes that are no UTF-8 became U+FFFD", rows)
                     yield text
                 else:
                     findings.leave_out(NO_TEXT, rows)
@@ -261,6 +271,10 @@ def _holds_strings(kind: Any) -> bool:
 
     value = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     return str(value) in ("string", "large_string", "string_view")
+
+
+def _holds_bytes(kind: Any) -> bool:
+    return str(kind) in ("binary", "large_binary", "binary_view")
 
 
 def _guess_parquet_column(table: Any, names: list[str]) -> tuple[str, ...]:

@@ -132,8 +132,8 @@ def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Da
         count = sum(validation.unknown.values())
         first = list(validation.unknown)[:10]
         log.warning(
-            "%s of the validation text (%d distinct, e.g. %s), not in the training text: left out "
-            "of the loss a token; bits a character count them",
+            "the training text lacks %s of the validation text (%d distinct, e.g. %s): the loss a "
+            "token leaves them out, bits a character count them",
             counted(count, "character"),
             len(validation.unknown),
             " ".join(one if one.isprintable() and one != " " else ascii(one) for one in first),
