@@ -152,7 +152,8 @@ def test_what_is_broken_is_counted_and_named(
     assert "left out 9 broken records" in broken and all("\n" not in w for w in corpus.warnings)
     for why in (
         "not JSON: line 1;", "turn 1 doesn't say whose it is: line 12, 13", "has no words: line 14",
-        "not text: line 15", "no list of turns: line 16", "turn 1 is no object with a speaker and words: line 17",
+        "not text: line 15", "no list of turns: line 16",
+        "turn 1 is no object with a speaker and words: line 17",
         "not an object: line 18", "more than two speak: line 19",
     ):  # fmt: skip
         assert why in broken, why
