@@ -30,6 +30,7 @@ from textwright.training.sweep_workers import Workers, sweep_workers
 from textwright.training.trial_process import TrialProcess, has_reached, is_over
 from textwright.training.trials import (
     DEFAULTS,
+    MEASURES,
     Rung,
     Values,
     arguments,
@@ -211,6 +212,8 @@ def plan_sweep(
         raise RequestError("--minutes and --steps: take one of them")
     if minutes is None and steps is None:
         minutes = 20.0
+    if minutes is not None and not math.isfinite(minutes):
+        raise RequestError(f"--minutes {minutes:g}: write a number")
     if steps is not None and steps < 1:
         raise RequestError(f"--steps {steps}: take 1 or more")
     if jobs is not None and jobs < 1:
@@ -221,10 +224,7 @@ def plan_sweep(
                            "write it to a file and name that")  # fmt: skip
     for source in sources:
         check_exists(source)
-    typed = {key: [as_typed(value) for value in values] for key, values in tries.items()}
-    same = {key: as_typed(value) for key, value in (fixed or {}).items()}
-    if twice := typed.keys() & same.keys():
-        raise RequestError(f"{min(twice)} is both tried and set; leave one of them out")
+    typed, same = _values(tries, fixed or {})
     trials = combinations(typed)
     root = runs.runs_folder(runs_folder)
     for values in trials:
@@ -245,6 +245,28 @@ def plan_sweep(
     )  # fmt: skip
     _ = planned.seconds_each  # named before the work, where it is too little
     return planned
+
+
+def _values(
+    tries: Mapping[str, Sequence[Any]], fixed: Mapping[str, Any]
+) -> tuple[dict[str, list[str]], Values]:
+    """What is tried and what is set, as typed.
+
+    Raises:
+        RequestError: a name is both, or can't be tried; the text to validate on isn't there.
+    """
+    typed = {key: [as_typed(value) for value in values] for key, values in tries.items()}
+    same = {key: as_typed(value) for key, value in fixed.items()}
+    if twice := typed.keys() & same.keys():
+        raise RequestError(f"{min(twice)} is both tried and set; leave one of them out")
+    if measures := MEASURES & typed.keys():
+        first = min(measures)
+        raise RequestError(f"--try {first}: trials are compared by the same part of one text; say "
+                           f"it for all, --set {first}={typed[first][0]}")  # fmt: skip
+    if "val" in same:
+        check_exists(same["val"])
+        same["val"] = absolute_source(same["val"])
+    return typed, same
 
 
 def _cores() -> int:

@@ -35,6 +35,11 @@ other name is a setting's dotted one."""
 DEFAULTS: Values = {"training.eval_tokens": "16384"}
 """Of all trials, where nothing else is said. Each would plan by its own speed how much of
 the validation text it reads, and bits a character of different parts don't compare."""
+MEASURES = {
+    "val", "loss_on", "training.loss_on", "training.eval_tokens", "corpus.validation",
+    "corpus.validation_fraction",
+}  # fmt: skip
+"""What decides which text a trial is measured on: one for all."""
 _NUMBERS = {"vocab_size", "seed", "eval_every"}
 _MOST_HALVINGS = 3
 """The first rung is at an eighth: before that, a course planned for the whole tells little."""
