@@ -106,6 +106,15 @@ MIXES = {
 }
 
 
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp850", "cp1252"])
+@pytest.mark.parametrize("word", ["naïve", "crème", "façade"])
+def test_english_with_one_accent_is_english(word: str, encoding: str, tmp_path: Path) -> None:
+    line = f"It was the {word} that they had left with his friends from London, and nobody knew.\n"
+    for text in (line, line * 20):  # repeating it is no evidence of anything
+        (tmp_path / "a.txt").write_bytes(text.encode(encoding))
+        assert open_text([str(tmp_path / "a.txt")]).read() == text
+
+
 @pytest.mark.parametrize("name", MIXES)
 def test_two_encodings_in_one_file_are_told(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(MIXES[name])

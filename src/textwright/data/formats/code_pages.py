@@ -36,6 +36,15 @@ _FIRST, _FIRST_MULTIBYTE = 1.2, 10.0
 _FEW_BYTES = 30
 """Of so short a sample letters tell little, and the most common code page is the better guess."""
 _COMMON = 1.5
+_ENGLISH = frozenset(b"the of and that was with his which they have had from were this".split())
+"""Words that stand in English alone: what has them and a few accents is in a Western code page."""
+_ENGLISH_SHARE = 0.1
+_LOAN_LETTERS = frozenset("éèêëïçñöüàâôÉ£§°½–—‘’“”…•©®™\xa0·")
+"""Beyond ASCII in English: accents of borrowed words, and signs."""
+_RARE_LOAN_LETTERS = frozenset("áãäåæìíîòóøœùúû¼¾")
+_MISPLACED = re.compile(r"[^\W\d_][‘“•£§°½¼¾]|[a-z]–[a-z]")
+"""Such a sign after a letter is an accent of another code page."""
+_WESTERN = {"cp1252", "iso8859-15", "cp850", "cp437", "mac_roman"}
 _RUN = re.compile(rb"([\x80-\xff])\1{7,}")
 _WORD = re.compile(r"[^\s\x00-\x40\x5b-\x60\x7b-\x7f]+")
 _LINE = 60
@@ -91,18 +100,31 @@ def _rank(sample: bytes) -> list[tuple[str, float]]:
         sample, ignore_threshold=True, compat_names=False, include_encodings=asked
     )
     scores: dict[str, float] = {}
+    is_english = _is_english(sample)
     for match in found:
         name = str(match["encoding"])
         if name not in asked:
             continue
         codec = _SUPERSETS.get(name, name).replace("mac-", "mac_")
-        score = match["confidence"] * _plausibility(sample.decode(codec, "replace")[:_READ]) ** 2
+        text = sample.decode(codec, "replace")[:_READ]
+        score = match["confidence"] * _plausibility(text) ** 2
+        if is_english:
+            beyond = {character for character in text if not character.isascii()}
+            if codec in _WESTERN and not _MISPLACED.search(text):
+                rare = beyond - _LOAN_LETTERS
+                score *= 1 if rare - _RARE_LOAN_LETTERS else _COMMON**2 if rare else _COMMON**4
         if name == first:
             score *= _FIRST_MULTIBYTE if name in _MULTIBYTE else _FIRST
         if codec == "cp1252" and len(sample) <= _FEW_BYTES:
             score *= _COMMON
         scores[codec] = max(scores.get(codec, 0.0), score)
     return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def _is_english(sample: bytes) -> bool:
+    words = re.findall(rb"[a-z]+", sample.lower())
+    known = [word for word in words if word in _ENGLISH]
+    return len(set(known)) > 1 and len(known) > _ENGLISH_SHARE * len(words)
 
 
 def _plausibility(text: str) -> float:
