@@ -28,6 +28,7 @@ def test_values_are_split_and_combined() -> None:
     alike = trials.trial_names([{"val": "a/b"}, {"val": "a-b"}])
     assert alike == ["val-a-b", "val-a-b-2"]
     assert trials.as_typed(True) == "true" and trials.as_typed([64, 32]) == "[64, 32]"
+    assert trials.as_typed(Path("a.txt")) == "a.txt"
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 7, 16, 100])

@@ -82,7 +82,7 @@ def parse_tries(words: Sequence[str], option: str = "--try") -> dict[str, list[s
 
 def as_typed(value: Any) -> str:
     """A value of Python as it is typed after `--try`."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
 def combinations(tries: Mapping[str, Sequence[str]]) -> list[Values]:
