@@ -61,9 +61,13 @@ class Companion:
         try:
             network, weight = float(facts["network"]), float(facts["companion"])
         except (KeyError, ValueError) as error:
-            raise RunError(f"{file.name} is damaged: it has no weights") from error
+            raise RunError(
+                f"{file.name} is damaged (it has no weights); delete it to go without"
+            ) from error
         if not (np.isfinite(network) and np.isfinite(weight)):
-            raise RunError(f"{file.name} is damaged: its weights aren't finite")
+            raise RunError(
+                f"{file.name} is damaged (its weights aren't finite); delete it to go without"
+            )
         return cls(network, weight, table)
 
 

@@ -421,7 +421,7 @@ def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
     )
     if corpus.sha256 != recorded.get("data", {}).get("sha256"):
         raise RunError(
-            f"the text of run {run.name!r} has changed since it began (or its source has): begin "
+            f"the text of run {run.name!r} has changed since it began, or this is another: begin "
             "a new run on the new text, or name a file to evaluate on"
         )
     return corpus

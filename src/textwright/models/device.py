@@ -64,7 +64,10 @@ def choose_device(requested: str, family: str = "") -> torch.device:
             available["mps"] = False
         return torch.device(next(name for name, found in available.items() if found))
     if not available.get(requested):
-        raise RequestError(f"--device {requested}: this machine has none that torch can use")
+        raise RequestError(
+            f"--device {requested}: this machine has none that torch can use; leave it out, or see "
+            "textwright doctor"
+        )
     return torch.device(requested)
 
 

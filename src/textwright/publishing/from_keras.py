@@ -118,7 +118,7 @@ def _layers(file: Path) -> Iterator[_Layer]:
     except RequestError:
         raise
     except FileNotFoundError:
-        raise RequestError(f"there is no file {file}") from None
+        raise RequestError(f"there is no file {file}; check the path") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RequestError(
             f"{file} can't be read as a .keras or .weights.h5 file: {one_line(error)}; save it "
