@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
 
 from textwright.notebook.playing import Frame
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 PAGE = """<!DOCTYPE html><meta name="color-scheme" content="light dark"><p></p><script>
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const tell = () => { document.querySelector("p").textContent = dark.matches ? "dark" : "light" };
@@ -31,20 +28,15 @@ MARKS = [
 
 
 @pytest.mark.slow
-def test_the_page_inside_takes_the_theme_around_it() -> None:
-    playwright: Any = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium on the PATH: apt-get install chromium")
+def test_the_page_inside_takes_the_theme_around_it(browser: Any) -> None:
+    from playwright.sync_api import expect
+
     html = Frame(PAGE, "a")._repr_html_()
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        # a colour scheme of the test's would be that of the frame, too
-        tab = browser.new_page(color_scheme="null")
-        for mark, expected in MARKS:
-            for scheme in ("light", "dark"):  # of what lies around: the mark is what counts
-                if mark or scheme == "light":
-                    around = f'<body {mark}><div style="color-scheme:{scheme}">{html}</div>'
-                    tab.set_content(around)
-                    inside = tab.frame_locator("iframe").locator("p")
-                    playwright.expect(inside).to_have_text(expected, timeout=60_000)
-        browser.close()
+    # a colour scheme of the test's would be that of the frame, too
+    tab = browser.new_page(color_scheme="null")
+    for mark, expected in MARKS:
+        for scheme in ("light", "dark"):  # of what lies around: the mark is what counts
+            if mark or scheme == "light":
+                tab.set_content(f'<body {mark}><div style="color-scheme:{scheme}">{html}</div>')
+                inside = tab.frame_locator("iframe").locator("p")
+                expect(inside).to_have_text(expected, timeout=60_000)

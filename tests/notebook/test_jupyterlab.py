@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,11 +17,6 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SWITCHES = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PICTURES = os.environ.get("TEXTWRIGHT_PICTURES")
 """A folder that gets a picture of each theme, for whoever wants to look."""
 
@@ -115,51 +109,48 @@ def lab(tmp_path: Path, text_file: Path) -> Iterator[str]:
         log.close()
 
 
-def test_what_the_cells_show_is_seen_in_both_themes(lab: str) -> None:
-    playwright: Any = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium on the PATH: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        # without a colour scheme of the test's, which would be that of the frame, too
-        tab = browser.new_page(viewport={"width": 1100, "height": 3320}, color_scheme="null")
-        tab.set_default_timeout(200_000)
-        tab.goto(lab)
-        tab.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
-        # what is run before the kernel is there may be lost
-        tab.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
-        tab.keyboard.press("Control+b")  # without the list of files
-        tab.get_by_role("menuitem", name="Run", exact=True).click()
-        tab.get_by_text("Run All Cells", exact=True).click()
-        cells = tab.locator(".jp-CodeCell")
-        errors = tab.locator(".jp-OutputArea-output").filter(has_text="Traceback")
-        tab.locator("iframe[title=shakespeare]").or_(errors.first).wait_for()
-        assert errors.all_inner_texts() == []
-        frame = tab.frame_locator("iframe[title=shakespeare]")
-        frame.get_by_role("heading").first.wait_for()
-        shown = [cell.locator(".jp-RenderedHTMLCommon") for cell in cells.all()]
-        assert [each.count() for each in shown] == [1] * len(CELLS)
-        trained, text, comparison, explained, dialogue, run, _ = shown
-        assert "bits a character" in trained.inner_text() and trained.locator("svg").is_visible()
-        tokens = text.locator("span[title]")
-        assert tokens.count() == 60 and "likeliest" in tokens.nth(0).get_attribute("title")
-        assert "1 in 256" in text.inner_text() and "1 in 256" in explained.inner_text()
-        assert comparison.locator("svg").is_visible() and run.locator("svg").is_visible()
-        assert dialogue.locator("b").all_inner_texts() == ["user", "assistant"] * 2
-        ground = {"Light": "rgb(247, 245, 241)", "Dark": "rgb(23, 22, 21)"}
-        for theme, is_light in (("Light", "true"), ("Dark", "false")):
-            if theme == "Dark":
-                tab.get_by_role("menuitem", name="Settings", exact=True).click()
-                tab.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
-                tab.get_by_text("JupyterLab Dark", exact=True).click()
-            tab.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
-            playwright.expect(frame.locator("body")).to_have_css("background-color", ground[theme])
-            for element in (
-                trained.locator("b").first, tokens.nth(5), comparison.locator("td").first,
-                explained.locator("span[title]").first, dialogue.locator("b").first,
-                run.locator("td").first,
-            ):  # fmt: skip
-                assert element.evaluate(LUMINANCE) > 4.5, theme
-            if PICTURES:
-                tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme.lower()}.png"))
-        browser.close()
+def test_what_the_cells_show_is_seen_in_both_themes(lab: str, browser: Any) -> None:
+    from playwright.sync_api import expect
+
+    # without a colour scheme of the test's, which would be that of the frame, too
+    tab = browser.new_page(viewport={"width": 1100, "height": 3320}, color_scheme="null")
+    tab.set_default_timeout(200_000)
+    tab.goto(lab)
+    tab.locator(".jp-CodeCell").nth(len(CELLS) - 1).wait_for()
+    # what is run before the kernel is there may be lost
+    tab.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+    tab.keyboard.press("Control+b")  # without the list of files
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_text("Run All Cells", exact=True).click()
+    cells = tab.locator(".jp-CodeCell")
+    errors = tab.locator(".jp-OutputArea-output").filter(has_text="Traceback")
+    tab.locator("iframe[title=shakespeare]").or_(errors.first).wait_for()
+    assert errors.all_inner_texts() == []
+    frame = tab.frame_locator("iframe[title=shakespeare]")
+    frame.get_by_role("heading").first.wait_for()
+    shown = [cell.locator(".jp-RenderedHTMLCommon") for cell in cells.all()]
+    assert [each.count() for each in shown] == [1] * len(CELLS)
+    trained, text, comparison, explained, dialogue, run, _ = shown
+    assert "bits a character" in trained.inner_text() and trained.locator("svg").is_visible()
+    tokens = text.locator("span[title]")
+    assert tokens.count() == 60 and "likeliest" in tokens.nth(0).get_attribute("title")
+    assert "1 in 256" in text.inner_text() and "1 in 256" in explained.inner_text()
+    assert comparison.locator("svg").is_visible() and run.locator("svg").is_visible()
+    assert dialogue.locator("b").all_inner_texts() == ["user", "assistant"] * 2
+    ground = {"Light": "rgb(247, 245, 241)", "Dark": "rgb(23, 22, 21)"}
+    for theme, is_light in (("Light", "true"), ("Dark", "false")):
+        if theme == "Dark":
+            tab.get_by_role("menuitem", name="Settings", exact=True).click()
+            tab.locator(".lm-Menu-itemLabel").get_by_text("Theme", exact=True).hover()
+            tab.get_by_text("JupyterLab Dark", exact=True).click()
+        tab.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
+        body = expect(frame.locator("body"))
+        body.to_have_css("background-color", ground[theme], timeout=200_000)
+        for element in (
+            trained.locator("b").first, tokens.nth(5), comparison.locator("td").first,
+            explained.locator("span[title]").first, dialogue.locator("b").first,
+            run.locator("td").first,
+        ):  # fmt: skip
+            assert element.evaluate(LUMINANCE) > 4.5, theme
+        if PICTURES:
+            tab.screenshot(path=str(Path(PICTURES) / f"jupyterlab-{theme.lower()}.png"))
