@@ -49,7 +49,7 @@ def test_nothing_is_written_over_what_somebody_typed(tab: Any, tmp_path: Path, p
         tab.wait_for_timeout(500)
         assert view.locator("textarea").input_value() == "My own words."
         view.locator(".primary").click()
-        tab.wait_for_selector(".look:not(.busy) .stage:visible, .look:not(.busy) .notice:visible")
+        tab.wait_for_selector(".look:not(.busy) .lens:visible, .look:not(.busy) .notice:visible")
         assert view.locator("textarea").input_value() == "My own words."
     finally:
         studio.close()
