@@ -2,7 +2,7 @@
 
 import { el, kept } from "./dom.js";
 import { current, words } from "../state/texts.js";
-import { placeOf } from "../state/tokens.js";
+import { placeOf, unread } from "../state/tokens.js";
 import { grouped, t } from "../words.js";
 
 const PAUSE = 1200; // milliseconds between two looks
@@ -28,7 +28,9 @@ export class Copying {
   }
 
   later() {
+    // the tokens of a text that is read anew are others
     if (this.found && !this.holds()) this.show(null);
+    else if (this.found && !this.store.get("writing")) this.show(this.found);
     if (this.box.checked) this.timer ??= setTimeout(() => this.look(), PAUSE);
   }
 
@@ -43,6 +45,7 @@ export class Copying {
     this.timer = null;
     const text = this.store.get("text");
     const whole = text ? words(text) : "";
+    if (text && current(text).tokens.some(unread)) return this.later();
     if (this.asking || whole.length < MINIMUM || (this.found?.whole === whole && this.holds())) return;
     this.asking = true;
     const from = Math.max(0, whole.length - MOST);
