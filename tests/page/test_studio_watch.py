@@ -24,6 +24,7 @@ def test_it_tells_how_a_run_learned(
     samples = run.samples()
     assert len(samples) > 1
     studio = Studio("studio", "--no-browser", folder=tmp_path)
+    tab.emulate_media(reduced_motion="no-preference")  # with less motion nothing plays by itself
     try:
         tab.goto(f"{studio.page}#watch")
         tab.wait_for_selector(".picker option[value=mine]:not(:disabled)", state="attached")
