@@ -76,13 +76,20 @@ def write(tab: Any, text: str, **settings: object) -> str:
     return finished(tab)
 
 
+def box_of(tab: Any, number: int) -> Any:
+    """Where a token lies, once it is in sight; one that is read anew meanwhile is another."""
+    while True:
+        span = tab.locator(".letters .t").nth(number)
+        span.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+        if box := span.bounding_box():
+            return box
+
+
 def token(tab: Any, number: int, *, tap: bool = False) -> Any:
     """Click a token, or the next one that isn't a line end: on it lies what is typed into."""
-    span = tab.locator(".letters .t").nth(number)
-    if not (span.text_content() or "").strip():
+    if not (tab.locator(".letters .t").nth(number).text_content() or "").strip():
         return token(tab, number + 1, tap=tap)
-    span.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
-    box = span.bounding_box()
+    box = box_of(tab, number)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     return (tab.touchscreen.tap if tap else tab.mouse.click)(x, y)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from browsing import Watch
-from studios import TEXT, Studio, choose, finished, put, ready, text_of, token, write
+from studios import TEXT, Studio, box_of, choose, finished, put, ready, text_of, token, write
 
 import textwright
 from textwright.runs import SHIPPED_MODELS
@@ -58,7 +58,8 @@ def test_it_writes_before_it_is_touched_and_what_python_writes(
     assert tab.locator(".typed").input_value() == shown
     shades = "new Set([...document.querySelectorAll('.letters .t')].map(t => t.className)).size"
     assert tab.evaluate(shades) > 3
-    assert tab.locator(".letters .t").first.get_attribute("class") != "t s0 own"  # the first too
+    # what was typed is read, too
+    tab.wait_for_function("() => document.querySelector('.letters .t').className !== 't s0 own'")
     token(tab, 16)
     rows = tab.locator(".popover .row")
     rows.first.wait_for()
@@ -165,9 +166,7 @@ def test_alternatives_at_once_and_on_a_phone(
 ) -> None:
     open_page(tab, studio)
     finished(tab)
-    span = tab.locator(".letters .t").nth(30)
-    span.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
-    box = span.bounding_box()
+    box = box_of(tab, 30)
     tab.mouse.move(box["x"] + 2, box["y"] + 8)
     tab.wait_for_selector(".glance .row >> nth=4")
     tab.mouse.move(5, 5)

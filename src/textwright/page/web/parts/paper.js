@@ -29,13 +29,13 @@ export class Paper {
     this.element = el("div", { class: "paper tokens" }, this.backdrop, this.input);
   }
 
-  /** Shows tokens; `place`: where the cursor goes, else it stays. */
-  show(tokens, place = null) {
+  /** Shows tokens; `place`: where the cursor goes, else it stays; `growing`: more follow at once. */
+  show(tokens, place = null, growing = false) {
     if (tokens !== this.tokens) {
       this.tokens = tokens;
       this.draw();
     }
-    this.sync(document.activeElement === this.input || place !== null, place);
+    this.sync(!growing || document.activeElement === this.input, place);
   }
 
   /** Draws all anew, with another function from a token to its class. */

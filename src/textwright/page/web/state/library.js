@@ -91,8 +91,8 @@ export class Library {
   async restore() {
     const gone = this.store.get("gone");
     if (!gone) return;
-    await this.write(gone);
     this.store.set({ gone: null, text: gone });
+    await this.write(gone);
   }
 
   async load(file) {

@@ -248,7 +248,7 @@ export class WriteView {
       return;
     }
     const node = nodeOf(text, text.current);
-    this.paper.show(node.tokens, writing ? null : this.place ?? null);
+    this.paper.show(node.tokens, writing ? null : this.place ?? null, Boolean(writing));
     if (!writing) this.place = null;
     this.again.disabled ||= !node.tokens.length;
     this.compare && (this.compare.hidden = !node.tokens.length);
