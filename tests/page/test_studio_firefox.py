@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from firefox import FIREFOX, Firefox
 from studios import Studio
-from webdriver import DRIVER, FIREFOX, Firefox
 
 from textwright.page import write_offline_page
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (DRIVER and FIREFOX), reason="needs firefox and geckodriver on PATH"),
+    pytest.mark.skipif(not FIREFOX, reason="needs firefox on PATH"),
 ]
 
 TEXT = """[...document.querySelectorAll(".letters .row-of-text")]
