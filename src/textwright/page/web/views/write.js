@@ -242,6 +242,7 @@ export class WriteView {
     this.undo.disabled = !can.undo || Boolean(writing);
     this.redo.disabled = !can.redo || Boolean(writing);
     this.sheet.classList.toggle("writing", Boolean(writing));
+    this.paper.input.readOnly = !text; // until there is one that keeps what is typed
     if (!text) {
       this.paper.show([]);
       if (model && models) queueMicrotask(() => this.library.text || this.openFor(model)); // it was deleted
