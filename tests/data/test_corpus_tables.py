@@ -154,6 +154,14 @@ def test_records_without_text_are_counted(tmp_path: Path, name: str, caplog: Any
     assert read(tmp_path / name, field="content").count("\n\n") == 9
 
 
+def test_of_a_table_in_json_the_column_that_was_read_is_said(tmp_path: Path, caplog: Any) -> None:
+    table = {"text": SAYINGS, "label": [1] * len(SAYINGS)}
+    (tmp_path / "a.json").write_text(json.dumps(table), encoding="utf-8")
+    with caplog.at_level("INFO"):
+        open_corpus([str(tmp_path / "a.json")])
+    assert f'text from its column "text" ({len(SAYINGS)}); not read: label' in caplog.text
+
+
 def test_a_parquets_column(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="needs the documents extra")
     from pyarrow import parquet

@@ -87,7 +87,7 @@ def json_documents(
         wanted: the field that the user named.
         findings: which fields were read and what was left out is added to it.
     """
-    records = _records(data, wanted)
+    records, column = _records(data, wanted)
     field = TextField(wanted, records[:_HEAD_LINES] if len(records) > 1 else [])
     shapes = (record_shape(record, field) for record in records[:_HEAD_LINES])
     shape: Shape = next((one for one in shapes if one != "other"), "other")
@@ -105,17 +105,23 @@ def json_documents(
             texts.append(text)
         elif findings:
             findings.leave_out(NO_TEXT, number)
-    if findings:
+    if findings and column is not None:
+        others = [name for name in data if name != column]
+        rest = f"; not read: {', '.join(others[:8])}" if others else ""
+        findings.note(
+            f'text from its column "{column}" ({len(texts):,}){rest}; --field NAME decides'
+        )
+    elif findings:
         field.describe("field", findings)
     return shape, texts
 
 
-def _records(data: Any, wanted: str | None) -> list[Any]:
-    """The records of a parsed `.json`."""
+def _records(data: Any, wanted: str | None) -> tuple[list[Any], str | None]:
+    """The records of a parsed `.json`; where it is a table, the cells of a column, and its name."""
     if isinstance(data, list):
-        return data
+        return data, None
     if not isinstance(data, dict) or is_conversation(data):
-        return [data]
+        return [data], None
     lists = [value for value in data.values() if isinstance(value, list) and value]
     # Of {"text": […], "label": […]}, as tables are saved, the column is the text
     names = [name for name in data if name_rank(name) is not None or name == wanted]
@@ -123,13 +129,13 @@ def _records(data: Any, wanted: str | None) -> list[Any]:
         column = data[name]
         cells = list(column.values()) if isinstance(column, dict) else column
         if isinstance(cells, list) and cells and isinstance(cells[0], str):
-            return cells
+            return cells, name
         if isinstance(column, str):
-            return [data]
+            return [data], None
     objects = [one for one in lists if isinstance(one[0], dict)]
     if len(lists) == 1:
-        return lists[0]
-    return [record for one in objects for record in one] or [data]
+        return lists[0], None
+    return [record for one in objects for record in one] or [data], None
 
 
 def join_documents(documents: Iterable[str]) -> Iterator[str]:
