@@ -138,7 +138,7 @@ def test_train_deploy_invoke_and_delete_leave_nothing_behind(
 
     code, out, said = command("delete", "textwright-novel", "--artifacts", "--yes")
     assert code == 0, said
-    assert out.count("deleted: ") == 4 and "1 files below s3://my-bucket" in out
+    assert out.count("deleted: ") == 4 and "1 file below s3://my-bucket" in out
     code, out, said = command("delete", job, "--artifacts", "--yes")
     assert code == 0, said
     assert "Contents" not in account.s3.list_objects_v2(Bucket="my-bucket")
@@ -279,7 +279,7 @@ def test_what_aws_refuses_is_one_line_with_a_remedy(
     )  # fmt: skip
     assert "a quota of the account is used up" in refused(*train)
     account.refuse["CreateTrainingJob"] = (400, "ValidationException", "RoleArn: is not assumable")
-    assert "CreateTrainingJob is refused (ValidationException): RoleArn" in refused(*train)
+    assert "AWS refuses CreateTrainingJob (ValidationException): RoleArn" in refused(*train)
     account.refuse["CreateTrainingJob"] = (400, "ExpiredTokenException", "expired")
     assert "the AWS credentials have expired" in refused(*train)
     account.refuse = {"PUT": (403, "AccessDenied", "Access Denied")}

@@ -329,7 +329,9 @@ def test_names_are_what_aws_takes() -> None:
 
 def test_without_credentials_it_says_how_to_get_some(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("boto3", reason="needs the package boto3")
-    assert "no AWS credentials: aws configure" in refused(capsys, "status", "--region", "eu-west-1")
+    assert "no AWS credentials were found; aws configure" in refused(
+        capsys, "status", "--region", "eu-west-1"
+    )
 
 
 def test_a_network_that_leads_nowhere_is_named(

@@ -29,7 +29,7 @@ from textwright.cli.cloud_options import (
 )
 from textwright.cli.confirm import confirmed
 from textwright.cli.generate import MaxTokens, RunName, Runs, Temperature
-from textwright.errors import RequestError
+from textwright.errors import RequestError, counted
 
 
 def deploy(
@@ -212,7 +212,7 @@ def delete(
     file_deletions = endpoints.plan_file_deletion(aws, cloud, name) if artifacts else []
     count = sum(len(call.parameters["Delete"]["Objects"]) for call in file_deletions)
     folder = f"s3://{cloud.bucket}/{requests.folder_of(cloud, name)}"
-    things = [*removal.things, *([f"{count} files below {folder}"] if count else [])]
+    things = [*removal.things, *([f"{counted(count, 'file')} below {folder}"] if count else [])]
     if artifacts and (other := removal.checkpoints) and not other.startswith(folder):
         say(f"what --checkpoint named stays, and costs: aws s3 rm --recursive {other}")
     if not things:

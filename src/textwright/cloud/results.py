@@ -49,7 +49,7 @@ def keep_run(folder: Path, name: str, runs_folder: str | Path | None = None) -> 
         RunError: there is no model in it, or it can't be loaded.
     """
     if not Run(folder).has_model():
-        raise RunError("what the job left is no model of textwright: it lacks files")
+        raise RunError("what the job left is no whole model: it lacks files; its log says why")
     verify(folder)
     run = runs.create(None, name, runs.runs_folder(runs_folder))
     with atomic.replacing(run.path) as partial:

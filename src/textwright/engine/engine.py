@@ -21,7 +21,7 @@ from textwright.engine.prefix_cache import MEMORY as PREFIX_MEMORY
 from textwright.engine.prefix_cache import PrefixCache
 from textwright.engine.scheduler import ScheduledBatch, Scheduler
 from textwright.engine.step import Observer, StepRunner
-from textwright.errors import BusyError, ClosedError, RequestError
+from textwright.errors import BusyError, ClosedError, RequestError, counted
 from textwright.generation.generator import Generator
 from textwright.generation.options import Options, check
 from textwright.generation.results import Generation
@@ -171,13 +171,14 @@ class Engine:
             count = len(self._scheduler.jobs)
             if count + len(jobs) > self.capacity:
                 raise BusyError(
-                    f"busy with {count} texts; try again in a moment", self._retry_after()
+                    f"busy with {counted(count, 'text')}; try again in a moment",
+                    self._retry_after(),
                 )
             if client is not None:
                 own = sum(job.client == client for job in self._scheduler.jobs)
                 if own + len(jobs) > most:
                     raise BusyError(
-                        f"busy with {own} texts of this client; try again in a moment",
+                        f"busy with {counted(own, 'text')} of this client; try again in a moment",
                         self._retry_after(),
                     )
             self._start_workers()

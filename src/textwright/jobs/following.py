@@ -58,7 +58,8 @@ def follow(
     stage = str(info.status.stage)
     observer.state(stage.lower(), info.status.message or "")
     if stage == "ERROR":
-        raise TextwrightError(f"job {job} failed: {info.status.message or last}")
+        reason = info.status.message or last or "no reason was given"
+        raise TextwrightError(f"job {job} failed: {reason}; its log: hf jobs logs {job}")
     return info
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from textwright.cloud.calls import Call
 from textwright.cloud.sources import files_and_downloads, local_files, stem_of
-from textwright.errors import RequestError
+from textwright.errors import RequestError, counted
 from textwright.publishing.hub import check_repository, create_repository, hub_errors
 from textwright.publishing.space import check_wheel
 from textwright.runs import check_name, name_from
@@ -205,13 +205,15 @@ def cost(plan: JobPlan) -> str:
     with hub_errors("the list of machines"):
         known = {one.name: one for one in HfApi().list_jobs_hardware()}
     if plan.flavor not in known:
-        raise RequestError(f"--flavor {plan.flavor}: the Hub has {', '.join(sorted(known))}")
+        raise RequestError(
+            f"there is no --flavor {plan.flavor}; the Hub has {', '.join(sorted(known))}"
+        )
     machine = known[plan.flavor]
     a_minute = machine.unit_cost_usd * (1 / 60 if machine.unit_label == "hour" else 1)
     return (
         f"{machine.pretty_name} ({machine.cpu}, {machine.ram}): ${60 * a_minute:.2f} an hour; at "
         f"most ${a_minute * plan.seconds / 60:.2f}, for the job is ended after "
-        f"{plan.seconds // 60} minutes"
+        + counted(plan.seconds // 60, "minute")
     )
 
 
@@ -225,7 +227,7 @@ def start(plan: JobPlan) -> JobInfo:
 
     token = get_token()
     if token is None:
-        raise RequestError("not logged in; hf auth login, or set HF_TOKEN")
+        raise RequestError("not logged in to the Hub; hf auth login, or set HF_TOKEN")
     create_repository("model", plan.repository, private=True)
     api = HfApi()
     with _folder(plan) as folder, hub_errors(plan.repository):

@@ -50,8 +50,8 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
     config = run.config()
     if not isinstance(config, RecurrentConfig | GPTConfig | TransformerConfig):
         raise RequestError(
-            f"run {run.name!r}: the page has no runtime for the family {config.family!r}; "
-            "it runs gpt, transformer, lstm, gru and rnn"
+            f"run {run.name!r} is of the family {config.family}, which a page can't run; train one "
+            "of gpt, transformer, lstm, gru or rnn"
         )
     index, weights = _pack_weights(read_weights(run.weights_file), dtype)
     defaults, tokenizer = model.defaults, model.tokenizer

@@ -99,7 +99,9 @@ def _layers(file: Path) -> Iterator[_Layer]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingPackageError("keras needs h5py; pip install 'textwright[export]'") from error
+        raise MissingPackageError(
+            "reading a Keras model needs h5py; pip install 'textwright[export]'"
+        ) from error
     try:
         content: Any = file
         if file.suffix == ".keras":
@@ -142,7 +144,10 @@ def _check(config: Any, file: Path) -> None:
             )
         for name, value in _FIXED[kind].items():
             if settings.get(name, value) != value:
-                raise RequestError(f"{file}: {kind}'s {name} is {settings[name]!r}, not {value!r}")
+                raise RequestError(
+                    f"{file}: {kind}'s {name} is {settings[name]!r}, so it can't be imported; only "
+                    f"{value!r} can"
+                )
         if kind == "Dense" and settings.get("activation") not in ("linear", "softmax"):
             raise RequestError(
                 f"{file}: Dense's activation is {settings['activation']!r}, so it can't be imported"
@@ -163,7 +168,9 @@ def _converted(
         raise RequestError(f"{file}: its recurrent layers have no biases, so it can't be imported")
     kernel, recurrent, bias = weights
     if family == "gru" and bias.ndim != 2:
-        raise RequestError(f"{file}: GRU's reset_after is False, so it can't be imported")
+        raise RequestError(
+            f"{file}: GRU's reset_after is False, so it can't be imported; only True can"
+        )
     biases = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
     count = recurrent.shape[1] // recurrent.shape[0]
     gates = _GATES.get(family, tuple(range(count)))
@@ -190,7 +197,9 @@ def _characters(file: Path, rows: int) -> Tokenizer:
         text = file.read_text(encoding="utf-8") if file.suffix != ".pkl" else ""
         listed = json.loads(text) if file.suffix == ".json" else sorted(set(text))
     except (OSError, ValueError) as error:
-        raise RequestError(f"--tokenizer {file}: {one_line(error)}") from error
+        raise RequestError(
+            f"--tokenizer {file} can't be read ({one_line(error)}); name a .txt, .json or .pkl"
+        ) from error
     if file.suffix == ".pkl" or isinstance(listed, dict):
         return read_tokenizer(file)
     if isinstance(listed, list) and len(listed) == rows and "[UNK]" in listed[:1]:

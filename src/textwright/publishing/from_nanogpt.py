@@ -45,7 +45,9 @@ def read(path: str, tokenizer: Path | None) -> ImportedModel:
     try:
         return ImportedModel(config, _renamed(config, weights), characters, file)
     except KeyError as error:
-        raise RequestError(f"{file} is no checkpoint of nanoGPT: it lacks {error}") from error
+        raise RequestError(
+            f"{file} is no checkpoint of nanoGPT: it lacks {error}; take another"
+        ) from error
 
 
 def _meta_file(file: Path, data: Mapping[str, Any]) -> Path:
@@ -83,7 +85,9 @@ def _config(file: Path, arguments: Mapping[str, Any], vocab_size: int) -> Transf
             tie_embeddings=True,
         )
     except KeyError as error:
-        raise RequestError(f"{file} is no checkpoint of nanoGPT: it lacks {error}") from error
+        raise RequestError(
+            f"{file} is no checkpoint of nanoGPT: it lacks {error}; take another"
+        ) from error
     except ValidationError as error:
         raise RequestError(f"{file} can't be imported: {one_line(error)}") from error
 

@@ -183,7 +183,7 @@ def hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> 
     except TextwrightError:
         raise
     except LocalTokenNotFoundError as error:
-        raise RequestError("not logged in; hf auth login, or set HF_TOKEN") from error
+        raise RequestError("not logged in to the Hub; hf auth login, or set HF_TOKEN") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status == 401:
@@ -193,7 +193,7 @@ def hub_errors(name: str, fallback: type[TextwrightError] = TextwrightError) -> 
             ) from error
         if status == 403:
             raise RequestError(
-                f"your token may not do this with {name}; take one that may write there"
+                f"your token isn't allowed to do this with {name}; take one that may write there"
             ) from error
         if status == 404:
             raise RequestError(f"the Hub has no {name}; check the spelling") from error

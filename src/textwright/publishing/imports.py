@@ -101,7 +101,7 @@ def _check_weights(model: ImportedModel) -> Mapping[str, Tensor]:
         module.load_weights(model.weights)
     except RunError as error:
         raise RequestError(
-            f"{model.file}: {error}; is it of a shape that this can read?"
+            f"{model.file} is built otherwise than what can be imported: {error}"
         ) from error
     if not all(torch.isfinite(tensor).all() for tensor in module.weights().values()):
         raise RequestError(f"{model.file} holds weights that aren't finite numbers; take another")

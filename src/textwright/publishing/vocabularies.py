@@ -46,7 +46,10 @@ def character_tokenizer(ids: Mapping[Any, Any]) -> Tokenizer:
     if not all(isinstance(text, str) and len(text) == 1 for text in ids) or sorted(
         ids.values()
     ) != list(range(len(ids))):
-        raise RequestError("its table of characters isn't one id from 0 for each character")
+        raise RequestError(
+            "its table doesn't give each single character a number of its own, 0, 1, 2 …; take "
+            "another file"
+        )
     backend = tokenizers.Tokenizer(models.BPE(vocab=dict(ids), merges=[]))
     backend.normalizer = normalizer(False)
     backend.decoder = decoders.Fuse()

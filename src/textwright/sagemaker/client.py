@@ -160,8 +160,8 @@ def aws_errors(operation: str, service: str, thing: str = "") -> Iterator[None]:
         yield
     except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
         raise RequestError(
-            "no AWS credentials: aws configure, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
+            "no AWS credentials were found; aws configure, or set AWS_PROFILE, or "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
     except aws.ProfileNotFound as error:
         raise RequestError(f"{error}; aws configure list-profiles tells which there are") from error
@@ -175,11 +175,14 @@ def aws_errors(operation: str, service: str, thing: str = "") -> Iterator[None]:
             raise _client_error(cause, operation, service, thing) from cause
         raise TextwrightError(f"the upload failed: {error}; try again") from error
     except aws.ParamValidationError as error:
-        raise RequestError(f"{operation}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise RequestError(
+            f"{operation} can't be asked of AWS like this: {reason}; correct what it names"
+        ) from error
     except (aws.HTTPClientError, aws.ConnectionError) as error:
         raise TextwrightError(f"AWS can't be reached: {error}; check network and region") from error
     except (aws.BotoCoreError, Boto3Error) as error:
-        raise TextwrightError(f"{operation}: {error}") from error
+        raise TextwrightError(f"{operation} of AWS came to nothing: {error}") from error
 
 
 def _client_error(error: Any, operation: str, service: str, thing: str) -> TextwrightError:
@@ -210,7 +213,7 @@ def _client_error(error: Any, operation: str, service: str, thing: str) -> Textw
     elif code in _BUSY:
         result = TextwrightError(f"AWS is busy ({code}: {reason}); try again in a while")
     else:
-        result = RequestError(f"{operation}{about} is refused ({code}): {reason}")
+        result = RequestError(f"AWS refuses {operation}{about} ({code}): {reason}")
     return result
 
 

@@ -100,7 +100,7 @@ class Container:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise RequestError(f"{file} is damaged ({error})") from error
+            raise RequestError(f"{file} is damaged ({error}); mend it") from error
         if not isinstance(data, dict):
             raise RequestError(f"{file} is damaged (not a JSON object); mend it")
         return data

@@ -61,7 +61,7 @@ def _parts(body: Iterable[Any], call: Call) -> Iterator[bytes]:
             else:
                 name, details = next(iter(event.items()))
                 reason = details.get("Message", "no reason was given")
-                raise TextwrightError(f"the stream broke off ({name}): {reason}")
+                raise TextwrightError(f"the text broke off ({name}): {reason}; try again")
 
 
 def _events(parts: Iterable[bytes]) -> Iterator[str]:
@@ -87,7 +87,9 @@ def _json(data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         beginning = data[:200].decode("utf-8", "replace")
-        raise TextwrightError(f"the endpoint answered no JSON: {beginning!r}") from None
+        raise TextwrightError(
+            f"the endpoint answers otherwise than textwright's: {beginning!r}"
+        ) from None
 
 
 def _text(data: Any) -> str:
@@ -99,4 +101,6 @@ def _text(data: Any) -> str:
             return str(of_chat.get("content") or "")
         return str(choice.get("text") or "")
     except (KeyError, IndexError, TypeError):
-        raise TextwrightError(f"the endpoint answered no completion: {str(data)[:200]}") from None
+        raise TextwrightError(
+            f"the endpoint answers otherwise than textwright's: {str(data)[:200]}"
+        ) from None

@@ -89,7 +89,7 @@ def wait(
         if status in ("Failed", "OutOfService", "Deleting"):
             reason = (described or {}).get("FailureReason", "it is gone")
             raise TextwrightError(
-                f"endpoint {endpoint} is not to be had ({status}): {reason}; its log is in "
+                f"endpoint {endpoint} doesn't serve ({status}): {reason}; its log is in "
                 f"CloudWatch under /aws/sagemaker/Endpoints/{endpoint}; remove it: textwright "
                 f"sagemaker delete {endpoint}"
             )

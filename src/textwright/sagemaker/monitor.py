@@ -51,7 +51,10 @@ def follow(
         sleep(every)
     if described["TrainingJobStatus"] == "Failed":
         reason = described.get("FailureReason", "no reason was given")
-        raise TextwrightError(f"training job {job} failed: {reason}")
+        raise TextwrightError(
+            f"training job {job} failed: {reason}; its log is in CloudWatch under "
+            f"/aws/sagemaker/TrainingJobs, by this name"
+        )
     return dict(described)
 
 

@@ -123,7 +123,9 @@ def create_training_job(
     if train.spot:
         stop["MaxWaitTimeInSeconds"] = train.max_wait or 2 * train.max_runtime
         if stop["MaxWaitTimeInSeconds"] < train.max_runtime:
-            raise RequestError("max_wait counts max_runtime in; make it at least as long")
+            raise RequestError(
+                "max_wait includes the time of max_runtime; make it at least as long"
+            )
     parameters: dict[str, Any] = {
         "TrainingJobName": job,
         "AlgorithmSpecification": {
@@ -223,7 +225,9 @@ def invoke_endpoint(
     }
     if stream:
         if target_model:
-            raise RequestError("one of several models can't be streamed by AWS; leave out --stream")
+            raise RequestError(
+                "AWS can't stream from an endpoint of several models; leave out --stream"
+            )
         return Call("sagemaker-runtime", "InvokeEndpointWithResponseStream", parameters)
     if target_model:
         parameters["TargetModel"] = target_model

@@ -31,7 +31,9 @@ def download_run(
     job = described["TrainingJobName"]
     archive = described.get("ModelArtifacts", {}).get("S3ModelArtifacts")
     if not archive:
-        raise TextwrightError(f"training job {job} left no model; it was stopped too early")
+        raise TextwrightError(
+            f"training job {job} left no model: it ended before the first one; train again"
+        )
     with TemporaryDirectory() as scratch:
         unpacked = Run(Path(scratch) / "run")
         unpacked.path.mkdir()
@@ -60,4 +62,4 @@ def _unpack(aws: AWS, address: str, scratch: Path, folder: Path, names: set[str]
                     with (folder / name).open("wb") as out:
                         shutil.copyfileobj(data, out)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise TextwrightError(f"{address} can't be unpacked: {error}") from error
+        raise TextwrightError(f"{address} can't be unpacked ({error}); try again") from error

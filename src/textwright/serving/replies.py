@@ -74,7 +74,9 @@ class Reply:
             if job.error is not None:
                 raise job.error
             if job.outcome == "cancelled":
-                raise ClosedError("shutting down; the text was not finished")
+                raise ClosedError(
+                    "the server is shutting down, and the text was not finished; try again later"
+                )
 
     async def pieces(self, job: Job) -> AsyncGenerator[str]:
         """The text of one of the jobs, as it comes.

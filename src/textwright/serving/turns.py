@@ -45,11 +45,16 @@ class Turns:
             DeadlineError: it took too long.
         """
         if self._taken > WAITING:
-            raise BusyError(f"busy with {self._taken} of these; try again in a moment", 2.0)
+            raise BusyError(
+                f"the server is busy with {self._taken} requests like this; try again in a moment",
+                2.0,
+            )
         client = http.scope.get(CLIENT)
         if client is not None and self._of_clients[client] >= SHARE:
-            raise BusyError(f"busy with {SHARE} of these for this client; try again in a moment",
-                            2.0)  # fmt: skip
+            raise BusyError(
+                f"the server is busy with {SHARE} requests like this of yours; try again in a "
+                "moment", 2.0
+            )  # fmt: skip
         loop = asyncio.get_running_loop()
         self._taken += 1
         if client is not None:
@@ -69,7 +74,9 @@ class Turns:
                 return result.result()
             if hang_up.done():
                 raise ClientDisconnect
-            raise DeadlineError(f"it was not done within {self._seconds} seconds")
+            raise DeadlineError(
+                f"it was not done within {self._seconds} seconds, the most that one may take"
+            )
         finally:
             hang_up.cancel()
             result.cancel()  # takes it out of the queue, where it wasn't begun

@@ -48,7 +48,10 @@ def inspect_activations(run: Run, model: Generator, text: str, *, top: int = 10)
     config = run.config()
     make = RUNTIMES.get(type(config))
     if make is None:
-        raise RequestError(f"run {run.name!r}: the family {config.family!r} can't be looked into")
+        raise RequestError(
+            f"run {run.name!r} is of the family {config.family}, which can't be looked into; "
+            "gpt, transformer, lstm, gru and rnn can"
+        )
     runtime = make(config, read_weights(run.weights_file))
     prompt = model.encode_prompt(text)
     is_attention = isinstance(runtime, NumPyAttention)

@@ -136,7 +136,7 @@ class Uploads:
                     file.write(piece)
             except FileNotFoundError:
                 self._drop(number)
-                raise RequestError("the text's beginning is gone; send it again") from None
+                raise RequestError("the text's beginning is gone; choose the file again") from None
             except OSError as error:
                 self._drop(number)
                 raise atomic.disk_error(error, self.folder) from error
@@ -161,7 +161,7 @@ class Uploads:
         with self._lock:
             text = self._complete.pop(number, None)
         if text is None or not text.file.is_file():
-            raise RequestError("no such text is here; send it again")
+            raise RequestError("no such text is here any more; choose the file again")
         return text
 
     def _finish(self, text: _PartialUpload) -> Upload:
