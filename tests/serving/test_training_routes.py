@@ -148,13 +148,13 @@ def test_a_text_whose_beginning_is_gone_is_not_taken_for_whole(uploads: Uploads,
     file.unlink()
     if cut:
         file.write_text(cut)
-    with pytest.raises(RequestError, match="send it again"):
+    with pytest.raises(RequestError, match="choose the file again"):
         uploads.add(number, 7, b"whole")
     with pytest.raises(RequestError, match="send it"):
         uploads.add(number, 7, b"whole")
     uploads.add(number := uploads.begin("a.txt", 6), 0, b"A text")
     shutil.rmtree(uploads.folder)
-    with pytest.raises(RequestError, match="send it again"):
+    with pytest.raises(RequestError, match="choose the file again"):
         uploads.take(number)
 
 

@@ -107,12 +107,13 @@ def show_novelty(
 
 def _show(novelty: Novelty) -> None:
     from textwright.cli.tables import show_rows, show_table
+    from textwright.errors import counted
 
     whole, held_out = novelty.whole, novelty.held_out
     rows = {
         "copied": f"{whole.share:.1%} of {whole.characters:,} characters, in stretches of "
         f"{novelty.minimum} or more that stand in {novelty.corpus}",
-        "longest": f"{whole.longest:,} characters",
+        "longest": counted(whole.longest, "character"),
         "held-out text": f"{held_out.share:.1%} of {held_out.characters:,} characters, longest "
         f"{held_out.longest:,}: what text has that the model never saw",
     }

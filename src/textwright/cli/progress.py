@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from textwright.cli.tables import show_rows
+from textwright.errors import counted
 from textwright.reporting import numbers
 from textwright.runs import Run, command_for, resume_command
 from textwright.training.loop.callbacks import Evaluation, Observer, Progress, Result, Sample
@@ -159,7 +160,8 @@ def _opening(run: Run, plan: Plan, step: int) -> str:
         f"{'going on with' if step else 'training'} {run.name}"
         + (f" from {parent}:" if parent else ":"),
         f"{plan.size + ', ' if plan.size else ''}{numbers.short(plan.parameters)} parameters,",
-        f"{plan.steps:,} steps of {plan.tokens_per_step:,} tokens ({plan.epochs:.1f} epochs)",
+        f"{counted(plan.steps, 'step')} of {plan.tokens_per_step:,} tokens "
+        f"({plan.epochs:.1f} epochs)",
     ]
     if plan.expected_seconds:
         words[-1] += f", about {numbers.duration(plan.expected_seconds)}"

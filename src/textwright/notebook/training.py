@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from textwright.errors import counted
 from textwright.notebook import markup
 from textwright.notebook.showing import curve_html, run_html, sample_html
 from textwright.reporting import RunSummary, numbers
@@ -106,7 +107,7 @@ def _lead(plan: Plan) -> str:
     words = [
         *([plan.size] if plan.size else []),
         f"{numbers.short(plan.parameters)} parameters",
-        f"{plan.steps:,} steps",
+        counted(plan.steps, "step"),
     ]
     if plan.expected_seconds:
         words.append(f"about {numbers.duration(plan.expected_seconds)}")

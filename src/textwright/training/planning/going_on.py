@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from textwright.errors import RunError
+from textwright.errors import RunError, counted
 from textwright.runs import Run
 from textwright.training.loop import checkpoints
 from textwright.training.loop.checkpoints import TrainerState
@@ -61,7 +61,7 @@ def reaches(run: Run, recipe: Recipe, asked: Budget, state: TrainerState) -> str
     if not enough:
         return None
     epochs = state.step * plan.tokens_per_step / tokens
-    return f"{state.step:,} steps, {epochs:.3g} epochs, {state.seconds / 60:.2g} minutes"
+    return f"{counted(state.step, 'step')}, {epochs:.3g} epochs, {state.seconds / 60:.2g} minutes"
 
 
 def go_on(
