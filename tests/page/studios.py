@@ -48,9 +48,9 @@ def text_of(tab: Any) -> str:
 
 
 def finished(tab: Any) -> str:
-    """Wait until Write has written; gives the text on the sheet."""
+    """Wait until Write has a text and writes no more; gives the text on the sheet."""
+    tab.wait_for_selector(".write .deskbar .primary:visible:not(:disabled)")
     tab.wait_for_selector(".write .sheet:not(.writing)")
-    tab.wait_for_selector(".write .deskbar .primary:visible")
     return text_of(tab)
 
 

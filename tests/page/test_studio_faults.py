@@ -156,6 +156,7 @@ def test_a_text_belongs_to_its_model(tab: Any, watch: Watch, studio: Studio) -> 
     tab.goto(f"{studio.page}#write/shakespeare")
     text = write(tab, "The king", Length=30)
     tab.locator(".picker").select_option("chat")
+    tab.wait_for_selector(".texthead .about b:text-is('chat')")
     finished(tab)
     assert text_of(tab) != text
     assert "chat" in tab.locator(".texthead .about").inner_text()

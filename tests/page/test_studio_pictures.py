@@ -95,6 +95,8 @@ def open_part(tab: Any, studio: Studio, part: str, model: str) -> None:
     tab.wait_for_selector(f'.picker option[value="{model}"]:not(:disabled)', state="attached")
     tab.locator(".picker").select_option(model)
     ready(tab)
+    if part == "write":
+        tab.wait_for_selector(f".texthead .about b:text-is('{model}')")
 
 
 @pytest.mark.parametrize("family", list(MODELS))

@@ -121,6 +121,7 @@ def test_nothing_is_lost(tab: Any, watch: Watch, studio: Studio) -> None:
     assert tab.locator(".branch").count() == 2
     assert tab.url == address
     tab.locator(".picker").select_option(MARKUP)
+    tab.wait_for_function("(name) => document.title.includes(name)", arg=MARKUP)
     finished(tab)
     assert text_of(tab) != written
     assert MARKUP in tab.title()

@@ -242,6 +242,7 @@ export class WriteView {
     this.undo.disabled = !can.undo || Boolean(writing);
     this.redo.disabled = !can.redo || Boolean(writing);
     this.sheet.classList.toggle("writing", Boolean(writing));
+    for (const each of [this.copy, this.export]) if (each) each.disabled = !text;
     this.paper.input.readOnly = !text; // until there is one that keeps what is typed
     if (!text) {
       this.paper.show([]);
