@@ -261,7 +261,7 @@ def test_a_server_that_is_gone_and_comes_again(
     """Killed, it leaves the training running, and the next finds it; told to end, it ends it, and
     the next goes on with it."""
     open_train(tab, studio)
-    train(tab, "mine.txt", LONG)
+    train(tab, "mine.txt", "4")  # two servers start meanwhile
     phase(tab, "training")
     tab.wait_for_selector(".sample")
     pid, port = record(tmp_path)["pid"], int(studio.url.rpartition(":")[2])
@@ -277,7 +277,7 @@ def test_a_server_that_is_gone_and_comes_again(
         tab.get_by_role("button", name="Stop", exact=True).click()
         phase(tab, "stopped")
         until(lambda: not alive(pid))
-        train(tab, "mine.txt", LONG)
+        train(tab, "mine.txt", "4")
         phase(tab, "training")
         tab.wait_for_selector(".sample")
     finally:
