@@ -304,7 +304,8 @@ def test_a_server_that_is_gone_and_comes_again(
         third.close()
     texts = list((tmp_path / "runs" / ".studio" / "uploads").iterdir())
     assert len(texts) == 1
-    others = ("ERR_CONNECTION_REFUSED", "409", "503")  # gone, in another's way, about to go
+    # The server is gone, in another's way, about to go; the run is gone
+    others = ("ERR_CONNECTION_REFUSED", "409", "503", "404")
     assert [line for line in watch.said if not any(one in line for one in others)] == []
 
 

@@ -185,7 +185,7 @@ def _folders(runs: Path | None) -> list[dict[str, Any]]:
             "path": str(path.absolute()),
             "variable": variable,
             "set": bool(os.environ.get(variable)),
-            "exists": path.is_dir(),
+            "exists": _exists(path),
             "writable": _writable(path),
             "free_bytes": _disk_free(path),
         }
@@ -201,7 +201,15 @@ def _writable(folder: Path) -> bool:
 
 def _nearest_existing(path: Path) -> Path:
     path = path.absolute()
-    return next(parent for parent in (path, *path.parents) if parent.exists())
+    return next(parent for parent in (path, *path.parents) if _exists(parent))
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something, as far as this user may know: in another's home, nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _corpora() -> dict[str, Any]:
