@@ -186,7 +186,6 @@ IDEAS = {
     "sagemaker": "Amazon SageMaker",
     "serving": "HTTP",
     "studio": "the page's routes, and its one training process",
-    "studio/game": "who guessed the next letter how well",
     "tokenizers": "text to ids and back",
     "torchrun": "what torchrun tells its workers",
     "training": "request, dataset, recipe, run, trainer",

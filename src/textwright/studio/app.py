@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from textwright.serving.service import Service
 from textwright.studio import (
     export_routes,
-    game,
+    game_routes,
     inspect_routes,
     model_routes,
     static_files,
@@ -39,7 +39,7 @@ def mount(
     app.include_router(model_routes.router(service.pool))
     app.include_router(inspect_routes.router(service, local=local))
     app.include_router(export_routes.router(service, local=local))
-    app.include_router(game.router())
+    app.include_router(game_routes.router())
     training = None if runs is None else TrainingProcess(runs, service.settings.max_upload)
     app.include_router(training_routes.router(service, training, local=local))
     if training is not None:

@@ -27,9 +27,8 @@ export function asPicture(letters, { by }) {
   const parts = [];
   let below = 0;
   for (const span of letters.querySelectorAll(".t")) {
-    const { node, text } = { node: span.firstChild, text: span.textContent };
-    if (!node) continue;
-    for (const { words, box } of pieces(node, text)) {
+    if (!span.firstChild) continue;
+    for (const { words, box } of pieces(span.firstChild)) {
       const [x, y] = [box.left - home.left + MARGIN, box.top - home.top + MARGIN];
       const colour = SHADES[shade(span.token?.logprob)];
       if (colour) parts.push(`<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${box.width.toFixed(1)}" height="${box.height.toFixed(1)}" rx="2" fill="${colour}"/>`);
@@ -44,7 +43,8 @@ export function asPicture(letters, { by }) {
 }
 
 /** A token's text by the lines that it stands on. */
-function pieces(node, text) {
+function pieces(node) {
+  const text = node.data;
   const range = document.createRange();
   range.selectNodeContents(node);
   const boxes = [...range.getClientRects()].filter(({ width }) => width > 0);

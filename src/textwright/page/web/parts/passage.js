@@ -6,22 +6,22 @@ import { t } from "../words.js";
 
 /** Runs one task at a time: `.run(task)` aborts the previous one; task(signal). */
 export class Work {
-  constructor(element, notice) {
-    this.element = element;
-    this.notice = notice;
+  /** view: its `element` is busy meanwhile, its `notice` tells what went wrong. */
+  constructor(view) {
+    this.view = view;
   }
 
   async run(task) {
     this.abort();
     const running = (this.running = new AbortController());
-    this.notice.say("");
-    this.element.classList.add("busy");
+    this.view.notice.say("");
+    this.view.element.classList.add("busy");
     try {
       await task(running.signal);
     } catch (error) {
-      if (error.name !== "AbortError") this.notice.say(error);
+      if (error.name !== "AbortError") this.view.notice.say(error);
     } finally {
-      if (this.running === running) this.element.classList.remove("busy");
+      if (this.running === running) this.view.element.classList.remove("busy");
     }
   }
 
@@ -32,7 +32,7 @@ export class Work {
 
 /**
  * A view of one passage: typed, pasted, or written by the model; the first before anybody asks.
- * Who extends it gives `letWrite(maxTokens)`, `buttons` that need a model, `changed(model)`.
+ * Who extends it gives `element`, `stage`, the button `check`, `letWrite(maxTokens)`, and may have `changed(model)`.
  */
 export class PassageView {
   constructor(page, { placeholder, first }) {
@@ -40,7 +40,7 @@ export class PassageView {
     this.notice = notice();
     this.passage = el("textarea", { rows: 4, class: "prompt", spellcheck: false, placeholder, dir: "auto", oninput: () => this.typed() });
     this.writeButton = el("button", { type: "button", disabled: true, onclick: () => this.letWrite() }, t("Let the model write one"));
-    this.stage = null;
+    this.work = new Work(this);
   }
 
   /** Somebody's own words: nothing more is written over them. */
@@ -57,7 +57,7 @@ export class PassageView {
     this.notice.say("");
     this.check.disabled = this.writeButton.disabled = !model;
     this.passage.value = "";
-    this.changed(model);
+    this.changed?.(model);
     this.begin();
   }
 

@@ -25,6 +25,10 @@ export function hidden(text, tokens) {
   return { given: text.slice(0, from), letters, rest: text.slice(from + LETTERS) };
 }
 
+/** The bits of guesses or letters, and of each on average; null of none. */
+export const total = (values) => values.reduce((sum, { bits }) => sum + bits, 0);
+export const average = (values) => (values.length ? total(values) / values.length : null);
+
 export const over = ({ guesses, letters }) => guesses.length >= letters.length;
 
 /** What a guess of a letter with a probability costs: the surprise at what came. */

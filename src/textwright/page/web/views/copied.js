@@ -3,7 +3,7 @@
 import { el, fill, number } from "../parts/dom.js";
 import { grouped } from "../words.js";
 import { field, form, numberField } from "../parts/fields.js";
-import { PassageView, Work, given, letWrite } from "../parts/passage.js";
+import { PassageView, given, letWrite } from "../parts/passage.js";
 
 const PASSAGE = { maxTokens: 1000, temperature: 0.7 };
 const FIRST = 400;
@@ -36,10 +36,7 @@ export class CopiedView extends PassageView {
         el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
       this.notice, this.stage,
     );
-    this.work = new Work(this.element, this.notice);
   }
-
-  changed() {}
 
   /** Compares a text from another view. */
   take(text) {

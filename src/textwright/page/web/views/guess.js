@@ -4,7 +4,7 @@ import { el, fill, kept, number, percent, visible } from "../parts/dom.js";
 import { field, notice } from "../parts/fields.js";
 import { help } from "../parts/help.js";
 import { segments } from "../parts/segments.js";
-import { bitsOf, hidden, over, passages } from "../state/guessing.js";
+import { average, bitsOf, hidden, over, passages, total } from "../state/guessing.js";
 import { shade } from "../state/tokens.js";
 import { t } from "../words.js";
 
@@ -113,13 +113,12 @@ export class GuessView {
     fill(this.text, el("span", {}, given),
       ...letters.slice(0, guesses.length).map(({ text, bits }, index) => el("span", { class: `t s${shade(-bits * Math.LN2)}${guesses[index].hit ? " hit" : ""}` }, text)),
       over(this.game) ? el("span", { class: "rest" }, rest) : el("span", { class: "blank", "aria-label": t("the next letter") }, "?"));
-    const mean = (values) => (values.length ? (values.reduce((sum, { bits }) => sum + bits, 0) / values.length).toFixed(2) : "–");
+    const mean = (values) => average(values)?.toFixed(2) ?? "–";
     fill(this.score, number(t("you, bits a letter"), mean(guesses)), number(t("{model}, bits a letter", { model: this.game.model }), mean(letters.slice(0, guesses.length))),
       number(t("letter"), t("{at} of {of}", { at: guesses.length, of: letters.length })), number(t("guessed right"), String(guesses.filter(({ hit }) => hit).length)));
   }
 
   finish() {
-    const total = (values) => values.reduce((sum, { bits }) => sum + bits, 0);
     const [yours, its] = [total(this.game.guesses), total(this.game.letters)];
     this.said.textContent = t(yours < its ? "You win: {yours} bits against {its}. To you the passage was the lesser surprise." : "{model} wins: {its} bits against your {yours}. It never is quite sure, and that pays.", { yours: yours.toFixed(0), its: its.toFixed(0), model: this.game.model });
     this.asking.hidden = true;
@@ -138,10 +137,9 @@ export class GuessView {
   /** Shows who has played this passage here, with one's own result where there is a name to it. */
   async rank(name) {
     const { guesses, letters, model } = this.game;
-    const bits = (values) => values.reduce((sum, one) => sum + one.bits, 0) / values.length;
     try {
-      const { players } = this.page.api.guessed ? await this.page.api.guessed({ passage: this.which, ...(name ? { name, bits: bits(guesses), right: guesses.filter(({ hit }) => hit).length } : {}) }) : { players: [] };
-      const rows = [...players, { name: model, bits: bits(letters), machine: true }].sort((a, b) => a.bits - b.bits);
+      const { players } = this.page.api.guessed ? await this.page.api.guessed({ passage: this.which, ...(name ? { name, bits: average(guesses), right: guesses.filter(({ hit }) => hit).length } : {}) }) : { players: [] };
+      const rows = [...players, { name: model, bits: average(letters), machine: true }].sort((a, b) => a.bits - b.bits);
       fill(this.table, el("table", {}, el("caption", {}, t("Who played this passage here")), el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("name")), el("th", { scope: "col" }, t("bits a letter")))),
         el("tbody", {}, rows.map((one) => el("tr", { class: one.machine ? "machine" : one.name === name ? "here" : "" }, el("td", { dir: "auto" }, one.name), el("td", {}, one.bits.toFixed(2)))))));
     } catch (error) {

@@ -3,7 +3,7 @@
 import { el, fill } from "../parts/dom.js";
 import { grouped } from "../words.js";
 import { field } from "../parts/fields.js";
-import { PassageView, Work, given, letWrite } from "../parts/passage.js";
+import { PassageView, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
 import { Attention } from "./attention.js";
 import { Neurons } from "./neurons.js";
@@ -37,7 +37,6 @@ export class LookView extends PassageView {
       el("div", { class: "lenses" }, this.choice, this.caption),
       this.stage,
     );
-    this.work = new Work(this.element, this.notice);
   }
 
   /** Redraws pictures in the colours of the new theme. */

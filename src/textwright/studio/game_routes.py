@@ -1,4 +1,5 @@
-"""`/api/guessed`: the table of names of a passage, kept as long as the server runs."""
+"""`/api/guessed`: who has played a passage of the game of the next letter, and how well, as long as
+the server runs; the game itself, its passages and its counting, is the page's."""
 
 from __future__ import annotations
 
