@@ -66,6 +66,7 @@ def test_a_sweep_is_stopped_goes_on_and_keeps_the_best(
     assert alone.weights_file.read_bytes() == winner.weights_file.read_bytes()
 
     capsys.readouterr()
+    (folder / "sweep.html").unlink()
     for more, code, message in (
         (["--resume"], 0, f"winner: {winner.path}"),
         (asked, 2, "--resume"),
@@ -74,6 +75,7 @@ def test_a_sweep_is_stopped_goes_on_and_keeps_the_best(
             main(["sweep", *more])
         said = "".join(capsys.readouterr())
         assert ended.value.code == code and message in said
+    assert (folder / "sweep.html").read_text(encoding="utf-8") == page  # made anew
 
 
 def test_workers_of_torchrun_share_a_sweep(text_file: Path, tmp_path: Path) -> None:

@@ -198,7 +198,11 @@ def show(done: Sweep) -> None:
     from textwright.runs import command_for
 
     columns = (*done.trials[0].values, *COLUMNS)
-    show_table(columns, [row.cells() for row in done.rows()], right=_RIGHT)
+    rows = done.rows()
+    show_table(columns, [row.cells() for row in rows], right=_RIGHT)
+    if {"finished", "stopped"} <= {row.state for row in rows}:
+        told = "bits and loss: finished, of the whole validation text; stopped, of what evaluations"
+        typer.echo(f"{told} read of it", err=True)
     for trial in done.trials:
         if trial.reason:
             typer.echo(f"{trial.run.name} failed: {trial.reason}", err=True)

@@ -342,6 +342,8 @@ def run_sweep(
         for trial in found.trials:
             if trial.reason is None:
                 trial.state = "finished" if is_over(trial.run) else "stopped"
+        if workers.rank == 0:
+            found.save()  # its page may be gone, or another version's
         return
     alive = [trial for trial in found.trials if trial.reason is None]
     with stop_signals() as stop_requested:
