@@ -206,6 +206,12 @@ def test_the_model_may_be_left_out_where_there_is_one(
         ("/v1/completions", {"stream_options": {"x": 1}}, "stream_options.x: not a field"),
         ("/v1/completions", {"logit_bias": {"5": "a"}}, "logit_bias.5: Input should be a valid nu"),
         ("/v1/chat/completions", {"messages": [{"content": "a"}]}, "messages[0].role: Field requ"),
+        ("/v1/chat/completions", {"messages": [{"role": "user"}]}, "messages[0].content: Field r"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "assistant", "content": None}]},
+            "messages[0].content: Field required",
+        ),
         ("/v1/chat/completions", {"messages": 5}, "messages: Input should be a valid list"),
         (
             "/v1/chat/completions",

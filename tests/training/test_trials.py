@@ -14,7 +14,8 @@ from textwright.errors import RequestError, RunError
 from textwright.runs import Run
 from textwright.training import trials
 from textwright.training.sweep_workers import _own_gpu
-from textwright.training.sweeping import Sweep, Trial, _better, _bits, _seen, load_sweep, plan_sweep
+from textwright.training.sweeping import _better, _bits, _seen, plan_sweep
+from textwright.training.sweeps import Sweep, Trial, load_sweep
 
 
 def test_values_are_split_and_combined() -> None:

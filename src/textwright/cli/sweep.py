@@ -28,7 +28,7 @@ from textwright.cli.train import check_torch
 from textwright.errors import RequestError
 
 if TYPE_CHECKING:
-    from textwright.training.sweeping import Sweep, Trial
+    from textwright.training.sweeps import Sweep, Trial
 
 _RIGHT = ("parameters", "trained", "bits/char", "val loss", "time")
 

@@ -82,7 +82,8 @@ def bring_back(repository: str, name: str, runs_folder: str | Path | None) -> Ru
     """
     from huggingface_hub import snapshot_download
 
-    from textwright.training.sweeping import free_name, keep_trials
+    from textwright.training.sweeping import keep_trials
+    from textwright.training.sweeps import free_name
 
     with TemporaryDirectory() as scratch:
         with hub_errors(repository):

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 
 from textwright.serving import chat, completions, native
 from textwright.serving.errors import HTTPError
-from textwright.serving.fields import MAX_FIELDS, check_commas, describe_error, is_large
+from textwright.serving.fields import describe_error, is_large, parse_json
 from textwright.serving.service import Service, log_jobs
 
 JSON = "application/json"
@@ -64,8 +64,9 @@ def _read(body: bytes, model: str) -> _Asked:
     Raises:
         HTTPError: it isn't JSON, or not what a route takes.
     """
-    check_commas(body)
-    data = _object(body)
+    data = parse_json(body)
+    if not isinstance(data, dict):
+        raise HTTPError(400, "the body must be a JSON object")
     if "messages" in data:
         return _validate(chat.ChatCompletion, {**data, "model": model})
     if "prompt" in data:
@@ -87,18 +88,6 @@ def _validate(body_class: type[_Body], data: dict[str, Any]) -> _Body:
         raise HTTPError(400, message, param=param) from error
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HTTPError(400, "the body is not JSON") from error
-    if not isinstance(data, dict):
-        raise HTTPError(400, "the body must be a JSON object")
-    if len(data) > MAX_FIELDS:
-        raise HTTPError(400, f"more than {MAX_FIELDS:,} fields; there aren't so many here")
-    return data
-
-
 def _text(body: bytes) -> str:
     try:
         return body.decode("utf-8")
@@ -113,16 +102,16 @@ async def _continue(service: Service, name: str, text: str, http: Request) -> Re
     prompt = await service.prompt(model, text, param="text")
     job = service.job(model, prompt, request, request.seed)
 
+    def write(_: int, text: str, tokens: int, done: bool) -> bytes:
+        return text.encode("utf-8", "replace")
+
     async def pieces() -> AsyncGenerator[bytes]:
         try:
             async with service.reply([job], http, streams=True) as reply:
                 yield prompt.text.encode("utf-8", "replace")
-                done = False
-                while not done:
-                    await reply.next_event()
-                    done = job.done  # read before `take`, which must not miss the last text
-                    yield job.take().encode("utf-8", "replace")
-                reply.check()  # too late for a status: an error breaks the connection off
+                # An error is too late for a status here: it breaks the connection off
+                async for piece in reply.chunks([job], write, large=False):
+                    yield piece
         finally:
             log_jobs(http, [job], texts=service.settings.log_prompts)
 
@@ -132,8 +121,7 @@ async def _continue(service: Service, name: str, text: str, http: Request) -> Re
     async def content() -> AsyncGenerator[bytes]:
         yield first
         async for piece in stream:
-            if piece:
-                yield piece
+            yield piece
 
     headers = {WARNINGS: json.dumps(prompt.warnings)} if prompt.warnings else None
     return StreamingResponse(content(), media_type=TEXT, headers=headers)

@@ -57,7 +57,7 @@ class ChatMessage(Body):
     content: Annotated[
         Annotated[str, Tag("text")] | Annotated[list[Part], Tag("parts")],
         Discriminator(lambda content: "parts" if isinstance(content, list) else "text"),
-    ] = ""
+    ]
 
 
 class ChatCompletion(RequestFields):

@@ -74,20 +74,29 @@ SLICE_BYTES = 1 << 16
 
 
 def is_large(body: bytes) -> bool:
-    """Whether reading it belongs in a thread, where `check_commas` comes first."""
+    """Whether `parse_json` belongs in a thread."""
     return len(body) > SMALL_BYTES or body.count(b",") > SMALL_COMMAS
 
 
-def check_commas(body: bytes) -> None:
-    """
+def parse_json(body: bytes) -> Any:
+    """The value that a body holds; in a thread, where the body is large.
+
     Raises:
-        HTTPError: there are too many. They are counted in slices, between which others run.
+        HTTPError: it isn't JSON, or it has too many commas or fields. Commas are counted in slices,
+            between which others run.
     """
     commas = 0
     for begin in range(0, len(body), SLICE_BYTES):
         commas += body.count(b",", begin, begin + SLICE_BYTES)
         if commas > MAX_COMMAS:
             raise HTTPError(400, f"the body has more than {MAX_COMMAS:,} commas; send less")
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPError(400, "the body is not JSON") from None
+    if isinstance(data, dict) and len(data) > MAX_FIELDS:
+        raise HTTPError(400, f"more than {MAX_FIELDS:,} fields; there aren't so many here")
+    return data
 
 
 class BodyRoute(APIRoute):
@@ -112,13 +121,7 @@ class BodyRoute(APIRoute):
             HTTPError: it isn't JSON, or not what the route takes.
         """
         assert self.body_field is not None
-        check_commas(body)
-        try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            raise HTTPError(400, "the body is not JSON") from None
-        if isinstance(data, dict) and len(data) > MAX_FIELDS:
-            raise HTTPError(400, f"more than {MAX_FIELDS:,} fields; there aren't so many here")
+        data = parse_json(body)
         valid, errors = self.body_field.validate(data, {}, loc=("body",))
         if errors:
             message, param = describe_error(RequestValidationError(errors, body=data))

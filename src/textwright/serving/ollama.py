@@ -348,19 +348,21 @@ async def _lines(
     stripper = StreamStripper()
     sent = 0  # tokens whose log probabilities went out
 
-    def line(text: str, **fields: Any) -> bytes:
+    def line(text: str, tokens: int, **fields: Any) -> bytes:
         nonlocal sent
-        until = len(job.logprobs)
-        new = {"logprobs": content_logprobs(job, sent, until)} if body.logprobs else {}
-        sent = until
+        new = {"logprobs": content_logprobs(job, sent, tokens)} if body.logprobs else {}
+        sent = tokens
         return _line({**_head(body), **wrap(text), "done": False, **new, **fields})
+
+    def write(_: int, text: str, tokens: int, done: bool) -> bytes:
+        text = stripper.push(text) if strip else text
+        lines = line(text, tokens) if text else b""
+        return lines + line("", tokens, **_end(job, warnings)) if done else lines
 
     try:
         async with service.reply([job], http, streams=True) as reply:
-            async for piece in reply.pieces(job):
-                if text := stripper.push(piece) if strip else piece:
-                    yield line(text)
-            yield line("", **_end(job, warnings))
+            async for lines in reply.chunks([job], write, large=body.logprobs):
+                yield lines
     finally:
         log_jobs(http, [job], texts=service.settings.log_prompts)
 

@@ -78,23 +78,6 @@ class Reply:
                     "the server is shutting down, and the text was not finished; try again later"
                 )
 
-    async def pieces(self, job: Job) -> AsyncGenerator[str]:
-        """The text of one of the jobs, as it comes.
-
-        Raises:
-            ClientDisconnect: the client hung up.
-            TextwrightError: the job failed.
-        """
-        done = False
-        while not done:
-            await self.next_event()
-            done = job.done  # read before `take`, which must not miss the last text
-            text = job.take()
-            if done:
-                self.check()
-            if text:
-                yield text
-
     async def chunks(
         self, jobs: Sequence[Job], write: Callable[[int, str, int, bool], bytes], *, large: bool
     ) -> AsyncGenerator[bytes]:

@@ -288,12 +288,19 @@ async def _events(service: Service, made: _Made, http: Request) -> AsyncGenerato
             ))  # fmt: skip
             stripper = StreamStripper()
             sent = 0  # tokens whose log probabilities went out
-            async for piece in reply.pieces(job):
-                if text := stripper.push(piece):
-                    until = len(job.logprobs)
-                    new = made.logprobs(sent, until)
-                    yield event("output_text.delta", **part, delta=text, logprobs=new)
-                    sent = until
+
+            def write(_: int, text: str, tokens: int, done: bool) -> bytes:
+                nonlocal sent
+                text = stripper.push(text)
+                if not text:
+                    return b""
+                begin, sent = sent, tokens
+                new = made.logprobs(begin, tokens)
+                return event("output_text.delta", **part, delta=text, logprobs=new)
+
+            large = job.request.logprobs is not None
+            async for chunks in reply.chunks([job], write, large=large):
+                yield chunks
             whole = made.part()
             logprobs = whole["logprobs"]
             end = "incomplete" if made.status == "incomplete" else "completed"

@@ -20,12 +20,11 @@ from textwright.models.device import use_threads
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop import distributed
-from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.dataset import Dataset, tokenize_corpus
 from textwright.training.loop.learner import Learner
 from textwright.training.loop.recipe import Recipe
 from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer
-from textwright.training.planning.planner import tokenize_corpus
 
 
 def run_follower(sources: Sequence[str]) -> Any:

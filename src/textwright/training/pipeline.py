@@ -7,39 +7,27 @@ stands; from then on the folder holds all that resuming needs.
 from __future__ import annotations
 
 import logging
-import platform
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from textwright import atomic, runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings, hints
-from textwright.data.corpus import STANDARD_INPUT, Corpus, open_training_corpus
-from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.corpus import STANDARD_INPUT, open_training_corpus
 from textwright.data.sources.addresses import without_secrets
-from textwright.errors import (
-    DivergedError,
-    MissingPackageError,
-    RequestError,
-    TextwrightError,
-)
-from textwright.generation.options import write_generation_config
+from textwright.errors import DivergedError, RequestError, TextwrightError
 from textwright.models import LanguageModel
 from textwright.models.base import load_model
-from textwright.models.device import choose_device
 from textwright.models.resizing import resize_vocab
 from textwright.notebook.training import default_observers
-from textwright.reporting import write_card, write_report
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
 from textwright.training.companion import Gain, add_companion
@@ -60,15 +48,17 @@ from textwright.training.planning.planner import (
     prepare,
 )
 from textwright.training.planning.request import Request, apply_parent, make_request
-from textwright.training.resume import (
+from textwright.training.record import (
     check_unchanged,
     load_recipe,
     open_dataset,
     result_if_done,
     run_to_resume,
+    write_card_and_report,
     write_leg,
+    write_result,
+    write_start,
 )
-from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
@@ -259,7 +249,7 @@ def _complete(run: Run, result: Result) -> None:
     told = run.settings_file.stat().st_mtime
     for file in (run.card_file, run.report_file):
         if not file.is_file() or file.stat().st_mtime < told:  # of before it was done
-            _write_card_and_report(run)
+            write_card_and_report(run)
             return
 
 
@@ -413,77 +403,3 @@ def _removed_on_failure(run: Run) -> Iterator[None]:
         if not run.checkpoints():
             shutil.rmtree(run.path, ignore_errors=True)  # what went wrong before is what is told
         raise
-
-
-def write_start(
-    run: Run, recipe: Recipe, dataset: Dataset, parent: Parent | None, command: str | None
-) -> None:
-    """All that resuming needs, before the first step."""
-    corpus = dataset.corpus
-    config, settings = recipe.model, recipe.settings
-    device = choose_device(settings.training.device, config.family)
-    dataset.tokenizer.save(run)
-    write_generation_config(run, settings.sampling, dataset.tokenizer)
-    run.write_json(run.config_file, config.to_json())
-    run.write_settings(  # last: where it stands, the run can go on
-        {
-            **settings.model_dump(),
-            "model": config.model_dump(),
-            "run": {
-                "name": run.name,
-                "command": without_secrets(command or shlex.join(sys.argv)),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "textwright": VERSION,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "platform": platform.platform(),
-                "threads": torch.get_num_threads(),
-                "device": device.type,
-                "precision": settings.training.precision,
-            },
-            "data": {
-                "name": corpus.name,
-                "sha256": corpus.sha256,
-                "licence": corpus.licence,
-                "train_tokens": dataset.train.tokens,
-                "validation_tokens": dataset.validation.tokens,
-                "train_characters": corpus.train.characters,
-                "validation_characters": corpus.validation.characters,
-                "validation_unknown": dataset.validation.unknown_share,
-                **_conversations(corpus),
-                "vocab_size": dataset.tokenizer.vocab_size,
-                "sources": [asdict(source) for source in corpus.sources],
-                "warnings": list(corpus.warnings),
-            },
-            "parent": None if parent is None else parent.record(),
-            "plan": recipe.plan.record(),
-            "result": {"status": "running"},
-        }
-    )
-
-
-def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
-    """How it ended, what counting the text gained, the card and the report."""
-    settings = {**run.settings(), "result": asdict(result)}
-    settings["companion"] = None if gain is None else gain.record()
-    run.write_settings(settings)
-    _write_card_and_report(run)
-
-
-def _write_card_and_report(run: Run) -> None:
-    write_card(run)
-    try:
-        write_report(run)
-    except MissingPackageError as error:  # the model is there; how it came to be can wait
-        log.warning("%s", error)
-
-
-def _conversations(corpus: Corpus) -> dict[str, int]:
-    """How many conversations a corpus of them has."""
-    parts = {"train": corpus.train, "validation": corpus.validation}
-    return {
-        f"{name}_conversations": part.count
-        for name, part in parts.items()
-        if isinstance(part, ConversationPart)
-    }

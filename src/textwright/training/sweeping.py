@@ -8,132 +8,34 @@ metrics, so a sweep that was stopped, or killed, goes on by doing the same again
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from textwright import atomic, machine, runs, torchrun
-from textwright.data.corpus import DEFAULT, STANDARD_INPUT, absolute_source, recorded_source
+from textwright.data.corpus import DEFAULT, STANDARD_INPUT, absolute_source
 from textwright.data.sources.resolve import check_exists
-from textwright.errors import MissingPackageError, RequestError, RunError, TrainingError
-from textwright.reporting import RunSummary, name_run
-from textwright.reporting.sweep import Row, write_sweep
+from textwright.errors import RequestError, RunError, TrainingError
+from textwright.reporting import name_run
 from textwright.runs import Run
 from textwright.training.loop.stopping import stop_signals
 from textwright.training.sweep_workers import Workers, sweep_workers
+from textwright.training.sweeps import FOLDER, Sweep, Trial, free_name, load_sweep
 from textwright.training.trial_process import TrialProcess, has_reached, is_over
 from textwright.training.trials import (
-    DEFAULTS,
     MEASURES,
     Rung,
     Values,
-    arguments,
     as_typed,
     bits_at,
     check_trial,
     combinations,
-    plan_rungs,
-    seconds_each,
     trial_names,
 )
-
-log = logging.getLogger("textwright")
-
-_FOLDER = "-sweep"
-"""What the folder of a sweep has after the name of its winner."""
-
-
-@dataclass
-class Trial:
-    """One combination of values, and how far it is."""
-
-    run: Run
-    values: Values
-    state: str = "waiting"
-    """`waiting`, `training`, `paused`, `stopped` (at a rung), `finished` or `failed`."""
-    reason: str | None = None
-    """Why it failed."""
-
-    @property
-    def summary(self) -> RunSummary:
-        return RunSummary.read(self.run)
-
-
-@dataclass
-class Sweep:
-    """A sweep as it was asked for, its trials, and once it is over its winner."""
-
-    folder: Path
-    name: str
-    """Of the run that the winner becomes."""
-    sources: list[str]
-    fixed: Values
-    minutes: float | None
-    steps: int | None
-    jobs: int
-    """Trials side by side, of all workers together."""
-    threads: int
-    trials: list[Trial]
-    winner: Run | None = None
-    interrupted: bool = False
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-
-    @property
-    def rungs(self) -> list[Rung]:
-        return plan_rungs(len(self.trials), self.jobs)
-
-    @property
-    def seconds_each(self) -> float | None:
-        """Of one trial's full length; None with counted steps."""
-        if self.minutes is None:
-            return None
-        return seconds_each(self.minutes, self.rungs, self.jobs)
-
-    @property
-    def file(self) -> Path:
-        return self.folder / "sweep.json"
-
-    @property
-    def report_file(self) -> Path:
-        return self.folder / "sweep.html"
-
-    def words(self, trial: Trial) -> list[str]:
-        """What follows `textwright train` for a trial."""
-        each = self.seconds_each
-        budget = f"--steps={self.steps}" if each is None else f"--minutes={each / 60:.4g}"
-        return [*self.sources, budget, *arguments(DEFAULTS | self.fixed | trial.values)]
-
-    def record(self) -> dict[str, Any]:
-        """What `sweep.json` holds."""
-        return {
-            "name": self.name, "fixed": self.fixed,
-            "sources": [recorded_source(source) for source in self.sources],
-            "minutes": self.minutes, "steps": self.steps, "jobs": self.jobs,
-            "threads": self.threads, "winner": None if self.winner is None else self.winner.name,
-            "trials": [{"name": one.run.name, "values": one.values, "reason": one.reason}
-                       for one in self.trials],
-        }  # fmt: skip
-
-    def rows(self) -> list[Row]:
-        """The table, the best trial first: those that came further before those that didn't."""
-        rows = [Row(one.values, one.state, one.reason, one.summary) for one in self.trials]
-        return sorted(rows, key=lambda row: row.order)
-
-    def save(self) -> None:
-        """Write `sweep.json` and `sweep.html`."""
-        with self._lock:
-            atomic.write_text(self.file, json.dumps(self.record(), indent=2) + "\n")
-            try:
-                winner = None if self.winner is None else self.winner.name
-                write_sweep(self.report_file, self.name, self.rows(), winner)
-            except MissingPackageError as error:
-                log.warning("%s", error)
 
 
 def sweep(
@@ -234,7 +136,7 @@ def plan_sweep(
         runs.check_name(name)
     else:
         stem = free_name(stem, root)
-    folder = root / f"{stem}{_FOLDER}"
+    folder = root / f"{stem}{FOLDER}"
     workers, cores = torchrun.world_size(), _cores()
     jobs = min(len(trials), workers * (jobs or cores))
     planned = Sweep(
@@ -285,52 +187,12 @@ def _seen(name: str, runs_folder: str | Path | None, rank: int) -> Sweep:
         ) from error
 
 
-def free_name(stem: str, root: Path) -> str:
-    """`stem`, or with the first number for which there is neither a sweep nor a run."""
-    number = 1
-    while True:
-        name = stem if number == 1 else f"{stem}-{number}"
-        if not (root / f"{name}{_FOLDER}").exists() and not (root / name).exists():
-            return name
-        number += 1
-
-
 def _check_new(found: Sweep, *, named: bool) -> None:
     if found.folder.exists():
         raise RequestError(f"sweep {found.name!r} is there already in {found.folder}; go on with "
                            "--resume, or choose another --name")  # fmt: skip
     if named:
         runs.check_free(found.name, found.folder.parent)
-
-
-def load_sweep(name: str | None, runs_folder: str | Path | None) -> Sweep:
-    """The sweep of this name, or the last one, as its folder has it.
-
-    Raises:
-        RunError: there is none, or it is damaged.
-    """
-    root = runs.runs_folder(runs_folder)
-    files = [root / f"{name}{_FOLDER}" / "sweep.json"] if name else _files(root)
-    if not files or not files[-1].is_file():
-        which = f"sweep {name!r}" if name else "sweep"
-        raise RunError(f"there is no {which} in {root}; begin one: textwright sweep FILE --try …")
-    file = files[-1]
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        winner = data.pop("winner")
-        trials = [Trial(Run(file.parent / runs.check_name(one["name"])), one["values"],
-                        "failed" if one["reason"] else "waiting", one["reason"])
-                  for one in data.pop("trials")]  # fmt: skip
-        found = Sweep(file.parent, **data, trials=trials)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise RunError(f"{file} is damaged ({error}); begin another sweep") from error
-    found.winner = None if winner is None else Run(root / winner)
-    return found
-
-
-def _files(root: Path) -> list[Path]:
-    """The files of all sweeps, the last one to be written last."""
-    return sorted(root.glob(f"*{_FOLDER}/sweep.json"), key=lambda file: file.stat().st_mtime)
 
 
 def run_sweep(
@@ -387,7 +249,7 @@ def _train_to(
         if has_reached(trial.run, share):
             trial.state = "finished" if is_over(trial.run) else "paused"
             return
-        with found._lock:
+        with found.lock:
             if stopping.is_set():
                 return
             log_file = found.folder / f"{trial.run.name}.log"
@@ -413,12 +275,12 @@ def _train_to(
             while workers.any(bool(waiting)):
                 _, waiting = wait(waiting, timeout=0.2)
                 if workers.any(stop_requested()):
-                    with found._lock:
+                    with found.lock:
                         stopping.set()
                     for process in processes:
                         process.interrupt()
         except BaseException:  # a second Ctrl-C
-            with found._lock:
+            with found.lock:
                 stopping.set()
             for process in processes:
                 process.kill()
@@ -461,7 +323,7 @@ def _bits(trial: Trial, share: float) -> float:
 
 def keep_trials(folder: Path, winner: Run) -> None:
     """Copy the trials of a sweep that was run elsewhere beside the run that came of it."""
-    place = winner.path.parent / f"{winner.name}{_FOLDER}"
+    place = winner.path.parent / f"{winner.name}{FOLDER}"
     shutil.copytree(folder, place)
     file = place / "sweep.json"
     record = json.loads(file.read_text(encoding="utf-8"))

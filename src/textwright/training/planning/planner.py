@@ -19,13 +19,12 @@ import torch
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
 from textwright.data.corpus import Corpus, absolute_source, open_corpus, recorded_source
-from textwright.data.tokens import LossOn, Tokens, prepare_tokens
-from textwright.errors import CorpusError, RequestError, counted
+from textwright.data.tokens import Tokens
+from textwright.errors import RequestError, counted
 from textwright.models.device import choose_device, resolve_auto, use_threads
-from textwright.reporting import numbers
-from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
+from textwright.tokenizers import extend_tokenizer, train_tokenizer
 from textwright.training.loop import distributed
-from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.dataset import Dataset, tokenize_corpus
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.shards import resolve_shards
@@ -116,35 +115,6 @@ def prepare(request: Request) -> Dataset:
         conversations=corpus.conversations,
     )
     return tokenize_corpus(corpus, tokenizer, loss_on)
-
-
-def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:
-    """The tokens of a corpus; says so where they hide some of the validation text."""
-    validation = prepare_tokens(corpus.validation, tokenizer, loss_on=loss_on, hidden=True)
-    train = prepare_tokens(corpus.train, tokenizer, loss_on=loss_on)
-    for tokens, side in ((train, "training"), (validation, "validation")):
-        if not tokens.counted:
-            raise CorpusError(
-                f"the {side} conversations have no words of the assistant to learn; leave "
-                "--loss-on out"
-            )
-    if validation.unknown:
-        count = sum(validation.unknown.values())
-        first = list(validation.unknown)[:10]
-        log.warning(
-            "the training text lacks %s of the validation text (%d distinct, e.g. %s): the loss a "
-            "token leaves them out, bits a character count them",
-            counted(count, "character"),
-            len(validation.unknown),
-            " ".join(one if one.isprintable() and one != " " else ascii(one) for one in first),
-        )
-    if validation.unk_tokens:
-        log.info(
-            "%s of the validation tokens are <unk>, words that the vocabulary lacks: easy to "
-            "predict, so the loss a token is low for it; bits a character count their spelling",
-            numbers.share(validation.unknown_share),
-        )
-    return Dataset(corpus, tokenizer, train, validation)
 
 
 def plan_recipe(

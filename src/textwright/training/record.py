@@ -1,26 +1,42 @@
-"""Going on with a run: which one is meant, whether it may, where it stood, and how far."""
+"""A training as the folder of its run has it: which run is to be gone on with, whether it may, with
+what; and all that is written there before the first step, for a leg beyond the plan, at the end."""
 
 from __future__ import annotations
 
+import logging
 import math
+import platform
+import shlex
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import torch
 from pydantic import ValidationError
 
 from textwright import runs
 from textwright.configs import Settings, one_line
-from textwright.data.corpus import open_training_corpus, recorded_source
-from textwright.errors import RequestError, RunError
+from textwright.data.corpus import Corpus, open_training_corpus, recorded_source
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.sources.addresses import without_secrets
+from textwright.errors import MissingPackageError, RequestError, RunError
+from textwright.generation.options import write_generation_config
 from textwright.models.device import choose_device, precision_to_resume, use_threads
+from textwright.reporting import write_card, write_report
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
+from textwright.training.companion import Gain
 from textwright.training.loop.callbacks import Result
-from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.dataset import Dataset, tokenize_corpus
 from textwright.training.loop.recipe import Plan, Recipe
-from textwright.training.planning.parent import same_parent
-from textwright.training.planning.planner import tokenize_corpus
+from textwright.training.planning.parent import Parent, same_parent
 from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Request
+from textwright.version import VERSION
+
+log = logging.getLogger("textwright")
 
 _BEFORE = {"shards": 1}
 """Settings of a training that runs were made without: how it was, so that they go on exactly."""
@@ -136,6 +152,74 @@ def load_recipe(run: Run) -> Recipe:
     return Recipe(model, settings, plan)
 
 
+def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:
+    """The text that a run was trained on, as tokens; from `sources`, or from where it came.
+
+    Raises:
+        RunError: the text has changed, or it was standard input.
+    """
+    corpus = open_training_corpus(run, sources)
+    return tokenize_corpus(corpus, Tokenizer.load(run), recipe.training.loss_on)
+
+
+def write_start(
+    run: Run, recipe: Recipe, dataset: Dataset, parent: Parent | None, command: str | None
+) -> None:
+    """All that resuming needs, before the first step."""
+    corpus = dataset.corpus
+    config, settings = recipe.model, recipe.settings
+    device = choose_device(settings.training.device, config.family)
+    dataset.tokenizer.save(run)
+    write_generation_config(run, settings.sampling, dataset.tokenizer)
+    run.write_json(run.config_file, config.to_json())
+    run.write_settings(  # last: where it stands, the run can go on
+        {
+            **settings.model_dump(),
+            "model": config.model_dump(),
+            "run": {
+                "name": run.name,
+                "command": without_secrets(command or shlex.join(sys.argv)),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "textwright": VERSION,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "platform": platform.platform(),
+                "threads": torch.get_num_threads(),
+                "device": device.type,
+                "precision": settings.training.precision,
+            },
+            "data": {
+                "name": corpus.name,
+                "sha256": corpus.sha256,
+                "licence": corpus.licence,
+                "train_tokens": dataset.train.tokens,
+                "validation_tokens": dataset.validation.tokens,
+                "train_characters": corpus.train.characters,
+                "validation_characters": corpus.validation.characters,
+                "validation_unknown": dataset.validation.unknown_share,
+                **_conversations(corpus),
+                "vocab_size": dataset.tokenizer.vocab_size,
+                "sources": [asdict(source) for source in corpus.sources],
+                "warnings": list(corpus.warnings),
+            },
+            "parent": None if parent is None else parent.record(),
+            "plan": recipe.plan.record(),
+            "result": {"status": "running"},
+        }
+    )
+
+
+def _conversations(corpus: Corpus) -> dict[str, int]:
+    """How many conversations a corpus of them has."""
+    parts = {"train": corpus.train, "validation": corpus.validation}
+    return {
+        f"{name}_conversations": part.count
+        for name, part in parts.items()
+        if isinstance(part, ConversationPart)
+    }
+
+
 def write_leg(run: Run, recipe: Recipe) -> None:
     """Write the plan that a run goes on by; from then on it is the run's."""
     run.write_settings(
@@ -150,11 +234,18 @@ def write_leg(run: Run, recipe: Recipe) -> None:
     run.write_json(run.config_file, recipe.model.to_json())
 
 
-def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:
-    """The text that a run was trained on, as tokens; from `sources`, or from where it came.
+def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
+    """How it ended, what counting the text gained, the card and the report."""
+    settings = {**run.settings(), "result": asdict(result)}
+    settings["companion"] = None if gain is None else gain.record()
+    run.write_settings(settings)
+    write_card_and_report(run)
 
-    Raises:
-        RunError: the text has changed, or it was standard input.
-    """
-    corpus = open_training_corpus(run, sources)
-    return tokenize_corpus(corpus, Tokenizer.load(run), recipe.training.loss_on)
+
+def write_card_and_report(run: Run) -> None:
+    """Both, of what the folder has by now; the report is left out where a package is missing."""
+    write_card(run)
+    try:
+        write_report(run)
+    except MissingPackageError as error:  # the model is there; how it came to be can wait
+        log.warning("%s", error)
