@@ -74,7 +74,7 @@ assert.equal(routes.read("", parts).unknown, null);
 assert.equal(routes.read("#write/%E0%A4%A", parts).model, "%E0%A4%A");
 
 // what the command line says of a text that is too short, in the page's own words
-const { plain: plainly } = await load("parts/progress");
+const { plain: plainly } = await load("parts/reasons");
 for (const said of ["set model.block_size below 128", "the validation conversations have no words of the assistant to learn", "1 tokens are too few to validate on"]) {
   assert.match(plainly(said), /^This text is too short/);
 }

@@ -232,18 +232,6 @@ def test_it_stops_follows_and_branches_in_mid_stream(
         studio.close()
 
 
-def test_little_is_loaded_before_first_use(tab: Any, studio: Studio) -> None:
-    answers: list[Any] = []
-
-    def came(answer: Any) -> None:  # Playwright can't take a list's own method
-        answers.append(answer)
-
-    tab.on("response", came)
-    open_page(tab, studio)
-    files = [one for one in answers if "/studio/" in one.url and one.status == 200]
-    assert 50_000 < sum(len(one.body()) for one in files) <= 200_000
-
-
 def test_a_wrong_setting_and_a_wrong_address_are_told(
     tab: Any, watch: Watch, studio: Studio
 ) -> None:

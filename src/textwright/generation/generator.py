@@ -79,6 +79,13 @@ class Generator:
         if len(self._suppress_tokens) == size:
             raise RunError(f"run {name!r} may draw no token at all; train it on more text")
 
+    def on(self, runtime: Runtime) -> Generator:
+        """The same model on another runtime, one that is steered."""
+        return Generator(
+            runtime, self.tokenizer, name=self.name, defaults=self.defaults, run=self.run,
+            guard=self._guard,
+        )  # fmt: skip
+
     def generate(self, prompt: str = "", **options: Unpack[Options]) -> Generation:
         """Continue `prompt`; an empty one starts a line.
 

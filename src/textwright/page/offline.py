@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.page.bundling import bundle
+from textwright.page.languages import words_of
 from textwright.page.packing import Dtype, pack, script_json
 from textwright.runs import Run, find
 
@@ -33,15 +35,18 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
     """
     packed = pack(run, dtype)
     style = _COMMENT.sub("", "".join(_read(name) for name in _STYLES))
-    script = bundle(_WEB / "offline.js").replace("</script", "<\\/script")
+    program = bundle(_WEB / "offline.js")
+    program = f"globalThis.languages = {script_json(words_of(program))};\n{program}"
+    script = _COMMENT.sub("", _read("unpack.js"))
     icon = _base64(_read("icon.svg").encode())
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src '{_hash(script)}' '{_hash(program)}'; "
+        f"style-src '{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     head = {
         'href="icon.svg"': f'href="data:image/svg+xml;base64,{icon}"',
         _LINK.format(_STYLES[0]): f"<style>{style}</style>\n",
+        ' data-languages=""': "",
         **{_LINK.format(name): "" for name in (*_STYLES[1:], "served.css")},
         '<script type="module" src="studio.js"></script>\n': "",
         '<meta charset="utf-8">': '<meta charset="utf-8">\n'
@@ -51,6 +56,7 @@ def offline_page(run: Run, *, dtype: Dtype = "float16") -> str:
     body = (
         f'<script type="application/json" id="model">{script_json(packed.data)}</script>\n'
         f'<script type="text/plain" id="weights">{_base64(packed.weights)}</script>\n'
+        f'<script type="text/plain" id="program">{_packed(program)}</script>\n'
         f"<script>{script}</script>\n</body>"
     )
     return _replace(_read("index.html"), {**head, "</body>": body})
@@ -72,6 +78,11 @@ def write_offline_page(run: Run | str, out: str | Path, *, dtype: Dtype = "float
 
 def _read(name: str) -> str:
     return (_WEB / name).read_text(encoding="utf-8")
+
+
+def _packed(text: str) -> str:
+    """A text that `web/unpack.js` unpacks: to a third, the same bytes each time."""
+    return _base64(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def _hash(text: str) -> str:

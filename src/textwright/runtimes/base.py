@@ -8,13 +8,21 @@ each with states of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textwright.arrays import Floats, Tokens
 from textwright.kernels.sampling import Pending
 from textwright.kernels.structures import token_error
+
+
+class Held(NamedTuple):
+    """Units that keep their values after each token: see `generation.steering`."""
+
+    units: NDArray[np.integer[Any]]
+    values: Floats
 
 
 class State(Protocol):

@@ -66,6 +66,7 @@ class GPTRuntime(NumPyAttention):
             swish *= gate
             swish *= up
             x += swish @ layer.down
+            self.end_block(number, x, state)
         return x
 
     def logits(self, hidden_states: Floats) -> Floats:

@@ -9,7 +9,8 @@ function of the tokens alone. Time and memory per token stay the same however lo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from textwright.arrays import Floats, Tokens
 from textwright.configs import AttentionConfig
 from textwright.kernels.structures import token_error
-from textwright.runtimes.base import batch_sequentially, check_tokens
+from textwright.runtimes.base import Held, batch_sequentially, check_tokens
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 256
@@ -68,6 +69,8 @@ class AttentionState(Window):
         self.values = np.empty(shape, np.float32)
         self.attention_weights: Floats | None = None
         """If set, (layers, heads, B, B): the attention of each token to those before is stored."""
+        self.residual: Floats | None = None
+        """If set, (layers, B, C): the residual stream behind each block is stored."""
 
     @property
     def nbytes(self) -> int:
@@ -75,7 +78,7 @@ class AttentionState(Window):
 
     def copy(self, length: int | None = None) -> AttentionState:
         other = super().copy(length)
-        other.attention_weights = None
+        other.attention_weights = other.residual = None
         other.keys, other.values = np.empty_like(self.keys), np.empty_like(self.values)
         other.keys[:, :, : other.length] = self.keys[:, :, : other.length]
         other.values[:, :, : other.length] = self.values[:, :, : other.length]
@@ -165,6 +168,9 @@ class AttentionRuntime(ABC, Generic[WindowType]):
 class NumPyAttention(AttentionRuntime[AttentionState]):
     """The base of attention models in NumPy; a family implements `hidden_states` and `logits`."""
 
+    held: Mapping[int, Held] = MappingProxyType({})
+    """By layer, channels of the residual stream that keep a value: see `generation.steering`."""
+
     @abstractmethod
     def hidden_states(self, tokens: Tokens, state: AttentionState) -> Floats:
         """Read tokens (T,) as `encode` does; the output of the last block, (T, C)."""
@@ -175,6 +181,13 @@ class NumPyAttention(AttentionRuntime[AttentionState]):
 
     def initial_state(self) -> AttentionState:
         return AttentionState(self.config)
+
+    def end_block(self, number: int, x: Floats, state: AttentionState) -> None:
+        """What a family calls behind each block, with the residual stream (T, C)."""
+        if number in self.held:
+            x[:, self.held[number].units] = self.held[number].values
+        if state.residual is not None:
+            state.residual[number, state.length : state.length + len(x)] = x
 
     @single_threaded
     def encode(self, tokens: Tokens, state: AttentionState, logits_for: LogitsFor) -> Floats:

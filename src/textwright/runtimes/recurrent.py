@@ -16,7 +16,7 @@ import numpy as np
 from textwright.arrays import Floats, Tokens
 from textwright.configs import RecurrentConfig
 from textwright.runs.weights import take
-from textwright.runtimes.base import batch_sequentially, check_tokens
+from textwright.runtimes.base import Held, batch_sequentially, check_tokens
 from textwright.runtimes.threads import single_threaded
 
 PIECE = 1024
@@ -99,6 +99,8 @@ class Layer(ABC):
     gates: int
     parts: int = 1
     """Vectors of its state."""
+    held: Held | None = None
+    """Units that keep a value: see `generation.steering`."""
 
     def __init__(self, weights: Mapping[str, Floats], name: str, inputs: int, width: int) -> None:
         rows = self.gates * width
@@ -141,6 +143,8 @@ class RNNLayer(Layer):
         for time, x in enumerate(inputs):
             np.add(x, np.dot(h, self.from_state), out=h)
             np.tanh(h, out=h)
+            if self.held is not None:
+                h[self.held.units] = self.held.values
             outputs[time] = h
         return outputs
 
@@ -173,6 +177,8 @@ class LSTMLayer(Layer):
             sigmoids *= 0.5
             c *= z[width : 2 * width]
             c += z[:width] * z[3 * width :]
+            if self.held is not None:
+                c[self.held.units] = self.held.values
             np.tanh(c, out=h)
             h *= z[2 * width : 3 * width]
             outputs[time] = h
@@ -209,6 +215,8 @@ class GRULayer(Layer):
             h -= new
             h *= x[width : 2 * width]
             h += new
+            if self.held is not None:
+                h[self.held.units] = self.held.values
             outputs[time] = h
         return outputs
 

@@ -63,6 +63,7 @@ class TransformerRuntime(NumPyAttention):
             q, k, v = layer.qkv(self._standardise(x)).reshape(time, 3, heads, size).swapaxes(0, 1)
             x += layer.out(attend(q, k, v, state, number))
             x += layer.outer(self.activate(layer.inner(self._standardise(x))))
+            self.end_block(number, x, state)
         return x
 
     def logits(self, hidden_states: Floats) -> Floats:

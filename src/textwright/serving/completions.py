@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from textwright.engine import Job, Scoring, Work
 from textwright.generation import Generator
 from textwright.generation.options import Prompt
+from textwright.generation.steering import MOST
 from textwright.serving.errors import STREAM, HTTPError, OpenAIError, error_responses
 from textwright.serving.fields import AS_INTEGER, FIRST_FAULT, BodyRoute
 from textwright.serving.foreign import COMPLETION
@@ -31,6 +32,7 @@ from textwright.serving.openai import (
 )
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
 from textwright.serving.service import Service, add_log_fields, log_jobs
+from textwright.serving.steering import HeldUnit
 
 DEFAULT_LENGTH = 16
 """`max_tokens` where a request doesn't say, as in the OpenAI API."""
@@ -59,6 +61,9 @@ class Completion(RequestFields):
     echo: bool = Field(default=False, description="Begin with the prompt.")
     best_of: Annotated[int, Field(ge=1), AS_INTEGER] | None = Field(
         default=None, description="Write so many, give the `n` likeliest; not with `stream`."
+    )
+    steer: Annotated[list[HeldUnit], Field(max_length=MOST)] = Field(
+        default=[], description="An extension: units that are held at a value while it writes."
     )
 
 
@@ -156,6 +161,11 @@ class _Batch:
 async def _prepare(service: Service, body: Completion) -> _Batch:
     model = await service.model(body.model)
     limits = service.settings
+    if body.steer:
+        several = isinstance(body.prompt, list) and not isinstance((body.prompt or [0])[0], int)
+        if several or body.n > 1 or (body.best_of or 1) > 1:
+            raise HTTPError(400, "steer: one prompt and one text at a time", param="steer")
+        model = await asyncio.to_thread(service.steering.model, model, body.steer)
     if body.best_of is not None:
         service.check_count("best_of", body.best_of, limits.max_choices)
         if body.best_of < body.n or (body.stream and body.best_of > body.n):

@@ -17,6 +17,7 @@ from textwright.serving.errors import HTTPError
 from textwright.serving.hosts import CLIENT
 from textwright.serving.replies import Bridge, Reply
 from textwright.serving.settings import ServerSettings
+from textwright.serving.steering import Steering
 
 THREAD_THRESHOLD = 1_000
 """Characters of a prompt from which on a thread encodes it, so as not to block the event loop."""
@@ -32,6 +33,7 @@ class Service:
 
     def __init__(self, pool: ModelPool, engine: Engine, settings: ServerSettings) -> None:
         self.pool, self.engine, self.settings = pool, engine, settings
+        self.steering = Steering()
         self._bridge: Bridge | None = None
         # A thread of its own: others encode prompts meanwhile
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="textwright-load")
@@ -165,6 +167,7 @@ class Service:
         Raises:
             BusyError, ClosedError: the engine didn't accept them.
         """
+        place = self.steering.place(jobs)
         reply = Reply(jobs, streams)
         self.bridge.add(reply)
         watcher = None
@@ -173,6 +176,7 @@ class Service:
             watcher = asyncio.ensure_future(reply.watch(http.receive))
             yield reply
         finally:
+            place.close()
             reply.cancel()
             self.bridge.remove(reply)
             if watcher is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from textwright.errors import RequestError
 from textwright.page import WEB
+from textwright.page.languages import languages
 from textwright.serving.settings import ServerSettings
 
 MEDIA = {
@@ -32,11 +34,17 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cache-control": "no-cache",
+        "vary": "accept-encoding",
     }
 
     def add(path: str, content: bytes, media: str) -> None:
+        packed = gzip.compress(content, mtime=0)
+
         @routes.get(path)
-        async def file() -> Response:
+        async def file(http: Request) -> Response:
+            if "gzip" in http.headers.get("accept-encoding", ""):
+                fields = headers | {"content-encoding": "gzip"}
+                return Response(packed, headers=fields, media_type=media)
             return Response(content, headers=headers, media_type=media)
 
     for file in WEB.rglob("*"):
@@ -44,7 +52,7 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
             content = file.read_bytes()
             path = file.relative_to(WEB).as_posix()
             if path == "index.html":
-                path, content = "", _with_api(content.decode(), api).encode()
+                path, content = "", _whole(content.decode(), api).encode()
             add(f"/{path}", content, MEDIA[file.suffix])
 
     @routes.get("")
@@ -54,8 +62,9 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
     return routes
 
 
-def _with_api(page: str, api: str | None) -> str:
-    """The page, with the address of the server that it sends requests to."""
+def _whole(page: str, api: str | None) -> str:
+    """The page, with its languages, and the address of the server that it sends requests to."""
+    page = page.replace('data-languages=""', f'data-languages="{" ".join(languages())}"')
     if api is None:
         return page
     meta = f'<meta name="api" content="{html.escape(api)}">'

@@ -1,6 +1,7 @@
 // The page around the views: models, navigation, addresses, theme, stage.
 
 import { el, fill, icon, kept } from "./parts/dom.js";
+import { plain } from "./parts/reasons.js";
 import { mark, stageSwitch, themeSwitch } from "./parts/shell.js";
 import { USUAL } from "./parts/settings.js";
 import { Database } from "./state/database.js";
@@ -240,7 +241,7 @@ class Page {
   /** Says what went wrong, once, in sight wherever one is on the page. */
   complain() {
     const { trouble, lost } = this.store.values;
-    const text = (lost ?? trouble)?.message ?? "";
+    const text = plain((lost ?? trouble)?.message ?? "");
     if (text === this.complaint) return;
     this.complaint = text;
     fill(this.toast, text && [el("span", {}, text), el("button", { type: "button", class: "quiet small", "aria-label": t("Close"), onclick: () => this.store.set({ trouble: null, lost: null }) }, "✕")]);
@@ -257,5 +258,5 @@ class Page {
 
 function optionText(model) {
   if (model.state === "ready") return [model.name, model.family].filter(Boolean).join(" · ");
-  return `${model.name} · ${t(model.state)}`;
+  return `${model.name} · ${{ loading: t("is being loaded"), failed: t("failed") }[model.state] ?? ""}`;
 }

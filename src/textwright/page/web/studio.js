@@ -5,6 +5,7 @@ import { openPage } from "./app.js";
 import { Copying } from "./parts/copying.js";
 import { askKey } from "./parts/key.js";
 import { WriteView } from "./views/write.js";
+import { later, speak, wanted } from "./words.js";
 
 const elsewhere = document.querySelector('meta[name="api"]')?.content;
 const api = new HttpApi(elsewhere || new URL("..", location.href).href, askKey);
@@ -20,12 +21,21 @@ async function lookWithModels() {
   return LookView;
 }
 
-openPage(api, [
+async function open() {
+  const language = wanted(navigator.languages, document.documentElement.dataset.languages.split(" "));
+  const spoken = language && (await import(`./words/${language}.js`).catch(() => null));
+  if (spoken) speak(language, spoken.words);
+  await openPage(api, PARTS);
+}
+
+const PARTS = [
   WriteView,
-  { id: "chat", title: "Chat", icon: "chat", load: async () => (await import("./views/chat.js")).ChatView },
-  { id: "train", title: "Train", icon: "train", load: async () => (await import("./views/train.js")).TrainView },
-  { id: "watch", title: "Watch it learn", brief: "Watch", icon: "watch", load: async () => (await import("./views/watch.js")).WatchView },
-  { id: "look", title: "Look inside", brief: "Look", icon: "look", load: lookWithModels },
-  { id: "copied", title: "Copied?", icon: "copied", load: async () => (await import("./views/copied.js")).CopiedView },
-  { id: "guess", title: "Guess", icon: "guess", load: async () => (await import("./views/guess.js")).GuessView },
-]);
+  { id: "chat", title: later("Chat"), icon: "chat", load: async () => (await import("./views/chat.js")).ChatView },
+  { id: "train", title: later("Train"), icon: "train", load: async () => (await import("./views/train.js")).TrainView },
+  { id: "watch", title: later("Watch it learn"), brief: later("Watch"), icon: "watch", load: async () => (await import("./views/watch.js")).WatchView },
+  { id: "look", title: later("Look inside"), brief: later("Look"), icon: "look", load: lookWithModels },
+  { id: "copied", title: later("Copied?"), icon: "copied", load: async () => (await import("./views/copied.js")).CopiedView },
+  { id: "guess", title: later("Guess"), icon: "guess", load: async () => (await import("./views/guess.js")).GuessView },
+];
+
+open();

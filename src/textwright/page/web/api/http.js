@@ -4,6 +4,7 @@ import { kept } from "../parts/dom.js";
 import { packed } from "../state/tokens.js";
 import { layersOf } from "./layers.js";
 import { Pieces } from "./pieces.js";
+import { t } from "../words.js";
 
 const STATES = { Loaded: "ready", Unloaded: "ready", Loading: "loading", Failed: "failed" };
 const ALTERNATIVES = 10;
@@ -132,7 +133,7 @@ export class HttpApi {
     const { upload, piece } = await (await this.fetch("api/uploads", { body: { name: file.name, size: file.size } })).json();
     for (let at = 0; at < file.size; at += piece) {
       const bytes = await file.slice(at, at + piece).arrayBuffer().catch(() => {
-        throw new Error(`${file.name} can't be read: it is a folder, or it has changed. Choose the file again.`);
+        throw new Error(t("{name} can't be read: it is a folder, or it has changed. Choose the file again.", { name: file.name }));
       });
       await this.fetch(`api/uploads/piece?upload=${upload}&at=${at}`, { bytes });
       tell(Math.min(1, (at + piece) / file.size));
@@ -203,7 +204,7 @@ export class HttpApi {
         });
       } catch (error) {
         if (error.name === "AbortError") throw error;
-        throw new Error("The server doesn't answer. Is it still running?");
+        throw new Error(t("The server doesn't answer. Is it still running?"));
       }
       if (answer.status === 401) {
         if (this.key === key) await this.newKey();
@@ -234,14 +235,14 @@ function unitsOf(text) {
   return [...units, at];
 }
 
-const lost = () => new Error("The server was lost in mid-text. What had come by then stays.");
+const lost = () => new Error(t("The server was lost in mid-text. What had come by then stays."));
 
 async function reasonOf(answer) {
   try {
     const { error } = await answer.json();
     return error.message ?? error;
   } catch {
-    return `The server answered ${answer.status} ${answer.statusText}`;
+    return t("The server answered {status}", { status: `${answer.status} ${answer.statusText}` });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { el, fill, percent, svg } from "./dom.js";
 import { layout } from "../state/tree.js";
-import { t } from "../words.js";
+import { many, t } from "../words.js";
 
 const WIDE = 168; // of a box
 const TALL = 34;
@@ -43,7 +43,7 @@ export class Branches {
     },
     svg("rect", { width: WIDE, height: TALL, rx: 9 }),
     svg("text", { x: 10, y: 15 }, `${node.star ? "★ " : ""}${short(node.name || label)}`),
-    svg("text", { x: 10, y: 28, class: "fine" }, [share !== null && percent(share), more && t("{count} folded", { count: more })].filter(Boolean).join(" · ")),
+    svg("text", { x: 10, y: 28, class: "fine" }, [share !== null && percent(share), more && many(more, "{count} folded", "{count} folded")].filter(Boolean).join(" · ")),
     svg("title", {}, label));
     group.addEventListener("click", () => this.moved || this.onshow(node.id));
     group.addEventListener("dblclick", () => this.fold(node.id));

@@ -1,14 +1,16 @@
 // Which neurons correlate with visible features of the text.
 
+import { later } from "../words.js";
+
 const FEWEST = 8; // tokens with and without a feature, at least, for a meaningful correlation
 
 /** The features; each is a function to a number per token. */
 export const FEATURES = [
-  { id: "quotes", title: "Inside quotes", of: insideQuotes },
-  { id: "line", title: "Length of the line", of: lineLength },
-  { id: "case", title: "Capital letters", of: (texts) => texts.map((text) => Number(/\p{Lu}/u.test(text))) },
-  { id: "word", title: "Place in the word", of: placeInWord },
-  { id: "space", title: "Between words", of: (texts) => texts.map((text) => Number(/^\s+$/u.test(text))) },
+  { id: "quotes", title: later("Inside quotes"), of: insideQuotes },
+  { id: "line", title: later("Length of the line"), of: lineLength },
+  { id: "case", title: later("Capital letters"), of: (texts) => texts.map((text) => Number(/\p{Lu}/u.test(text))) },
+  { id: "word", title: later("Place in the word"), of: placeInWord },
+  { id: "space", title: later("Between words"), of: (texts) => texts.map((text) => Number(/^\s+$/u.test(text))) },
 ];
 
 /**

@@ -1,7 +1,7 @@
 // The training and validation loss over the steps, with a dot at one of them.
 
 import { el, svg } from "./dom.js";
-import { grouped, t } from "../words.js";
+import { decimal, grouped, many, t } from "../words.js";
 
 const WIDTH = 320;
 const HEIGHT = 170;
@@ -25,9 +25,9 @@ export function curves(metrics, marked, live = []) {
   const label = (place, height, text, anchor) => svg("text", { x: place, y: height, "text-anchor": anchor }, text);
   const dots = lines.flatMap(({ id, points }) => points.filter(([step]) => step === marked).map(([step, value]) => svg("circle", { class: id, cx: x(step), cy: y(value), r: 4 })));
   const picture = svg(
-    "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("Losses from {most} down to {least} over {last} steps", { most: most.toFixed(2), least: least.toFixed(2), last }) },
-    label(LEFT - 6, y(most) + 4, most.toFixed(1), "end"), label(LEFT - 6, y(least) + 4, least.toFixed(1), "end"),
-    label(LEFT, HEIGHT - 4, "0", "start"), label(WIDTH - 6, HEIGHT - 4, t("{count} steps", { count: grouped(last) }), "end"),
+    "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("Losses from {most} down to {least} over {last} steps", { most: decimal(most, 2), least: decimal(least, 2), last: grouped(last) }) },
+    label(LEFT - 6, y(most) + 4, decimal(most, 1), "end"), label(LEFT - 6, y(least) + 4, decimal(least, 1), "end"),
+    label(LEFT, HEIGHT - 4, "0", "start"), label(WIDTH - 6, HEIGHT - 4, many(last, "{count} step", "{count} steps"), "end"),
     svg("path", { class: "axis", d: `M${LEFT} 4V${HEIGHT - BELOW}H${WIDTH - 4}` }),
     ...lines.map(({ id, points }) => svg("polyline", { class: id, points: points.map(([step, value]) => `${x(step)},${y(value)}`).join(" ") })),
     ...dots,

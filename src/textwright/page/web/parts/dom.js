@@ -1,5 +1,7 @@
 // Creates elements. Text from users, models and files is never parsed as markup.
 
+import { decimal } from "../words.js";
+
 /**
  * An element with properties and children.
  *
@@ -80,9 +82,9 @@ export const kept = {
 
 export const percent = (probability) =>
   probability >= 0.9995 ? "100 %"
-  : probability >= 0.1 ? `${(100 * probability).toFixed(0)} %`
-  : probability >= 0.001 ? `${(100 * probability).toFixed(1)} %`
-  : "< 0.1 %";
+  : probability >= 0.1 ? `${decimal(100 * probability, 0)} %`
+  : probability >= 0.001 ? `${decimal(100 * probability, 1)} %`
+  : `< ${decimal(0.1, 1)} %`;
 
 /** A token's text with white space made visible. */
 export function visible(text) {

@@ -1,6 +1,8 @@
 // Form fields: a label, a control, and `read()`, which validates.
 
 import { el } from "./dom.js";
+import { plain } from "./reasons.js";
+import { amount, t } from "../words.js";
 
 let made = 0;
 
@@ -24,10 +26,10 @@ export function numberField(label, { value = "", min, max, step = "any", empty =
   whole.input = input;
   whole.read = () => {
     const { badInput, rangeUnderflow, rangeOverflow, stepMismatch } = input.validity;
-    if (badInput) throw new Error(`${name} is not a number`);
-    if (rangeUnderflow) throw new Error(`${name} must be at least ${input.min}`);
-    if (rangeOverflow) throw new Error(`${name} must be at most ${input.max}`);
-    if (stepMismatch) throw new Error(`${name} must be a whole number`);
+    if (badInput) throw new Error(t("{name} is not a number", { name }));
+    if (rangeUnderflow) throw new Error(t("{name} must be at least {least}", { name, least: input.min }));
+    if (rangeOverflow) throw new Error(t("{name} must be at most {most}", { name, most: input.max }));
+    if (stepMismatch) throw new Error(t("{name} must be a whole number", { name }));
     return input.value === "" ? empty : Number(input.value);
   };
   return whole;
@@ -35,10 +37,10 @@ export function numberField(label, { value = "", min, max, step = "any", empty =
 
 /** A slider with its value beside it. */
 export function sliderField(label, { value, min, max, step, hint = "" }) {
-  const output = el("output", {}, String(value));
+  const output = el("output", {}, amount(value));
   const input = el("input", { type: "range", min, max, step, value });
   const show = () => {
-    output.textContent = input.value;
+    output.textContent = amount(input.value);
     input.style.setProperty("--at", `${(100 * (input.value - min)) / (max - min)}%`);
   };
   input.addEventListener("input", show);
@@ -68,7 +70,7 @@ export function selectField(label, options, { value = null } = {}) {
 export function notice() {
   const element = el("p", { class: "notice", role: "alert" });
   element.say = (error) => {
-    element.textContent = error instanceof Error ? error.message : (error ?? "");
+    element.textContent = plain(error instanceof Error ? error.message : (error ?? ""));
     element.classList.remove("calm");
   };
   element.tell = (text) => {

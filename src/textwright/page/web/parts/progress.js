@@ -3,18 +3,13 @@
 import { curves } from "./curves.js";
 import { clock, el, fill, number } from "./dom.js";
 import { help } from "./help.js";
-import { grouped, t } from "../words.js";
+import { plain } from "./reasons.js";
+import { decimal, grouped, later, t } from "../words.js";
 
 const PHASES = {
-  preparing: "Reading the text and measuring this machine …", training: "Learning", stopping: "Stopping: saving what it has learned …",
-  finished: "Trained", stopped: "Stopped", failed: "Failed",
+  preparing: later("Reading the text and measuring this machine …"), training: later("Learning"), stopping: later("Stopping: saving what it has learned …"),
+  finished: later("Trained"), stopped: later("Stopped"), failed: later("Failed"),
 };
-
-/** What a reason of the command line is called here, where other words are right. */
-const REASONS = [
-  [/validation conversations have no words|set model\.block_size|too few to validate/, "This text is too short to learn from. A few thousand characters is the least; half a million is good."],
-  [/--eval-every/, "It ended too soon to say much: give it more text, or more minutes."],
-];
 
 export class Progress {
   constructor(actions) {
@@ -66,7 +61,7 @@ export class Progress {
     const last = metrics.at(-1);
     const now = live?.sample && live.sample.step > (samples.at(-1)?.step ?? -1) ? [live.sample] : [];
     const best = Math.min(...metrics.map((one) => one.val_bits_per_char).filter(Number.isFinite));
-    fill(this.numbers, last && number(t("step"), grouped(live?.step ?? last.step)), Number.isFinite(best) && number(t("bits a character"), best.toFixed(2)), parameters && number(t("parameters"), grouped(parameters)));
+    fill(this.numbers, last && number(t("step"), grouped(live?.step ?? last.step)), Number.isFinite(best) && number(t("bits a character"), decimal(best, 2)), parameters && number(t("parameters"), grouped(parameters)));
     this.numbers.hidden = !last;
     fill(this.curves, last ? curves(metrics, last.step, live?.losses) : el("p", { class: "hint" }, t("The curve begins with the first evaluation.")));
     const shown = [...now, ...[...samples].reverse()].map(({ step, prompt, text }, index) =>
@@ -75,8 +70,4 @@ export class Progress {
     fill(this.latest, shown[0] ?? el("p", { class: "empty" }, t("Soon it writes here what it can, anew every few seconds: at first nothing but letters.")));
     fill(this.older, shown.slice(1));
   }
-}
-
-export function plain(reason) {
-  return t(REASONS.find(([pattern]) => pattern.test(reason))?.[1] ?? reason);
 }

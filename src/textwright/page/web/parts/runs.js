@@ -2,7 +2,7 @@
 
 import { el, fill, svg } from "./dom.js";
 import { spark } from "./curves.js";
-import { t } from "../words.js";
+import { decimal, t } from "../words.js";
 
 const COLOURS = ["accent", "focus", "good", "care", "bad", "quiet"];
 
@@ -35,7 +35,7 @@ export class Runs {
   item({ name, shipped }) {
     const values = this.timelines.get(name);
     const box = el("input", { type: "checkbox", checked: this.over.has(name), onchange: () => { this.over[box.checked ? "add" : "delete"](name); this.draw(); } });
-    return el("li", {}, el("label", {}, box, el("b", {}, name)), spark(values), el("span", { class: "small" }, values.at(-1).toFixed(2)),
+    return el("li", {}, el("label", {}, box, el("b", {}, name)), spark(values), el("span", { class: "small" }, decimal(values.at(-1), 2)),
       el("span", { class: "small" }, shipped ? t("came along") : t("trained here")),
       el("button", { type: "button", class: "quiet small", onclick: async () => { await this.page.pick(name); this.page.go("watch"); } }, t("Watch it learn")));
   }
@@ -48,7 +48,7 @@ export class Runs {
     const y = (value) => 6 + ((most - Math.min(most, value)) / Math.max(1e-9, most - least)) * 120;
     const style = (index) => ({ class: `over-${COLOURS[index % COLOURS.length]}` });
     fill(this.picture, svg("svg", { viewBox: "0 0 480 150", role: "img", "aria-label": t("Curves of {names}", { names: lines.join(", ") }) },
-      svg("text", { x: 30, y: 12, "text-anchor": "end" }, most.toFixed(1)), svg("text", { x: 30, y: 130, "text-anchor": "end" }, least.toFixed(1)),
+      svg("text", { x: 30, y: 12, "text-anchor": "end" }, decimal(most, 1)), svg("text", { x: 30, y: 130, "text-anchor": "end" }, decimal(least, 1)),
       svg("path", { class: "axis", d: "M36 4V130H476" }),
       ...lines.map((name, index) => {
         const values = this.timelines.get(name);

@@ -10,16 +10,15 @@ export const USUAL = { length: 200, temperature: 0.7, topK: 0, topP: 1, minP: 0,
 export class Settings {
   /** onchange(settings): all of them are valid; say(error): one isn't. */
   constructor({ onchange, say }) {
-    const number = (label, rest) => numberField(t(label), rest);
-    this.fields = {
-      length: number("Length", { value: USUAL.length, min: 1, max: 100_000, step: 1, empty: USUAL.length, hint: " " }),
+        this.fields = {
+      length: numberField(t("Length"), { value: USUAL.length, min: 1, max: 100_000, step: 1, empty: USUAL.length, hint: " " }),
       temperature: sliderField(t("Temperature"), { value: USUAL.temperature, min: 0, max: 2, step: 0.05 }),
-      topK: number("Top-k", { min: 0, step: 1, empty: 0, hint: t("empty: all") }),
-      topP: number("Top-p", { value: 1, min: 0.01, max: 1, empty: 1 }),
-      minP: number("Min-p", { value: 0, min: 0, max: 1, empty: 0 }),
-      repetitionPenalty: number("Repetition penalty", { value: 1, min: 0.1, max: 10, empty: 1 }),
+      topK: numberField(t("Top-k"), { min: 0, step: 1, empty: 0, hint: t("empty: all") }),
+      topP: numberField(t("Top-p"), { value: 1, min: 0.01, max: 1, empty: 1 }),
+      minP: numberField(t("Min-p"), { value: 0, min: 0, max: 1, empty: 0 }),
+      repetitionPenalty: numberField(t("Repetition penalty"), { value: 1, min: 0.1, max: 10, empty: 1 }),
       stop: stopField(),
-      seed: number("Seed", { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, empty: null, hint: t("empty: a new one") }),
+      seed: numberField(t("Seed"), { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, empty: null, hint: t("empty: a new one") }),
     };
     const { length, temperature, ...more } = this.fields;
     temperature.querySelector("label").append(help("temperature"));
@@ -50,7 +49,7 @@ export class Settings {
   }
 
   modelChanged(model) {
-    this.fields.length.querySelector("small").textContent = units(model, 2);
+    this.fields.length.querySelector("small").textContent = units(model);
   }
 }
 

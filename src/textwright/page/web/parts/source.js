@@ -3,7 +3,7 @@
 import { el, fill } from "./dom.js";
 import { field } from "./fields.js";
 import { segments } from "./segments.js";
-import { grouped, t } from "../words.js";
+import { decimal, grouped, many, t } from "../words.js";
 
 const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
 const LEAST = 2_000; // characters
@@ -76,7 +76,7 @@ export class Source {
   changed() {
     fill(this.chosen, this.file ? [el("b", {}, this.file.name), ` · ${bytes(this.file.size)}`] : [el("b", {}, t("Drop a text here")), t(", or choose a file")]);
     const length = { shelf: null, paste: this.area.value.trim().length, file: this.file?.size ?? 0 }[this.kind];
-    this.enough.textContent = length === null || !length ? "" : t(enough(length), { count: grouped(length), least: grouped(LEAST) });
+    this.enough.textContent = length === null || !length ? "" : enough(length);
     this.onchange();
   }
 
@@ -96,12 +96,12 @@ export class Source {
 }
 
 function enough(length) {
-  if (length < LEAST) return "{count} characters: too short to learn from; {least} is the least.";
-  if (length < SENSIBLE) return "{count} characters: enough to try; it will learn much of it by heart.";
-  if (length < GOOD) return "{count} characters: it will learn words and how sentences go.";
-  return "{count} characters: good, there is much to learn from.";
+  if (length < LEAST) return many(length, "{count} character: too short to learn from; {least} is the least.", "{count} characters: too short to learn from; {least} is the least.", { least: grouped(LEAST) });
+  if (length < SENSIBLE) return t("{count} characters: enough to try; it will learn much of it by heart.", { count: grouped(length) });
+  if (length < GOOD) return t("{count} characters: it will learn words and how sentences go.", { count: grouped(length) });
+  return t("{count} characters: good, there is much to learn from.", { count: grouped(length) });
 }
 
 const plain = ({ name, type }) => /^text\/(plain|markdown)/.test(type) || /\.(txt|md|text)$/i.test(name);
 
-const bytes = (size) => (size < 1000 ? `${size} bytes` : size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`);
+const bytes = (size) => (size < 1000 ? many(size, "{count} byte", "{count} bytes") : size < 1e6 ? `${grouped(size / 1e3)} kB` : `${decimal(size / 1e6, 1)} MB`);

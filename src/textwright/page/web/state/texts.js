@@ -5,6 +5,7 @@
 // beginning; `at` is the character at which it leaves its parent; `begun`: where the model began last.
 
 import { edited, joined, placeOf } from "./tokens.js";
+import { t } from "../words.js";
 
 export function newText({ id, model, now, tokens = [], auto = false }) {
   return { id, model, name: "", star: false, auto, made: now, changed: now, last: 1, current: 1, nodes: [{ id: 1, parent: null, at: 0, tokens }] };
@@ -125,7 +126,7 @@ export function fromFile(content, id, now) {
     read = null;
   }
   const whole = read?.format === FORMAT && Array.isArray(read.nodes) && read.nodes.length && read.nodes.every((node) => Number.isInteger(node.id) && Number.isInteger(node.at) && Array.isArray(node.tokens) && node.tokens.every((token) => typeof token.text === "string"));
-  if (!whole) throw new Error("That file holds no text that was saved here.");
+  if (!whole) throw new Error(t("That file holds no text that was saved here."));
   const { format, ...text } = read;
   const parents = new Set(text.nodes.map((node) => node.id));
   const nodes = text.nodes.map((node) => ({ ...node, parent: parents.has(node.parent) && node.parent < node.id ? node.parent : null }));

@@ -2,6 +2,7 @@
 
 import { appended, branched, current, instead, nodeOf, typed, withNode, words } from "./texts.js";
 import { alternatives, joined, placeOf, reread, rereadFrom, tokenAt, unread } from "./tokens.js";
+import { t } from "../words.js";
 
 const PAUSE = 350; // milliseconds without a key until what was typed is read
 const FAN = 5;
@@ -23,7 +24,7 @@ export class Writing {
   get model() {
     const { model } = this.text;
     const known = this.store.get("models")?.find(({ name }) => name === model);
-    if (known?.state !== "ready") throw new Error(`${model} is not here now. The text stays; choose another model to go on with a copy of it.`);
+    if (known?.state !== "ready") throw new Error(t("{model} is not here now. The text stays; choose another model to go on with a copy of it.", { model }));
     return model;
   }
 

@@ -1,24 +1,25 @@
 // The attention weights of each head, from each token to those before it.
 
-import { el, fill, visible } from "../parts/dom.js";
+import { el, fill, percent, visible } from "../parts/dom.js";
 import { help } from "../parts/help.js";
 import { TokenText } from "../parts/tokens.js";
 import { colours, draw, mix } from "../parts/canvas.js";
+import { later, t } from "../words.js";
 
 export class Attention {
-  caption = "Point at a token, or tap it: the colours show where the head looks from there to guess the next one.";
+  caption = later("Point at a token, or tap it: the colours show where the head looks from there to guess the next one.");
 
   constructor() {
-    this.heads = el("div", { class: "heads", role: "group", "aria-label": "Heads" });
-    this.text = new TokenText({ label: "The passage", onpoint: (index) => this.point(index) });
+    this.heads = el("div", { class: "heads", role: "group", "aria-label": t("Heads") });
+    this.text = new TokenText({ label: t("The passage"), onpoint: (index) => this.point(index) });
     this.text.element.classList.add("attended");
-    this.map = el("canvas", { class: "map square", role: "img", "aria-label": "What each token attends to: a row is a token, a column one it looks at" });
+    this.map = el("canvas", { class: "map square", role: "img", "aria-label": t("What each token attends to: a row is a token, a column one it looks at") });
     this.value = el("p", { class: "status", role: "status" });
     this.title = el("h2", {});
     this.element = el(
       "div", { class: "lens" },
       el("div", { class: "sheet" }, this.text.element, el("footer", {}, this.value)),
-      el("aside", { class: "side" }, el("h2", {}, "Heads", help("head")), el("p", { class: "hint" }, "A row of pictures is a layer. Choose a head."), this.heads, this.title, this.map),
+      el("aside", { class: "side" }, el("h2", {}, t("Heads"), help("head")), el("p", { class: "hint" }, t("A row of pictures is a layer. Choose a head.")), this.heads, this.title, this.map),
     );
   }
 
@@ -35,7 +36,7 @@ export class Attention {
   thumbnail(layer, head) {
     const canvas = el("canvas", { "aria-hidden": "true" });
     this.picture(canvas, layer, head, 48);
-    return el("button", { type: "button", "data-key": `${layer}.${head}`, "aria-label": `Layer ${layer + 1}, head ${head + 1}`, onclick: () => this.choose(layer, head) }, canvas);
+    return el("button", { type: "button", "data-key": `${layer}.${head}`, "aria-label": nameOf(layer, head), onclick: () => this.choose(layer, head) }, canvas);
   }
 
   /** Rows attend to columns; the first `most` tokens of a long text. */
@@ -54,7 +55,7 @@ export class Attention {
   choose(layer, head) {
     this.at = { layer, head };
     for (const button of this.heads.children) button.setAttribute("aria-pressed", String(button.dataset.key === `${layer}.${head}`));
-    this.title.textContent = `Layer ${layer + 1}, head ${head + 1}`;
+    this.title.textContent = nameOf(layer, head);
     this.picture(this.map, layer, head, Infinity);
     this.point(this.index);
   }
@@ -70,7 +71,9 @@ export class Attention {
       span.classList.toggle("later", place > index);
     });
     const most = weights.indexOf(peak);
-    const where = index === most ? "itself" : `${visible(this.text.tokens[most].text)}, ${index - most} back`;
-    this.value.textContent = `From ${visible(this.text.tokens[index].text)} this head looks most at ${where}: ${(100 * peak).toFixed(0)} %`;
+    const told = { from: visible(this.text.tokens[index].text), to: visible(this.text.tokens[most].text), back: index - most, share: percent(peak) };
+    this.value.textContent = index === most ? t("From {from} this head looks most at itself: {share}", told) : t("From {from} this head looks most at {to}, {back} back: {share}", told);
   }
 }
+
+const nameOf = (layer, head) => t("Layer {layer}, head {head}", { layer: layer + 1, head: head + 1 });

@@ -2,13 +2,13 @@
 
 import { el, fill, kept } from "../parts/dom.js";
 import { field, form, notice, numberField, sliderField } from "../parts/fields.js";
-import { t } from "../words.js";
+import { later, t } from "../words.js";
 
 const OPENINGS = ["Hi! Have you seen any good movies lately?", "Do you like music?", "What do you think about football?"];
 
 export class ChatView {
   static id = "chat";
-  static title = "Chat";
+  static title = later("Chat");
   static icon = "chat";
 
   constructor(page) {
@@ -18,7 +18,7 @@ export class ChatView {
     this.notice = notice();
     this.about = el("p", { class: "about" });
     this.talk = el("div", { class: "talk", role: "log", tabIndex: 0, "aria-label": t("The conversation") });
-    this.openings = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") }, OPENINGS.map((words) => el("button", { type: "button", class: "start", onclick: () => { this.words.value = t(words); this.say(); } }, t(words))));
+    this.openings = el("div", { class: "starts", role: "group", "aria-label": t("Beginnings") }, OPENINGS.map((words) => el("button", { type: "button", class: "start", onclick: () => { this.words.value = words; this.say(); } }, words)));
     this.words = el("textarea", { rows: 2, class: "prompt", placeholder: t("Say something …"), dir: "auto", onkeydown: (event) => this.key(event) });
     this.temperature = sliderField(t("Temperature"), { value: 0.7, min: 0, max: 2, step: 0.05 });
     this.length = numberField(t("Length"), { value: 150, min: 1, step: 1, empty: 150, hint: t("tokens at most") });
@@ -27,7 +27,7 @@ export class ChatView {
     this.again = el("button", { type: "button", hidden: true, onclick: () => this.retry() }, t("Another reply"));
     this.fresh = el("button", { type: "button", class: "quiet", hidden: true, onclick: () => { this.restart(); this.keep(); this.words.focus(); } }, t("Start anew"));
     this.element = el(
-      "section", { class: "view plain chat", "aria-label": "Chat" },
+      "section", { class: "view plain chat", "aria-label": t("Chat") },
       el("h1", { class: "offscreen" }, t("Chat")), this.about, this.openings, this.talk, this.notice,
       form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.say(); } },
         field(t("Your turn"), this.words),
@@ -73,7 +73,7 @@ export class ChatView {
   example() {
     if (!this.here || !this.model?.talks || this.messages.length || this.running || this.shown === this.model.name) return;
     this.shown = this.model.name;
-    this.words.value = t(OPENINGS[0]);
+    this.words.value = OPENINGS[0];
     this.say();
   }
 

@@ -1,7 +1,7 @@
 // Copied or invented?: the spans of a passage that occur word for word in the training text.
 
 import { el, fill, number } from "../parts/dom.js";
-import { grouped } from "../words.js";
+import { decimal, grouped, later, many, t } from "../words.js";
 import { field, form, numberField } from "../parts/fields.js";
 import { PassageView, given, letWrite } from "../parts/passage.js";
 
@@ -10,29 +10,29 @@ const FIRST = 400;
 
 export class CopiedView extends PassageView {
   static id = "copied";
-  static title = "Copied?";
+  static title = later("Copied?");
   static icon = "copied";
 
   constructor(page) {
-    super(page, { placeholder: "A passage: the model's, or any other.", first: FIRST });
-    this.minimum = numberField("Counts from", { value: 40, min: 16, max: 20000, step: 1, empty: 40, hint: "characters in a row" });
-    this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Compare");
+    super(page, { placeholder: t("A passage: the model's, or any other."), first: FIRST });
+    this.minimum = numberField(t("Counts from"), { value: 40, min: 16, max: 20000, step: 1, empty: 40, hint: t("characters in a row") });
+    this.check = el("button", { class: "primary", type: "submit", disabled: true }, t("Compare"));
     this.text = el("div", { class: "tokens copies", tabIndex: -1 });
     this.numbers = el("dl", { class: "numbers" });
     this.told = el("p", { class: "hint" });
     this.list = el("ol", { class: "surprises" });
-    this.heading = el("h2", {}, "The longest stretches");
+    this.heading = el("h2", {}, t("The longest stretches"));
     this.stage = el(
       "div", { class: "lens", hidden: true },
       el("article", { class: "sheet" }, this.text),
       el("aside", { class: "side" }, this.numbers, this.told, this.heading, this.list),
     );
     this.element = el(
-      "section", { class: "view look copied", "aria-label": "Copied or invented?" },
-      el("h1", {}, "Copied or invented?"),
-      el("p", { class: "about" }, "What of a passage stands word for word in the text that the model learned from, and where."),
-      form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.compare(); } },
-        field("Passage", this.passage),
+      "section", { class: "view look copied", "aria-label": t("Copied or invented?") },
+      el("h1", {}, t("Copied or invented?")),
+      el("p", { class: "about" }, t("What of a passage stands word for word in the text that the model learned from, and where.")),
+      form({ class: "desk", "data-busy": t("comparing …"), onsubmit: (event) => { event.preventDefault(); this.compare(); } },
+        field(t("Passage"), this.passage),
         el("div", { class: "controls" }, this.minimum, el("div", { class: "actions" }, this.writeButton, this.check))),
       this.notice, this.stage,
     );
@@ -73,15 +73,19 @@ export class CopiedView extends PassageView {
     const marks = this.marks(characters, found.stretches);
     fill(
       this.numbers,
-      number("copied", share(found.share)),
-      number("longest", found.longest ? grouped(found.longest) : "–"),
-      number("held-out text", share(found.held_out.share)),
+      number(t("copied"), share(found.share)),
+      number(t("longest"), found.longest ? grouped(found.longest) : "–"),
+      number(t("held-out text"), share(found.held_out.share)),
     );
-    this.told.textContent = `Copied: in a stretch of ${grouped(found.minimum)} characters or more that stands in ${found.corpus}. `
-      + `Held-out text: the same measure for ${grouped(found.held_out.characters)} characters of that source that the model never saw`
-      + `${found.held_out.longest ? `, the longest ${grouped(found.held_out.longest)}` : ""}. What goes beyond it was learned by heart.`
-      + (found.unit === "line" && found.stretches.length ? " Lines are those of the text as it was read." : "")
-      + (found.complete ? "" : " Passage and text repeat themselves so much that not every place was compared: there may be more.");
+    const { held_out: apart } = found;
+    this.told.textContent = [
+      t("Copied: in a stretch of {minimum} characters or more that stands in {corpus}.", { minimum: grouped(found.minimum), corpus: found.corpus }),
+      many(apart.characters, "Held-out text: the same measure for {count} character of that source that the model never saw.", "Held-out text: the same measure for {count} characters of that source that the model never saw."),
+      apart.longest && t("The longest stretch there: {count}.", { count: grouped(apart.longest) }),
+      t("What goes beyond it was learned by heart."),
+      found.unit === "line" && found.stretches.length && t("Lines are those of the text as it was read."),
+      !found.complete && t("Passage and text repeat themselves so much that not every place was compared: there may be more."),
+    ].filter(Boolean).join(" ");
     const order = [...found.stretches.keys()].sort((a, b) => found.stretches[b].length - found.stretches[a].length).slice(0, 12);
     this.heading.hidden = !order.length;
     fill(this.list, order.map((index) => item(found.stretches[index], found, marks[index])));
@@ -105,10 +109,10 @@ export class CopiedView extends PassageView {
 }
 
 function item({ length, text, source, line, offset }, { unit, corpus }, mark) {
-  const where = unit === "line" ? `${source || corpus}, line ${grouped(line)}, after ${grouped(offset)} characters` : `${corpus}, conversation ${grouped(line)}`;
+  const where = unit === "line" ? t("{source}, line {line}, after {offset} characters", { source: source || corpus, line: grouped(line), offset: grouped(offset) }) : t("{corpus}, conversation {line}", { corpus, line: grouped(line) });
   return el("li", {}, el("button", { type: "button", class: "node", onclick: () => { mark.focus(); mark.scrollIntoView({ block: "center" }); } },
     el("span", { class: "line" }, text.replace(/\s+/g, " ").trim()),
-    el("span", { class: "small" }, `${grouped(length)} characters · ${where}`)));
+    el("span", { class: "small" }, `${many(length, "{count} character", "{count} characters")} · ${where}`)));
 }
 
-const share = (value) => (value === 0 ? "0 %" : value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)} %`);
+const share = (value) => (value === 0 ? "0 %" : value < 0.001 ? `< ${decimal(0.1, 1)} %` : `${decimal(100 * value, value < 0.0995 ? 1 : 0)} %`);

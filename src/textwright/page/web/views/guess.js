@@ -6,11 +6,11 @@ import { help } from "../parts/help.js";
 import { segments } from "../parts/segments.js";
 import { average, bitsOf, hidden, over, passages, total } from "../state/guessing.js";
 import { shade } from "../state/tokens.js";
-import { t } from "../words.js";
+import { decimal, later, t } from "../words.js";
 
 export class GuessView {
   static id = "guess";
-  static title = "Guess";
+  static title = later("Guess");
   static icon = "guess";
 
   constructor(page) {
@@ -100,9 +100,8 @@ export class GuessView {
     const hit = letter.toLowerCase() === right.text.toLowerCase() || (letter === " " && right.text === "\n");
     game.guesses.push({ hit, bits: bitsOf(share, hit) });
     const { bits } = game.guesses[at];
-    this.said.textContent = t(hit ? "Yes, {letter}. You: {yours} bits. The model gave it {share}: {its} bits." : "It was {letter}. You: {yours} bits. The model gave it {share}: {its} bits.", {
-      letter: visible(right.text), yours: bits.toFixed(1), share: percent(2 ** -right.bits), its: right.bits.toFixed(1),
-    });
+    this.said.textContent = (hit ? t("Yes, {letter}.", { letter: visible(right.text) }) : t("It was {letter}.", { letter: visible(right.text) }))
+      + ` ${t("You: {yours} bits. The model gave it {share}: {its} bits.", { yours: decimal(bits, 1), share: percent(2 ** -right.bits), its: decimal(right.bits, 1) })}`;
     this.show();
     if (over(game)) this.finish();
   }
@@ -113,14 +112,15 @@ export class GuessView {
     fill(this.text, el("span", {}, given),
       ...letters.slice(0, guesses.length).map(({ text, bits }, index) => el("span", { class: `t s${shade(-bits * Math.LN2)}${guesses[index].hit ? " hit" : ""}` }, text)),
       over(this.game) ? el("span", { class: "rest" }, rest) : el("span", { class: "blank", "aria-label": t("the next letter") }, "?"));
-    const mean = (values) => average(values)?.toFixed(2) ?? "–";
+    const mean = (values) => (values.length ? decimal(average(values), 2) : "–");
     fill(this.score, number(t("you, bits a letter"), mean(guesses)), number(t("{model}, bits a letter", { model: this.game.model }), mean(letters.slice(0, guesses.length))),
       number(t("letter"), t("{at} of {of}", { at: guesses.length, of: letters.length })), number(t("guessed right"), String(guesses.filter(({ hit }) => hit).length)));
   }
 
   finish() {
     const [yours, its] = [total(this.game.guesses), total(this.game.letters)];
-    this.said.textContent = t(yours < its ? "You win: {yours} bits against {its}. To you the passage was the lesser surprise." : "{model} wins: {its} bits against your {yours}. It never is quite sure, and that pays.", { yours: yours.toFixed(0), its: its.toFixed(0), model: this.game.model });
+    const told = { yours: decimal(yours, 0), its: decimal(its, 0), model: this.game.model };
+    this.said.textContent = yours < its ? t("You win: {yours} bits against {its}. To you the passage was the lesser surprise.", told) : t("{model} wins: {its} bits against your {yours}. It never is quite sure, and that pays.", told);
     this.asking.hidden = true;
     this.join.hidden = !this.page.api.guessed;
     this.rank(null);
@@ -141,7 +141,7 @@ export class GuessView {
       const { players } = this.page.api.guessed ? await this.page.api.guessed({ passage: this.which, ...(name ? { name, bits: average(guesses), right: guesses.filter(({ hit }) => hit).length } : {}) }) : { players: [] };
       const rows = [...players, { name: model, bits: average(letters), machine: true }].sort((a, b) => a.bits - b.bits);
       fill(this.table, el("table", {}, el("caption", {}, t("Who played this passage here")), el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("name")), el("th", { scope: "col" }, t("bits a letter")))),
-        el("tbody", {}, rows.map((one) => el("tr", { class: one.machine ? "machine" : one.name === name ? "here" : "" }, el("td", { dir: "auto" }, one.name), el("td", {}, one.bits.toFixed(2)))))));
+        el("tbody", {}, rows.map((one) => el("tr", { class: one.machine ? "machine" : one.name === name ? "here" : "" }, el("td", { dir: "auto" }, one.name), el("td", {}, decimal(one.bits, 2)))))));
     } catch (error) {
       this.notice.say(error);
     }

@@ -1,7 +1,7 @@
 // Look inside: surprise, hidden units and attention over a passage.
 
 import { el, fill } from "../parts/dom.js";
-import { grouped } from "../words.js";
+import { grouped, later, t } from "../words.js";
 import { field } from "../parts/fields.js";
 import { PassageView, given, letWrite } from "../parts/passage.js";
 import { segments } from "../parts/segments.js";
@@ -13,28 +13,28 @@ const PASSAGE = { maxTokens: 900, temperature: 0.8, seed: 1 };
 
 export class LookView extends PassageView {
   static id = "look";
-  static title = "Look inside";
-  static brief = "Look";
+  static title = later("Look inside");
+  static brief = later("Look");
   static icon = "look";
   static more = {}; // lenses that a page on a server has besides
 
   constructor(page) {
-    super(page, { placeholder: "A passage to read. Or let the model write one." });
+    super(page, { placeholder: t("A passage to read. Or let the model write one.") });
     this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
     for (const [id, Lens] of Object.entries(LookView.more)) this.lenses[id] = new Lens(page);
-    this.choice = segments("What to look at", [["surprise", "Surprise"], ["units", "Neurons"], ["attention", "Attention"], ["models", "Who wrote this?"]], (id) => this.turn(id));
-    this.check = el("button", { class: "primary", type: "submit", disabled: true }, "Look");
+    this.choice = segments(t("What to look at"), [["surprise", t("Surprise")], ["units", t("Neurons")], ["attention", t("Attention")], ["models", t("Who wrote this?")]], (id) => this.turn(id));
+    this.check = el("button", { class: "primary", type: "submit", disabled: true }, t("Look"));
     this.stage = el("div", { class: "stage", hidden: true });
     document.addEventListener("theme", () => this.redraw());
     this.caption = el("p", { class: "about" });
     this.element = el(
-      "section", { class: "view look", "aria-label": "Look inside" },
-      el("h1", {}, "Look inside"),
+      "section", { class: "view look", "aria-label": t("Look inside") },
+      el("h1", {}, t("Look inside")),
       el("form", { class: "desk", onsubmit: (event) => { event.preventDefault(); this.look(); } },
-        field("Passage", this.passage),
+        field(t("Passage"), this.passage),
         el("div", { class: "actions" }, this.writeButton, this.check)),
       this.notice,
-      el("div", { class: "lenses" }, this.choice, this.caption),
+      el("div", { class: "lenses", "data-busy": t("reading …") }, this.choice, this.caption),
       this.stage,
     );
   }
@@ -71,7 +71,7 @@ export class LookView extends PassageView {
     const text = this.passage.value || " ";
     this.seen = { ...(await this.page.api.look({ model: this.model.name, text }, signal)), text };
     const said = [...(this.seen.warnings ?? [])];
-    if (this.seen.cut) said.push(`a longer passage is cut: the first ${grouped(this.seen.tokens.length)} tokens were read`);
+    if (this.seen.cut) said.push(t("a longer passage is cut: the first {count} tokens were read", { count: grouped(this.seen.tokens.length) }));
     if (said.length) this.notice.tell(said.join("; "));
     for (const lens of Object.values(this.lenses)) lens.stale = true;
     this.stage.hidden = false;
@@ -87,6 +87,6 @@ export class LookView extends PassageView {
     fill(this.stage, lens.element);
     if (lens.stale) lens.show(this.seen);
     lens.stale = false;
-    this.caption.textContent = lens.caption;
+    this.caption.textContent = t(lens.caption);
   }
 }

@@ -3,7 +3,7 @@
 import { el, fill } from "../parts/dom.js";
 import { selectField } from "../parts/fields.js";
 import { UNKNOWN, bitsByCharacter, byWord, mean } from "../state/comparing.js";
-import { t } from "../words.js";
+import { decimal, later, t } from "../words.js";
 
 const MOST = 8; // models that read a passage
 const FULL = 2; // bits a character of difference that colour a word fully
@@ -11,7 +11,7 @@ const FULL = 2; // bits a character of difference that colour a word fully
 export class Models {
   constructor(page) {
     this.page = page;
-    this.caption = t("Blue: the model above expected the word more; red: the other did. Whoever is least surprised knows such text best.");
+    this.caption = later("Blue: the model above expected the word more; red: the other did. Whoever is least surprised knows such text best.");
     this.other = selectField(t("Compared with"), []);
     this.other.input.addEventListener("change", () => this.colour());
     this.text = el("div", { class: "tokens units", dir: "auto" });
@@ -60,7 +60,7 @@ export class Models {
       const bits = mean(this.read.get(name));
       const bar = el("span", { class: "bar" });
       bar.style.setProperty("--share", `${(100 * bits) / most}%`);
-      return el("li", { class: name === this.first ? "here" : "" }, el("b", {}, name), bar, el("span", { class: "share" }, bits.toFixed(2)));
+      return el("li", { class: name === this.first ? "here" : "" }, el("b", {}, name), bar, el("span", { class: "share" }, decimal(bits, 2)));
     }));
   }
 
@@ -69,9 +69,14 @@ export class Models {
     if (!one || !other) return;
     fill(this.text, byWord(this.passage, one, other).map(({ word, difference }) => {
       if (!word.trim()) return word;
-      const span = el("span", { class: `t${difference < 0 ? " low" : ""}`, title: t("{name}: {bits} bits a character {which}", { name: this.first, bits: Math.abs(difference).toFixed(1), which: difference < 0 ? t("less") : t("more") }) }, word);
+      const span = el("span", { class: `t${difference < 0 ? " low" : ""}`, title: differs(this.first, difference) }, word);
       span.style.setProperty("--strength", `${Math.min(100, Math.round((100 * Math.abs(difference)) / FULL))}%`);
       return span;
     }));
   }
+}
+
+function differs(name, difference) {
+  const told = { name, bits: decimal(Math.abs(difference), 1) };
+  return difference < 0 ? t("{name}: {bits} bits a character less", told) : t("{name}: {bits} bits a character more", told);
 }

@@ -6,30 +6,31 @@ import { help } from "../parts/help.js";
 import { followers } from "../parts/correlation.js";
 import { TokenText } from "../parts/tokens.js";
 import { colours, draw, mix } from "../parts/canvas.js";
+import { decimal, later, t } from "../words.js";
 
 export class Neurons {
-  caption = "How strongly one neuron is on after each token: blue below zero, red above.";
+  caption = later("How strongly one neuron is on after each token: blue below zero, red above.");
 
   constructor() {
-    this.layer = selectField("Layer", []);
-    this.unit = numberField("Neuron", { value: 0, min: 0, step: 1, empty: 0 });
+    this.layer = selectField(t("Layer"), []);
+    this.unit = numberField(t("Neuron"), { value: 0, min: 0, step: 1, empty: 0 });
     this.layer.input.addEventListener("change", () => this.choose(Number(this.layer.read()), 0));
     this.unit.input.addEventListener("input", () => this.chooseTyped());
     const step = (by, text, name) => el("button", { type: "button", class: "quiet", "aria-label": name, onclick: () => this.choose(this.at.layer, (this.at.unit + by + this.width) % this.width) }, text);
-    this.text = new TokenText({ label: "The passage", onpoint: (index) => this.point(index) });
+    this.text = new TokenText({ label: t("The passage"), onpoint: (index) => this.point(index) });
     this.text.element.classList.add("units");
     this.found = el("div", { class: "cards" });
     this.value = el("p", { class: "status", role: "status" });
-    this.map = el("canvas", { class: "map", role: "img", "aria-label": "All neurons of the layer over the passage; click one to see it", onclick: (event) => this.pick(event) });
+    this.map = el("canvas", { class: "map", role: "img", "aria-label": t("All neurons of the layer over the passage; click one to see it"), onclick: (event) => this.pick(event) });
     this.element = el(
       "div", { class: "lens" },
       el("div", { class: "sheet" },
-        el("div", { class: "controls sheethead" }, this.layer, this.unit, el("div", { class: "actions" }, step(-1, "‹", "The neuron before"), step(1, "›", "The next neuron"))),
+        el("div", { class: "controls sheethead" }, this.layer, this.unit, el("div", { class: "actions" }, step(-1, "‹", t("The neuron before")), step(1, "›", t("The next neuron")))),
         this.text.element, el("footer", {}, this.value)),
       el("aside", { class: "side" },
-        el("h2", {}, "Neurons that follow …", help("neuron")),
-        el("p", { class: "hint" }, "Found by correlation over this passage. That a neuron moves with something does not say what it is for."),
-        this.found, el("h2", {}, "All at once"), el("p", { class: "hint" }, "A row is a neuron, a column a token. Click a row."), this.map),
+        el("h2", {}, t("Neurons that follow …"), help("neuron")),
+        el("p", { class: "hint" }, t("Found by correlation over this passage. That a neuron moves with something does not say what it is for.")),
+        this.found, el("h2", {}, t("All at once")), el("p", { class: "hint" }, t("A row is a neuron, a column a token. Click a row.")), this.map),
     );
   }
 
@@ -50,10 +51,10 @@ export class Neurons {
   }
 
   card({ feature, layer, unit, r }) {
-    if (r === null) return el("div", { class: "card none" }, el("b", {}, feature.title), el("span", { class: "small" }, "too little of it in this passage"));
-    const name = this.layers.length > 1 ? `layer ${layer + 1}, neuron ${unit}` : `neuron ${unit}`;
+    if (r === null) return el("div", { class: "card none" }, el("b", {}, t(feature.title)), el("span", { class: "small" }, t("too little of it in this passage")));
+    const name = this.layers.length > 1 ? t("layer {layer}, neuron {unit}", { layer: layer + 1, unit }) : t("neuron {unit}", { unit });
     return el("button", { type: "button", class: "card", "data-key": `${layer}.${unit}`, onclick: () => this.choose(layer, unit) },
-      el("b", {}, feature.title), el("span", { class: "small" }, `${name} · r\u00a0=\u00a0${r.toFixed(2).replace("-", "−")}`));
+      el("b", {}, t(feature.title)), el("span", { class: "small" }, `${name} · r\u00a0=\u00a0${decimal(r, 2)}`));
   }
 
   chooseTyped() {
@@ -69,12 +70,12 @@ export class Neurons {
     this.layers[layer].forEach((vector, index) => paint(this.text.span(index), vector[unit]));
     for (const card of this.found.querySelectorAll("button")) card.setAttribute("aria-pressed", String(card.dataset.key === `${layer}.${unit}`));
     this.drawMap();
-    this.value.textContent = `Neuron ${unit} of ${this.width}`;
+    this.value.textContent = t("Neuron {unit} of {width}", { unit, width: this.width });
   }
 
   point(index) {
     const value = this.layers[this.at.layer][index][this.at.unit];
-    this.value.textContent = `Neuron ${this.at.unit} of ${this.width}: ${value.toFixed(2).replace("-", "−")} after this token`;
+    this.value.textContent = t("Neuron {unit} of {width}: {value} after this token", { unit: this.at.unit, width: this.width, value: decimal(value, 2) });
   }
 
   pick(event) {
@@ -101,5 +102,5 @@ export class Neurons {
 function paint(span, value) {
   span.style.setProperty("--strength", `${Math.min(100, Math.round(Math.abs(value) * 100))}%`);
   span.classList.toggle("low", value < 0);
-  span.setAttribute("aria-label", `${span.textContent} ${value.toFixed(2)}`);
+  span.setAttribute("aria-label", `${span.textContent} ${decimal(value, 2)}`);
 }

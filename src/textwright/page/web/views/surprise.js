@@ -4,19 +4,20 @@ import { el, fill, number, percent, svg, visible } from "../parts/dom.js";
 import { legend } from "../parts/legend.js";
 import { TokenText } from "../parts/tokens.js";
 import { alternatives } from "../state/tokens.js";
+import { decimal, later, t } from "../words.js";
 
 export class Surprise {
-  caption = "Each token in the colour of how little the model expected it. Click one for what it expected.";
+  caption = later("Each token in the colour of how little the model expected it. Click one for what it expected.");
 
   constructor() {
-    this.text = new TokenText({ label: "The passage" });
+    this.text = new TokenText({ label: t("The passage") });
     this.numbers = el("dl", { class: "numbers" });
     this.list = el("ol", { class: "surprises" });
     this.line = el("div", { class: "sparkline" });
     this.element = el(
       "div", { class: "lens" },
       el("div", { class: "sheet" }, el("div", { class: "legendrow" }, legend()), this.text.element),
-      el("aside", { class: "side" }, this.numbers, this.line, el("h2", {}, "What surprised it most"), this.list),
+      el("aside", { class: "side" }, this.numbers, this.line, el("h2", {}, t("What surprised it most")), this.list),
     );
   }
 
@@ -29,9 +30,9 @@ export class Surprise {
     const characters = tokens.reduce((sum, { text }) => sum + [...text].length, 0);
     fill(
       this.numbers,
-      number("bits a character", (total / Math.max(1, characters)).toFixed(2)),
-      number("perplexity a token", Math.exp((total * Math.LN2) / count).toFixed(1)),
-      number("expected best", percent(tokens.filter((token) => token.logprob >= alternatives(token)[0].logprob - 1e-4).length / count)),
+      number(t("bits a character"), decimal(total / Math.max(1, characters), 2)),
+      number(t("perplexity a token"), decimal(Math.exp((total * Math.LN2) / count), 1)),
+      number(t("expected best"), percent(tokens.filter((token) => token.logprob >= alternatives(token)[0].logprob - 1e-4).length / count)),
     );
     fill(this.line, sparkline(bits));
     const order = [...bits.keys()].sort((a, b) => bits[b] - bits[a]).slice(0, 8);
@@ -44,7 +45,7 @@ export class Surprise {
     const [best] = alternatives(tokens[index]);
     return el("li", {}, el("button", { type: "button", class: "node", onclick: () => { this.text.focus(index); this.text.open(index); } },
       el("span", { class: "line" }, around(index - 12, index).slice(-16), el("b", { class: "chip" }, visible(text)), around(index + 1, index + 12).slice(0, 14)),
-      el("span", { class: "small" }, `${bits.toFixed(1)} bits; expected ${visible(best.text)} ${percent(Math.exp(best.logprob))}`),
+      el("span", { class: "small" }, t("{bits} bits; expected {token} {share}", { bits: decimal(bits, 1), token: visible(best.text), share: percent(Math.exp(best.logprob)) })),
     ));
   }
 }
@@ -58,5 +59,5 @@ function sparkline(bits) {
     const height = Math.min(1, piece.reduce((sum, value) => sum + value, 0) / piece.length / most) * 40;
     return svg("rect", { x: column * 2, y: 40 - height, width: 1.5, height, rx: 0.6 });
   });
-  return svg("svg", { viewBox: `0 0 ${columns * 2} 40`, role: "img", "aria-label": "Surprise along the passage", preserveAspectRatio: "none" }, ...bars);
+  return svg("svg", { viewBox: `0 0 ${columns * 2} 40`, role: "img", "aria-label": t("Surprise along the passage"), preserveAspectRatio: "none" }, ...bars);
 }

@@ -6,19 +6,19 @@ import { Progress } from "../parts/progress.js";
 import { Runs } from "../parts/runs.js";
 import { exportButton } from "../parts/saving.js";
 import { Source } from "../parts/source.js";
-import { t } from "../words.js";
+import { later, t } from "../words.js";
 
 const PATIENCE = 5000; // until a stop may be forced, so that a double click doesn't
 const MORE = 2; // minutes beyond the plan
 
 const FAMILIES = {
-  gpt: "gpt · attends to what it read", lstm: "lstm · remembers what it read", gru: "gru · a simpler lstm",
-  rnn: "rnn · the simplest", transformer: "transformer · the one of 2017",
+  gpt: later("gpt · attends to what it read"), lstm: later("lstm · remembers what it read"), gru: later("gru · a simpler lstm"),
+  rnn: later("rnn · the simplest"), transformer: later("transformer · the one of 2017"),
 };
 
 export class TrainView {
   static id = "train";
-  static title = "Train";
+  static title = later("Train");
   static icon = "train";
 
   constructor(page) {
@@ -34,16 +34,16 @@ export class TrainView {
     this.minutes = numberField(t("Minutes"), { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
     this.begins = selectField(t("Begins knowing"), [["nothing", t("nothing")], ["english", t("English")]], { value: kept.get("begins", "nothing") });
     this.begins.input.addEventListener("change", () => this.showBeginning());
-    this.family = selectField(t("Kind of model"), [["gpt", FAMILIES.gpt]]);
+    this.family = selectField(t("Kind of model"), [["gpt", t(FAMILIES.gpt)]]);
     this.name = field(t("Name"), el("input", { type: "text", autocomplete: "off", maxLength: 80 }), t("empty: the text's"));
     this.form = form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } },
       this.source.element, el("div", { class: "controls" }, this.minutes, this.begins, this.family, this.name, el("div", { class: "actions" }, this.go)));
-    const button = (label, onclick, rest = {}) => el("button", { type: "button", onclick, ...rest }, t(label));
-    this.stopButton = button("Stop", () => this.act(() => this.api.stopTraining(this.job, this.stopping !== null)), { class: "stop" });
-    this.resumeButton = button("Go on", () => this.act(() => this.api.resumeTraining(this.job), true));
-    this.moreButton = button("Two more minutes", () => this.act(() => this.api.resumeTraining(this.job, MORE), true));
-    this.write = button("Open in Write", () => this.openIn("write"), { class: "primary" });
-    this.watch = button("Watch it learn", () => this.openIn("watch"), { class: "small" });
+    const button = (label, onclick, rest = {}) => el("button", { type: "button", onclick, ...rest }, label);
+    this.stopButton = button(t("Stop"), () => this.act(() => this.api.stopTraining(this.job, this.stopping !== null)), { class: "stop" });
+    this.resumeButton = button(t("Go on"), () => this.act(() => this.api.resumeTraining(this.job), true));
+    this.moreButton = button(t("Two more minutes"), () => this.act(() => this.api.resumeTraining(this.job, MORE), true));
+    this.write = button(t("Open in Write"), () => this.openIn("write"), { class: "primary" });
+    this.watch = button(t("Watch it learn"), () => this.openIn("watch"), { class: "small" });
     this.export = exportButton(page.api, () => page.store.get("training").run, say);
     this.report = el("a", { class: "button small", target: "_blank", rel: "noopener" }, t("Report"));
     this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch, this.report);

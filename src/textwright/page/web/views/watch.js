@@ -4,15 +4,15 @@ import { curves } from "../parts/curves.js";
 import { clock, el, fill, number } from "../parts/dom.js";
 import { notice, sliderField } from "../parts/fields.js";
 import { help } from "../parts/help.js";
-import { grouped, t } from "../words.js";
+import { decimal, grouped, later, t } from "../words.js";
 
 const FRAME = 1400; // milliseconds that an evaluation stays
 const AGAIN = 3000; // milliseconds until a run that is being trained is looked at again
 
 export class WatchView {
   static id = "watch";
-  static title = "Watch it learn";
-  static brief = "Watch";
+  static title = later("Watch it learn");
+  static brief = later("Watch");
   static icon = "watch";
 
   constructor(page) {
@@ -117,7 +117,7 @@ export class WatchView {
     this.slider.input.setAttribute("aria-valuetext", t("step {step}", { step }));
     fill(this.text, prompt && el("b", {}, prompt), text.startsWith(prompt) ? text.slice(prompt.length) : text);
     fill(this.numbers, number(t("step"), grouped(step)), metric.seconds != null && number(t("time"), clock(metric.seconds)),
-      metric.val_bits_per_char != null && number(t("bits a character"), metric.val_bits_per_char.toFixed(2)));
+      metric.val_bits_per_char != null && number(t("bits a character"), decimal(metric.val_bits_per_char, 2)));
     fill(this.curves, curves(metrics, step));
   }
 }

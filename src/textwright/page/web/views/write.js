@@ -15,16 +15,16 @@ import { copy, exportButton, save } from "../parts/saving.js";
 import { Settings } from "../parts/settings.js";
 import { Shelf, fileName } from "../parts/shelf.js";
 import { told } from "../parts/told.js";
-import { joined, placeOf } from "../state/tokens.js";
+import { placeOf } from "../state/tokens.js";
 import { current, nodeOf, pruned, titleOf, withNode, words } from "../state/texts.js";
 import { outline } from "../state/tree.js";
-import { t } from "../words.js";
+import { later, t } from "../words.js";
 
 const FIRST = 90; // tokens that are written before anybody asks
 
 export class WriteView {
   static id = "write";
-  static title = "Write";
+  static title = later("Write");
   static icon = "write";
   static Copying = null; // on a server, which has the training text
 
