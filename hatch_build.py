@@ -1,13 +1,16 @@
-"""Compiles the kernels of generation and training, when the package is built or installed.
+"""Compiles the kernels of generation and training, when the package is built or installed, and the
+engine that trains in a browser's tab.
 
     python hatch_build.py
 
 makes them in place, for a checkout that is run as it lies. Where no C compiler is found, the
-package is built without them, and generates on NumPy and trains by torch alone; `textwright
-doctor` tells which it is.
+package is built without them, generates on NumPy and trains by torch alone, and its page doesn't
+train; `textwright doctor` tells what there is.
 
-The compiler is `$CC` where that is set, and no other; else the system's, else that of the package
-`ziglang`, which is asked for where there is none.
+The compiler of the kernels is `$CC` where that is set, and no other; else the system's, else that
+of the package `ziglang`. The engine is WebAssembly, the same file for every platform: it is
+compiled by `ziglang` where that is there, else by a Clang that has WebAssembly's linker beside it.
+`ziglang` is asked for where one of the two has no compiler and `$CC` isn't set.
 
 With `TEXTWRIGHT_WHEEL` set to one of `WHEELS`, a wheel is made for that platform, whatever this one
 is; `release/wheels.py` makes them all.
@@ -36,6 +39,7 @@ except ImportError:  # run by hand
     BuildHookInterface = object
 
 KERNELS = Path("src", "textwright", "kernels")
+ENGINE = "learning.wasm"
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 DOTPROD = ["-march=armv8.2-a+dotprod"]
 AVX512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "vnni")]
@@ -43,6 +47,10 @@ FLAGS = [
     "-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-g0",
     "-ffp-contract=off",  # each operation is rounded by itself: the same bits on every processor
     "-fno-math-errno", "-fno-trapping-math",
+]  # fmt: skip
+WASM = [
+    *FLAGS[:2], "-fvisibility=hidden", "-g0", "-ffp-contract=off", "-fno-math-errno",
+    "-fno-trapping-math", "-nostdlib", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--strip-all",
 ]  # fmt: skip
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}
 ZIG = "ziglang==0.15.2"
@@ -57,7 +65,8 @@ WHEELS = {
     "macosx_10_13_x86_64": "x86_64-macos.10.13",
     "win_amd64": "x86_64-windows-gnu",
     "win_arm64": "aarch64-windows-gnu",
-    "any": "",  # without kernels: nobody whose platform isn't above needs a compiler either
+    "any": "",  # without kernels: nobody whose platform isn't above needs a compiler either; the
+    # engine of the tab is in all
 }
 """The wheels that are published: a wheel's platform, and what Zig calls it."""
 
@@ -174,6 +183,50 @@ def build(root: Path, folder: Path, target: str = "") -> list[Path]:
     return [library for library in libraries.values() if library.exists()]
 
 
+def wasm_compiler() -> list[str] | None:
+    """The command that compiles to WebAssembly and links, or None."""
+    if importlib.util.find_spec("ziglang"):
+        zig = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
+        return [*zig, "-mcpu=generic+simd128+bulk_memory"]
+    clang = ["clang", "--target=wasm32", "-msimd128", "-mbulk-memory"]
+    if not shutil.which("clang"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "try.c")
+        source.write_text("int one(void) { return 1; }\n")
+        return None if _run([*clang, *WASM, str(source), "-o", str(source) + ".wasm"]) else clang
+
+
+def engine_sources(root: Path) -> list[Path]:
+    """What the engine of the tab is made of: its own sources, and those that it shares."""
+    kernels = root / KERNELS
+    shared = [kernels / "training.c", kernels / "vectors.h"]
+    return sorted([*(kernels / "learning").glob("*.[ch]"), *shared])
+
+
+def build_engine(root: Path, folder: Path) -> Path | None:
+    """Compile the engine of the tab into `folder`; None where there is no compiler for it."""
+    command = wasm_compiler()
+    if command is None:
+        return None
+    sources = engine_sources(root)
+    said = zlib.crc32(b"".join(one.read_bytes() for one in sources))
+    made = folder / ENGINE
+    with tempfile.TemporaryDirectory(dir=folder) as beside:
+        fresh = Path(beside, ENGINE)
+        inputs = [str(one) for one in sources if one.suffix == ".c"]
+        if problem := _run([*command, *WASM, *inputs, "-o", str(fresh)]):
+            print(f"kernels: {ENGINE} could not be made: {problem}", file=sys.stderr)
+            made.unlink(missing_ok=True)
+            return None
+        # It says at its end what it was made of: a section of its own, which browsers pass over
+        section = b"\x07sources" + said.to_bytes(4, "little")
+        fresh.write_bytes(fresh.read_bytes() + bytes([0, len(section)]) + section)
+        fresh.chmod(0o644)
+        fresh.replace(made)
+    return made
+
+
 def _make(command: list[str], flags: list[str], sources: list[Path], library: Path) -> str:
     """A library under a running program must not change: the new one takes its place whole."""
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
@@ -191,25 +244,38 @@ def _make(command: list[str], flags: list[str], sources: list[Path], library: Pa
     return problem
 
 
+def _has_wheel_of_zig() -> bool:
+    """Whether the package ziglang is there for this platform; elsewhere pip would give up."""
+    known = ("x86_64", "amd64", "aarch64", "arm64")
+    return sys.platform in ("linux", "darwin", "win32") and platform.machine().lower() in known
+
+
 class KernelsBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
     """Puts the libraries beside their sources: in the wheel, or in place where it is editable."""
 
     def dependencies(self) -> list[str]:
-        if wheel := os.environ.get(WHEEL):
-            return [ZIG] if WHEELS.get(wheel) else []
-        return [] if compiler() or os.environ.get("CC") else [ZIG]
+        if os.environ.get(WHEEL):
+            return [ZIG]
+        if os.environ.get("CC") or not _has_wheel_of_zig():
+            return []
+        return [] if compiler() and wasm_compiler() else [ZIG]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         tag = os.environ.get(WHEEL, "")
         if version == "editable":
             made, tag = build(root, root / KERNELS), ""
+            build_engine(root, root / KERNELS)
         else:
             self.folder = tempfile.TemporaryDirectory()
             folder = Path(self.folder.name)
             made = _build_for(tag, root, folder) if tag else build(root, folder)
+            engine = build_engine(root, folder)
+            if tag and not engine:
+                raise RuntimeError(f"{tag}: not made: {ENGINE}")
             inside = Path(*KERNELS.parts[1:])
-            build_data["force_include"] |= {str(one): str(inside / one.name) for one in made}
+            files = [*made, *([engine] if engine else [])]
+            build_data["force_include"] |= {str(one): str(inside / one.name) for one in files}
         if made:
             tag = tag or sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data |= {"pure_python": False, "tag": f"py3-none-{tag}"}
@@ -230,6 +296,10 @@ def _build_for(tag: str, root: Path, folder: Path) -> list[Path]:
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     names = [library.stem for library in build(here, here / KERNELS)]
+    if engine := build_engine(here, here / KERNELS):
+        names.append(engine.name)
+    else:
+        print("not made:", ENGINE, "(install the package ziglang)", file=sys.stderr)
     if not names:
         sys.exit("none was made: set CC, or install a C compiler or the package ziglang")
     print("made:", *names)

@@ -3,8 +3,9 @@
     python release/check.py dist
 
 Names, tags and RECORD; of each compiled library its format, its processor, the oldest system that
-it runs on, what it needs of it and what it exports; what auditwheel and twine say. With `--again`,
-that the wheels come out the same, byte for byte, when they are built once more.
+it runs on, what it needs of it and what it exports; that the engine of the browser's tab is there
+and whole; what auditwheel and twine say. With `--again`, that the wheels come out the same, byte
+for byte, when they are built once more.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def problems_of_wheel(wheel: Path) -> list[str]:
     if {PurePosixPath(name).name for name in inside} != wanted:
         found.append(f"has {sorted(inside)} and not {sorted(wanted)}")
     functions = exported_functions(files)
+    engine = files.get(f"textwright/kernels/{hatch_build.ENGINE}", b"")
+    found += [f"{hatch_build.ENGINE}: {one}" for one in problems_of_engine(engine)]
     for name, data in inside.items():
         found += [f"{name}: {one}" for one in problems_of_library(data, tag.platform, functions)]
     return found
@@ -89,10 +92,36 @@ def _record(files: dict[str, bytes], folder: str) -> Iterator[str]:
 
 def exported_functions(files: dict[str, bytes]) -> set[str]:
     """The functions that the C sources in a wheel export: those that its Python code loads."""
-    sources = [data.decode() for name, data in files.items() if name.endswith(".c")]
+    folder = "textwright/kernels/learning/"  # the engine of the tab, which is no library
+    sources = [data.decode() for name, data in files.items()
+               if name.endswith(".c") and not name.startswith(folder)]  # fmt: skip
     names = {name for text in sources for name in re.findall(r"^EXPORT [^(]*?(\w+)\(", text, re.M)}
     code = b"\n".join(data for name, data in files.items() if name.endswith(".py")).decode()
     return {name for name in names if re.search(rf"\blibrary\.{name}\b|[\"']{name}[\"']", code)}
+
+
+def problems_of_engine(data: bytes) -> Iterator[str]:
+    """What is wrong with the engine that trains in a browser's tab, a WebAssembly module."""
+    if not data.startswith(b"\0asm\1\0\0\0"):
+        yield "is no WebAssembly module"
+        return
+    kinds, at = set(), 8
+    while at < len(data):  # a section: its kind, its length, and what is in it
+        kind, length, shift = data[at], 0, 0
+        while True:
+            at += 1
+            length |= (data[at] & 127) << shift
+            shift += 7
+            if data[at] < 128:
+                break
+        kinds.add(kind)
+        at += 1 + length
+    if at != len(data):
+        yield "is cut short"
+    if 2 in kinds:
+        yield "imports something, where it has to run by itself"
+    if not {5, 7, 10} <= kinds:
+        yield "lacks its memory, its exports or its code"
 
 
 def problems_of_library(data: bytes, tag: str, functions: set[str]) -> Iterator[str]:

@@ -317,7 +317,7 @@ def test_a_wheel_has_kernels_of_its_own_platform(built_wheel: Path) -> None:
 
 
 def test_where_the_system_has_no_compiler_one_is_brought(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """pip installs it for the build; what it makes, `tests/release` runs."""
     pytest.importorskip("hatchling", reason="needs the package hatchling")
@@ -325,16 +325,40 @@ def test_where_the_system_has_no_compiler_one_is_brought(
     asked = script["KernelsBuildHook"].dependencies
     for variable in ("CC", script["WHEEL"]):
         monkeypatch.delenv(variable, raising=False)
-    if shutil.which("cc"):
+    if shutil.which("cc") and importlib.util.find_spec("ziglang"):
         assert asked(None) == []
-    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/cc" if name == "cc" else None)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert asked(None) == [script["ZIG"]]  # for the engine of the tab
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     assert asked(None) == [script["ZIG"]]
+    monkeypatch.setattr(platform, "machine", lambda: "loongarch64")
+    assert asked(None) == []  # pip would find none
     monkeypatch.setenv("CC", "ones-own")
     assert asked(None) == []
-    for tag, of in script["WHEELS"].items():
+    for tag in script["WHEELS"]:
         monkeypatch.setenv(script["WHEEL"], tag)
-        assert asked(None) == ([script["ZIG"]] if of else [])
+        assert asked(None) == [script["ZIG"]]
+
+
+def test_the_engine_of_the_tab_says_what_it_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to a package that can't run it."""
+    here = Path(kernels.__file__).parent
+    if kernels.learning_engine()[0] is None:
+        pytest.skip("needs the engine: pip install ziglang, then `python hatch_build.py`")
+    for file in (here / "learning.wasm", here / "training.c", here / "vectors.h"):
+        shutil.copy(file, tmp_path)
+    shutil.copytree(here / "learning", tmp_path / "learning")
+    monkeypatch.setattr(kernels, "FOLDER", tmp_path)
+    assert kernels.learning_engine() == (tmp_path / "learning.wasm", "")
+    with (tmp_path / "learning" / "lstm.c").open("a") as changed:
+        changed.write("/* another day */\n")
+    assert "python hatch_build.py" in kernels.learning_engine()[1]
+    (tmp_path / "learning.wasm").unlink()
+    assert "without a compiler for WebAssembly" in kernels.learning_engine()[1]
 
 
 @pytest.mark.slow

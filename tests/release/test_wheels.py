@@ -67,7 +67,7 @@ def changed(wheel: Path, to: Path, *, name: str = "", **files: bytes | None) -> 
     copy = to / (name or wheel.name)
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w") as new:
         for file in old.namelist():
-            kernel = Path(file).stem if file.endswith((".so", ".dylib")) else ""
+            kernel = Path(file).stem if file.endswith((".so", ".dylib", ".wasm")) else ""
             data = files[kernel] if kernel in files else old.read(file)
             if data is not None:
                 new.writestr(file, data)
@@ -94,6 +94,7 @@ def test_what_is_wrong_with_a_wheel_is_found(
         "RECORD and the archive differ": {"avx2": None},
         "and not ['avx2.so', 'avx512.so', 'avxvnni.so', 'baseline.so']": {"avx2": None},
         "baseline.so: is no library of linux": {"baseline": of_macos},
+        "learning.wasm: is no WebAssembly module": {"learning": None},
         "baseline.so: is for AARCH64, not x86_64": {"baseline": for_arm},
     }
     for expected, files in problems.items():

@@ -35,6 +35,7 @@ def doctor(
     report = {
         "machine": _machine(),
         "kernels": _kernels(),
+        "tab": _tab(),
         "torch": _torch(),
         "extras": _extras(),
         "folders": _folders(runs),
@@ -80,6 +81,21 @@ def _kernels() -> dict[str, Any]:
     except RequestError as error:
         return {"name": None, "reason": str(error), "available": available()[0]}
     return {"name": build.name, "reason": build.reason, "available": available()[0]}
+
+
+def _tab() -> dict[str, Any]:
+    """Whether the page can train by itself, in a browser's tab."""
+    from textwright.kernels import learning_engine
+
+    file, reason = learning_engine()
+    size = None if file is None else file.stat().st_size
+    return {"engine": file and file.name, "bytes": size, "reason": reason}
+
+
+def _tab_words(tab: dict[str, Any]) -> str:
+    if tab["engine"]:
+        return f"{tab['engine']}, {tab['bytes']:,} bytes"
+    return f"no: {tab['reason']}"
 
 
 def _torch() -> dict[str, Any]:
@@ -252,6 +268,7 @@ def _show(report: dict[str, Any]) -> None:
         ("memory", numbers.size(machine["memory_bytes"])),
         ("disk free", numbers.size(machine["disk_free_bytes"])),
         ("kernels", f"{report['kernels']['name']} ({report['kernels']['reason']})"),
+        ("training in a tab", _tab_words(report["tab"])),
         ("torch", _torch_line(torch)),
     ]
     if torch["version"]:

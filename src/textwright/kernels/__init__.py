@@ -6,6 +6,9 @@ it: `auto`, `off`, or the name of a build. Without a library the runtimes are Nu
 is torch's alone. Begin with `gpt.c` and `products.h`; `structures.py` mirrors their structures with
 ctypes. Nothing here knows a family's Python side, which is `runtimes`, and `models.fused` for
 training (`training.c`).
+
+`learning/` is the engine that trains in a browser's tab: C too, compiled to WebAssembly, and called
+by the page's `learning/*.js` alone. Begin with `learning/products.h`.
 """
 
 from __future__ import annotations
@@ -80,6 +83,19 @@ def available() -> tuple[list[str], str]:
         return [], "the kernels were made of other sources; make them anew: python hatch_build.py"
     usable = [name for name in BUILDS if _file(name) and can_run(name.encode())]
     return usable, "" if usable else "this processor is older than those the kernels are made for"
+
+
+def learning_engine() -> tuple[Path | None, str]:
+    """The engine that trains in a browser's tab, a WebAssembly module; else the reason why not."""
+    file = FOLDER / "learning.wasm"
+    if not file.is_file():
+        return None, "the package was built without a compiler for WebAssembly"
+    shared = [FOLDER / "training.c", FOLDER / "vectors.h"]
+    sources = sorted([*(FOLDER / "learning").glob("*.[ch]"), *shared])
+    there = b"".join(one.read_bytes() for one in sources if one.is_file())
+    if there and file.read_bytes()[-4:] != zlib.crc32(there).to_bytes(4, "little"):
+        return None, f"{file.name} was made of other sources; make it anew: python hatch_build.py"
+    return file, ""
 
 
 def _file(name: str) -> Path | None:

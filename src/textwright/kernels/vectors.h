@@ -11,15 +11,26 @@
 
 #pragma once
 
-#include <math.h>
 #include <stdint.h>
+
+#if defined(__wasm__) /* WebAssembly, which has no C library here */
+#include <stddef.h>
+#define INFINITY __builtin_inff()
+#define sqrtf __builtin_sqrtf
+#define memcpy __builtin_memcpy
+#define memset __builtin_memset
+#else
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#endif
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__wasm_relaxed_simd__)
+#include <wasm_simd128.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -74,7 +85,8 @@ INLINE Vector load_halves(const uint16_t *from) {
 
 INLINE Vector all(float value) { return value - (Vector){0}; }
 
-/* a · b + c, rounded once; on x86 before FMA (2013), where it would take long, the product too. */
+/* a · b + c, rounded once; on x86 before FMA (2013), where it would take long, and in WebAssembly, the
+   product too. */
 INLINE Vector multiply_add(Vector a, Vector b, Vector c) {
 #if LANES == 16
     return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -82,6 +94,8 @@ INLINE Vector multiply_add(Vector a, Vector b, Vector c) {
     return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #elif defined(__aarch64__)
     return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__wasm_relaxed_simd__) /* as the processor likes */
+    return (Vector)wasm_f32x4_relaxed_madd((v128_t)a, (v128_t)b, (v128_t)c);
 #else
     return a * b + c;
 #endif

@@ -58,7 +58,7 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
     own_end = end_token(tokenizer)
     data = {
         "name": run.name,
-        "config": _config(config),
+        "config": page_config(config),
         "about": {
             "family": config.family,
             "parameters": config.parameter_count(),
@@ -121,7 +121,8 @@ def _int8(tensor: Floats) -> tuple[np.ndarray[Any, np.dtype[np.int8]], Floats]:
     return np.rint(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
-def _config(config: RecurrentConfig | GPTConfig | TransformerConfig) -> dict[str, Any]:
+def page_config(config: RecurrentConfig | GPTConfig | TransformerConfig) -> dict[str, Any]:
+    """The config as the page has it: all fields, and what follows from them."""
     data = config.model_dump()
     if isinstance(config, RecurrentConfig):
         return {**data, "layer_sizes": config.layer_sizes}

@@ -6,23 +6,28 @@ const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
 const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
 
 export class Philox {
-  /** `seed`: the key, 0 ≤ seed < 2⁶³, as a number, a BigInt or a string of digits. */
+  /** `seed`: the key, 0 ≤ seed < 2¹²⁸, as a number, a BigInt or a string of digits. */
   constructor(seed) {
     this.key = BigInt(seed);
     this.counter = 0n;
     this.words = [];
   }
 
+  /** The next 64 bits, a BigInt. */
+  next() {
+    if (!this.words.length) this.words = this.block(++this.counter);
+    return this.words.shift();
+  }
+
   /** A number in [0, 1): the upper 53 bits of the next word. */
   uniform() {
-    if (!this.words.length) this.words = this.block(++this.counter);
-    return Number(this.words.shift() >> 11n) * 2 ** -53;
+    return Number(this.next() >> 11n) * 2 ** -53;
   }
 
   /** The four 64-bit words for a value of the counter. */
   block(counter) {
     let [a, b, c, d] = [counter & WORD, counter >> 64n, 0n, 0n];
-    let [one, two] = [this.key, 0n];
+    let [one, two] = [this.key & WORD, this.key >> 64n];
     for (let round = 0; round < 10; round++) {
       const left = a * MULTIPLIERS[0];
       const right = c * MULTIPLIERS[1];

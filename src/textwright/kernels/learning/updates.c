@@ -1,0 +1,75 @@
+/* The update of one step: read it beside textwright/training/optim/adamw.py and muon.py. */
+
+#include "products.h"
+
+/* Σ x², in double, for the norm of the gradient. */
+EXPORT double squared_norm(int count, const float *x) {
+    double sums[4] = {0};
+    int i = 0;
+    for (; i + 4 <= count; i += 4)
+        UNROLL for (int lane = 0; lane < 4; lane++) sums[lane] += (double)x[i + lane] * x[i + lane];
+    for (; i < count; i++) sums[0] += (double)x[i] * x[i];
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+/* x *= factor */
+EXPORT void scale(int count, float factor, float *x) {
+    for (int i = 0; i < count; i++) x[i] *= factor;
+}
+
+/* AdamW (Loshchilov and Hutter, 2019), as torch's fused kernel has it.
+
+   kept: 1 − rate × weight decay; new1, new2: 1 − beta1, 1 − beta2; size: rate / (1 − beta1ⁿ); root: √(1 − beta2ⁿ) at step n. */
+EXPORT void adamw(int count, float kept, float new1, float beta2, float new2, float size,
+                  float root, const float *gradient, float *mean, float *square, float *x) {
+    for (int i = 0; i < count; i++) {
+        const float g = gradient[i];
+        mean[i] += (g - mean[i]) * new1;
+        square[i] = beta2 * square[i] + new2 * g * g;
+        x[i] = x[i] * kept - size * mean[i] / (sqrtf(square[i]) / root + 1e-8f);
+    }
+}
+
+static const float polynomials[4][3] = {
+    {8.3007f, -24.0375f, 17.4661f},
+    {4.0034f, -2.9228f, 0.5419f},
+    {3.4709f, -2.5494f, 0.5002f},
+    {2.4901f, -1.8343f, 0.4368f},
+};
+
+/* Muon (Jordan et al., 2024) on one matrix, `rows` × `columns`.
+
+   momentum: what the mean of the gradients keeps, and `fresh` what it doesn't; kept: 1 − rate × weight decay; size: the rate,
+   times √(rows / columns) where that is above 1. `room`: two matrices, and two of the smaller side
+   squared. Symmetric products are half computed (`gram`); a multiple of the matrix itself is added
+   by the diagonal of what it is multiplied by. */
+EXPORT void muon(int rows, int columns, float momentum, float fresh, float kept, float size,
+                 const float *gradient, float *mean, float *x, float *room) {
+    const int count = rows * columns, tall = rows > columns;
+    const int n = tall ? columns : rows, m = tall ? rows : columns;
+    float *now = room, *next = now + count, *square = next + count, *mixed = square + n * n;
+    for (int i = 0; i < count; i++) {
+        mean[i] += (gradient[i] - mean[i]) * fresh;
+        next[i] = gradient[i] + (mean[i] - gradient[i]) * momentum;
+    }
+    const float norm = (float)__builtin_sqrt(squared_norm(count, next)) * 1.01f;
+    const float inverse = 1.0f / (norm > 1e-7f ? norm : 1e-7f);
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < columns; i++)
+            now[tall ? i * rows + row : row * columns + i] = next[row * columns + i] * inverse;
+    for (int step = 0; step < 4; step++) {
+        gram(n, m, now, square, 0, 1);
+        memcpy(mixed, square, sizeof(float) * (size_t)(n * n));
+        gram(n, n, square, mixed, polynomials[step][1], polynomials[step][2]);
+        for (int i = 0; i < n; i++) mixed[i * n + i] += polynomials[step][0];
+        multiply_matrices(n, m, mixed, now, next);
+        float *swapped = now;
+        now = next;
+        next = swapped;
+    }
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < columns; i++) {
+            float *to = x + row * columns + i;
+            *to = *to * kept - size * now[tall ? i * rows + row : row * columns + i];
+        }
+}

@@ -1,0 +1,37 @@
+// The compiled engine and its memory: room is taken from the end and given back in reverse.
+
+const PAGE = 65536;
+
+export class Engine {
+  /** `module`: a WebAssembly.Module of kernels/learning. `call` has its functions. */
+  constructor(module) {
+    const { memory, ...call } = new WebAssembly.Instance(module).exports;
+    this.memory = memory;
+    this.call = call;
+    this.end = memory.buffer.byteLength;
+  }
+
+  /** The address of room for so many numbers of 4 bytes, all 0. */
+  room(count) {
+    const at = this.end;
+    this.end += Math.ceil((4 * count) / 64) * 64;
+    const missing = this.end - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE));
+    this.floats(at, count).fill(0);
+    return at;
+  }
+
+  /** Gives back all that was taken since `end` was this. */
+  release(end) {
+    this.end = end;
+  }
+
+  /** What lies at an address. Taking room makes older views of the memory void. */
+  floats(at, count) {
+    return new Float32Array(this.memory.buffer, at, count);
+  }
+
+  integers(at, count) {
+    return new Int32Array(this.memory.buffer, at, count);
+  }
+}
