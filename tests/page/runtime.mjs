@@ -50,7 +50,8 @@ const JOBS = {
   },
   async inside({ data, weights, text, told }) {
     const seen = await new Writer(data, weights).look(text, null);
-    return { kind: seen.kind, tokens: seen.tokens.map((one) => one.text), layers: plain(seen.layers), told: plain(layersOf(told)) };
+    const inside = ({ units, peaks = [], attention = [] }) => ({ units: plain(units), peaks: plain(peaks), attention: plain(attention) });
+    return { tokens: seen.tokens.map((one) => one.text), here: inside(seen), told: inside(layersOf(told)) };
   },
 };
 

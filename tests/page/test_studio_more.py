@@ -75,7 +75,7 @@ def test_a_conversation_goes_on_and_a_reply_is_drawn_again(
 LOOK = """async ([model, text]) => {
     const seen = await textwright.look({model, text}, null);
     const plain = (value) => typeof value === "number" ? value : Array.from(value, plain);
-    return {...seen, layers: plain(seen.layers)};
+    return {tokens: seen.tokens, layers: plain([seen.units, seen.attention ?? []])};
 }"""
 
 
@@ -112,9 +112,65 @@ def test_what_is_inside_is_shown_and_is_what_the_offline_page_computes(
     assert watch.elsewhere(studio.url) == []
     run = Run(GOLDEN / model) if model == "gru" else model
     tab.goto(write_offline_page(run, tmp_path / "page.html", dtype="float16").as_uri())
+    ready(tab)
     here = tab.evaluate(LOOK, [model, PASSAGE])
-    assert here["kind"] == there["kind"]
     assert [one["text"] for one in here["tokens"]] == [one["text"] for one in there["tokens"]]
     pairs = list(zip(flat(here["layers"]), flat(there["layers"]), strict=True))
     assert len(pairs) > 500
     assert max(abs(a - b) for a, b in pairs) < 0.02
+
+
+MARK = """() => {
+    const [text] = document.querySelectorAll(".lens .tokens.units");
+    const range = document.createRange();
+    range.setStart(text.children[15].firstChild, 0);
+    range.setEnd(text.children[25].firstChild, 1);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    text.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+}"""
+
+
+@pytest.mark.parametrize("model", ["shakespeare", "gru"])
+def test_a_neuron_is_found_by_marking_and_played(
+    tab: Any, watch: Watch, studio: Studio, tmp_path: Any, model: str
+) -> None:
+    """On the server and in the one file; of one with attention a channel of its stream."""
+
+    def play() -> None:
+        tab.wait_for_selector(".view.look:not(.busy) .lens .t")
+        tab.get_by_label("Passage", exact=True).fill(PASSAGE)
+        tab.get_by_role("button", name="Look", exact=True).click()
+        tab.wait_for_selector(".look .stage:not(.stale) .lens .t")
+        tab.get_by_role("radio", name="Neurons").click()
+        tab.evaluate(MARK)
+        cards = tab.locator("section:has(> h2:text('what you marked')) .card")
+        cards.nth(5).wait_for()
+        shares = [
+            abs(float(text.split("=")[1].replace("−", "-"))) for text in cards.all_inner_texts()
+        ]
+        assert shares == sorted(shares, reverse=True) and shares[0] > 0.3
+        assert tab.locator(".lens .marked").count() == 11
+        cards.nth(1).click()
+        assert cards.nth(1).get_attribute("aria-pressed") == "true"
+        tab.locator(".lens .units .t").nth(3).focus()
+        tab.keyboard.press("Shift+ArrowRight")
+        assert tab.locator(".lens .marked").count() == 2
+        tab.get_by_role("button", name="Write with it held").click()
+        plain, held = tab.locator(".pair .tokens").all()
+        tab.wait_for_selector(".player:not(.busy) .pair")
+        texts = [one.inner_text() for one in (plain, held)]
+        assert texts[0] != texts[1] and min(map(len, texts)) > 40
+        slider = tab.locator(".player input[type=range]")
+        slider.fill("-1")
+        tab.wait_for_selector(".player .pair h3:has-text('Held at −1.00')")
+        tab.wait_for_selector(".player:not(.busy) .pair")
+        assert plain.inner_text() == texts[0]
+        assert held.inner_text() != texts[1]
+
+    open_part(tab, studio, "look", model)
+    play()
+    run = Run(GOLDEN / model) if model == "gru" else model
+    tab.goto(write_offline_page(run, tmp_path / "page.html").as_uri() + "#look")
+    play()
+    assert watch.said == []

@@ -134,7 +134,7 @@ def test_nothing_is_spoken_but_whole_sentences() -> None:
         "known[1]",
         "lens.caption",
     }
-    variables |= {"feature.title", "PHASES[phase]", "FAMILIES.gpt", "FAMILIES[name]"}
+    variables |= {"one.feature.title", "PHASES[phase]", "FAMILIES.gpt", "FAMILIES[name]"}
     for file in CODE:
         source = file.read_text(encoding="utf-8")
         for one in re.finditer(r"(?<![.\w])(?:t|later)\(([^\"()\s][^),]*)", source):

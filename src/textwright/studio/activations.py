@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ def inspect_activations(run: Run, model: Generator, text: str, *, top: int = 10)
     is None for those that open a conversation), `layers` (numbers as bytes in base64, scaled by
     127 or 65535), `warnings`, and `cut`, true where not all of the text was read. A layer of units
     is (T, width), between −1 and 1: tanh of an LSTM's cell, h of others. A layer of attention is
-    (heads, T, T): the weights of each token over those up to it.
+    (heads, T, T): the weights of each token over those up to it. With attention comes `stream`, the
+    residual stream behind each block: `layers` of (T, C), each channel divided by its `peaks` (C,).
 
     Raises:
         RequestError: the family has no such runtime.
@@ -56,15 +57,21 @@ def inspect_activations(run: Run, model: Generator, text: str, *, top: int = 10)
     prompt = model.encode_prompt(text)
     is_attention = isinstance(runtime, NumPyAttention)
     tokens = prompt.tokens[: _token_limit(config, is_attention)]
-    layers = _attention(runtime, tokens) if is_attention else _hidden_units(runtime, tokens)
+    stream: dict[str, Any] = {}
+    layers: Sequence[NDArray[Any]]
+    if is_attention:
+        layers, stream["stream"] = _attention(runtime, tokens)
+    else:
+        layers = _hidden_units(runtime, tokens)
     explained = model.explain_tokens(tokens, top=top)
-    stream = model.tokenizer.stream()
-    texts = [stream.push(token) for token in tokens]
+    decoder = model.tokenizer.stream()
+    texts = [decoder.push(token) for token in tokens]
     opening = len(model.encode_prompt("").tokens) if model.tokenizer.chat else 0
     return {
         "kind": "attention" if is_attention else "units",
         "count": len(tokens),
-        "layers": [base64.b64encode(layer.tobytes()).decode() for layer in layers],
+        "layers": [_base64(layer) for layer in layers],
+        **stream,
         "shapes": [list(layer.shape) for layer in layers],
         "tokens": [
             {
@@ -87,7 +94,9 @@ def _token_limit(config: ModelConfig, is_attention: bool) -> int:
         return min(MAX_TOKENS, max(1, MAX_VALUES // width))
     assert isinstance(config, GPTConfig | TransformerConfig)
     maps = config.num_layers * config.num_heads
-    return min(config.block_size, max(1, int((MAX_VALUES / maps) ** 0.5)))
+    channels = config.num_layers * config.hidden_size
+    most = min(int((MAX_VALUES / maps) ** 0.5), MAX_VALUES // channels)
+    return min(config.block_size, max(1, most))
 
 
 def _hidden_units(runtime: RecurrentRuntime, tokens: list[int]) -> list[NDArray[np.int8]]:
@@ -101,15 +110,29 @@ def _hidden_units(runtime: RecurrentRuntime, tokens: list[int]) -> list[NDArray[
     return [np.rint(np.stack(layer) * 127).astype(np.int8) for layer in hidden]
 
 
-def _attention(runtime: NumPyAttention, tokens: list[int]) -> list[NDArray[np.uint16]]:
-    """Layers of (heads, T, T)."""
+def _attention(
+    runtime: NumPyAttention, tokens: list[int]
+) -> tuple[list[NDArray[np.uint16]], dict[str, Any]]:
+    """Layers of (heads, T, T), and the residual stream."""
     config = runtime.config
     shape = (config.num_layers, config.num_heads, len(tokens), len(tokens))
     weights = np.zeros(shape, np.float32)
     state = AttentionState(config)
     state.attention_weights = weights
+    state.residual = np.zeros((config.num_layers, len(tokens), config.hidden_size), np.float32)
     runtime.hidden_states(np.array(tokens), state)
-    return list(np.rint(weights * 65535).astype("<u2"))
+    peaks = np.maximum(np.abs(state.residual).max(axis=1), np.float32(1e-9))  # (layers, C)
+    scaled = np.rint(state.residual / peaks[:, None] * 127).astype(np.int8)
+    stream = {
+        "shape": [len(tokens), config.hidden_size],
+        "layers": [_base64(layer) for layer in scaled],
+        "peaks": [_base64(layer.astype("<f4")) for layer in peaks],
+    }
+    return list(np.rint(weights * 65535).astype("<u2")), stream
+
+
+def _base64(array: NDArray[Any]) -> str:
+    return base64.b64encode(array.tobytes()).decode()
 
 
 def _log(probability: float) -> float:

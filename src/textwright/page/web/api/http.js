@@ -47,10 +47,10 @@ export class HttpApi {
   }
 
   /** As `write`, in one request. */
-  async *piece({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed }, signal) {
+  async *piece({ model, prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop, seed, steer = [] }, signal) {
     const body = {
       model, prompt, temperature, stop, seed, max_tokens: maxTokens, top_k: topK, top_p: topP, min_p: minP,
-      repetition_penalty: repetitionPenalty, stream: true, logprobs: ALTERNATIVES,
+      repetition_penalty: repetitionPenalty, stream: true, logprobs: ALTERNATIVES, steer,
     };
     const pieces = new Pieces();
     let end = "length";
@@ -99,11 +99,11 @@ export class HttpApi {
     }
   }
 
-  /** Activations and attention over a text: {kind, tokens, layers, warnings, cut}. */
+  /** Activations and attention over a text: {tokens, units, peaks, attention, warnings, cut}; see `layersOf`. */
   async look({ model, text }, signal) {
     const seen = await (await this.fetch("api/look", { body: { model, text }, signal })).json();
     const tokens = seen.tokens.map(({ top, ...token }) => ({ ...token, alts: packed(top) }));
-    return { ...seen, tokens, layers: layersOf(seen) };
+    return { ...seen, tokens, ...layersOf(seen) };
   }
 
   /** The spans of a text that occur in the training text: {share, stretches, held_out, …}. */

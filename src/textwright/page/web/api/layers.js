@@ -1,11 +1,18 @@
 // Decodes the activations in the server's response for the views.
 
-/** Layers from base64: layers[layer][token] is a vector of units, or a list of heads. */
-export function layersOf({ kind, layers, shapes }) {
-  return layers.map((text, number) => {
-    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    return kind === "attention" ? heads(new Uint16Array(bytes.buffer), shapes[number]) : units(new Int8Array(bytes.buffer), shapes[number]);
-  });
+const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer;
+
+/**
+ * {units, peaks, attention}: units[layer][token] is a vector of values between −1 and 1; peaks[layer], of an attention
+ * model, what its channels are to be multiplied by; attention[layer][token] a list of heads, of attention models.
+ */
+export function layersOf({ kind, layers, shapes, stream }) {
+  if (kind !== "attention") return { units: layers.map((text, number) => units(new Int8Array(bytes(text)), shapes[number])) };
+  return {
+    attention: layers.map((text, number) => heads(new Uint16Array(bytes(text)), shapes[number])),
+    units: stream.layers.map((text) => units(new Int8Array(bytes(text)), stream.shape)),
+    peaks: stream.peaks.map((text) => new Float32Array(bytes(text))),
+  };
 }
 
 /** (T, width), scaled by 127. */

@@ -34,6 +34,12 @@ export function followers(texts, layers) {
   });
 }
 
+/** The `count` neurons, {layer, unit, r}, that correlate best with a number per token, up or down. */
+export function best(values, layers, count) {
+  const found = layers.flatMap((vectors, layer) => Array.from(vectors[0], (_, unit) => ({ layer, unit, r: correlation(values, vectors.map((vector) => vector[unit])) })));
+  return found.filter(({ r }) => Number.isFinite(r)).sort((a, b) => Math.abs(b.r) - Math.abs(a.r)).slice(0, count);
+}
+
 /** Pearson's correlation coefficient. */
 export function correlation(x, y) {
   const n = x.length;

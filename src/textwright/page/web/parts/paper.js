@@ -32,8 +32,9 @@ export class Paper {
   /** Shows tokens; `place`: where the cursor goes, else it stays; `growing`: more follow at once. */
   show(tokens, place = null, growing = false) {
     if (tokens !== this.tokens) {
+      const before = this.tokens;
       this.tokens = tokens;
-      this.draw();
+      this.draw(before);
     }
     this.sync(!growing || document.activeElement === this.input, place);
   }
@@ -52,9 +53,9 @@ export class Paper {
     for (const { pieces, element } of this.lines) pieces.forEach(({ token }, index) => element.children[index]?.classList.toggle("copied", this.marked.has(token)));
   }
 
-  draw() {
-    const lines = linesOf(this.tokens);
-    let head = 0;
+  draw(before = []) {
+    const [lines, kept] = linesOf(this.tokens, before, this.lines);
+    let head = kept;
     while (head < this.lines.length && head < lines.length && same(this.lines[head], lines[head])) head++;
     let tail = 0;
     while (tail < this.lines.length - head && tail < lines.length - head && same(this.lines.at(-1 - tail), lines.at(-1 - tail))) tail++;
@@ -175,10 +176,20 @@ export class Paper {
   }
 }
 
-/** Lines of pieces of tokens, {pieces: [{token, text}], ends}. */
-function linesOf(tokens) {
-  const lines = [{ pieces: [], ends: false }];
-  for (const token of tokens) {
+/**
+ * Lines of pieces of tokens, {pieces: [{token, text}], ends, from}, and how many of them are `known`, the lines of the tokens
+ * `before`, where these only grew. from: the index of the token that a line begins with; null: it begins within one.
+ */
+function linesOf(tokens, before, known) {
+  let kept = 0;
+  if (before.length && before.length <= tokens.length && before.every((token, index) => token === tokens[index])) {
+    kept = known.length - 1;
+    while (kept > 0 && known[kept].from === null) kept--;
+  }
+  const begin = kept ? known[kept].from : 0;
+  const lines = [...known.slice(0, kept), { pieces: [], ends: false, from: begin }];
+  for (let at = begin; at < tokens.length; at++) {
+    const token = tokens[at];
     if (!token.text.includes("\n")) {
       lines.at(-1).pieces.push({ token, text: token.text });
       continue;
@@ -188,10 +199,10 @@ function linesOf(tokens) {
       if (text || index < parts.length - 1) lines.at(-1).pieces.push({ token, text });
       if (index === parts.length - 1) return;
       lines.at(-1).ends = true;
-      lines.push({ pieces: [], ends: false });
+      lines.push({ pieces: [], ends: false, from: token.text.endsWith("\n") && index === parts.length - 2 ? at + 1 : null });
     });
   }
-  return lines;
+  return [lines, kept];
 }
 
 const equal = (a, b) => a.token === b.token && a.text === b.text;

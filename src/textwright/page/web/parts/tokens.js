@@ -5,17 +5,21 @@ import { el, percent, visible } from "./dom.js";
 import { shade } from "../state/tokens.js";
 import { t } from "../words.js";
 
-/** `element` with its keyboard and pointer; onpoint(index): the pointer or the cursor is on a token. */
+/**
+ * `element` with its keyboard and pointer; onpoint(index): the pointer or the cursor is on a token; onmark(from, to): the
+ * tokens from one up to another were marked, with the pointer or with Shift and the arrows.
+ */
 export class TokenText {
-  constructor({ label, onpoint = null }) {
+  constructor({ label, onpoint = null, onmark = null }) {
     this.tokens = [];
-    this.onpoint = onpoint;
+    Object.assign(this, { onpoint, onmark });
+    this.anchor = null;
     this.current = 0;
     this.alternatives = new Alternatives({ onmove: (by) => this.open(this.current + by), onclose: (byKey) => byKey && this.focus(this.current) });
     this.element = el("div", {
       class: "tokens", role: "group", tabIndex: -1, dir: "auto",
       "aria-label": `${label}. ${t("Arrow keys go from token to token, Enter shows what else was likely.")}`,
-      onclick: (event) => this.click(event), onkeydown: (event) => this.key(event), onpointerover: (event) => this.point(event),
+      onclick: (event) => this.click(event), onkeydown: (event) => this.key(event), onpointerover: (event) => this.point(event), onpointerup: () => this.marked(),
     });
   }
 
@@ -47,6 +51,14 @@ export class TokenText {
     if (event.pointerType === "mouse" && this.tokens[index].alts) this.alternatives.open(Number(index), this.tokens[index], this.span(index), { glance: true });
   }
 
+  /** What is selected with the pointer, by tokens. */
+  marked() {
+    const selection = getSelection();
+    if (!this.onmark || selection.isCollapsed || !this.element.contains(selection.anchorNode)) return;
+    const inside = [...this.element.children].flatMap((span, index) => (selection.containsNode(span, true) ? [index] : []));
+    if (inside.length) this.onmark(inside[0], inside.at(-1) + 1);
+  }
+
   click(event) {
     const span = event.target.closest(".t");
     if (!span || getSelection().toString()) return;
@@ -63,8 +75,11 @@ export class TokenText {
     if (event.key in moves) {
       event.preventDefault();
       this.alternatives.close();
+      if (!event.shiftKey || !this.onmark) this.anchor = null;
+      else this.anchor ??= this.current;
       this.focus(moves[event.key]());
       this.onpoint?.(this.current);
+      if (this.anchor !== null) this.onmark(Math.min(this.anchor, this.current), Math.max(this.anchor, this.current) + 1);
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       this.open(this.current);

@@ -29,11 +29,16 @@ class Attention {
     return { held: 0, layers };
   }
 
-  /** Reads a token; returns the logits of the next one, (V,). `weights` receives the attention weights. */
-  step(token, state, weights = null) {
+  /**
+   * Reads a token; returns the logits of the next one, (V,). `weights` receives the attention weights, `stream` the
+   * residual stream behind each block.
+   */
+  step(token, state, weights = null, stream = null) {
     const x = this.embed(token, state.held);
     for (let number = 0; number < this.config.num_layers; number++) {
       this.layer(number, x, state, weights);
+      for (const { unit, value } of this.holds?.[number] ?? []) x[unit] = value;
+      if (stream) stream[number] = x.slice();
     }
     state.held += 1;
     return this.logits(x);

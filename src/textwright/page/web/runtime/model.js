@@ -10,6 +10,12 @@ export function makeRuntime(config, tensors) {
   return new FAMILIES[config.family](config, tensors);
 }
 
+/** A runtime like another in which units are held at values: [{layer, unit, value}], as `generation/steering.py` has it. */
+export function steered(runtime, steer) {
+  const holds = steer.reduce((by, { layer, ...one }) => ({ ...by, [layer]: [...(by[layer] ?? []), one] }), {});
+  return Object.assign(Object.create(Object.getPrototypeOf(runtime)), runtime, { holds });
+}
+
 /**
  * A position in a text: reads tokens, returns the logits of the next one.
  *
@@ -23,14 +29,14 @@ export class Cursor {
     this.window = [];
   }
 
-  /** The logits after `token`; attention weights go to `weights` (see `Attention.step`). */
-  read(token, weights = null) {
+  /** The logits after `token`; attention weights go to `weights` and `stream` (see `Attention.step`). */
+  read(token, weights = null, stream = null) {
     const block = this.runtime.blockSize;
     if (block !== null) {
       if (this.window.length === block) this.turnPage(block);
       this.window.push(token);
     }
-    return this.runtime.step(token, this.state, weights);
+    return this.runtime.step(token, this.state, weights, stream);
   }
 
   /** An independent cursor at the same position. */

@@ -3,6 +3,7 @@
 
 import { product, sigmoid } from "./tensors.js";
 
+const NEARLY = 0.9999; // of a unit at most: the cell behind a tanh of 1 would be infinite
 const GATES = { lstm: 4, gru: 3, rnn: 1 };
 
 export class Recurrent {
@@ -44,9 +45,18 @@ export class Recurrent {
       product(layer.fromInput, x, layer.x, layer.inputBias);
       product(layer.fromState, state[number].h, layer.u, layer.stateBias);
       this.walk(layer, state[number]);
+      for (const one of this.holds?.[number] ?? []) this.hold(layer, state[number], one);
       x = state[number].h;
     });
     return product(this.output, x, new Float32Array(this.vocabSize), this.outputBias);
+  }
+
+  /** Holds a unit at a value: of an `lstm` the tanh of its cell. */
+  hold({ width, x, u }, { h, c }, { unit, value }) {
+    h[unit] = value;
+    if (this.config.family !== "lstm") return;
+    c[unit] = Math.atanh(Math.max(-NEARLY, Math.min(NEARLY, value)));
+    h[unit] = sigmoid(x[3 * width + unit] + u[3 * width + unit]) * Math.tanh(c[unit]);
   }
 
   /** Each layer's hidden units after a step, between −1 and 1. */

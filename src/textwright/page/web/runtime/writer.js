@@ -1,7 +1,7 @@
 // A model with its tokenizer in the browser: generates, and computes activations.
 
 import { packed } from "../state/tokens.js";
-import { Cursor, makeRuntime } from "./model.js";
+import { Cursor, makeRuntime, steered } from "./model.js";
 import { placesOf } from "./places.js";
 import { Sampler, logProbabilities, ranked } from "./sampling.js";
 import { StopFilter } from "./stopping.js";
@@ -44,7 +44,7 @@ export class Writer {
     const pause = pacer(signal);
     const { ids, warnings } = this.encode(prompt);
     if (warnings.length) yield { warnings };
-    const cursor = this.cursor();
+    const cursor = settings.steer?.length ? new Cursor(steered(this.runtime, settings.steer)) : this.cursor();
     const decode = this.tokenizer.stream();
     let logits = null;
     for (const id of ids) {
@@ -140,18 +140,26 @@ export class Writer {
     const attends = this.runtime.blockSize !== null;
     const kept = attends ? ids.slice(0, this.runtime.blockSize) : ids;
     let logits = this.cursor().read(this.data.start.at(-1));
-    const tokens = [];
-    const layers = [];
+    const [tokens, attention, units] = [[], [], []];
+    const gather = (layers, seen) => seen.forEach((one, layer) => (layers[layer] ??= []).push(one));
     for (const [place, id] of kept.entries()) {
       if (place < marks) tokens.push({ id, text: "", shown: this.tokenizer.texts[id], logprob: null });
       else tokens.push(this.token(id, logits, decode(id)));
       const weights = attends ? Array.from({ length: this.config.num_layers }, () => []) : null;
-      logits = cursor.read(id, weights);
-      (weights ?? this.runtime.units(cursor.state)).forEach((seen, layer) => (layers[layer] ??= []).push(seen));
+      const stream = [];
+      logits = cursor.read(id, weights, stream);
+      if (weights) gather(attention, weights);
+      gather(units, attends ? stream : this.runtime.units(cursor.state));
       await pause();
     }
-    return { kind: attends ? "attention" : "units", tokens, layers, warnings, cut: kept.length < ids.length };
+    return { tokens, ...(attends ? { attention, ...byPeaks(units) } : { units }), warnings, cut: kept.length < ids.length };
   }
+}
+
+/** Each unit divided by its largest value, {units, peaks}. */
+function byPeaks(layers) {
+  const peaks = layers.map((vectors) => vectors[0].map((_, unit) => Math.max(1e-9, ...vectors.map((vector) => Math.abs(vector[unit])))));
+  return { peaks, units: layers.map((vectors, layer) => vectors.map((vector) => vector.map((value, unit) => value / peaks[layer][unit]))) };
 }
 
 /** A function to await between steps: yields to the event loop, throws once `signal` is aborted. */

@@ -1,6 +1,7 @@
 // The texts: opened, made, changed, taken back, kept. All of it goes through here into the store.
 
-import { newText, noHistory, remembered, redone, undone, fromFile, words } from "./texts.js";
+import { current, fromFile, newText, noHistory, redone, remembered, undone, words } from "./texts.js";
+import { lengthOf } from "./tokens.js";
 
 const SOON = 400; // milliseconds after a change until it is kept
 
@@ -38,14 +39,14 @@ export class Library {
     this.open(newText({ id, model, now: Date.now(), tokens, auto }));
   }
 
-  /** Replaces the open text; `kind` makes it a step that can be taken back. */
-  change(text, kind = null) {
+  /** Replaces the open text, and `also` other values; `kind` makes it a step that can be taken back. */
+  change(text, kind = null, also = {}) {
     const before = this.text;
     if (kind && before?.id === text.id) {
       this.histories.set(text.id, remembered(this.histories.get(text.id) ?? noHistory, before, kind, Date.now()));
       text = { ...text, changed: Date.now() };
     }
-    this.store.set({ text });
+    this.store.set({ text, ...also });
     this.later();
   }
 
@@ -103,7 +104,8 @@ export class Library {
   }
 
   later() {
-    const wait = this.text && this.text.nodes.length * words(this.text).length > 60_000 ? 10 * SOON : SOON;
+    const size = this.text ? this.text.nodes.length * lengthOf(current(this.text).tokens) : 0;
+    const wait = SOON * Math.min(10, 1 + size / 1000); // what is kept is copied whole, which a long text makes felt
     this.timer ??= setTimeout(() => this.keepNow(), wait);
   }
 

@@ -4,7 +4,7 @@
 // {id, parent, at, tokens, name, star, seed, temperature, reason, begun}: all tokens from the
 // beginning; `at` is the character at which it leaves its parent; `begun`: where the model began last.
 
-import { edited, joined, placeOf } from "./tokens.js";
+import { edited, headOf, joined, placeOf } from "./tokens.js";
 import { t } from "../words.js";
 
 export function newText({ id, model, now, tokens = [], auto = false }) {
@@ -56,7 +56,7 @@ export function pruned(text, id) {
 
 /** What a text is called: its name, or its first words. */
 export function titleOf(text, otherwise = "…") {
-  return text.name || words(text).replace(/\s+/g, " ").trim().slice(0, 48) || otherwise;
+  return text.name || headOf(current(text).tokens, 200).replace(/\s+/g, " ").trim().slice(0, 48) || otherwise;
 }
 
 /** The first words of a branch after it left its parent. */

@@ -34,6 +34,16 @@ export function writable(text) {
 
 export const joined = (tokens) => tokens.map(({ text }) => text).join("");
 
+/** How many characters tokens have. */
+export const lengthOf = (tokens) => tokens.reduce((sum, { text }) => sum + text.length, 0);
+
+/** The first characters of tokens, `count` of them or a few more. */
+export function headOf(tokens, count) {
+  let head = "";
+  for (let index = 0; index < tokens.length && head.length < count; index++) head += tokens[index].text;
+  return head;
+}
+
 /** The index of the token that has the character at `place`, or the last one. */
 export function tokenAt(tokens, place) {
   let end = 0;

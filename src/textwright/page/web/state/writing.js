@@ -139,9 +139,8 @@ export class Writing {
       const count = waiting.length;
       waiting = [];
       if (!text) return this.running?.abort();
-      this.library.change(text);
       const writing = this.store.get("writing");
-      if (writing) this.store.set({ writing: { ...writing, of: settings.maxTokens, done: writing.done + count, first: writing.first ?? performance.now() } });
+      this.library.change(text, null, writing ? { writing: { ...writing, of: settings.maxTokens, done: writing.done + count, first: writing.first ?? performance.now() } } : {});
     };
     let drawn = 0;
     try {

@@ -23,7 +23,7 @@ export class Attention {
     );
   }
 
-  show({ tokens, layers }) {
+  show({ tokens, attention: layers }) {
     this.layers = layers;
     this.text.show(tokens.map(({ text, shown }) => ({ text, shown, logprob: null })));
     this.index = tokens.length - 1;

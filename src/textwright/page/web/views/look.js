@@ -20,7 +20,7 @@ export class LookView extends PassageView {
 
   constructor(page) {
     super(page, { placeholder: t("A passage to read. Or let the model write one.") });
-    this.lenses = { surprise: new Surprise(), units: new Neurons(), attention: new Attention() };
+    this.lenses = { surprise: new Surprise(), units: new Neurons(page), attention: new Attention() };
     for (const [id, Lens] of Object.entries(LookView.more)) this.lenses[id] = new Lens(page);
     this.choice = segments(t("What to look at"), [["surprise", t("Surprise")], ["units", t("Neurons")], ["attention", t("Attention")], ["models", t("Who wrote this?")]], (id) => this.turn(id));
     this.check = el("button", { class: "primary", type: "submit", disabled: true }, t("Look"));
@@ -48,7 +48,7 @@ export class LookView extends PassageView {
     this.seen = null;
     this.caption.textContent = "";
     const several = this.lenses.models && this.page.models.filter(({ state }) => state === "ready").length > 1;
-    this.choice.offer(["surprise", model?.block_size ? "attention" : "units", ...(several ? ["models"] : [])]);
+    this.choice.offer(["surprise", ...(model?.block_size ? ["attention"] : []), "units", ...(several ? ["models"] : [])]);
     this.turn(model?.block_size ? "attention" : "units");
   }
 
