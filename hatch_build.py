@@ -183,18 +183,22 @@ def build(root: Path, folder: Path, target: str = "") -> list[Path]:
     return [library for library in libraries.values() if library.exists()]
 
 
-def wasm_compiler() -> list[str] | None:
-    """The command that compiles to WebAssembly and links, or None."""
+def wasm_compiler() -> dict[str, list[str]] | None:
+    """The commands that compile to WebAssembly and link, by what they take: what each browser has,
+    and `relaxed` SIMD, which newer ones have. None where there is no compiler."""
     if importlib.util.find_spec("ziglang"):
         zig = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
-        return [*zig, "-mcpu=generic+simd128+bulk_memory"]
-    clang = ["clang", "--target=wasm32", "-msimd128", "-mbulk-memory"]
+        features = "-mcpu=generic+bulk_memory+simd128"
+        return {"": [*zig, features], "relaxed": [*zig, f"{features}+relaxed_simd"]}
+    clang = ["clang", "--target=wasm32", "-mbulk-memory", "-msimd128"]
+    commands = {"": clang, "relaxed": [*clang, "-mrelaxed-simd"]}
     if not shutil.which("clang"):
         return None
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "try.c")
         source.write_text("int one(void) { return 1; }\n")
-        return None if _run([*clang, *WASM, str(source), "-o", str(source) + ".wasm"]) else clang
+        call = [*commands["relaxed"], *WASM, str(source), "-o", f"{source}.wasm"]
+        return None if _run(call) else commands
 
 
 def engine_sources(root: Path) -> list[Path]:
@@ -205,26 +209,40 @@ def engine_sources(root: Path) -> list[Path]:
 
 
 def build_engine(root: Path, folder: Path) -> Path | None:
-    """Compile the engine of the tab into `folder`; None where there is no compiler for it."""
-    command = wasm_compiler()
-    if command is None:
+    """Compile the engine of the tab into `folder`; None where there is no compiler for it.
+
+    It is the module for any browser, which has two sections of its own, that browsers pass over:
+    `relaxed`, the same compiled for newer ones, and `sources`, what both were made of.
+    """
+    commands = wasm_compiler()
+    if commands is None:
         return None
     sources = engine_sources(root)
-    said = zlib.crc32(b"".join(one.read_bytes() for one in sources))
+    inputs = [str(one) for one in sources if one.suffix == ".c"]
     made = folder / ENGINE
     with tempfile.TemporaryDirectory(dir=folder) as beside:
-        fresh = Path(beside, ENGINE)
-        inputs = [str(one) for one in sources if one.suffix == ".c"]
-        if problem := _run([*command, *WASM, *inputs, "-o", str(fresh)]):
-            print(f"kernels: {ENGINE} could not be made: {problem}", file=sys.stderr)
-            made.unlink(missing_ok=True)
-            return None
-        # It says at its end what it was made of: a section of its own, which browsers pass over
-        section = b"\x07sources" + said.to_bytes(4, "little")
-        fresh.write_bytes(fresh.read_bytes() + bytes([0, len(section)]) + section)
+        for name, command in commands.items():
+            to = Path(beside, f"{name}.wasm")
+            if problem := _run([*command, *WASM, *inputs, "-o", str(to)]):
+                print(f"kernels: {ENGINE} could not be made: {problem}", file=sys.stderr)
+                made.unlink(missing_ok=True)
+                return None
+        said = zlib.crc32(b"".join(one.read_bytes() for one in sources))
+        fresh, relaxed = Path(beside, ".wasm"), Path(beside, "relaxed.wasm").read_bytes()
+        sections = _section("relaxed", relaxed) + _section("sources", said.to_bytes(4, "little"))
+        fresh.write_bytes(fresh.read_bytes() + sections)
         fresh.chmod(0o644)
         fresh.replace(made)
     return made
+
+
+def _section(name: str, data: bytes) -> bytes:
+    """A section of one's own of a WebAssembly module."""
+    inside, length = bytes([len(name)]) + name.encode() + data, b""
+    left = len(inside)
+    while left > 127:  # LEB128
+        length, left = length + bytes([left & 127 | 128]), left >> 7
+    return b"\0" + length + bytes([left]) + inside
 
 
 def _make(command: list[str], flags: list[str], sources: list[Path], library: Path) -> str:

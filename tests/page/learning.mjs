@@ -1,12 +1,13 @@
-// Trains with the page's learner without a browser: `node learning.mjs FOLDER WASM`, where FOLDER has
-// the page's modules and a package.json that calls them so. A list of jobs comes in as JSON, what each
+// Trains with the page's learner without a browser: `node learning.mjs FOLDER WASM [plain]`, where
+// FOLDER has the page's modules and a package.json that calls them so; `plain` takes the engine of
+// older browsers. A list of jobs comes in as JSON, what each
 // gives goes out. Numbers of float32 go either way as base64.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 
-const [folder, binary] = process.argv.slice(2);
+const [folder, binary, plain] = process.argv.slice(2);
 const root = `${pathToFileURL(folder)}/`;
 const load = (name) => import(new URL(`learning/${name}.js`, root));
 const { Draws, seedWords } = await load("seeds");
@@ -18,7 +19,7 @@ const { Learner } = await load("learner");
 const wasm = binary ? new WebAssembly.Module(readFileSync(binary)) : null;
 
 function makeWorker() {
-  const worker = new Worker(new URL("learning_worker.mjs", import.meta.url), { workerData: root });
+  const worker = new Worker(new URL("learning_worker.mjs", import.meta.url), { workerData: { root, plain } });
   worker.on("message", (data) => worker.onmessage({ data }));
   worker.on("error", (error) => worker.onerror({ message: error.message }));
   return worker;
@@ -29,6 +30,7 @@ const read = (text) => new Float32Array(Uint8Array.from(Buffer.from(text, "base6
 const each = (tensors, change) => tensors && Object.fromEntries(Object.entries(tensors).map(([name, { shape, data }]) => [name, { shape, data: change(data) }]));
 
 const JOBS = {
+  relaxed: () => WebAssembly.validate(WebAssembly.Module.customSections(wasm, "relaxed")[0]),
   words: ({ numbers, count }) => Array.from(seedWords(numbers, count)),
   draws({ numbers, below, shuffled, count }) {
     const draws = new Draws(numbers);

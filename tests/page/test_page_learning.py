@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,9 @@ def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     shutil.copytree(WEB, folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
 
-    def there(*jobs: dict[str, Any]) -> list[Any]:
+    def there(*jobs: dict[str, Any], flags: Sequence[str] = (), kind: str = "") -> list[Any]:
         done = subprocess.run(
-            [NODE, Path(__file__).with_name("learning.mjs"), folder, engine],
+            [NODE, *flags, Path(__file__).with_name("learning.mjs"), folder, engine, kind],
             input=json.dumps(jobs), capture_output=True, text=True, encoding="utf-8", check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -201,6 +201,27 @@ def test_ten_steps_are_those_of_torch(there: Jobs, name: str) -> None:
     told = evaluate(learner.model, TEXT[:4100])
     assert found["evaluated"]["count"] == told.tokens
     assert found["evaluated"]["loss"] == pytest.approx(told.loss, abs=CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["plain", "relaxed"])
+def test_older_and_newer_browsers_learn_the_same(there: Jobs, kind: str) -> None:
+    """The engine is compiled for each."""
+    assert NODE
+    asked, flags = "--experimental-wasm-relaxed-simd", []
+    if kind == "relaxed" and not there({"kind": "relaxed"})[0]:
+        options = subprocess.run([NODE, "--v8-options"], capture_output=True, text=True, check=True)
+        if asked not in options.stdout:
+            pytest.skip("needs a Node whose WebAssembly has relaxed SIMD")
+        flags = [asked]
+    config = CONFIGS["lstm"]
+    settings = settings_of(config)
+    learner = Learner(config, settings, TEXT, [(0, STEPS)])
+    losses = [float(learner.step(step)) for step in range(STEPS)]
+    job = training(config, settings, wants=["tensors"])
+    told, found = there({"kind": "relaxed"}, job, flags=flags, kind=kind)
+    assert told or kind == "plain"
+    np.testing.assert_allclose(found["losses"], losses, atol=CLOSE)
+    assert_same_tensors(found["tensors"], learner.tensors())
 
 
 @pytest.mark.parametrize("name", ["lstm-layers", "gpt-tied"])

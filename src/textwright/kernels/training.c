@@ -37,9 +37,13 @@ INLINE float added_up(Vector values) {
 }
 
 /* `function(…, narrow)` with a constant, so that both formats have loops of their own. */
+#if defined(__wasm__) /* which has no products in bfloat16 */
+#define IN_BOTH_FORMATS(call_narrow, call_wide) call_wide
+#else
 #define IN_BOTH_FORMATS(call_narrow, call_wide) \
     if (narrow) call_narrow;                    \
     else call_wide
+#endif
 
 /* --- dropout, and the sum of the residual stream ----------------------------------------------- */
 

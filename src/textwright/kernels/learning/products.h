@@ -3,7 +3,8 @@
    C = A · B is made tile by tile: ROWS × COLUMNS numbers of C are summed in registers, over DEEP
    inputs, from a panel of A (input after input, ROWS numbers each) and one of B (COLUMNS numbers
    each). A matrix is packed into panels before it is used, from whichever order it lies in, so one
-   loop serves A·B, A·Bᵀ and Aᵀ·B. (Goto and van de Geijn, "Anatomy of High-Performance Matrix
+   loop serves A·B, A·Bᵀ and Aᵀ·B. The sums of a tile, what is loaded of B and a number of A fill the
+   sixteen registers that browsers have of x86; larger tiles take half as long again. (Goto and van de Geijn, "Anatomy of High-Performance Matrix
    Multiplication", 2008.)
 
    Each number of C is summed over the inputs from first to last, whatever else is computed. */

@@ -2,8 +2,18 @@
 
 const PAGE = 65536;
 
+/**
+ * The module of kernels/learning for this browser, from its bytes or a WebAssembly.Module: the one
+ * inside, compiled for newer browsers, where this is one.
+ */
+export async function compiled(wasm) {
+  const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
+  const [relaxed] = WebAssembly.Module.customSections(module, "relaxed");
+  return relaxed && WebAssembly.validate(relaxed) ? WebAssembly.compile(relaxed) : module;
+}
+
 export class Engine {
-  /** `module`: a WebAssembly.Module of kernels/learning. `call` has its functions. */
+  /** `module`: as `compiled` gives it. `call` has its functions. */
   constructor(module) {
     const { memory, ...call } = new WebAssembly.Instance(module).exports;
     this.memory = memory;

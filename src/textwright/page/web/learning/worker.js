@@ -5,14 +5,14 @@
 import { doTask } from "./evaluation.js";
 import { Member } from "./member.js";
 import { Team } from "./team.js";
+import { compiled } from "./wasm.js";
 
 const transferable = (tensors) => Object.values(tensors).map(({ data }) => data.buffer);
 
 const KINDS = {
   async open(own, { index, ports, wasm, ...training }) {
     own.team = new Team(ports, index);
-    const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
-    own.member = new Member(module, own.team, training);
+    own.member = new Member(await compiled(wasm), own.team, training);
     return [{ bytes: own.member.engine.memory.buffer.byteLength }];
   },
   async steps({ member }, { milliseconds, most }) {
