@@ -166,8 +166,9 @@ def test_a_strangers_path(tab: Any, watch: Watch, studio: Studio, tmp_path: Path
         choose(tab, 10 + branch)
     mark("branched twice")
     assert tab.locator(".branch").count() == 3
+    tab.locator(".view.write").get_by_role("button", name="Save as one file").click()
     with tab.expect_download() as download:
-        tab.locator(".view.write").get_by_role("button", name="Save as one file").click()
+        tab.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == "my-novel.html"

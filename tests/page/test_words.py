@@ -17,7 +17,7 @@ from textwright.page.languages import languages, words
 CODE = [
     file
     for file in sorted(WEB.rglob("*.js"))
-    if file.parent.name not in ("words", "runtime") and file.name != "unpack.js"
+    if file.parent.name not in ("words", "runtime", "learning") and file.name != "unpack.js"
 ]
 STRING = r'"((?:[^"\\\n]|\\.)*)"'
 SPOKEN = re.compile(r"\b(?:t|later)\(" + STRING)

@@ -13,18 +13,19 @@ import { titleOf } from "./state/texts.js";
 import { Writing } from "./state/writing.js";
 import { t } from "./words.js";
 
-/** Builds the page; `views` have `id`, `title`, `icon`, optionally `brief`: classes, or with `load()`, a promise of one. */
-export async function openPage(api, views) {
-  const page = new Page(api, views, await Database.open());
-  await page.library.begin();
+/** Builds the page; `views` have `id`, `title`, `icon`, optionally `brief`: classes, or with `load()`, a promise of one; keepsake: what a file was given, see `parts/binding.js`. */
+export async function openPage(api, views, keepsake = null) {
+  const page = new Page(api, views, await Database.open(), keepsake);
+  await page.library.begin(keepsake?.texts);
   document.body.append(page.element);
   await page.start();
   return page;
 }
 
 class Page {
-  constructor(api, views, database) {
+  constructor(api, views, database, keepsake) {
     this.api = api;
+    this.keepsake = keepsake;
     this.views = views;
     this.parts = views.map(({ id }) => id);
     this.database = database;
@@ -71,6 +72,7 @@ class Page {
 
   async start() {
     await this.route();
+    this.wantedText ??= this.keepsake?.texts[0]?.id;
     await this.refresh();
     if (this.api.home === "offline") return;
     this.followModels();
@@ -233,7 +235,7 @@ class Page {
     const { part, model, text, training } = this.store.values;
     const view = this.views.find(({ id }) => id === part);
     const what = part === "write" && text ? titleOf(text, t(view.title)) : t(view.title);
-    document.title = [training?.title, what, (part === "write" && text?.model) || model?.name, "textwright"].filter(Boolean).join(" · ");
+    document.title = [training?.title, this.keepsake?.title, what, (part === "write" && text?.model) || model?.name, "textwright"].filter(Boolean).join(" · ");
     const badge = this.links[this.parts.indexOf("train")]?.querySelector(".badge");
     if (badge) fill(badge, training?.badge ?? "").hidden = !training?.badge;
   }

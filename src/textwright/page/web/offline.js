@@ -15,4 +15,5 @@ globalThis.textwright = api;
 const language = wanted(navigator.languages, Object.keys(globalThis.languages));
 if (language) speak(language, globalThis.languages[language]);
 
-openPage(api, [WriteView, LookView]);
+const keepsake = document.getElementById("keepsake");
+openPage(api, [WriteView, LookView], keepsake && JSON.parse(keepsake.textContent));

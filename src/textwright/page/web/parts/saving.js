@@ -1,27 +1,6 @@
-// Downloads: anything as a file, and a model with the page as one.
+// Downloads, and the clipboard.
 
 import { el } from "./dom.js";
-import { t } from "../words.js";
-
-/** A button that downloads the model `name()`; say(error) is called with an error. */
-export function exportButton(api, name, say) {
-  const words = t("Save as one file");
-  const button = el("button", { type: "button", class: "small export", title: t("The model and this page in one HTML file that works without a server"), onclick: async () => {
-    const model = name();
-    say("");
-    button.disabled = true;
-    button.textContent = t("packing …");
-    try {
-      save(await api.exported(model), `${model}.html`);
-    } catch (error) {
-      say(error);
-    } finally {
-      button.disabled = false;
-      button.textContent = words;
-    }
-  } }, words);
-  return button;
-}
 
 export function save(blob, name) {
   const link = el("a", { href: URL.createObjectURL(blob), download: name });

@@ -14,9 +14,11 @@ export class Library {
     document.addEventListener("visibilitychange", () => document.hidden && this.keepNow());
   }
 
-  /** Reads what this browser has kept. */
-  async begin() {
+  /** Reads what this browser has kept, and `others` that it hasn't. */
+  async begin(others = []) {
     const texts = await this.database.all("texts").catch(() => []);
+    const known = new Set(texts.map(({ id }) => id));
+    texts.push(...others.filter(({ id }) => !known.has(id)));
     this.store.set({ texts: texts.sort((a, b) => b.changed - a.changed), keeps: this.database.keeps });
   }
 
@@ -27,6 +29,13 @@ export class Library {
   /** The newest text of a model, or null. */
   latest(model) {
     return this.store.get("texts").find((text) => text.model === model) ?? null;
+  }
+
+  /** All texts of a model, the open one as it is now. */
+  of(model) {
+    const { text } = this;
+    const others = this.store.get("texts").filter((one) => one.model === model && one.id !== text?.id);
+    return text?.model === model && words(text) ? [text, ...others] : others;
   }
 
   open(text) {

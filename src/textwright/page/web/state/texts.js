@@ -111,6 +111,9 @@ export function redone(history, text) {
 
 // As a file
 
+/** The texts that are worth taking along: starred, or with a branch that is. */
+export const chosen = (texts) => texts.filter(({ star, nodes }) => star || nodes.some((node) => node.star));
+
 const FORMAT = "textwright text 1";
 
 export function toFile(text) {

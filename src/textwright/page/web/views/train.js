@@ -4,7 +4,7 @@ import { el, fill, kept } from "../parts/dom.js";
 import { field, form, notice, numberField, selectField } from "../parts/fields.js";
 import { Progress } from "../parts/progress.js";
 import { Runs } from "../parts/runs.js";
-import { exportButton } from "../parts/saving.js";
+import { exportButton } from "../parts/binding.js";
 import { Source } from "../parts/source.js";
 import { later, t } from "../words.js";
 
@@ -44,7 +44,7 @@ export class TrainView {
     this.moreButton = button(t("Two more minutes"), () => this.act(() => this.api.resumeTraining(this.job, MORE), true));
     this.write = button(t("Open in Write"), () => this.openIn("write"), { class: "primary" });
     this.watch = button(t("Watch it learn"), () => this.openIn("watch"), { class: "small" });
-    this.export = exportButton(page.api, () => page.store.get("training").run, say);
+    this.export = exportButton(page, () => page.store.get("training").run, say);
     this.report = el("a", { class: "button small", target: "_blank", rel: "noopener" }, t("Report"));
     this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch, this.report);
     this.progress = new Progress(this.actions);

@@ -1,6 +1,7 @@
 // Write: the sheet that people and the model write on, what may come next, the branches, the texts.
 
 import { Alternatives } from "../parts/alternatives.js";
+import { exportButton } from "../parts/binding.js";
 import { Branches } from "../parts/branches.js";
 import { described } from "../parts/described.js";
 import { Die } from "../parts/die.js";
@@ -11,9 +12,10 @@ import { form, notice } from "../parts/fields.js";
 import { asHtml, asPicture } from "../parts/keepsake.js";
 import { legend } from "../parts/legend.js";
 import { Paper } from "../parts/paper.js";
-import { copy, exportButton, save } from "../parts/saving.js";
+import { copy, save } from "../parts/saving.js";
 import { Settings } from "../parts/settings.js";
 import { Shelf, fileName } from "../parts/shelf.js";
+import { titlepage } from "../parts/titlepage.js";
 import { told } from "../parts/told.js";
 import { placeOf } from "../state/tokens.js";
 import { current, nodeOf, pruned, titleOf, withNode, words } from "../state/texts.js";
@@ -57,7 +59,7 @@ export class WriteView {
     this.title = el("h1", { class: "texttitle", dir: "auto" });
     this.about = el("p", { class: "about" });
     this.along = button(t("Take this text along"), () => this.takeAlong());
-    this.export = api.exported && exportButton(api, () => library.text?.model ?? store.get("model").name, say);
+    this.export = api.exported && exportButton(page, () => library.text?.model ?? store.get("model").name, say);
     this.copy = button(t("Copy"), () => this.copyText());
     this.compare = api.copied && button(t("Copied or invented?"), async () => (await page.show("copied")).take(words(library.text)));
     this.copying = WriteView.Copying && new WriteView.Copying({ api, store, paper: this.paper, say });
@@ -79,7 +81,7 @@ export class WriteView {
       button(t("Picture"), () => save(new Blob([this.branches.file()], { type: "image/svg+xml" }), `${this.fileName}.svg`)),
       button(t("As text"), () => save(new Blob([outline(library.text)], { type: "text/plain" }), `${this.fileName}.txt`)));
     this.tree = el("section", { class: "treebox", "aria-label": t("Branches"), hidden: true }, el("div", { class: "treehead" }, el("h2", {}, t("Branches")), this.node), this.branches.element);
-    this.doors = doors(page);
+    this.doors = page.keepsake ? titlepage(page.keepsake) : doors(page);
     this.element = el("section", { class: "view write", "aria-label": t("Write"), onkeydown: (event) => this.key(event) },
       el("div", { class: "main" }, this.doors, el("header", { class: "texthead" }, el("div", { class: "titlerow" }, this.title, el("div", { class: "actions" }, this.copy, this.takeaway, this.compare, this.export)), this.about), this.starts, this.sheet, this.desk, this.tree),
       el("aside", { class: "side" }, this.die.element, this.shelf.element));
