@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,13 +29,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from containers import free_port
+
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+Command = Callable[..., tuple[int, str, str]]
+"""Runs `textwright sagemaker …`; gives exit code, output and errors."""
+
+CALLED: set[tuple[str, str]] = set()
+"""Every request that a command of these tests has sent."""
+
+
+def environment(address: str) -> dict[str, str]:
+    """The variables by which boto3 finds the stand-in at `address`."""
+    return {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "testing", "AWS_MAX_ATTEMPTS": "1",
+            "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
 
 
 @dataclass
@@ -115,9 +124,9 @@ class Rehearsal:
 
     def _run(self, name: str, job: Job) -> int:
         self.log(name, [])
+        words, variables = self.training(job)
         job.process = subprocess.Popen(
-            [sys.executable, "-m", "textwright", "sagemaker-entry", "train"],
-            env={**os.environ, "SAGEMAKER_BASE_DIR": str(job.folder), "TRAINING_JOB_NAME": name},
+            words, env={**variables, "TRAINING_JOB_NAME": name},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert job.process.stdout is not None
@@ -125,6 +134,11 @@ class Rehearsal:
             for line in lines:
                 self.log(name, [line])
         return job.process.wait()
+
+    def training(self, job: Job) -> tuple[list[str], dict[str, str]]:
+        """The command of a training container, and its environment."""
+        words = [sys.executable, "-m", "textwright", "sagemaker-entry", "train"]
+        return words, {**os.environ, "SAGEMAKER_BASE_DIR": str(job.folder)}
 
     def log(self, name: str, lines: list[str], host: str = "algo-1") -> None:
         """Put lines into the job's stream of CloudWatch."""
@@ -209,14 +223,17 @@ class Rehearsal:
         with tarfile.open(folder / "model.tar.gz") as tar:
             tar.extractall(folder / "model", filter="data")
         port = free_port()
-        variables = {"SAGEMAKER_BASE_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": str(port)}
+        words, variables = self.hosting(folder)
+        variables |= model["PrimaryContainer"].get("Environment", {})
+        variables["SAGEMAKER_BIND_TO_PORT"] = str(port)
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "textwright", "sagemaker-entry", "serve"],
-                env={**os.environ, **model["PrimaryContainer"].get("Environment", {}), **variables},
-                stdout=log, stderr=log,
-            )  # fmt: skip
+            process = subprocess.Popen(words, env=variables, cwd=folder, stdout=log, stderr=log)
         self.endpoints[name] = Endpoint(process, port)
+
+    def hosting(self, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """The command of a hosting container, and its environment."""
+        words = [sys.executable, "-m", "textwright", "sagemaker-entry", "serve"]
+        return words, {**os.environ, "SAGEMAKER_BASE_DIR": str(folder)}
 
     def endpoint_status(self, name: str) -> dict[str, Any]:
         endpoint = self.endpoints[name]
@@ -234,8 +251,12 @@ class Rehearsal:
     def end(self, name: str) -> None:
         endpoint = self.endpoints.pop(name, None)
         if endpoint is not None:
-            endpoint.process.terminate()
+            self.shut_down(endpoint.process)
             endpoint.process.wait(200)
+
+    def shut_down(self, hosting: subprocess.Popen[bytes]) -> None:
+        """Have a hosting container end."""
+        hosting.terminate()
 
     def close(self) -> None:
         for name in list(self.endpoints):
@@ -395,8 +416,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def rehearsed(folder: Path) -> Iterator[tuple[str, Rehearsal]]:
-    """The address of the gateway, and what is behind it."""
+def rehearsed(folder: Path, kind: type[Rehearsal] = Rehearsal) -> Iterator[tuple[str, Rehearsal]]:
+    """The address of the gateway, and what is behind it, with a bucket `my-bucket`."""
     port = free_port()
     with (folder / "moto.log").open("wb") as log:
         moto = subprocess.Popen(
@@ -409,10 +430,12 @@ def rehearsed(folder: Path) -> Iterator[tuple[str, Rehearsal]]:
                 break
             assert moto.poll() is None, (folder / "moto.log").read_text()
             time.sleep(0.1)
-        rehearsal = Rehearsal(f"http://127.0.0.1:{port}", folder)
+        rehearsal = kind(f"http://127.0.0.1:{port}", folder)
         handler = type("Handler", (_Handler,), {"rehearsal": rehearsal})
         server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = {"LocationConstraint": "eu-west-1"}
+        rehearsal.s3.create_bucket(Bucket="my-bucket", CreateBucketConfiguration=where)
         try:
             yield f"http://127.0.0.1:{server.server_port}", rehearsal
         finally:

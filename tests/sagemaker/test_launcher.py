@@ -10,29 +10,22 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from rehearsal import Rehearsal, message, rehearsed
+from rehearsal import CALLED, Command, Rehearsal, environment, message, rehearsed
 
 import textwright
-from textwright.cli.app import main
-from textwright.sagemaker import endpoints, monitor
+from textwright.sagemaker import endpoints
 from textwright.sagemaker.client import AWS, action
 from textwright.sagemaker.endpoints import wait
-from textwright.sagemaker.monitor import _Log, follow
+from textwright.sagemaker.monitor import _Log
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-
-ROLE = "arn:aws:iam::123456789012:role/textwright"
-SMALL = {"model": "gpt", "model.hidden_size": 32, "model.num_layers": 1, "model.num_heads": 1,
-         "model.block_size": 16, "training.threads": 1}  # fmt: skip
-CALLED: set[tuple[str, str]] = set()
-"""Every request that a command of these tests has sent."""
 
 
 @pytest.fixture(scope="module")
@@ -40,60 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Rehea
     pytest.importorskip("moto", reason="needs the package moto")
     pytest.importorskip("flask_cors", reason="needs the package moto[server]")
     with rehearsed(tmp_path_factory.mktemp("cloud")) as (address, rehearsal):
-        where = {"LocationConstraint": "eu-west-1"}
-        rehearsal.s3.create_bucket(Bucket="my-bucket", CreateBucketConfiguration=where)
         yield address, rehearsal
-
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def account(
-    cloud: tuple[str, Rehearsal], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Rehearsal:
-    for name, value in environment(cloud[0]).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    settings = {"region": "eu-west-1", "bucket": "my-bucket", "role": ROLE,
-                "train": {"hyperparameters": SMALL}}  # fmt: skip
-    (tmp_path / "settings.json").write_text(json.dumps(settings))
-    monkeypatch.setenv("TEXTWRIGHT_SAGEMAKER", str(tmp_path / "settings.json"))
-    monkeypatch.setattr(monitor, "follow", partial(follow, every=0.2))
-    monkeypatch.setattr(endpoints, "wait", partial(wait, every=0.2))
-    cloud[1].refuse.clear()
-    return cloud[1]
-
-
-def environment(address: str) -> dict[str, str]:
-    return {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "testing", "AWS_MAX_ATTEMPTS": "1",
-            "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}  # fmt: skip
-
-
-@pytest.fixture
-def command(
-    account: Rehearsal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    """Run `textwright sagemaker …`; gives exit code, output and errors."""
-    from botocore.client import BaseClient
-
-    send = BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def recorded(client: Any, operation: str, parameters: Any) -> Any:
-        if client.meta.endpoint_url == os.environ["AWS_ENDPOINT_URL"]:  # the commands', not moto's
-            CALLED.add((client.meta.service_model.service_name, operation))
-        return send(client, operation, parameters)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            patch.setattr(BaseClient, "_make_api_call", recorded)
-            with pytest.raises(SystemExit) as end:
-                main(["sagemaker", *words])
-        said = capsys.readouterr()
-        assert isinstance(end.value.code, int)
-        return end.value.code, said.out, said.err
-
-    return run
 
 
 def test_train_deploy_invoke_and_delete_leave_nothing_behind(

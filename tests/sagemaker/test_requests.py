@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from textwright.cli.app import main
 from textwright.cloud.following import parse_evaluation
 from textwright.errors import RequestError, TextwrightError
-from textwright.sagemaker import costs, launch, requests
+from textwright.sagemaker import costs, launch, requests, stock
 from textwright.sagemaker.endpoint_client import sentences
 from textwright.sagemaker.monitor import follow
 from textwright.sagemaker.settings import load_settings
@@ -127,6 +128,37 @@ def test_training_is_an_upload_and_a_job(
     }
     assert channels["validation"] == "s3://my-bucket/val.txt"
     assert channels["train"].endswith("/input/train/")
+
+
+def test_in_aws_own_containers_what_they_lack_goes_along(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.txt").write_text("One.")
+    words = ["train", str(tmp_path / "one.txt"), *ACCOUNT, "--image", "aws-pytorch"]
+    calls = dry_run(capsys, *words)
+    validate(calls)
+    key, job = calls[1]["parameters"]["Key"], calls[2]["parameters"]
+    assert key.endswith("/input/code/sourcedir.tar.gz")
+    algorithm = job["AlgorithmSpecification"]
+    assert re.fullmatch(
+        r"763104351884\.dkr\.ecr\.eu-west-1\.amazonaws\.com/pytorch-training:2\.\d+\.\d+-cpu-py\d+"
+        r"-ubuntu22\.04-sagemaker", algorithm["TrainingImage"],
+    )  # fmt: skip
+    assert "/opt/ml/input/data/code/sourcedir.tar.gz" in algorithm["ContainerEntrypoint"][-1]
+    assert job["InputDataConfig"][-1]["ChannelName"] == "code"
+    on_gpu = dry_run(capsys, *words, "--instance-type", "ml.g5.xlarge")[2]["parameters"]
+    assert "-gpu-" in on_gpu["AlgorithmSpecification"]["TrainingImage"]
+    calls = dry_run(capsys, "deploy", "shakespeare", *ACCOUNT, "--image", "aws-pytorch",
+                    "--instance-type", "ml.g5.xlarge", "--region", "cn-north-1")  # fmt: skip
+    validate(calls)
+    image = calls[1]["parameters"]["PrimaryContainer"]["Image"]
+    assert image.startswith("727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/pytorch-inference:")
+
+
+def test_what_goes_along_to_train_is_the_extra_but_for_torch() -> None:
+    needed = [line.split(";")[0].strip() for line in metadata.requires("textwright") or []
+              if "extra == 'train'" in line.replace('"', "'")]  # fmt: skip
+    assert set(stock.TRAINING.needs[1:]) == {line for line in needed if "torch" not in line}
 
 
 def test_metrics_are_picked_from_the_lines_that_training_writes() -> None:
@@ -291,6 +323,13 @@ def test_the_example_holds_settings_and_the_command_line_goes_before_them(
      (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--memory", "1000"], "--memory 1000: "),
      (["train", "shakespeare", *ACCOUNT, "--instance-type", "ml.p2.xlarge", "--settings",
        str(EXAMPLE)], "error: --instance-type ml.p2.xlarge: AWS has retired ml.p2; take ml.g5.x"),
+     (["train", "shakespeare", *ACCOUNT, "--image", "aws-pytorch", "--instance-type",
+       "ml.p3.2xlarge"], "are older than aws-pytorch trains on (CUDA 13); take ml.g4dn.xlarge"),
+     (["deploy", "shakespeare", *ACCOUNT, "--image", "aws-pytorch", "--instance-type",
+       "ml.c7g.large"], "ml.c7g.large has ARM processors"),
+     (["deploy", "shakespeare", *ACCOUNT, "--image", "aws-pytorch", "--serverless", "--region",
+       "xx-west-1"], "no registry of AWS's PyTorch containers is known in xx-west-1"),
+     (["package", "shakespeare", "--image", "mine"], "only aws-pytorch needs more"),
      (["deploy", "shakespeare", *ACCOUNT, "--serverless", "--name", "a_b"], "no name for AWS"),
      (["deploy", "nothing", *ACCOUNT, "--serverless"], "no run 'nothing'"),
      (["status", "--follow"], "name the job to follow")],

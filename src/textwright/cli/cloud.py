@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -140,7 +141,7 @@ def train(
     textwright sagemaker train my_novel.txt --settings sagemaker.toml --epochs 10 --wait
     """
     from textwright.reporting import numbers
-    from textwright.sagemaker import costs, launch
+    from textwright.sagemaker import costs, launch, source, stock
 
     if then is not None and not wait:
         raise RequestError("--then is for when the run is here; add --wait")
@@ -156,16 +157,24 @@ def train(
         chosen = {key: chosen[key] for key in chosen if key not in ("minutes", "steps", "epochs")}
     chosen |= {**budget, **defined({"model": model, "size": size}), **pairs(set_, "--set")}
     cloud.train.hyperparameters = chosen
-    plan = launch.plan_job(cloud, corpus or [], moment=datetime.now(UTC), name=name, validation=val)
-    if dry_run:
-        show_calls(plan.calls)
-        return
-    from textwright.sagemaker.client import AWS
+    with TemporaryDirectory() as scratch:
+        archive = Path("" if dry_run else scratch) / source.SOURCE
+        plan = launch.plan_job(
+            cloud, corpus or [], moment=datetime.now(UTC), name=name, validation=val,
+            source=archive if cloud.is_stock else None,
+        )  # fmt: skip
+        if dry_run:
+            show_calls(plan.calls)
+            return
+        from textwright.sagemaker.client import AWS
 
-    aws = AWS(cloud.region_name())
-    if plan.uploads:
-        say(f"uploading {numbers.size(plan.size)} to {plan.folder}input/")
-    launch.start(aws, plan)
+        aws = AWS(cloud.region_name())
+        if cloud.is_stock:
+            say("bringing along what AWS's own container lacks")
+            source.write_source(archive, stock.for_training(cloud.train.instance_type))
+        if plan.uploads:
+            say(f"uploading {numbers.size(plan.size)} to {plan.folder}input/")
+        launch.start(aws, plan)
     say(f"training job {plan.job} is started in {aws.region}")
     checkpoints = plan.create.parameters["CheckpointConfig"]["S3Uri"]
     try:

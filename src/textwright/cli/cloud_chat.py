@@ -61,7 +61,7 @@ def chat(
             reply = ""
             try:
                 with interrupts() as interrupted, closing(invoke(aws, call())) as pieces:
-                    for piece in pieces:
+                    for piece in filter(None, pieces):  # a stream begins with an empty one
                         show(piece if reply else f"MODEL: {piece.lstrip()}")
                         reply += piece
                         if interrupted():

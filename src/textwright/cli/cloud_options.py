@@ -44,7 +44,8 @@ Image = Annotated[
     str | None,
     typer.Option(
         metavar="URI",
-        help="Container image; else textwright:VERSION in the registry of the role's account.",
+        help="Container image; aws-pytorch for AWS's own, with textwright brought along; else "
+        "textwright:VERSION in the registry of the role's account.",
         rich_help_panel=_ACCOUNT,
     ),
 ]

@@ -97,7 +97,9 @@ def deploy(
         from textwright.sagemaker.client import AWS
 
         aws = AWS(cloud.region_name())
-        archive.package(model, file)
+        if cloud.is_stock:
+            say("bringing along what AWS's own container lacks")
+        archive.package(model, file, wheels=cloud.is_stock)
         say(f"uploading {numbers.size(file.stat().st_size)}")
         endpoints.deploy(aws, calls, endpoint)
     say(f"endpoint {endpoint} is being made in {aws.region}")

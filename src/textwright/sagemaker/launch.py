@@ -17,6 +17,7 @@ from textwright.sagemaker import requests
 from textwright.sagemaker.client import AWS
 from textwright.sagemaker.job import arguments
 from textwright.sagemaker.settings import CloudSettings
+from textwright.sagemaker.source import CODE_CHANNEL, SOURCE
 
 S3 = "s3://"
 
@@ -50,6 +51,7 @@ def plan_job(
     moment: datetime,
     name: str | None = None,
     validation: str | None = None,
+    source: Path | None = None,
 ) -> JobPlan:
     """The job that trains on `sources`; sends nothing.
 
@@ -60,6 +62,7 @@ def plan_job(
         moment: now, as part of the job's name.
         name: of the run; by default after the text.
         validation: a file, a folder or an `s3://` address.
+        source: the source folder for AWS's own containers, an archive, which needn't be there yet.
 
     Raises:
         RequestError: a source or a setting can't be used.
@@ -90,13 +93,15 @@ def plan_job(
         )
     bucket, prefix = settings.require("bucket"), requests.folder_of(settings, job)
     uploads, channels = [], []
-    for channel, source in by_channel:
-        if isinstance(source, str):
-            channels.append(requests.channel(channel, source))
+    if source is not None:
+        by_channel.append((CODE_CHANNEL, {SOURCE: source}))
+    for channel, files in by_channel:
+        if isinstance(files, str):
+            channels.append(requests.channel(channel, files))
             continue
         folder = f"{prefix}input/{channel}/"
         channels.append(requests.channel(channel, f"{S3}{bucket}/{folder}"))
-        uploads += [requests.upload(settings, file, folder + key) for key, file in source.items()]
+        uploads += [requests.upload(settings, file, folder + key) for key, file in files.items()]
     create = requests.create_training_job(settings, job, channels, hyperparameters)
     return JobPlan(job, run_name, f"{S3}{bucket}/{prefix}", tuple(uploads), create)
 

@@ -17,6 +17,7 @@ from textwright.cloud.calls import Call
 from textwright.cloud.following import METRICS
 from textwright.errors import RequestError
 from textwright.sagemaker.settings import CloudSettings
+from textwright.sagemaker.source import ENTRYPOINT
 
 TAG = "created-by"
 """The tag by which `status` recognizes what textwright made; its value is `textwright`."""
@@ -129,7 +130,7 @@ def create_training_job(
     parameters: dict[str, Any] = {
         "TrainingJobName": job,
         "AlgorithmSpecification": {
-            "TrainingImage": settings.image_address(),
+            "TrainingImage": settings.training_image(),
             "TrainingInputMode": "File",
             "MetricDefinitions": [
                 {"Name": name, "Regex": regex} for name, regex in METRICS.items()
@@ -148,6 +149,8 @@ def create_training_job(
     }
     if not channels:
         del parameters["InputDataConfig"]
+    if settings.is_stock:
+        parameters["AlgorithmSpecification"]["ContainerEntrypoint"] = list(ENTRYPOINT)
     if vpc := settings.vpc():
         parameters["VpcConfig"] = vpc
     return Call("sagemaker", "CreateTrainingJob", parameters)
@@ -160,7 +163,7 @@ def create_model(settings: CloudSettings, name: str, archive: str) -> Call:
     parameters: dict[str, Any] = {
         "ModelName": name,
         "PrimaryContainer": {
-            "Image": settings.image_address(),
+            "Image": settings.hosting_image(),
             "ModelDataUrl": archive,
             # for AWS's own PyTorch images; textwright's needs neither
             "Environment": {

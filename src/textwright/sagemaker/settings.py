@@ -30,6 +30,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from textwright.configs.names import nearest
 from textwright.configs.section import Section, one_line
 from textwright.errors import RequestError
+from textwright.sagemaker import stock
 from textwright.version import VERSION
 
 SETTINGS_VARIABLE = "TEXTWRIGHT_SAGEMAKER"
@@ -168,8 +169,25 @@ class CloudSettings(Section):
             )
         return role
 
-    def image_address(self) -> str:
-        """The image; by default `textwright:VERSION` in the registry of the role's account."""
+    @property
+    def is_stock(self) -> bool:
+        """Whether jobs and endpoints run in AWS's own PyTorch containers."""
+        return self.image == stock.IMAGE
+
+    def training_image(self) -> str:
+        """The image of a job. Raises `RequestError` where none can be named."""
+        if self.is_stock:
+            return stock.address(stock.for_training(self.train.instance_type), self.region_name())
+        return self._own_image()
+
+    def hosting_image(self) -> str:
+        """The image of an endpoint. Raises `RequestError` where none can be named."""
+        if self.is_stock:
+            return stock.address(stock.for_hosting(self.deploy.instance_type), self.region_name())
+        return self._own_image()
+
+    def _own_image(self) -> str:
+        """By default `textwright:VERSION` in the registry of the role's account."""
         if self.image:
             return self.image
         role = _ROLE.fullmatch(self.role_arn())
