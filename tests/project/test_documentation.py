@@ -1,9 +1,10 @@
 """What the pages tell people to type works: commands, Python, settings, examples.
 
 Everything in a `sh` or `python` block is run, in order, a page at a time, in a folder that has what
-the pages talk about. Only budgets are cut: `--minutes 5` becomes a few steps, each of little text.
-The two commands at the top of README make environments of their own; `.ci/run` runs those as they
-stand.
+the pages talk about, and so is what stands after `$` in a `console` block, whose output is compared
+with what is shown (`sessions.py`). Only budgets are cut: `--minutes 5` becomes a few steps, each of
+little text. The two commands at the top of README make environments of their own; `.ci/run` runs
+those as they stand.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from pydoc_data import topics
 from typing import Any
 
 import pytest
 from pages import PAGES, ROOT, Block, blocks, command_lines, first_column, section
+from sessions import RUN_ONCE, difference, sessions
 
 import textwright
 from textwright import models
@@ -44,7 +47,8 @@ RUNNABLE = [
         marks=[] if page.name == "README.md" else [pytest.mark.slow],
     )
     for page in PAGES
-    if any(block.language in ("sh", "python") for block in blocks(page))
+    if any(block.language in ("sh", "python") or sessions(block) for block in blocks(page))
+    and page.name not in RUN_ONCE
 ]
 """The pages with something to type; what README says is in the fast tier of the tests."""
 
@@ -66,7 +70,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  "changes": ["training.batch_size=2", "training.eval_tokens=600"]}  # fmt: skip
         run = textwright.train(folder / "my_novel.txt", **train)
         textwright.train(folder / "my_novel.txt", name="my_gpt", model="gpt", **train)
-    for name in ("shakespeare", "shakespeare-2", "old-run", "other-run"):
+    for name in ("old-run", "other-run"):
         shutil.copytree(run.path, folder / "runs" / name)
     return folder
 
@@ -100,9 +104,7 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("page", RUNNABLE)
-def test_what_a_page_says_works(
-    page: Path, here: Path, capsys: pytest.CaptureFixture[str], done: set[str]
-) -> None:
+def test_what_a_page_says_works(page: Path, here: Path, done: set[str]) -> None:
     ran = 0
     for block in blocks(page):
         _write_toml(block, here)
@@ -112,7 +114,13 @@ def test_what_a_page_says_works(
             ran += 1
         elif block.language == "sh":
             for line in block.text.splitlines():
-                ran += _run_command(line, block, capsys, done)
+                ran += _run_command(line, block, done)
+        for line, shown in sessions(block):
+            assert line.startswith("textwright "), f"{block.place}: nobody runs this: {line}"
+            printed = _printed(_cut(line), block)
+            wrong = difference(shown, printed)
+            assert not wrong, f"{block.place}: {line}\nshown: {wrong}\nprinted:\n{printed}"
+            ran += 1
     assert ran or page.name in ("CONTRIBUTING.md",), f"nothing in {page.name} was run"
 
 
@@ -122,26 +130,35 @@ def done() -> set[str]:
     return set()
 
 
-def _run_command(
-    line: str, block: Block, capsys: pytest.CaptureFixture[str], done: set[str]
-) -> bool:
+def _run_command(line: str, block: Block, done: set[str]) -> bool:
     if not line.startswith("textwright "):
         known = re.match(
             r"python3 -m venv |\.venv/bin/(pip|pytest|ruff|mypy) |python examples/", line
         )
         assert known, f"{block.place}: nobody checks that this works: {line}"
         return False
-    line = re.sub(r"--(minutes|steps|epochs) \S+", f"--steps {STEPS}", line)
-    if line.startswith("textwright train ") and "--resume" not in line:
-        line += LITTLE
-    if line in done:
-        return True
-    done.add(line)
-    with pytest.raises(SystemExit) as end:
-        main(shlex.split(line)[1:])
-    output = capsys.readouterr()
-    assert end.value.code == 0, f"{block.place}: {line}\n{output.out}{output.err}"
+    line = _cut(line)
+    if line not in done:
+        done.add(line)
+        _printed(line, block)
     return True
+
+
+def _cut(line: str) -> str:
+    """A command with a budget of a few steps of little text, where it has one."""
+    if line.startswith("textwright sweep "):  # is planned alone
+        return line
+    line = re.sub(r"--(minutes|steps|epochs) \S+", f"--steps {STEPS}", line)
+    return line + LITTLE * (line.startswith("textwright train ") and "--resume" not in line)
+
+
+def _printed(line: str, block: Block) -> str:
+    """Run a command; what it printed, as on a terminal."""
+    both = io.StringIO()
+    with redirect_stdout(both), redirect_stderr(both), pytest.raises(SystemExit) as end:
+        main(shlex.split(line)[1:])
+    assert end.value.code == 0, f"{block.place}: {line}\n{both.getvalue()}"
+    return both.getvalue()
 
 
 def _run_python(block: Block, folder: Path) -> None:
@@ -160,6 +177,18 @@ def _write_toml(block: Block, folder: Path) -> None:
     if name and block.language == "toml":
         text = re.sub(r"^steps = \d+", f"steps = {STEPS}", block.text, flags=re.M)
         (folder / name[1]).write_text(text, encoding="utf-8")
+
+
+def test_what_a_page_shows_is_held_against_what_is_printed() -> None:
+    shown = "trained in 1 min 3 s\n...\nloss  1.25 nats, 12 kB\n  | To be\nreport  runs/a...\n"
+    printed = (
+        "trained in 53 s\nmore\n\nloss   0.9 nats, 1.5 MB\n  | Or not\nreport  runs/a/b.html\n"
+    )
+    assert not difference(shown, printed)
+    assert difference(shown, printed.replace("nats", "bits")).startswith("loss")
+    assert difference(shown.replace("...\n", "", 1), printed).startswith("loss")
+    assert difference("trained in 53 s\n", printed).startswith("(its end)")
+    assert difference(shown, printed.replace("trained", "done"))
 
 
 @pytest.mark.slow
