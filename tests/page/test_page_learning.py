@@ -290,7 +290,7 @@ def test_an_evaluation_reads_what_python_reads(there: Jobs, name: str) -> None:
 def test_what_the_engine_does_not_hold_is_refused(there: Jobs) -> None:
     lstm, gpt = CONFIGS["lstm"], CONFIGS["gpt"]
     cases = {
-        "not gru": (RecurrentConfig(**LSTM, family="gru", num_layers=1), {}),
+        "this model is gru": (RecurrentConfig(**LSTM, family="gru", num_layers=1), {}),
         "one here is 20": (lstm.model_copy(update={"hidden_size": [20]}), {}),
         "vocabularies to 8192": (lstm.model_copy(update={"vocab_size": 9000}), {}),
         "blocks of a multiple of 16": (gpt.model_copy(update={"block_size": 20}), {}),

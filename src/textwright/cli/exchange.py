@@ -65,9 +65,15 @@ def export(
 
 def import_(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="Checkpoint, folder, or hf:owner/name.")
+        str,
+        typer.Argument(
+            metavar="PATH", help="Checkpoint, folder, or hf:owner/name; a run that was downloaded."
+        ),
     ],
-    source: Annotated[Source, typer.Option("--from", help="What made it.")],
+    source: Annotated[
+        Source | None,
+        typer.Option("--from", help="What made it; not of a run in a .zip.", show_default=False),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; else after the file.")] = None,
     tokenizer: Annotated[
         Path | None,
@@ -81,9 +87,17 @@ def import_(
     """Make a run of a model that something else trained.
 
     textwright import nanoGPT/out-shakespeare-char --from nanogpt --name bard
+
+    textwright import my_novel.zip
     """
     from textwright import publishing
+    from textwright.errors import RequestError
 
+    if source is None and path.lower().endswith(".zip"):
+        typer.echo(publishing.import_run(path, name=name, runs_folder=runs).path)
+        return
+    if source is None:
+        raise RequestError(f"say what made {path}: --from {', '.join(Source)}; a run is a .zip")
     run = publishing.import_model(
         path, source.value, name=name, tokenizer=tokenizer, runs_folder=runs
     )

@@ -73,7 +73,7 @@ def train(
         str | None,
         typer.Option(
             help="nano, micro, small, medium or large; else time and text decide. "
-            "`textwright doctor` tells their parameters.",
+            "`textwright doctor` tells their parameters. pico, of lstm and gpt, is a browser's.",
             rich_help_panel=_MODEL,
         ),
     ] = None,

@@ -398,6 +398,15 @@ def absolute_source(source: str) -> str:
     return str(Path(source).expanduser().absolute())
 
 
+def sources_of(run: Run, settings: CorpusSettings) -> list[str]:
+    """What `run` was trained on, from any folder; `settings` are its own."""
+    brought = run.text_file.absolute()
+    return [
+        str(brought) if source == brought.name and brought.is_file() else source
+        for source in settings.sources
+    ]
+
+
 def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
     """The corpus that `run` was trained on, from `sources`, or from those that it recorded.
 
@@ -414,7 +423,7 @@ def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
             f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
         )
     corpus = open_corpus(
-        list(sources) or settings.sources,
+        list(sources) or sources_of(run, settings),
         validation=settings.validation,
         validation_fraction=settings.validation_fraction,
         **settings.reading(),

@@ -9,6 +9,15 @@ a model raises `RequestError`.
 from textwright.publishing.app import gradio_app
 from textwright.publishing.exports import TARGETS, export
 from textwright.publishing.hub import pull, push
-from textwright.publishing.imports import SOURCES, import_model
+from textwright.publishing.imports import SOURCES, import_model, import_run
 
-__all__ = ["SOURCES", "TARGETS", "export", "gradio_app", "import_model", "pull", "push"]
+__all__ = [
+    "SOURCES",
+    "TARGETS",
+    "export",
+    "gradio_app",
+    "import_model",
+    "import_run",
+    "pull",
+    "push",
+]

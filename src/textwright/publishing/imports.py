@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from textwright import atomic, runs
 from textwright.configs import ModelConfig, SamplingSettings, nearest
 from textwright.errors import RequestError, RunError
+from textwright.generation import load
 from textwright.generation.options import write_generation_config
-from textwright.reporting import write_card
+from textwright.reporting import name_run, write_card
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 
@@ -84,6 +85,32 @@ def import_model(
     run = runs.create(name, re.sub(r"\.(pt|keras|weights\.h5)$", "", default), folder)
     try:
         _write(run, model, weights, source)
+    except BaseException:
+        run.remove()
+        raise
+    return run
+
+
+def import_run(
+    archive: str | Path, *, name: str | None = None, runs_folder: str | Path | None = None
+) -> Run:
+    """Make a run of a run in a ZIP archive, as a training in a browser's tab is downloaded.
+
+    Args:
+        archive: the file.
+        name: of the run; by default after the file.
+        runs_folder: the folder of runs.
+
+    Returns:
+        The run, with a card and a report; it generates, and its training can be gone on with.
+
+    Raises:
+        RunError: there is no such archive, it holds no run, or a file in it is damaged.
+    """
+    run = runs.unpack(Path(archive), name, runs.runs_folder(runs_folder))
+    try:
+        load(run)  # names what is damaged
+        name_run(run)
     except BaseException:
         run.remove()
         raise

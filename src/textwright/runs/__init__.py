@@ -5,6 +5,7 @@ one process train. `collection` resolves what a user typed and takes a name for 
 reads tensors without torch. Nothing here knows how a model computes or learns.
 """
 
+from textwright.runs.archive import unpack
 from textwright.runs.collection import (
     RUNS_VARIABLE,
     check_free,
@@ -51,4 +52,5 @@ __all__ = [
     "runs_folder",
     "shipped",
     "training_lock",
+    "unpack",
 ]

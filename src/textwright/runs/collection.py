@@ -84,6 +84,11 @@ def find(reference: str, folder: str | Path | None = None) -> Run:
     # A folder of texts may be named like a shipped model
     if (run := match_run(reference, others) or local) is not None:
         return run
+    if path.is_file() and path.suffix.lower() == ".zip":
+        raise RunError(
+            f"{reference} is an archive; make a run of it: textwright import "
+            f"{shlex.quote(reference)}"
+        )
     if path.is_file():
         raise RunError(f"{reference} is a file; a run is a folder with config.json in it")
     names = [run.name for run in (*own, *others)]

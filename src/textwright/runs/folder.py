@@ -97,6 +97,12 @@ class Run:
         return self.path / "run.toml"
 
     @property
+    def text_file(self) -> Path:
+        """The text that it is trained on, prepared, where the run brings it with it: one that was
+        trained in a browser's tab does, for it can be opened nowhere else."""
+        return self.path / "text.utf8"
+
+    @property
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 

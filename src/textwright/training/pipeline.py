@@ -21,7 +21,7 @@ import torch
 
 from textwright import atomic, runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings, hints
-from textwright.data.corpus import STANDARD_INPUT, open_training_corpus
+from textwright.data.corpus import STANDARD_INPUT, open_training_corpus, sources_of
 from textwright.data.sources.addresses import without_secrets
 from textwright.errors import DivergedError, RequestError, TextwrightError
 from textwright.models import LanguageModel
@@ -365,7 +365,7 @@ def _open_recorded(run: Run, recipe: Recipe, request: Request) -> Dataset:
     """The text that a run was begun with as tokens, at every worker."""
     dataset = open_dataset(run, recipe, request.sources)
     split = recipe.settings.corpus
-    sources = list(request.sources) or split.sources
+    sources = list(request.sources) or sources_of(run, split)
     _broadcast_dataset(dataset, split, sources, recipe.training.loss_on)
     return dataset
 

@@ -56,7 +56,7 @@ def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None
     [
         ({"model": "gtp"}, r"unknown model 'gtp'; did you mean 'gpt'\?"),
         ({"size": "mirco"}, r"unknown size 'mirco'; did you mean 'micro'\?"),
-        ({"size": "huge"}, "there are nano, micro, small, medium, large"),
+        ({"size": "huge"}, "there are pico, nano, micro, small, medium, large"),
         ({"changes": ["training.learnin_rate=1"]}, r"did you mean 'training.learning_rate'\?"),
         (
             {"model": "gpt", "changes": ["model.hidden_sizes=1"]},

@@ -87,6 +87,12 @@ SIZES: dict[str, dict[str, Preset]] = {
 }
 """Family → size → preset, the smallest size first."""
 
+SMALLER: dict[str, dict[str, Preset]] = {
+    "lstm": {"pico": _recurrent(1, 256, 64, 64, 32)},
+    "gpt": {"pico": _gpt(2, 128, 4, 128, 8, 0.02)},
+}
+"""Below the smallest, for a telephone's browser; taken where they are asked for, never chosen."""
+
 
 CONTINUED_RATE = 0.1
 """What the learning rates of a recipe are multiplied by where training begins with a trained model:
@@ -120,9 +126,9 @@ def preset(family: str, size: str) -> Preset:
         RequestError: the family or the size is unknown; the message offers the nearest.
     """
     config_class(family)  # names an unknown family
-    sizes = SIZES.get(family)
-    if sizes is None:
+    if family not in SIZES:
         raise RequestError(f"model {family!r} has no sizes; set its model.* settings yourself")
+    sizes = {**SMALLER.get(family, {}), **SIZES[family]}
     if size not in sizes:
         raise RequestError(f"unknown size {size!r}{nearest(size, list(sizes))}")
     return sizes[size]

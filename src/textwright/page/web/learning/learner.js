@@ -1,5 +1,6 @@
 // A model that learns in this tab: what a page has of it. The work is done by workers (worker.js).
 
+import { t } from "../words.js";
 import { tasksOf } from "./evaluation.js";
 import { parametersOf, refusal, shardsOf } from "./parameters.js";
 
@@ -22,7 +23,7 @@ class Asked {
     };
     worker.onerror = (event) => {
       event.preventDefault?.();
-      failed(new Error(`training stopped: ${event.message || "its worker couldn't be started"}`));
+      failed(new Error(event.message ? t("training stopped: {reason}", { reason: event.message }) : t("training stopped: its worker couldn't be started")));
     };
   }
 
@@ -53,7 +54,7 @@ export class Learner {
   static async open({ recipe, tokens, tensors = null, weights = null, step = 0, makeWorker, wasm, workers = 1 }) {
     const reason = refusal(recipe.model);
     if (reason) throw new Error(reason);
-    if (recipe.training.ema_decay) throw new Error("a tab doesn't train with an average of the weights; set training.ema_decay to 0");
+    if (recipe.training.ema_decay) throw new Error(t("a tab doesn't train with an average of the weights; set training.ema_decay to 0"));
     const learner = new Learner(recipe, makeWorker, Math.max(1, Math.min(workers, shardsOf(recipe.model, recipe.training))));
     try {
       await learner.start({ recipe, tokens, tensors, weights, step, wasm });
@@ -111,7 +112,7 @@ export class Learner {
         }
       }));
       const count = found.reduce((sum, one) => sum + one.count, 0);
-      if (!count) throw new Error("no token of the text to evaluate on counts in the loss; give it more");
+      if (!count) throw new Error(t("no token of the text to evaluate on counts in the loss; give it more"));
       return { loss: found.reduce((sum, one) => sum + one.loss, 0) / count, count };
     });
   }
@@ -147,7 +148,7 @@ export class Learner {
   }
 
   close() {
-    this.fail(new Error("training was closed"));
+    this.fail(new Error(t("training was closed")));
   }
 
   fail(error) {

@@ -3,16 +3,18 @@
 // All lie in one array, one after the other, so that matrices that torch has side by side (queries,
 // keys and values; gates and what they let through) can be multiplied as one.
 
+import { t } from "../words.js";
+
 /** Why the engine can't learn a model of this config; null where it can. */
 export function refusal(config) {
   const { family } = config;
-  if (family !== "lstm" && family !== "gpt") return `a tab trains lstm and gpt, not ${family}; train it with textwright train`;
+  if (family !== "lstm" && family !== "gpt") return t("a tab trains lstm and gpt, and this model is {type}", { type: family });
   const widths = family === "lstm" ? [config.embedding_size, ...config.layer_sizes] : [config.hidden_size, config.intermediate_size];
   const odd = widths.find((width) => width % 16 || width < 16 || width > 2048);
-  if (odd !== undefined) return `a tab trains widths that are multiples of 16, to 2048; one here is ${odd}`;
-  if (config.vocab_size > 8192) return `a tab trains vocabularies to 8192, and this one has ${config.vocab_size}`;
-  if (config.block_size > 1024) return `a tab trains blocks to 1024 tokens, and these have ${config.block_size}`;
-  if (family === "gpt" && config.block_size % 16) return `a tab trains blocks of a multiple of 16 tokens; these have ${config.block_size}`;
+  if (odd !== undefined) return t("a tab trains widths that are multiples of 16, to 2048; one here is {count}", { count: odd });
+  if (config.vocab_size > 8192) return t("a tab trains vocabularies to 8192, and this one has {count}", { count: config.vocab_size });
+  if (config.block_size > 1024) return t("a tab trains blocks to 1024 tokens, and these have {count}", { count: config.block_size });
+  if (family === "gpt" && config.block_size % 16) return t("a tab trains blocks of a multiple of 16 tokens; these have {count}", { count: config.block_size });
   return null;
 }
 

@@ -43,7 +43,7 @@ const READERS = {
 };
 
 /** A float16's value from its bits. */
-function half(bits) {
+export function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

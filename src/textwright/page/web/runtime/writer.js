@@ -13,14 +13,14 @@ const KEEP = 64; // tokens between two states that are kept
 const STATES = 48;
 
 export class Writer {
-  /** data: from `page/packing.py`; weights: their bytes in base64. */
+  /** data: from `page/packing.py`; weights: their bytes in base64, or Float32Arrays by name. */
   constructor(data, weights) {
     this.name = data.name;
     this.config = data.config;
     this.data = data;
     this.tokenizer = new Tokenizer(data.tokenizer);
     this.kept = [];
-    this.runtime = makeRuntime(data.config, readTensors(data.tensors, bytesOf(weights)));
+    this.runtime = makeRuntime(data.config, typeof weights === "string" ? readTensors(data.tensors, bytesOf(weights)) : weights);
   }
 
   /** A cursor at the start of a text. */

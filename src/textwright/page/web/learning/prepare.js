@@ -1,0 +1,130 @@
+// What a training in a tab begins with: the text read, the speed of this machine measured, the plan made.
+
+import { t } from "../words.js";
+import { Characters } from "./characters.js";
+import { settingsOf } from "./config.js";
+import { corpusOf, decoded, prepared } from "./corpus.js";
+import { Learner } from "./learner.js";
+import { entropy, grown } from "./parents.js";
+import { dropoutFor, optionOf, planOf } from "./plan.js";
+import { RECIPES } from "./recipes.js";
+import { TEXT, nameFrom } from "./runfolder.js";
+import { sha256 } from "./sha256.js";
+
+const MEASURED = 1200; // milliseconds of steps
+const READ = 4096; // tokens, to time an evaluation
+const GUESS = 6000; // tokens a second, before anything is measured
+const FIXED = 0.5; // seconds of an evaluation beside reading: its sample, what is kept
+const BEGINNING = 1024; // tokens by which it is seen whether a parent has read the like
+
+/** The ids of a prepared text: {corpus, characters, train, validation, unknown}; `known` are a parent's tokens. */
+export function tokenized(text, label, { fraction = 0.1, tokens = null, grows = true } = {}) {
+  const corpus = corpusOf(text, label, fraction);
+  const known = tokens && new Characters(tokens);
+  const characters = known ? (grows ? known.extended(corpus.train) : known) : Characters.of(corpus.train);
+  const { ids: validation, unknown } = characters.encode(corpus.validation);
+  if (validation.length < 2) throw new Error(t("{label} ends with characters that it doesn't begin with; give a longer text", { label }));
+  return { corpus, characters, train: characters.encode(corpus.train).ids, validation, unknown };
+}
+
+/**
+ * {kept, data, weights, notes} of a new training: what `TabTraining` keeps, the ids, the weights of
+ * the parent or null, and lines that are worth saying.
+ *
+ * asked: {text or bytes, source, name, minutes or steps, family, size, seed, prompt, parent}.
+ */
+export async function prepareTraining(asked, tools, tell) {
+  const { bytes = null, source = "", minutes = null, steps = null, seed = 1, parent = null } = asked;
+  const label = source || t("the text");
+  tell(t("reading the text"));
+  const given = bytes ? decoded(bytes, label) : { text: asked.text, encoding: "utf-8", note: "" };
+  const data = tokenized(prepared(given.text, label), label, { tokens: parent?.tokens });
+  const notes = given.note ? [given.note] : [];
+  const weights = parent && grown(parent, data.characters, tools.tables, seed);
+  const how = { ...asked, seed, parent: parent?.config ?? null, vocabSize: data.characters.size, tokens: data.train.length };
+  let option = optionOf(how);
+  if (data.train.length < RECIPES.short) notes.push(t("the text is short: the model will know it by heart before it knows its language; more text helps most"));
+  if (parent && (await unlikeness(option, data, parent, weights, tools)) >= 1) {
+    notes.push(t("{name} has read nothing like this text", { name: parent.name }));
+    option = optionOf({ ...how, rate: 1 });
+  }
+  if (steps === null) tell(t("measuring this machine"));
+  const measured = steps === null ? await measure(option, data, weights, minutes, tools) : null;
+  const made = planOf(option, { tokens: data.train.length, validation: data.validation.length, minutes, steps, measured });
+  const name = nameFrom(asked.name || source || "text");
+  const original = bytes ?? new TextEncoder().encode(given.text);
+  const settings = settingsToml({ ...made, name, data, parent, tools, original, given, source });
+  const kept = {
+    name, settings, config: made.config, tokens: data.characters.tokens, text: data.corpus.text, metrics: [], samples: [],
+    marks: [], losses: [], factor: 1, temperature: RECIPES.sampling.temperature, weights: null, checkpoint: null,
+  };
+  return { kept, data, weights, notes };
+}
+
+function opened(config, training, course, data, weights, tools) {
+  return Learner.open({ recipe: { model: config, training, course }, tokens: data.train, weights, ...tools });
+}
+
+/** Seconds of a step, and of reading a token. */
+async function measure(option, data, weights, minutes, tools) {
+  const { training } = option;
+  const epochs = (60 * minutes * GUESS) / data.train.length;
+  const config = { ...option.config, dropout: dropoutFor(option.config, data.train.length, epochs) };
+  const learner = await opened(config, training, [[0, 10000]], data, weights, tools);
+  try {
+    await learner.steps({ milliseconds: 1, most: 1 });
+    let begun = performance.now();
+    const { losses } = await learner.steps({ milliseconds: MEASURED, most: 1000 });
+    const step = (performance.now() - begun) / 1000 / losses.length;
+    begun = performance.now();
+    const { count } = await learner.evaluate(data.validation.subarray(0, READ + 1));
+    return { step, token: (performance.now() - begun) / 1000 / count, fixed: FIXED };
+  } finally {
+    learner.close();
+  }
+}
+
+/** A parent's bits a character over those of the frequencies of the text's own characters. */
+async function unlikeness(option, data, parent, weights, tools) {
+  const read = data.validation.subarray(0, BEGINNING);
+  const known = read.filter((id) => id < parent.tokens.length);
+  if (known.length < 2) return Infinity;
+  const learner = await opened(option.config, option.training, [[0, 1]], data, weights, tools);
+  try {
+    const { loss } = await learner.evaluate(known);
+    const bits = (loss / Math.LN2) * known.length + (read.length - known.length) * Math.log2(0x110000);
+    return bits / read.length / Math.max(1e-9, entropy(read));
+  } finally {
+    learner.close();
+  }
+}
+
+/** All of run.toml, as `training/pipeline.py` writes it. */
+function settingsToml({ config, training, plan, name, data, parent, tools, original, given, source }) {
+  const { corpus, characters } = data;
+  const left = Array.from(data.unknown.values()).reduce((sum, one) => sum + one, 0);
+  return {
+    // read as it stands in the folder, where nothing is to be guessed any more
+    corpus: { ...RECIPES.corpus, sources: [TEXT], form: "text", encoding: "utf-8" },
+    tokenizer: { ...RECIPES.tokenizer },
+    training: { ...training, parent: parent?.name ?? null },
+    sampling: { ...RECIPES.sampling },
+    model: settingsOf(config),
+    run: { name, created: `${new Date().toISOString().slice(0, 19)}+00:00`, textwright: tools.version, platform: "a browser's tab", device: "cpu", precision: "float32" },
+    data: {
+      name,
+      sha256: corpus.sha256,
+      train_tokens: data.train.length,
+      validation_tokens: data.validation.length,
+      train_characters: corpus.characters[0],
+      validation_characters: corpus.characters[1],
+      validation_unknown: left / Math.max(1, data.validation.length + left),
+      vocab_size: characters.size,
+      warnings: given.note ? [given.note] : [],
+      sources: [{ address: source || t("pasted text"), sha256: sha256(original), bytes: original.length, encoding: given.encoding }],
+    },
+    parent: parent && { name: parent.name, sha256: parent.sha256, texts: parent.texts },
+    plan,
+    result: { status: "running" },
+  };
+}

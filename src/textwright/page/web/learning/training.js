@@ -1,0 +1,292 @@
+// A training in a tab: learn a slice; now and then look, keep, write a sample; stop when it is time.
+// The loop of `training/loop/trainer.py`: a closed tab loses the steps since what was kept last, and
+// going on gives what never having stopped would have given.
+
+import { t } from "../words.js";
+import { Learner } from "./learner.js";
+import { prepareTraining, tokenized } from "./prepare.js";
+import { keptOf } from "./readrun.js";
+import { metricsRow, resultOf } from "./records.js";
+import { runFiles } from "./runfolder.js";
+import { Show } from "./show.js";
+import { dataOf, written } from "./writing.js";
+
+const SLICE = 200; // milliseconds of learning between two looks at what was asked
+const SAMPLE = 1500; // milliseconds between two samples at least
+const SHARE = 10; // a sample takes at most so great a part of the time
+const SHOWN = 120; // tokens of it
+const TEMPERATURE = 0.8; // of what is written at evaluations, the same as Python's
+const ENDED = ["finished", "stopped early", "diverged"];
+const FRESH = { step: 0, seconds: 0, best_step: 0, best_loss: null, evaluations_since_best: 0, leg_loss: null, loss_sum: 0, loss_count: 0 };
+
+export class TabTraining {
+  /** A new training: see `prepareTraining`. tell(words): what is being done. */
+  static async prepare(asked, tools, tell = () => {}) {
+    const { kept, data, weights, notes } = await prepareTraining(asked, tools, tell);
+    return new TabTraining(kept, data, tools, weights, notes);
+  }
+
+  /** What was kept, or read from a run folder by `keptOf`: it goes on exactly. */
+  static async reopen(kept, tools) {
+    const { validation_fraction: fraction } = kept.settings.corpus;
+    const data = tokenized(kept.text, t("the text"), { fraction, tokens: kept.tokens, grows: false });
+    return new TabTraining(kept, data, tools, null, []);
+  }
+
+  /** The training of a run that `readRun` gave, with the text of a file where it doesn't bring its own. */
+  static goOn(run, text, tools) {
+    return TabTraining.reopen(keptOf(run, text), tools);
+  }
+
+  constructor(kept, data, tools, start, notes) {
+    Object.assign(this, { kept: { ...kept }, data, tools, start, notes, learner: null, asked: null, wanted: [] });
+    this.metrics = [...kept.metrics];
+    this.samples = [...kept.samples];
+    this.state = { ...FRESH, ...kept.checkpoint?.state };
+    this.dropLater();
+    this.show = new Show(this);
+    this.keep = async () => {};
+    this.onevent = () => {};
+  }
+
+  get settings() {
+    return this.kept.settings;
+  }
+
+  get plan() {
+    const { settings, config } = this.kept;
+    const { data: text, plan, training } = settings;
+    return {
+      ...plan, family: config.family, config, characters: text.train_characters + text.validation_characters, tokens: text.train_tokens,
+      validation_tokens: text.validation_tokens, vocabulary: text.vocab_size, seconds: plan.expected_seconds, dropout: config.dropout, seed: training.seed,
+    };
+  }
+
+  get shown() {
+    return this.show.shown;
+  }
+
+  get course() {
+    const { legs = [], steps } = this.settings.plan;
+    return legs.length ? legs.map((leg) => [leg.begin, leg.steps]) : [[0, steps]];
+  }
+
+  /** Learns until it is finished, paused or stopped, and may be called again after a pause. */
+  run() {
+    if (!this.running && this.asked === "pause") this.asked = null;
+    this.running ??= this.learn().finally(() => (this.running = null));
+    return this.running;
+  }
+
+  async learn() {
+    if (ENDED.includes(this.settings.result.status)) return;
+    this.show.begin();
+    try {
+      await this.open();
+      if (!this.metrics.length) {
+        await this.evaluate();
+        await this.save();
+      }
+      while (!this.done && !this.asked) await this.slice();
+      await this.sampling;
+      await this.end();
+    } catch (error) {
+      this.show.fail(error);
+      this.close();
+      throw error;
+    } finally {
+      this.wanted.splice(0).forEach((resolve) => resolve());
+    }
+  }
+
+  async open() {
+    if (this.learner) return;
+    const { config, checkpoint, factor } = this.kept;
+    const recipe = { model: config, training: this.settings.training, course: this.course };
+    this.learner = await Learner.open({
+      recipe, tokens: this.data.train, tensors: checkpoint?.tensors ?? null, weights: checkpoint ? null : this.start, step: this.state.step, ...this.tools,
+    });
+    this.start = null;
+    if (factor !== 1) await this.learner.setRate(factor);
+  }
+
+  /** As many steps as a slice of time holds, and what is due after them. */
+  async slice() {
+    const { state } = this;
+    const { steps, eval_every: every, checkpoint_every: keepEvery } = this.settings.plan;
+    const next = (pace) => pace - (state.step % pace);
+    const most = Math.min(next(every), next(keepEvery), steps - state.step);
+    const { losses } = await this.learner.steps({ milliseconds: SLICE, most });
+    for (const loss of losses) {
+      if (!Number.isFinite(loss)) return this.diverged(state.step + 1);
+      state.step++;
+      state.loss_sum += loss;
+      state.loss_count++;
+      this.show.learned(state.step, loss);
+    }
+    if (state.step === steps || state.step % every === 0) await this.evaluate();
+    if (this.asked || this.done || this.wanted.length || state.step % keepEvery === 0) await this.save();
+    this.sampleSoon();
+    this.tell("step");
+  }
+
+  get done() {
+    const { patience } = this.settings.training;
+    return this.state.step >= this.settings.plan.steps || this.failed || (patience > 0 && this.state.evaluations_since_best >= patience);
+  }
+
+  async evaluate() {
+    const { state, settings, data } = this;
+    const weights = await this.learner.weights();
+    const told = await this.write(weights, settings.training.sample_tokens, TEMPERATURE);
+    this.wrote(told);
+    const { loss } = await this.learner.evaluate(data.validation, { limit: settings.plan.eval_tokens });
+    if (!Number.isFinite(loss)) return this.diverged(state.step);
+    const best = state.best_loss === null || loss < state.best_loss;
+    if (best) Object.assign(state, { best_step: state.step, best_loss: loss });
+    if (best) this.kept.weights = weights;
+    const better = state.leg_loss === null || loss < state.leg_loss;
+    state.evaluations_since_best = better ? 0 : state.evaluations_since_best + 1;
+    if (better) state.leg_loss = loss;
+    this.metrics.push(metricsRow(this, loss, best));
+    this.samples.push({ step: state.step, prompt: told.prompt, text: told.text });
+    Object.assign(state, { loss_sum: 0, loss_count: 0 });
+    this.tell("evaluated");
+  }
+
+  /** A sample between evaluations, while learning goes on. */
+  sampleSoon() {
+    const now = performance.now();
+    if (this.sampling || this.done || now < (this.sampleDue ?? 0)) return;
+    const write = async () => {
+      const told = await this.write(await this.learner.weights(), SHOWN, this.kept.temperature);
+      this.wrote(told);
+    };
+    // one that fails, as when the tab is left, is no reason not to learn
+    this.sampling = write().catch(() => {}).finally(() => (this.sampling = null));
+  }
+
+  wrote(told) {
+    this.sampleDue = performance.now() + Math.max(SAMPLE, SHARE * told.took);
+    this.show.wrote(told);
+    this.tell("sample");
+  }
+
+  async write(weights, count, temperature) {
+    const { sample_prompt: prompt } = this.settings.training;
+    const { step } = this.state;
+    const begun = performance.now();
+    const told = await written(dataOf(this.kept, this.tools.tables), weights, { prompt, count, temperature, signal: null });
+    return { step, prompt, ...told, took: performance.now() - begun };
+  }
+
+  /** Hands all that going on needs to `keep`. */
+  async save() {
+    if (this.failed) return;
+    this.state.seconds = this.show.seconds;
+    const checkpoint = { state: { ...this.state }, tensors: await this.learner.tensors() };
+    await this.handOver({ checkpoint });
+    this.wanted.splice(0).forEach((resolve) => resolve());
+  }
+
+  async handOver(parts) {
+    Object.assign(this.kept, { metrics: [...this.metrics], samples: [...this.samples], losses: this.show.losses, ...parts });
+    await this.keep({ ...this.kept });
+    this.tell("kept");
+  }
+
+  diverged(step) {
+    this.failed = t("the loss is no number any more at step {step}: the training has diverged; begin anew at half the learning rate. What was best before is kept", { step });
+  }
+
+  async end() {
+    const { state, settings } = this;
+    if (!this.done && this.asked === "pause") return this.show.end("paused");
+    let status = state.step >= settings.plan.steps ? "finished" : "stopped early";
+    if (this.failed) status = "diverged";
+    else if (!this.done) status = "interrupted";
+    // after what is kept, which leaves it out: going on is exact
+    if (status === "interrupted" && !this.metrics.some((row) => row.step > 0)) await this.evaluate();
+    const whole = status === "finished" || status === "stopped early" ? await this.evaluateWhole() : null;
+    const result = resultOf(this, status, whole);
+    await this.handOver({ settings: { ...settings, result } });
+    this.close();
+    this.show.end({ interrupted: "stopped", diverged: "failed" }[status] ?? "finished", this.failed);
+  }
+
+  /** The loss of the weights that are kept on all of the validation text; null where each look read that. */
+  async evaluateWhole() {
+    const { validation } = this.data;
+    const { eval_tokens: limit } = this.settings.plan;
+    if (!(limit > 0 && limit < validation.length - 1)) return null;
+    this.show.measuring();
+    if (this.state.best_step !== this.state.step) {
+      this.learner.close();
+      const recipe = { model: this.kept.config, training: this.settings.training, course: this.course };
+      this.learner = await Learner.open({ recipe, tokens: this.data.train, weights: this.kept.weights, ...this.tools });
+    }
+    return (await this.learner.evaluate(validation)).loss;
+  }
+
+  pause() {
+    this.asked ??= "pause";
+  }
+
+  /** Ends it before its time; it can be gone on with later all the same. */
+  stop() {
+    this.asked = "stop";
+    return this.run();
+  }
+
+  /** Multiplies the rates of the plan from the next step on; 1 is the plan's. */
+  async setRate(factor) {
+    this.kept.factor = factor;
+    this.mark("rate", factor);
+    await this.learner?.setRate(factor);
+  }
+
+  /** Of the samples between evaluations. */
+  setTemperature(temperature) {
+    this.kept.temperature = temperature;
+    this.mark("temperature", temperature);
+    this.sampleDue = 0;
+  }
+
+  mark(what, value) {
+    this.kept.marks = [...this.kept.marks, { step: this.state.step, what, value }];
+    this.tell("marked");
+  }
+
+  /** The best weights so far, or, before any look, those as they are now: {data, tensors}. */
+  async model() {
+    const looked = this.state.best_step > 0 || !this.learner;
+    const tensors = looked && this.kept.weights ? this.kept.weights : await this.learner.weights();
+    return { data: dataOf(this.kept, this.tools.tables), tensors };
+  }
+
+  /** The run folder as it stands: {path: Uint8Array}. */
+  async files() {
+    if (this.running && !this.failed) await new Promise((resolve) => this.wanted.push(resolve));
+    const { settings } = this;
+    const result = settings.result.status === "running" ? resultOf(this, "interrupted", null) : settings.result;
+    return runFiles({ ...this.kept, settings: { ...settings, result } });
+  }
+
+  tell(kind) {
+    this.onevent({ kind });
+  }
+
+  close() {
+    this.learner?.close();
+    this.learner = null;
+  }
+
+  /** What came after the checkpoint is drawn anew. */
+  dropLater() {
+    const { steps, eval_every: every } = this.settings.plan;
+    const { step } = this.state;
+    if (!this.kept.checkpoint || step >= steps) return;
+    const looked = Math.max(step - (step % every), ...this.course.map(([begin]) => begin).filter((begin) => begin <= step));
+    for (const name of ["metrics", "samples"]) this[name] = this[name].filter((record) => record.step <= looked);
+  }
+}
