@@ -191,6 +191,7 @@ def _serve(
     if page:
         studio.mount(app, api=api, runs=runs, local=local)
     socket = listen(host, port)
+    app.state.listens = socket.getsockname()[:2]
     url = _print_address(pool, settings, socket.getsockname(), api, page)
     if log is not None:
         write_json_lines(handler, logging.getLevelNamesMapping()[log[1].upper()])

@@ -7,6 +7,7 @@ browser then takes this server for the page's own. What gives it away is the nam
 from __future__ import annotations
 
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -45,6 +46,37 @@ def is_local(headers: Headers) -> bool:
         return False
     urls = [f"//{headers.get('host', '')}", headers.get("origin")]
     return all(is_loopback(_name(url)) for url in urls if url is not None)
+
+
+def address_for_others(headers: Headers, host: str | None) -> str | None:
+    """The name or address, without a port, at which others on the network reach this server.
+
+    Args:
+        headers: of a request; one from elsewhere has come by such a name already.
+        host: the address that the server listens on; None: not known.
+
+    Returns:
+        None where nobody else reaches it, or that can't be told.
+    """
+    if any(header in headers for header in FORWARDED):
+        return None
+    asked = _name(f"//{headers.get('host', '')}")
+    if asked and not is_loopback(asked):
+        return asked
+    if host is None or is_loopback(host):
+        return None
+    if host not in ("0.0.0.0", "::"):
+        return host
+    family, beyond = (
+        (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
+    )
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # nothing is sent
+        try:
+            probe.connect((beyond, 9))
+        except OSError:  # there is no network
+            return None
+        own = str(probe.getsockname()[0])
+    return None if is_loopback(own) else own
 
 
 def _name(url: str) -> str:

@@ -36,6 +36,7 @@ def mount(
     """
     service: Service = app.state.service
     app.include_router(static_files.router(service.settings, api))
+    app.include_router(static_files.address_router(service.settings))
     app.include_router(model_routes.router(service.pool))
     app.include_router(inspect_routes.router(service, local=local))
     app.include_router(export_routes.router(service, local=local))

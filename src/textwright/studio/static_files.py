@@ -1,4 +1,5 @@
-"""The page's files, unchanged, under a strict Content-Security-Policy."""
+"""The page's files, unchanged, under a strict Content-Security-Policy. `/api/address`: where others
+on the network find the page, also as a QR code."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from textwright.errors import RequestError
 from textwright.page import WEB
 from textwright.page.languages import languages
+from textwright.serving.hosts import address_for_others
+from textwright.serving.responses import json_response
 from textwright.serving.settings import ServerSettings
 
 MEDIA = {
@@ -20,6 +23,8 @@ MEDIA = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
+LONGEST = 100
+"""Characters of a host's name that is shown."""
 
 
 def router(settings: ServerSettings, api: str | None) -> APIRouter:
@@ -60,6 +65,34 @@ def router(settings: ServerSettings, api: str | None) -> APIRouter:
         return RedirectResponse(f"{settings.root_path}/studio/")
 
     return routes
+
+
+def address_router(settings: ServerSettings) -> APIRouter:
+    """The route that says where others find the page; what the server listens on is the app's
+    state `listens`, once it does."""
+    routes = APIRouter(prefix="/api", include_in_schema=False)
+
+    @routes.get("/address")
+    def address(http: Request) -> Response:
+        host, port = getattr(http.app.state, "listens", (None, 0))
+        name = None if settings.root_path else address_for_others(http.headers, host)
+        if name is None or len(name) > LONGEST:
+            return json_response({"url": None, "rows": []})
+        url = f"http://{f'[{name}]' if ':' in name else name}:{port}/studio/"
+        return json_response({"url": url, "rows": _qr_code(url)})
+
+    return routes
+
+
+def _qr_code(text: str) -> list[str]:
+    """The rows of a QR code (ISO/IEC 18004) with its quiet zone, a 1 for each dark square; none
+    where the package isn't installed, since the address can be typed."""
+    try:
+        import segno
+    except ImportError:
+        return []
+    code = segno.make(text, error="m", micro=False)
+    return ["".join("1" if square else "0" for square in row) for row in code.matrix_iter(border=4)]
 
 
 def _whole(page: str, api: str | None) -> str:

@@ -48,7 +48,7 @@ class Page {
       el("header", { class: "top" },
         el("span", { class: "wordmark" }, mark(), el("span", {}, "textwright")),
         el("nav", { class: "tabs", "aria-label": t("Parts of the page") }, this.links),
-        el("div", { class: "tools" }, this.picker, stageSwitch(), themeSwitch())),
+        el("div", { class: "tools" }, this.picker, stageSwitch(api.address && (() => api.address())), themeSwitch())),
       this.main, this.toast);
     addEventListener("hashchange", () => this.route());
     addEventListener("keydown", (event) => event.key === "Escape" && !event.defaultPrevented && this.store.get("writing") && this.writing.stop());

@@ -156,6 +156,12 @@ export class HttpApi {
     return this.key ? null : new URL(`api/report?model=${encodeURIComponent(model)}`, this.base).href;
   }
 
+  /** Where others on the network find this page, {url, rows}: rows of a QR code; url null: nowhere, or the page is another server's. */
+  async address() {
+    if (new URL("..", location.href).href !== this.base) return { url: null, rows: [] };
+    return (await this.fetch("api/address")).json();
+  }
+
   /** A model and the page as one HTML file, a Blob. */
   async exported(model, signal) {
     return (await this.fetch("api/export", { body: { model }, signal })).blob();

@@ -37,16 +37,25 @@ export function themeSwitch() {
   return button;
 }
 
-/** On stage: large type, strong colours, no controls; Escape or the key S ends it. */
-export function stageSwitch() {
+/** On stage: large type, strong colours, no controls; Escape ends it. With `address()`, where others find the page too. */
+export function stageSwitch(address = null) {
   const root = document.documentElement;
+  const code = el("figure", { class: "qr", hidden: true });
   const turn = (on) => {
     root.toggleAttribute("data-stage", on);
     button.setAttribute("aria-pressed", String(on));
+    if (on && address) address().then((told) => show(told), () => {});
+  };
+  const show = ({ url, rows }) => {
+    code.hidden = !url;
+    if (!url) return;
+    const dark = rows.flatMap((row, y) => [...row.matchAll(/1+/g)].map(({ 0: run, index }) => `M${index} ${y}h${run.length}v1h-${run.length}z`));
+    fill(code, dark.length > 0 && svg("svg", { viewBox: `0 0 ${rows.length} ${rows.length}`, role: "img", "aria-label": t("A QR code of this page's address"), "shape-rendering": "crispEdges" }, svg("path", { d: dark.join("") })), el("figcaption", {}, url));
   };
   const button = el("button", { class: "theme", type: "button", "aria-pressed": "false", "aria-label": t("On stage"), title: t("On stage: large, without controls; Escape ends it"), onclick: () => turn(!root.hasAttribute("data-stage")) }, icon("stage"));
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && root.hasAttribute("data-stage")) turn(false);
   });
+  if (address) document.body.append(el("aside", { "aria-label": t("Where others find this page") }, code));
   return button;
 }
