@@ -1,6 +1,7 @@
 // Trains as a tab does: `node tab_training.mjs FOLDER ENGINE`, where FOLDER has the page's modules. Jobs
 // come in as JSON, one after the other; each gives the run folder and what was shown.
 
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -26,20 +27,36 @@ const tools = (workers) => ({ makeWorker, wasm, workers, tables, version: "test"
 const unpacked = async (text) => readRun(await unzip(from64(text)));
 
 /** Trains to the end, or until `pause` steps; `events` counts what was told. */
-async function trained(training, { pause = Infinity, rate = null }) {
+async function trained(training, { pause = Infinity, rate = null, crash = null, keeps = true }) {
   const events = {};
   let kept = null;
-  training.keep = async (given) => (kept = structuredClone(given));
+  training.keep = async (given) => {
+    if (!keeps) throw new Error("no room");
+    kept = structuredClone(given);
+  };
   training.onevent = ({ kind }) => {
     events[kind] = (events[kind] ?? 0) + 1;
     if (kind === "step" && training.shown.step >= pause) training.pause();
     if (kind === "evaluated" && rate && training.shown.step > 0 && !training.shown.marks.length) training.setRate(rate);
   };
+  if (crash) await crashed(training, crash);
   await training.run();
   const { phase, metrics, samples, step, marks, message, notes, best } = training.shown;
   const archive = await zip(await training.files());
   training.close();
   return { zip: Buffer.from(archive).toString("base64"), phase, metrics, samples: samples.map(({ step, text }) => ({ step, text })), step, marks, message, notes, best, events, last: kept };
+}
+
+/** Runs until it has done some steps, when its workers are lost. */
+async function crashed(training, step) {
+  const told = training.onevent;
+  training.onevent = (event) => {
+    told(event);
+    if (event.kind === "step" && training.shown.step >= step) training.learner?.fail(new Error("lost"));
+  };
+  await training.run().then(() => assert.fail("nobody noticed"), (error) => assert.equal(error.message, "lost"));
+  assert.equal(training.shown.phase, "failed");
+  training.onevent = told;
 }
 
 const JOBS = {

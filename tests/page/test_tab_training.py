@@ -136,8 +136,9 @@ def check_folder(told: dict[str, Any], folder: Path) -> None:
 def test_a_closed_tab_goes_on_as_if_it_had_never_been(tab: Jobs, tmp_path: Path) -> None:
     """With what was kept, or with the run folder that was downloaded; on one worker or two."""
     asked = {**ASKED, "text": TEXT * 3, "steps": 4}
-    whole, kept, half = tab(
+    whole, lost, kept, half = tab(
         {"kind": "train", "asked": asked},
+        {"kind": "train", "asked": asked, "crash": 3},
         {"kind": "interrupted", "asked": asked, "pause": 2, "workers": 2},
         {"kind": "train", "asked": asked, "pause": 3},
     )
@@ -145,7 +146,7 @@ def test_a_closed_tab_goes_on_as_if_it_had_never_been(tab: Jobs, tmp_path: Path)
     (downloaded,) = tab({"kind": "goOn", "zip": half["zip"]})
     folders = [
         unpacked(told, tmp_path / str(place))
-        for place, told in enumerate((whole, kept, downloaded))
+        for place, told in enumerate((whole, lost, kept, downloaded))
     ]
     tensors = [load_file(run.checkpoint_folder(4) / "tensors.safetensors") for run in folders]
     for run, other in zip(folders[1:], tensors[1:], strict=True):
@@ -257,6 +258,22 @@ def test_a_rate_that_was_moved_is_marked_and_goes_along(tab: Jobs, tmp_path: Pat
     assert run.settings()["tab"]["marks"] == told["marks"]
     assert run.settings()["training"]["learning_rate"] == 0.004
     assert run.metrics()[mark["step"] + 1]["lr"] <= 0.004
+
+
+def test_a_training_that_diverges_keeps_the_best(tab: Jobs, tmp_path: Path) -> None:
+    """Where the browser has no room, too."""
+    job = {"kind": "train", "asked": {**ASKED, "steps": 6}, "rate": 1e30, "keeps": False}
+    (told,) = tab(job)
+    run = unpacked(told, tmp_path / "tab")
+    assert told["phase"] == "failed"
+    assert told["message"].startswith("the loss is no number any more at step")
+    assert told["notes"] == [
+        "what is learned can't be kept in this browser (no room); download it before you leave"
+    ]
+    assert run.settings()["result"]["status"] == "diverged"
+    assert run.settings()["result"]["verdict"].startswith("diverged")
+    assert loss_of(run) == pytest.approx(run.settings()["result"]["val_loss"], abs=1e-4)
+    assert textwright.load(run).generate(max_tokens=5).text
 
 
 def test_an_archive_becomes_a_run(first: dict[str, Any], tmp_path: Path) -> None:

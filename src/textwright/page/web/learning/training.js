@@ -9,13 +9,9 @@ import { keptOf } from "./readrun.js";
 import { metricsRow, resultOf } from "./records.js";
 import { runFiles } from "./runfolder.js";
 import { Show } from "./show.js";
-import { dataOf, written } from "./writing.js";
+import { Writing, dataOf } from "./writing.js";
 
 const SLICE = 200; // milliseconds of learning between two looks at what was asked
-const SAMPLE = 1500; // milliseconds between two samples at least
-const SHARE = 10; // a sample takes at most so great a part of the time
-const SHOWN = 120; // tokens of it
-const TEMPERATURE = 0.8; // of what is written at evaluations, the same as Python's
 const ENDED = ["finished", "stopped early", "diverged"];
 const FRESH = { step: 0, seconds: 0, best_step: 0, best_loss: null, evaluations_since_best: 0, leg_loss: null, loss_sum: 0, loss_count: 0 };
 
@@ -40,11 +36,9 @@ export class TabTraining {
 
   constructor(kept, data, tools, start, notes) {
     Object.assign(this, { kept: { ...kept }, data, tools, start, notes, learner: null, asked: null, wanted: [] });
-    this.metrics = [...kept.metrics];
-    this.samples = [...kept.samples];
-    this.state = { ...FRESH, ...kept.checkpoint?.state };
-    this.dropLater();
+    this.restore();
     this.show = new Show(this);
+    this.writing = new Writing(this);
     this.keep = async () => {};
     this.onevent = () => {};
   }
@@ -88,19 +82,33 @@ export class TabTraining {
         await this.save();
       }
       while (!this.done && !this.asked) await this.slice();
-      await this.sampling;
+      await this.writing.open;
       await this.end();
     } catch (error) {
+      if (this.closed) return;
       this.show.fail(error);
-      this.close();
+      this.release();
       throw error;
     } finally {
       this.wanted.splice(0).forEach((resolve) => resolve());
     }
   }
 
+  /** Takes up what was kept last; what came after the checkpoint is drawn anew. */
+  restore() {
+    const { checkpoint, metrics, samples } = this.kept;
+    const { steps, eval_every: every } = this.settings.plan;
+    this.state = { ...FRESH, ...checkpoint?.state };
+    const { step } = this.state;
+    const begins = this.course.map(([begin]) => begin).filter((begin) => begin <= step);
+    const looked = step >= steps ? step : Math.max(step - (step % every), ...begins);
+    const isSo = (record) => Boolean(checkpoint) && record.step <= looked;
+    [this.metrics, this.samples] = [metrics.filter(isSo), samples.filter(isSo)];
+  }
+
   async open() {
     if (this.learner) return;
+    this.restore();
     const { config, checkpoint, factor } = this.kept;
     const recipe = { model: config, training: this.settings.training, course: this.course };
     this.learner = await Learner.open({
@@ -126,7 +134,7 @@ export class TabTraining {
     }
     if (state.step === steps || state.step % every === 0) await this.evaluate();
     if (this.asked || this.done || this.wanted.length || state.step % keepEvery === 0) await this.save();
-    this.sampleSoon();
+    this.writing.soon();
     this.tell("step");
   }
 
@@ -138,10 +146,10 @@ export class TabTraining {
   async evaluate() {
     const { state, settings, data } = this;
     const weights = await this.learner.weights();
-    const told = await this.write(weights, settings.training.sample_tokens, TEMPERATURE);
-    this.wrote(told);
+    const first = state.step ? null : await this.writing.whole(weights); // something to see at once
     const { loss } = await this.learner.evaluate(data.validation, { limit: settings.plan.eval_tokens });
     if (!Number.isFinite(loss)) return this.diverged(state.step);
+    const told = first ?? (await this.writing.whole(weights));
     const best = state.best_loss === null || loss < state.best_loss;
     if (best) Object.assign(state, { best_step: state.step, best_loss: loss });
     if (best) this.kept.weights = weights;
@@ -152,32 +160,6 @@ export class TabTraining {
     this.samples.push({ step: state.step, prompt: told.prompt, text: told.text });
     Object.assign(state, { loss_sum: 0, loss_count: 0 });
     this.tell("evaluated");
-  }
-
-  /** A sample between evaluations, while learning goes on. */
-  sampleSoon() {
-    const now = performance.now();
-    if (this.sampling || this.done || now < (this.sampleDue ?? 0)) return;
-    const write = async () => {
-      const told = await this.write(await this.learner.weights(), SHOWN, this.kept.temperature);
-      this.wrote(told);
-    };
-    // one that fails, as when the tab is left, is no reason not to learn
-    this.sampling = write().catch(() => {}).finally(() => (this.sampling = null));
-  }
-
-  wrote(told) {
-    this.sampleDue = performance.now() + Math.max(SAMPLE, SHARE * told.took);
-    this.show.wrote(told);
-    this.tell("sample");
-  }
-
-  async write(weights, count, temperature) {
-    const { sample_prompt: prompt } = this.settings.training;
-    const { step } = this.state;
-    const begun = performance.now();
-    const told = await written(dataOf(this.kept, this.tools.tables), weights, { prompt, count, temperature, signal: null });
-    return { step, prompt, ...told, took: performance.now() - begun };
   }
 
   /** Hands all that going on needs to `keep`. */
@@ -191,7 +173,11 @@ export class TabTraining {
 
   async handOver(parts) {
     Object.assign(this.kept, { metrics: [...this.metrics], samples: [...this.samples], losses: this.show.losses, ...parts });
-    await this.keep({ ...this.kept });
+    try {
+      await this.keep({ ...this.kept });
+    } catch ({ message: reason }) {
+      this.notes = [t("what is learned can't be kept in this browser ({reason}); download it before you leave", { reason })];
+    }
     this.tell("kept");
   }
 
@@ -202,6 +188,7 @@ export class TabTraining {
   async end() {
     const { state, settings } = this;
     if (!this.done && this.asked === "pause") return this.show.end("paused");
+    this.asked = null;
     let status = state.step >= settings.plan.steps ? "finished" : "stopped early";
     if (this.failed) status = "diverged";
     else if (!this.done) status = "interrupted";
@@ -210,7 +197,7 @@ export class TabTraining {
     const whole = status === "finished" || status === "stopped early" ? await this.evaluateWhole() : null;
     const result = resultOf(this, status, whole);
     await this.handOver({ settings: { ...settings, result } });
-    this.close();
+    this.release();
     this.show.end({ interrupted: "stopped", diverged: "failed" }[status] ?? "finished", this.failed);
   }
 
@@ -249,7 +236,7 @@ export class TabTraining {
   setTemperature(temperature) {
     this.kept.temperature = temperature;
     this.mark("temperature", temperature);
-    this.sampleDue = 0;
+    this.writing.due = 0;
   }
 
   mark(what, value) {
@@ -276,17 +263,14 @@ export class TabTraining {
     this.onevent({ kind });
   }
 
+  /** Lets its workers go, in the middle of what they do. */
   close() {
-    this.learner?.close();
-    this.learner = null;
+    this.closed = true;
+    this.release();
   }
 
-  /** What came after the checkpoint is drawn anew. */
-  dropLater() {
-    const { steps, eval_every: every } = this.settings.plan;
-    const { step } = this.state;
-    if (!this.kept.checkpoint || step >= steps) return;
-    const looked = Math.max(step - (step % every), ...this.course.map(([begin]) => begin).filter((begin) => begin <= step));
-    for (const name of ["metrics", "samples"]) this[name] = this[name].filter((record) => record.step <= looked);
+  release() {
+    this.learner?.close();
+    this.learner = null;
   }
 }

@@ -5,6 +5,10 @@ import { Characters } from "./characters.js";
 import { parameterCount, streams } from "./config.js";
 
 const SEED = 1; // the same each time, so that one sees the model learn
+const TEMPERATURE = 0.8; // of what is written at evaluations, the same as Python's
+const PAUSE = 1500; // milliseconds between two samples at least
+const SHARE = 10; // a sample takes at most so great a part of the time
+const SHOWN = 120; // tokens of it
 
 /** A model as `page/packing.py` describes it, but for its weights. */
 export function dataOf({ name, config, tokens }, tables) {
@@ -19,11 +23,40 @@ export function dataOf({ name, config, tokens }, tables) {
   };
 }
 
-/** {text, tokens}: a text of so many tokens; weights: {name: {shape, data}}. */
-export async function written(data, weights, { prompt, count, temperature, signal }) {
-  const writer = new Writer(data, Object.fromEntries(Object.entries(weights).map(([name, { data: values }]) => [name, values])));
-  const settings = { temperature, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: SEED, maxTokens: count, stop: [] };
-  const tokens = [];
-  for await (const { token } of writer.write(prompt, settings, signal)) if (token) tokens.push(token);
-  return { text: tokens.map(({ text }) => text).join(""), tokens };
+/** The samples of a training, at its evaluations and between them. */
+export class Writing {
+  constructor(training) {
+    Object.assign(this, { training, due: 0, open: null });
+  }
+
+  /** The sample of an evaluation. */
+  whole(weights) {
+    return this.write(weights, this.training.settings.training.sample_tokens, TEMPERATURE);
+  }
+
+  /** One between evaluations, where it is due, while learning goes on. */
+  soon() {
+    const { learner, kept, done } = this.training;
+    if (this.open || done || performance.now() < this.due) return;
+    const write = async () => this.write(await learner.weights(), SHOWN, kept.temperature);
+    // one that fails, as when the tab is left, is no reason not to learn
+    this.open = write().catch(() => {}).finally(() => (this.open = null));
+  }
+
+  /** {step, prompt, text, tokens}; weights: {name: {shape, data}}. */
+  async write(weights, count, temperature) {
+    const { kept, settings, state, tools, show } = this.training;
+    const { sample_prompt: prompt } = settings.training;
+    const { step } = state;
+    const begun = performance.now();
+    const writer = new Writer(dataOf(kept, tools.tables), Object.fromEntries(Object.entries(weights).map(([name, { data }]) => [name, data])));
+    const asked = { temperature, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: SEED, maxTokens: count, stop: [] };
+    const tokens = [];
+    for await (const { token } of writer.write(prompt, asked, null)) if (token) tokens.push(token);
+    this.due = performance.now() + Math.max(PAUSE, SHARE * (performance.now() - begun));
+    const told = { step, prompt, text: tokens.map(({ text }) => text).join(""), tokens };
+    show.wrote(told);
+    this.training.tell("sample");
+    return told;
+  }
 }

@@ -424,5 +424,6 @@ export const words = {
   "training stopped: its worker couldn't be started": "Das Training hörte auf: Sein Worker ließ sich nicht starten",
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "Ein Tab trainiert ohne Mittel der Gewichte; setze training.ema_decay auf 0",
   "no token of the text to evaluate on counts in the loss; give it more": "Kein Token des Textes, an dem gemessen wird, zählt im Verlust; gib mehr davon",
-  "training was closed": "Das Training wurde geschlossen"
+  "training was closed": "Das Training wurde geschlossen",
+  "what is learned can't be kept in this browser ({reason}); download it before you leave": "Was gelernt wird, lässt sich in diesem Browser nicht aufheben ({reason}); lade es herunter, bevor du gehst"
 };
