@@ -49,7 +49,9 @@ export class Progress {
 
   showVerdict({ phase, verdict, ready, run, metrics, running }) {
     const left = metrics.at(-1)?.step ? t("What it had learned best is kept.") : t("It ended before its first evaluation: the model here is as it began, and has learned nothing yet.");
-    const lines = running || !verdict ? []
+    const early = !running && phase === "stopped" && !run;
+    const lines = early ? [t("It was stopped before its first step, and has learned nothing. The text is still chosen: press Train to begin anew.")]
+      : running || !verdict ? []
       : phase === "finished" ? [verdict.text, verdict.grounds, verdict.advice]
       : [ready && left, t("Go on continues from where it was saved last; on the command line, textwright train --name {run} --resume does.", { run })];
     const [first, ...rest] = lines.filter(Boolean).map((line) => plain(line.replace(/(?:--resume )?--minutes \+?(\S+)/, t("{count} more minutes", { count: "$1" }))));

@@ -6,6 +6,7 @@ import { segments } from "./segments.js";
 import { decimal, grouped, many, t } from "../words.js";
 
 const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
+const KNOWN = [[0x25, 0x50, 0x44, 0x46], [0x50, 0x4b], [0x1f, 0x8b], [0x50, 0x41, 0x52, 0x31], [0xff, 0xfe], [0xfe, 0xff], [0, 0, 0xfe, 0xff], [0x42, 0x5a], [0xfd, 0x37]]; // PDF, ZIP, gzip, Parquet, UTF-16 and UTF-32, bzip2, xz: with zeros, and read
 const LEAST = 2_000; // characters
 const SENSIBLE = 20_000;
 const GOOD = 300_000;
@@ -70,6 +71,16 @@ export class Source {
       this.file = null;
     }
     this.input.value = "";
+    this.changed();
+    if (this.file) this.look(this.file);
+  }
+
+  /** Refuses what is no text before it is sent, by its first bytes. */
+  async look(file) {
+    const head = new Uint8Array(await file.slice(0, 4096).arrayBuffer().catch(() => new ArrayBuffer(0)));
+    if (this.file !== file || !head.includes(0) || KNOWN.some((kind) => kind.every((byte, index) => head[index] === byte))) return;
+    this.say(t("{name} holds no text: it is a file of another kind", { name: file.name }));
+    this.file = null;
     this.changed();
   }
 

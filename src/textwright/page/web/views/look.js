@@ -9,6 +9,7 @@ import { Attention } from "./attention.js";
 import { Neurons } from "./neurons.js";
 import { Surprise } from "./surprise.js";
 
+const FIRST = 300; // tokens of the example that opens the part
 const PASSAGE = { maxTokens: 900, temperature: 0.8, seed: 1 };
 
 export class LookView extends PassageView {
@@ -19,7 +20,7 @@ export class LookView extends PassageView {
   static more = {}; // lenses that a page on a server has besides
 
   constructor(page) {
-    super(page, { placeholder: t("A passage to read. Or let the model write one.") });
+    super(page, { placeholder: t("A passage to read. Or let the model write one."), first: FIRST });
     this.lenses = { surprise: new Surprise(), units: new Neurons(page), attention: new Attention() };
     for (const [id, Lens] of Object.entries(LookView.more)) this.lenses[id] = new Lens(page);
     this.choice = segments(t("What to look at"), [["surprise", t("Surprise")], ["units", t("Neurons")], ["attention", t("Attention")], ["models", t("Who wrote this?")]], (id) => this.turn(id));
@@ -52,8 +53,8 @@ export class LookView extends PassageView {
     this.turn(model?.block_size ? "attention" : "units");
   }
 
-  async letWrite() {
-    const maxTokens = this.model.block_size ?? PASSAGE.maxTokens;
+  async letWrite(most = PASSAGE.maxTokens) {
+    const maxTokens = Math.min(most, this.model.block_size ?? most);
     const prompt = this.model.talks ? "" : this.model.beginnings?.[0] ?? "";
     const request = { ...PASSAGE, model: this.model.name, prompt, maxTokens: maxTokens - prompt.length };
     await this.work.run(async (signal) => {

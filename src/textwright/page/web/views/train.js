@@ -30,7 +30,7 @@ export class TrainView {
     this.notice = notice();
     const say = (error) => this.notice.say(error);
     this.go = el("button", { class: "primary", type: "submit", disabled: true }, t("Train"));
-    this.source = new Source({ onchange: () => this.ready(), say });
+    this.source = new Source({ onchange: () => this.chose(), say });
     this.minutes = numberField(t("Minutes"), { value: kept.get("minutes", "1"), min: 0.05, step: "any", empty: 1 });
     this.begins = selectField(t("Begins knowing"), [["nothing", t("nothing")], ["english", t("English")]], { value: kept.get("begins", "nothing") });
     this.begins.input.addEventListener("change", () => this.showBeginning());
@@ -88,6 +88,13 @@ export class TrainView {
     this.source.choose(files);
   }
 
+  /** What stands below is of another text than the one that is being chosen. */
+  chose() {
+    this.other = this.source?.kind === "file";
+    this.ready();
+    this.progress?.element.classList.toggle("stale", this.lost || this.other);
+  }
+
   ready() {
     const told = this.page?.store.get("trainingTold");
     if (this.source) this.go.disabled = !this.source.read() || this.training.running || this.busy || !told?.allowed;
@@ -111,7 +118,7 @@ export class TrainView {
       if (asked.file) this.notice.tell(t("Sending the text …"));
       const told = await this.api.train(asked, (share) => this.notice.tell(`${t("Sending the text …")} ${Math.floor(100 * share)} %`));
       this.notice.say("");
-      this.source.clear();
+      this.other = false;
       this.training.tell(told);
       if (this.training.running) this.stopButton.focus();
     } catch (error) {
@@ -141,7 +148,7 @@ export class TrainView {
     if (lost && this.here) this.notice.say(lost);
     else if (this.lost) this.notice.say("");
     this.lost = Boolean(lost);
-    this.progress.element.classList.toggle("stale", this.lost);
+    this.progress.element.classList.toggle("stale", this.lost || (this.other && !this.training.running));
     if (!told) return;
     this.form.hidden = !told.allowed || this.training.running;
     if (!told.allowed) this.notice.tell(t("No training here: {why}.", { why: told.why }));
@@ -181,7 +188,9 @@ export class TrainView {
   }
 
   /** The model is chosen at once where nobody writes with another. */
-  async ended({ run, ready }) {
+  async ended({ run, ready, phase }) {
+    if (phase === "finished") this.source.clear();
+    this.other = false;
     this.runs.look();
     if (run && ready && this.here) await this.page.refresh(run);
   }
