@@ -47,7 +47,11 @@ RUNNABLE = [
         marks=[] if page.name == "README.md" else [pytest.mark.slow],
     )
     for page in PAGES
-    if any(block.language in ("sh", "python") or sessions(block) for block in blocks(page))
+    if any(
+        block.language in ("sh", "python")
+        or any(line.startswith("textwright ") for line, _ in sessions(block))
+        for block in blocks(page)
+    )
     and page.name not in RUN_ONCE
 ]
 """The pages with something to type; what README says is in the fast tier of the tests."""
@@ -116,6 +120,8 @@ def test_what_a_page_says_works(page: Path, here: Path, done: set[str]) -> None:
             for line in block.text.splitlines():
                 ran += _run_command(line, block, done)
         for line, shown in sessions(block):
+            if line.startswith("curl "):  # tests/serving/test_clients.py has a server
+                continue
             assert line.startswith("textwright "), f"{block.place}: nobody runs this: {line}"
             printed = _printed(_cut(line), block)
             wrong = difference(shown, printed)

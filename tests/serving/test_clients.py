@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from servers import SECONDS, Process
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "project"))
+
+from pages import PAGES, blocks
+from sessions import RUN_ONCE, difference, sessions
 
 from textwright.generation import load
 from textwright.runs import Run
@@ -87,14 +93,22 @@ def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None
     filler.join()
 
 
-def test_curl_is_answered(process: Process) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
+def test_what_the_pages_ask_a_server_is_answered_as_they_show(folder: Path) -> None:
+    """Every `$ curl` of the pages, by curl."""
+    if shutil.which("curl") is None:
         pytest.skip("curl is not on the PATH")
-    body = '{"model_name": "one", "start_phrase": "It was"}'
-    words = [curl, "-s", f"{process.url}/gen_text", "-H", "Content-Type: application/json"]
-    done = subprocess.run([*words, "-d", body], capture_output=True, check=True)
-    assert json.loads(done.stdout)["res_text"].startswith("It was")
+    asked = [(page, line, shown) for page in PAGES if page.name not in RUN_ONCE
+             for block in blocks(page) for line, shown in sessions(block)
+             if line.startswith("curl ")]  # fmt: skip
+    assert len(asked) > 3
+    served = Process("frankenstein")
+    try:
+        for page, line, shown in asked:
+            words = shlex.split(line.replace("http://127.0.0.1:8000", served.url))
+            done = subprocess.run([*words, "-sS"], capture_output=True, text=True, check=True)
+            assert not difference(shown, done.stdout), f"{page.name}: {line}\n{done.stdout}"
+    finally:
+        served.stop()
 
 
 def test_folders_come_change_break_and_go(
