@@ -55,7 +55,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_learning_one_side_and_all_that_is_measured(talks: Path) -> None:
     run = textwright.train(
-        talks, model="transformer", tokenizer="word", steps=120, loss_on="assistant",
+        talks, model="transformer", tokenizer="word", steps=60, loss_on="assistant",
         changes=settings("transformer"),
     )  # fmt: skip
     told = run.settings()

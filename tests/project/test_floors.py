@@ -17,6 +17,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from source_trees import parsed
 
 PACKAGE = Path(importlib.util.find_spec("textwright").origin).parent  # type: ignore[union-attr, arg-type]
 MODULES = {
@@ -40,9 +41,8 @@ def room_of(module: str) -> str:
     return inside.rpartition(".")[0] or inside
 
 
-@functools.cache
 def tree(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return parsed(MODULES[module])
 
 
 def imports(module: str) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from source_trees import parsed
 
 from textwright import errors
 
@@ -73,8 +74,7 @@ def messages() -> list[Message]:
     """All errors that are made, warnings and notes that are logged, and what is left out of files,
     which are told alike."""
     trees = {
-        path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8"))
-        for path in sorted(SOURCE.rglob("*.py"))
+        path.relative_to(SOURCE).as_posix(): parsed(path) for path in sorted(SOURCE.rglob("*.py"))
     }
     names = error_classes(trees)
     return [

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from servers import Served
 
+from textwright import runs
 from textwright.runs import Run
 from textwright.serving import ServerSettings
 
@@ -84,3 +85,27 @@ def test_what_was_written_while_a_prompt_was_scored_is_sent(narrow: Served) -> N
         lines = [line for line in response.iter_lines() if line]
     assert lines[-1] == "data: [DONE]" and len(lines) >= 5
     pair.close()
+
+
+def test_who_asks_for_a_token_beside_the_scores_gets_one() -> None:
+    """lm-evaluation-harness does, and drops the last entry: a model that ended there would have the
+    prompt's own last one dropped."""
+    served = Served([runs.find("chat")])
+    try:
+        tokenizer = served.pool.get("chat").tokenizer
+        ids = [tokenizer.bos_id, *tokenizer.encode("What do you think of music? I like it.")]
+
+        def choice(**more: Any) -> dict[str, Any]:
+            body = {"model": "chat", "prompt": ids, "temperature": 0, **more}
+            answer = served.client.post("/v1/completions", json=body)
+            found: dict[str, Any] = answer.json()["choices"][0]
+            return found
+
+        assert choice(max_tokens=1)["finish_reason"] == "stop"  # an end of text
+        scored = choice(max_tokens=0, echo=True, logprobs=1)
+        asked = choice(max_tokens=1, echo=True, logprobs=1)
+        for name, values in scored["logprobs"].items():
+            assert asked["logprobs"][name][:-1] == values and len(values) == len(ids), name
+        assert asked["text"] == scored["text"] and asked["logprobs"]["tokens"][-1] == "<eos>"
+    finally:
+        served.close()

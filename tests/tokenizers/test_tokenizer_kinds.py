@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textwright.errors import TokenizerError
-from textwright.tokenizers import Tokenizer, train_tokenizer, training
+from textwright.tokenizers import Tokenizer, train_tokenizer, training, words
 
 PROSE = "\n".join(topics[name] for name in sorted(topics))[:120_000]
 MIXED = (
@@ -264,6 +264,16 @@ def test_word_splits_so_that_text_reads_well() -> None:
 @given(text=ANY_TEXT)
 def test_word_splitting_loses_nothing(made: dict[str, Tokenizer], text: str) -> None:
     assert "".join(pretokens(made["word"], text)) == unicodedata.normalize("NFC", text)
+
+
+def test_words_of_many_chunks_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more distinct chunks than memory is to hold, those so far are counted and let go."""
+    monkeypatch.setattr(words, "_MAX_CHUNKS", 3)
+    texts = ["a b c d e f", "f f e", "a b"]
+    tokenizer = train_tokenizer("word", lambda: iter(texts), vocab_size=None, lowercase=False)
+    known = {token.strip() for token in tokenizer.backend.get_vocab()}
+    assert known >= set("abcdef")
+    assert words.most_frequent(tokenizer.backend, texts)[:3] == [" b", " e", " f"]  # twice each
 
 
 def test_word_vocabulary_is_the_most_frequent_words() -> None:

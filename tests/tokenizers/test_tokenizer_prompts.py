@@ -143,7 +143,7 @@ def test_surrogates_never_crash() -> None:
     assert reading(bpe, "\ud83d\ude00") == ("😀", [])  # two halves that belong together
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(prompt=st.text(max_size=60))
 @pytest.mark.parametrize("kind", ["char", "word", "whitespace", "bpe"])
 def test_any_prompt_is_read(kind: str, prompt: str, known: dict[str, Tokenizer]) -> None:

@@ -254,7 +254,8 @@ def _ranking_items(
                 candidates.append(other)
         replies = [encode(*candidate) for candidate in candidates]
         role = check_role(conversations[index][turn][0])
-        context = generator.encode_messages(_history(conversations[index], turn), reply=role).tokens
+        prompt = generator.encode_messages(_history(conversations[index], turn), reply=role)
+        context = list(prompt.tokens)
         if block_size is not None:  # recurrent models read the whole context
             context = context[-max(2, block_size - max(map(len, replies))) :]
         items.append(RankingItem(context, [chat.bos_id, chat.role_ids[role]], replies))

@@ -231,7 +231,7 @@ class Dialogue:
         self.dropped = prompt.dropped
         self.warnings = [line for line in prompt.warnings if line not in self._warned]
         self._warned.update(self.warnings)
-        cursor = self._cursor_after(prompt.tokens)  # which the next reply continues
+        cursor = self._cursor_after(list(prompt.tokens))  # which the next reply continues
         stream = self._generator.continue_from(cursor, prompt, self._request, seed, ahead=False)
         return self._pieces(stream)
 
@@ -248,7 +248,7 @@ class Dialogue:
         if self._cursor is None or count >= len(tokens) or tokens[:count] != self._cursor_tokens:
             self._cursor, count = Cursor(self._generator.runtime), 0
         self._cursor.read(tokens[count:])
-        self._cursor_tokens = list(tokens)
+        self._cursor_tokens = tokens
         return self._cursor
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -282,7 +283,8 @@ class Generator:
         else:
             tokens, warnings = self.tokenizer.encode_prompt(prompt, strict=strict)
             tokens = tokens or self._start_tokens
-        return Prompt(prompt, tokens, [*warnings, *self.context_warnings(tokens)])
+        warnings = [*warnings, *self.context_warnings(tokens)]
+        return Prompt(prompt, array("q", tokens), warnings)
 
     def context_warnings(self, tokens: Sequence[int]) -> list[str]:
         """A line where a prompt of these tokens is longer than the model's context."""

@@ -113,8 +113,10 @@ class Prompt:
     """A prompt, tokenized."""
 
     text: str
-    tokens: list[int]
-    """Ids of the prompt; where that is empty, what stands for the start of a text."""
+    tokens: Sequence[int]
+    """Ids of the prompt; where that is empty, what stands for the start of a text. An array where
+    they may be many: whoever lets go of it last, such as a server's event loop, frees one block,
+    not an object a token."""
     warnings: list[str]
     stop: tuple[str, ...] = ()
     """Strings that end the text, beside the request's."""

@@ -32,7 +32,7 @@ from textwright.serving.openai import (
     usage,
 )
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
-from textwright.serving.service import Service, aside, log_jobs
+from textwright.serving.service import Service, aside, free, log_jobs
 
 MAX_MESSAGES = 1000
 
@@ -172,7 +172,11 @@ async def converse(service: Service, body: ChatCompletion, http: Request) -> Res
             result["warnings"] = warnings
         return result
 
-    return await large_json_response(result) if body.logprobs else json_response(result())
+    if not body.logprobs:
+        return json_response(result())
+    response = await large_json_response(result)
+    await free(jobs)
+    return response
 
 
 def _warnings(prompt: ChatPrompt) -> list[str]:
@@ -267,6 +271,8 @@ async def _events(
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**fields, "choices": [], "usage": usage(jobs)})
+        if body.logprobs:
+            await free(jobs)
     finally:
         log_jobs(http, jobs, texts=service.settings.log_prompts)
 

@@ -31,7 +31,7 @@ from textwright.serving.openai import (
     usage,
 )
 from textwright.serving.responses import EventStream, event, json_response, large_json_response
-from textwright.serving.service import Service, add_log_fields, log_jobs
+from textwright.serving.service import Service, add_log_fields, free, log_jobs
 from textwright.serving.steering import HeldUnit
 
 DEFAULT_LENGTH = 16
@@ -107,7 +107,9 @@ async def complete(service: Service, body: Completion, http: Request) -> Respons
     _log(service, batch, http)
     if body.logprobs is None:
         return json_response(_result(batch))
-    return await large_json_response(lambda: _result(batch))
+    response = await large_json_response(lambda: _result(batch))
+    await free(batch.jobs)
+    return response
 
 
 def _log(service: Service, batch: _Batch, http: Request) -> None:
@@ -174,6 +176,10 @@ async def _prepare(service: Service, body: Completion) -> _Batch:
             )
     if body.max_tokens == 0 and not body.echo:
         raise HTTPError(400, "max_tokens 0 needs echo", param="max_tokens")
+    if body.echo and body.logprobs is not None and body.max_tokens == 1:
+        # Programs that score a text ask so, since servers may know no `max_tokens` of 0, and drop
+        # the last entry as the token written: an end of text has to be an entry, too
+        body.ignore_eos = True
     is_ranked = body.best_of is not None and body.best_of > body.n
     request = generation_request(
         service,
@@ -280,6 +286,8 @@ async def _events(service: Service, batch: _Batch, http: Request) -> AsyncGenera
                 yield chunks
         if body.stream_options is not None and body.stream_options.include_usage:
             yield event({**batch.head, "choices": [], "usage": _usage(batch)})
+        if body.logprobs is not None:
+            await free(batch.jobs)
     finally:
         _log(service, batch, http)
 

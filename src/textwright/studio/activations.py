@@ -56,7 +56,7 @@ def inspect_activations(run: Run, model: Generator, text: str, *, top: int = 10)
     runtime = make(config, read_weights(run.weights_file))
     prompt = model.encode_prompt(text)
     is_attention = isinstance(runtime, NumPyAttention)
-    tokens = prompt.tokens[: _token_limit(config, is_attention)]
+    tokens = list(prompt.tokens[: _token_limit(config, is_attention)])
     stream: dict[str, Any] = {}
     layers: Sequence[NDArray[Any]]
     if is_attention:

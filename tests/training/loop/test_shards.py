@@ -49,9 +49,9 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("config", [GPT, LSTM, TIED], ids=["gpt", "lstm", "tied"])
 def test_any_number_of_threads_makes_the_same_bytes(config: ModelConfig) -> None:
-    alone = learned(learner(config, shards=4, threads=1), range(6))
-    for threads in (2, 3, 4, 9):
-        assert_same(alone, learned(learner(config, shards=4, threads=threads), range(6)))
+    alone = learned(learner(config, shards=4, threads=1), range(4))
+    for threads in (2, 3, 9):
+        assert_same(alone, learned(learner(config, shards=4, threads=threads), range(4)))
 
 
 @pytest.mark.parametrize("config", [GPT, LSTM], ids=["gpt", "lstm"])

@@ -239,6 +239,13 @@ def test_counted_steps_evaluate_for_a_small_share_of_what_they_learn() -> None:
     assert counted(steps=100, eval_tokens=0, validation=20_000_000)[1].eval_tokens == 0
 
 
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(("epochs", "evaluations"), [(2, 10), (7, 7), (20, 20), (50, 10)])
+def test_a_few_epochs_are_evaluated_once_each(epochs: int, evaluations: int) -> None:
+    _, plan = counted(epochs=epochs)
+    assert -(-plan.steps // plan.eval_every) == evaluations
+
+
 def test_a_stall_does_not_count() -> None:
     seconds: Sequence[float] = [0.1] * 19 + [5.0]
     assert benchmark._trimmed_mean(seconds) == pytest.approx(0.1)
