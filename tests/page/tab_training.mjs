@@ -27,7 +27,7 @@ const tools = (workers) => ({ makeWorker, wasm, workers, tables, version: "test"
 const unpacked = async (text) => readRun(await unzip(from64(text)));
 
 /** Trains to the end, or until `pause` steps; `events` counts what was told. */
-async function trained(training, { pause = Infinity, rate = null, crash = null, keeps = true }) {
+async function trained(training, { pause = Infinity, rate = null, crash = null, keeps = true, cut = false }) {
   const events = {};
   let kept = null;
   training.keep = async (given) => {
@@ -37,6 +37,7 @@ async function trained(training, { pause = Infinity, rate = null, crash = null, 
   training.onevent = ({ kind }) => {
     events[kind] = (events[kind] ?? 0) + 1;
     if (kind === "step" && training.shown.step >= pause) training.pause();
+    if (cut && training.shown.phase === "measuring") training.stop();
     if (kind === "evaluated" && rate && training.shown.step > 0 && !training.shown.marks.length) training.setRate(rate);
   };
   if (crash) await crashed(training, crash);

@@ -236,6 +236,25 @@ def test_a_tab_begins_with_a_model(tab: Jobs, first: dict[str, Any], tmp_path: P
 
 
 @pytest.mark.slow
+def test_the_last_look_reads_all_of_the_text_unless_it_is_cut_short(
+    tab: Jobs, tmp_path: Path
+) -> None:
+    asked = {**ASKED, "text": "".join(f"{n} is {n * n}.\n" for n in range(4000)), "steps": 1}
+    job = {"kind": "train", "asked": asked}
+    whole, cut = (
+        unpacked(told, tmp_path / str(place)).settings()["result"]
+        for place, told in enumerate(tab(job, {**job, "cut": True}))
+    )
+    assert whole["eval_tokens"] == 0
+    assert "its first" not in whole["protocol"]
+    assert cut["status"] == "finished"
+    assert cut["eval_tokens"] == 4096
+    assert "its first 4,096 tokens" in cut["protocol"]
+    assert cut["val_loss"] != whole["val_loss"]
+    assert loss_of(Run(tmp_path / "0")) == pytest.approx(whole["val_loss"], abs=1e-4)
+
+
+@pytest.mark.slow
 def test_a_training_of_minutes_measures_and_ends(tab: Jobs, tmp_path: Path) -> None:
     asked = {**ASKED, "text": TEXT * 9, "minutes": 0.1}
     (told,) = tab({"kind": "train", "asked": {**asked, "steps": None}, "workers": 2})

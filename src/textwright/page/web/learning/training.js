@@ -193,7 +193,7 @@ export class TabTraining {
     if (this.failed) status = "diverged";
     else if (!this.done) status = "interrupted";
     // after what is kept, which leaves it out: going on is exact
-    if (status === "interrupted" && !this.metrics.some((row) => row.step > 0)) await this.evaluate();
+    if (status === "interrupted" && state.step && !this.metrics.some((row) => row.step > 0)) await this.evaluate();
     const whole = status === "finished" || status === "stopped early" ? await this.evaluateWhole() : null;
     const result = resultOf(this, status, whole);
     await this.handOver({ settings: { ...settings, result } });
@@ -201,27 +201,38 @@ export class TabTraining {
     this.show.end({ interrupted: "stopped", diverged: "failed" }[status] ?? "finished", this.failed);
   }
 
-  /** The loss of the weights that are kept on all of the validation text; null where each look read that. */
+  /**
+   * The loss of the weights that are kept on all of the validation text; null where each look read
+   * that, and where a pause or a stop cuts it short.
+   */
   async evaluateWhole() {
     const { validation } = this.data;
     const { eval_tokens: limit } = this.settings.plan;
     if (!(limit > 0 && limit < validation.length - 1)) return null;
+    this.measuring = new AbortController();
     this.show.measuring();
     if (this.state.best_step !== this.state.step) {
       this.learner.close();
       const recipe = { model: this.kept.config, training: this.settings.training, course: this.course };
       this.learner = await Learner.open({ recipe, tokens: this.data.train, weights: this.kept.weights, ...this.tools });
     }
-    return (await this.learner.evaluate(validation)).loss;
+    try {
+      return (await this.learner.evaluate(validation, { signal: this.measuring.signal })).loss;
+    } catch (error) {
+      if (this.measuring.signal.aborted) return null;
+      throw error;
+    }
   }
 
   pause() {
     this.asked ??= "pause";
+    this.measuring?.abort();
   }
 
   /** Ends it before its time; it can be gone on with later all the same. */
   stop() {
     this.asked = "stop";
+    this.measuring?.abort();
     return this.run();
   }
 
