@@ -79,6 +79,7 @@ TEXTS = {
     "emoji": ("a👩‍👩‍👧 b🇩🇪 c😀, ✍️ e\u0301te\u0301 é\n" * 9).encode(),
     "hangul": ("\u1112\u1161\u11ab\u1100\u1173\u11af 한글\n" * 9).encode(),
     "western": "Ça va où? Voilà l'été, naïve Käse – “so”\n".encode("cp1252") * 30,
+    "damaged": ("Größe, Überfluß, Mäuse – größer.\n" * 20).encode() + b"\xff\xc3( end\n",
     "tiny": b"abab abab !!",
     "gutenberg": (GUTENBERG + PROSE + LICENCE).encode(),
     "gutenberg-crlf": (GUTENBERG + PROSE + LICENCE).replace("\n", "\r\n").encode(),

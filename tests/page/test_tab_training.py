@@ -164,6 +164,19 @@ def untimed(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
+def test_python_goes_on_with_what_a_tab_left(tab: Jobs, tmp_path: Path) -> None:
+    job = {"kind": "train", "asked": {**ASKED, "steps": 6}}
+    whole, half = (
+        unpacked(told, tmp_path / name)
+        for told, name in zip(tab(job, {**job, "pause": 3}), ("whole", "half"), strict=True)
+    )
+    assert half.settings()["result"]["status"] == "interrupted"
+    went = textwright.train(name="half", runs_folder=tmp_path, resume=True)
+    for here, there in zip(went.metrics(), whole.metrics(), strict=True):
+        assert here["val_loss"] == pytest.approx(there["val_loss"], abs=1e-3)
+
+
 class StopAt(Observer):
     def __init__(self, step: int) -> None:
         self.step = step

@@ -20,7 +20,8 @@ const CONTROLS = /[\x00-\x07\x0e-\x19\x1c-\x1f]/g;
 /**
  * The text of a file: {text, encoding, note}.
  *
- * A byte-order mark decides; else UTF-8, where the bytes are valid; else Western, which `note` says.
+ * A byte-order mark decides; else UTF-8, where the bytes are valid, or nearly; else Western, which
+ * `note` says.
  * Throws an Error where it holds no text.
  */
 export function decoded(bytes, label) {
@@ -34,6 +35,8 @@ export function decoded(bytes, label) {
     const start = text.slice(0, 1 << 16).replaceAll("\0", "");
     if ((start.match(CONTROLS) ?? []).length <= start.length / 100) return { text, encoding: "utf-8", note: "" };
   } catch {
+    const mended = mostlyUtf8(bytes, label);
+    if (mended) return mended;
     const text = new TextDecoder("windows-1252").decode(bytes).replace(/[\x80-\x9f]/g, (one) => WESTERN[one.charCodeAt(0) - 0x80]);
     const start = text.slice(0, 1 << 16);
     if ((start.match(CONTROLS) ?? []).length <= start.length / 1000) {
@@ -41,6 +44,16 @@ export function decoded(bytes, label) {
     }
   }
   throw new Error(t("{label} holds no text; save it as plain text", { label }));
+}
+
+/** What is UTF-8 but for a few damaged places, each of which becomes U+FFFD; null where there are many. */
+function mostlyUtf8(bytes, label) {
+  const text = new TextDecoder("utf-8").decode(bytes);
+  const count = text.split("\ufffd").length - 1;
+  const letters = (text.match(/[^\x00-\x7f]/gu) ?? []).length - count;
+  if (letters <= 20 * count) return null;
+  const note = many(count, "{label} has {count} damaged place, which became �", "{label} has {count} damaged places, which became �", { label });
+  return { text, encoding: "utf-8", note };
 }
 
 /** LF line ends, NFC, no byte-order marks or NULs, no lone surrogates: `data/formats/normalization.py`. */

@@ -427,5 +427,6 @@ export const words = {
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "Ein Tab trainiert ohne Mittel der Gewichte; setze training.ema_decay auf 0",
   "no token of the text to evaluate on counts in the loss; give it more": "Kein Token des Textes, an dem gemessen wird, zählt im Verlust; gib mehr davon",
   "training was closed": "Das Training wurde geschlossen",
-  "what is learned can't be kept in this browser ({reason}); download it before you leave": "Was gelernt wird, lässt sich in diesem Browser nicht aufheben ({reason}); lade es herunter, bevor du gehst"
+  "what is learned can't be kept in this browser ({reason}); download it before you leave": "Was gelernt wird, lässt sich in diesem Browser nicht aufheben ({reason}); lade es herunter, bevor du gehst",
+  "{label} has {count} damaged places, which became �": {"one": "{label} hat {count} beschädigte Stelle, die zu � wurde", "other": "{label} hat {count} beschädigte Stellen, die zu � wurden"}
 };

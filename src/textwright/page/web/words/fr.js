@@ -427,5 +427,6 @@ export const words = {
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "un onglet n'entraîne pas avec une moyenne des poids ; mets training.ema_decay à 0",
   "no token of the text to evaluate on counts in the loss; give it more": "aucun token du texte d'évaluation ne compte dans la perte ; donne-en plus",
   "training was closed": "l'entraînement a été fermé",
-  "what is learned can't be kept in this browser ({reason}); download it before you leave": "ce qui est appris ne peut pas être gardé dans ce navigateur ({reason}) ; télécharge-le avant de partir"
+  "what is learned can't be kept in this browser ({reason}); download it before you leave": "ce qui est appris ne peut pas être gardé dans ce navigateur ({reason}) ; télécharge-le avant de partir",
+  "{label} has {count} damaged places, which became �": {"one": "{label} a {count} endroit endommagé, devenu �", "other": "{label} a {count} endroits endommagés, devenus �"}
 };

@@ -427,5 +427,6 @@ export const words = {
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "标签页训练时不用权重的平均；请把 training.ema_decay 设为 0",
   "no token of the text to evaluate on counts in the loss; give it more": "用来评估的文本里没有计入损失的 token；请给更多",
   "training was closed": "训练已关闭",
-  "what is learned can't be kept in this browser ({reason}); download it before you leave": "学到的内容无法保存在这个浏览器里（{reason}）；离开前请下载"
+  "what is learned can't be kept in this browser ({reason}); download it before you leave": "学到的内容无法保存在这个浏览器里（{reason}）；离开前请下载",
+  "{label} has {count} damaged places, which became �": "{label} 有 {count} 处损坏，已变为 �"
 };
