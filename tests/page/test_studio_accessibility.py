@@ -89,3 +89,26 @@ def test_the_page_as_one_file(tab: Any, watch: Watch, tmp_path: Any) -> None:
     finished(tab)
     assert findings(tab, sizes={"phone": SIZES["phone"]}) == []
     assert watch.said == []
+
+
+def test_a_neuron_that_is_played_a_keepsake_and_the_stage(
+    tab: Any, watch: Watch, studio: Studio
+) -> None:
+    tab.goto(f"{studio.page}#look/shakespeare")
+    tab.locator(".view.look:not(.busy) .heads button").first.wait_for()
+    tab.get_by_role("radio", name="Neurons").click()
+    tab.locator(".lens .units .t").nth(3).focus()
+    for _ in range(12):
+        tab.keyboard.press("Shift+ArrowRight")
+    tab.get_by_role("button", name="Write with it held").click()
+    tab.wait_for_selector(".player:not(.busy) .pair .t >> nth=40")
+    assert findings(tab) == []
+    tab.goto(f"{studio.page}#write/shakespeare")
+    finished(tab)
+    tab.get_by_role("button", name="Save as one file").click()
+    tab.get_by_role("dialog").wait_for()
+    assert findings(tab) == []
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="On stage").click()
+    assert findings(tab) == []
+    assert watch.said == []

@@ -119,7 +119,14 @@ def test_stopped_before_its_first_step(tab: Any, studio: Studio) -> None:
     told = open_train(tab, studio)
     tab.evaluate(DROP, ["mine.txt", list(b"A text of some length. " * 200)])
     tab.wait_for_selector(".enough:has-text('4,600 characters')")
-    told.say(phase="preparing", run=None, ready=False)
+    early = {**TRAINING, "phase": "preparing", "run": None, "ready": False}
+
+    def started(route: Any) -> None:
+        told.training = early
+        route.fulfill(json={"allowed": True, "families": ["gpt"], "training": early})
+
+    tab.route("**/api/training/start", started)
+    tab.get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".stop:visible")
     told.say(phase="stopped", run=None, ready=False)
     tab.wait_for_selector(".verdict:has-text('before its first step')")
