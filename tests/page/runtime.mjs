@@ -48,6 +48,12 @@ const JOBS = {
     }
     return { read: prompts.map((text) => writer.encode(text).ids), written };
   },
+  async reads({ data, weights, texts, start }) {
+    const logprobs = async (writer, text) => (await writer.read({ text, start })).tokens.map(({ logprob }) => logprob);
+    const [keeps, kept] = [new Writer(data, weights), []];
+    for (const text of texts) kept.push(await logprobs(keeps, text));
+    return { kept, anew: await Promise.all(texts.map((text) => logprobs(new Writer(data, weights), text))) };
+  },
   async inside({ data, weights, text, told }) {
     const seen = await new Writer(data, weights).look(text, null);
     const inside = ({ units, peaks = [], attention = [] }) => ({ units: plain(units), peaks: plain(peaks), attention: plain(attention) });

@@ -197,7 +197,7 @@ def test_it_writes_what_python_writes(there: Jobs, name: str) -> None:
     seeds = (1, 2**40 + 5)
     asked = [plain, *({**plain, **drawing, "maxTokens": 150, "seed": seed} for seed in seeds)]
     (found,) = there({"kind": "texts", "prompts": TALK, "asked": asked, **packed(find(name))})
-    assert found["read"] == [model.encode_prompt(text).tokens for text in TALK]
+    assert found["read"] == [list(model.encode_prompt(text).tokens) for text in TALK]
     greedy = model.generate(prompt, max_tokens=200, temperature=0.0, logprobs=2)
     written = found["written"][0]["tokens"]
     assert greedy.logprobs is not None
@@ -215,6 +215,17 @@ def test_it_writes_what_python_writes(there: Jobs, name: str) -> None:
             repetition_penalty=1.1, seed=seed,
         )  # fmt: skip
         assert text["text"] == drawn.text
+
+
+@pytest.mark.parametrize("name", ["gpt", "lstm"])
+def test_what_was_kept_of_one_text_serves_no_other(there: Jobs, name: str) -> None:
+    """Of a text that is changed at its end the beginning isn't read again; of another all is."""
+    begins = "It was the best of times, it was the worst of times, it was the age of wisdom, "
+    other = "She said that nobody had seen him since the evening of the second day of March, "
+    texts = [begins * 2, begins * 2 + "and so on", begins + other, other * 2, begins * 2]
+    (found,) = there({"kind": "reads", "texts": texts, "start": 100, **packed(Run(GOLDEN / name))})
+    assert all(len(read) > 30 for read in found["anew"])
+    assert found["kept"] == found["anew"]
 
 
 def test_what_is_inside_is_what_the_server_tells(there: Jobs) -> None:

@@ -71,7 +71,7 @@ def test_text_offsets_are_places_in_the_text(several: Served, model: str, stop: 
     assert all(offset <= len(PROMPT) for offset in offsets[: len(prompt.tokens)])
     assert all(offset >= len(PROMPT) for offset in offsets[len(prompt.tokens) :])
     tokenizer = several.pool.get(model).tokenizer
-    ids = post(several, "/v1/completions", {**body, "prompt": prompt.tokens})["choices"][0]
+    ids = post(several, "/v1/completions", {**body, "prompt": list(prompt.tokens)})["choices"][0]
     at = list(zip(ids["logprobs"]["tokens"], ids["logprobs"]["text_offset"], strict=True))
     shown = {tokenizer.token_text(number): tokenizer.token_bytes(number).decode(errors="replace")
              for number in range(tokenizer.vocab_size)}  # fmt: skip

@@ -30,7 +30,11 @@ from textwright.training import (
     plan_training,
 )
 from textwright.training.loop.callbacks import LiveLog
+from textwright.training.loop.checkpoints import TrainerState
+from textwright.training.planning import going_on
 from textwright.training.planning.benchmark import Timing
+from textwright.training.planning.request import Budget
+from textwright.training.record import load_recipe, open_dataset
 
 TINY: dict[str, list[str]] = {
     "lstm": ["model.hidden_size=24", "model.embedding_size=16", "model.block_size=16"],
@@ -70,6 +74,13 @@ class Recorder(Observer):
 
     def finished(self, run: Run, result: Result) -> None:
         self.result = result
+
+
+class Impatient(Observer):
+    """Leaves as soon as a training begins."""
+
+    def started(self, run: Run, plan: Plan, step: int) -> None:
+        raise KeyboardInterrupt
 
 
 def test_the_run_folder_holds_everything(text_file: Path, tmp_path: Path) -> None:
@@ -573,6 +584,10 @@ def test_gone_on_with_it_is_as_exact_as_any(text_file: Path) -> None:
     assert settings["result"]["status"] == "finished"
     textwright.train(name="parts", resume=True, steps="+10")  # that leg is done: another
     assert [leg["steps"] for leg in parts.settings()["plan"]["legs"]] == [40, 80, 90]
+    with pytest.raises(KeyboardInterrupt):  # before its first step
+        textwright.train(name="parts", resume=True, steps="+40", observers=[Impatient()])
+    textwright.train(name="parts", resume=True, steps="+5")  # in place of that leg
+    assert [leg["steps"] for leg in parts.settings()["plan"]["legs"]] == [40, 80, 90, 95]
 
 
 def test_a_leg_of_epochs_is_that_of_a_longer_plan_and_takes_its_dropout(text_file: Path) -> None:
@@ -602,6 +617,25 @@ def test_as_much_or_less_than_is_done_trains_nothing(
     textwright.train(name="prose", resume=True, minutes="+0.02")
     assert run.settings()["result"]["status"] == "finished"
     assert run.metrics()[-1]["step"] > (stop_at or 40)
+
+
+def test_minutes_are_of_all_that_was_spent_or_on_top_of_it(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(text_file, steps=1)
+    recipe = load_recipe(run)
+    dataset, deadlines = open_dataset(run, recipe, []), []
+
+    def stub(*arguments: Any) -> tuple[int, float, float]:
+        deadlines.append(arguments[-1])
+        return 5, 0.1, 100.0
+
+    monkeypatch.setattr(going_on, "_timed_steps", stub)
+    state = TrainerState(step=40, seconds=600.0)
+    for asked in (Budget("minutes", 2.0, more=True), Budget("minutes", 12.0, more=False)):
+        plan = going_on.go_on(run, recipe, dataset, asked, state, 1000.0, "").plan
+        assert (plan.minutes, plan.steps) == (12.0, 45)
+    assert deadlines == [1120.0, 1120.0]
 
 
 def test_more_goes_on_top_of_something(text_file: Path) -> None:
