@@ -60,6 +60,7 @@ app.command("report")(runs.report)
 app.command("doctor")(doctor.doctor)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
+app.command("page")(exchange.page)
 app.command("push")(hub.push)
 app.command("pull")(hub.pull)
 

@@ -51,6 +51,10 @@ def export(
             help="Of a page's weights; int8 halves the file. Else float16.", show_default=False
         ),
     ] = None,
+    trainable: Annotated[
+        bool,
+        typer.Option("--trainable", help="A page that can also train, in the browser's tab."),
+    ] = False,
     runs: Runs = None,
 ) -> None:
     """Write a model in the form of another program.
@@ -60,7 +64,27 @@ def export(
     from textwright import publishing
     from textwright.runs import find
 
-    typer.echo(publishing.export(find(run, runs), to.value, out, dtype=dtype and dtype.value))
+    written = publishing.export(
+        find(run, runs), to.value, out, dtype=dtype and dtype.value, trainable=trainable
+    )
+    typer.echo(written)
+
+
+def page(
+    out: Annotated[
+        Path, typer.Option(help="File to write; one that exists is replaced.", metavar="FILE.html")
+    ],
+) -> None:
+    """Write a page that trains in the browser: one file, no server, nothing to install.
+
+    textwright page --out train.html
+    """
+    from textwright.errors import RequestError
+    from textwright.page import write_offline_page
+
+    if out.is_dir():
+        raise RequestError(f"{out} is a folder; name a file to write with --out")
+    typer.echo(write_offline_page(None, out))
 
 
 def import_(

@@ -89,7 +89,10 @@ def learning_engine() -> tuple[Path | None, str]:
     """The engine that trains in a browser's tab, a WebAssembly module; else the reason why not."""
     file = FOLDER / "learning.wasm"
     if not file.is_file():
-        return None, "the package was built without a compiler for WebAssembly"
+        return None, (
+            "the package was built without a compiler for WebAssembly; pip install ziglang, and "
+            "install textwright anew"
+        )
     shared = [FOLDER / "training.c", FOLDER / "vectors.h"]
     sources = sorted([*(FOLDER / "learning").glob("*.[ch]"), *shared])
     there = b"".join(one.read_bytes() for one in sources if one.is_file())

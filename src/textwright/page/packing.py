@@ -154,7 +154,7 @@ def tokenizer_data(tokenizer: Tokenizer, run: Run) -> dict[str, Any]:
     return data
 
 
-def script_json(data: dict[str, Any]) -> str:
+def script_json(data: Any) -> str:
     """JSON that is safe inside a `<script>` element, whatever it has."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -39,7 +39,9 @@ def exporter(target: str) -> Export:
     return function
 
 
-def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) -> Path:
+def export(
+    run: Run, target: str, out: str | Path, *, dtype: str | None = None, trainable: bool = False
+) -> Path:
     """Write `run` in the format of `target`.
 
     Args:
@@ -49,6 +51,7 @@ def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) 
             existing file is replaced; a folder must be empty, or hold an earlier export and
             nothing else, and not be in the folder of runs.
         dtype: of a page's matrices: `float16`, the default, or `int8`, half the size.
+        trainable: whether a page can also train, in the browser's tab.
 
     Returns:
         The folder or file written.
@@ -69,11 +72,12 @@ def export(run: Run, target: str, out: str | Path, *, dtype: str | None = None) 
             "a page" if target == "page" else target,
             run.name,
         )
-    if dtype is None:
-        return write(run, Path(out))
-    if target != "page":
-        raise RequestError(f"--dtype is for --to page; an export to {target} has one form")
-    return write(run, Path(out), dtype=dtype)
+    choices = {"dtype": dtype, "trainable": trainable or None}
+    chosen = {name: choice for name, choice in choices.items() if choice is not None}
+    if chosen and target != "page":
+        name = next(iter(chosen))
+        raise RequestError(f"--{name} is for --to page; an export to {target} has one form")
+    return write(run, Path(out), **chosen)
 
 
 def check_folder(folder: Path, files: Collection[str], run: Run) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.errors import MissingPackageError, RequestError
-from textwright.page import write_offline_page
+from textwright.page import can_learn, write_offline_page
 from textwright.runs import Run
 from textwright.version import VERSION
 
@@ -67,7 +67,7 @@ def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path
 
 
 def write_static_space(run: Run, repository: str, folder: Path) -> None:
-    """Write a static Space: the offline page with the model inside.
+    """Write a static Space: the offline page with the model inside, which trains where it can.
 
     Raises:
         RequestError: the page can't run this model.
@@ -78,7 +78,7 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
     }  # fmt: skip
     with atomic.replacing(folder) as partial:
         partial.mkdir()
-        write_offline_page(run, partial / "index.html")
+        write_offline_page(run, partial / "index.html", trainable=can_learn())
         atomic.write_text(partial / "README.md", _readme(front, repository))
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import gzip
 import html
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from textwright.errors import RequestError
-from textwright.page import WEB
+from textwright.page import WEB, can_learn, offline_page
 from textwright.page.languages import languages
+from textwright.page.learning import engine, knowledge
 from textwright.serving.hosts import address_for_others
 from textwright.serving.responses import json_response
 from textwright.serving.settings import ServerSettings
@@ -22,43 +27,59 @@ MEDIA = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
 }
 LONGEST = 100
 """Characters of a host's name that is shown."""
+MADE: dict[str, Callable[[], bytes]] = {
+    "engine.wasm": engine,
+    "knowledge.json": lambda: json.dumps(knowledge()).encode(),
+    "train.html": lambda: offline_page(None).encode(),
+}
+"""What training in a tab needs besides: the engine, what it must know, and the page as one file
+without a model, which a model that was trained in a tab is put into."""
 
 
 def router(settings: ServerSettings, api: str | None) -> APIRouter:
     """A route for each file, read once: no path from a request ever reaches the file system.
 
+    Those of `MADE` are there where the package can train in a tab.
+
     Raises:
         RequestError: `api` is not a server's address.
     """
     routes = APIRouter(prefix="/studio", include_in_schema=False)
+    learns = can_learn()
     headers = {
-        "content-security-policy": _policy(api),
+        "content-security-policy": _policy(api, learns=learns),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cache-control": "no-cache",
         "vary": "accept-encoding",
     }
 
-    def add(path: str, content: bytes, media: str) -> None:
-        packed = gzip.compress(content, mtime=0)
+    def add(path: str, make: Callable[[], bytes]) -> None:
+        media = MEDIA[PurePosixPath(path).suffix or ".html"]
+        content = cache(make)
+        packed = cache(lambda: gzip.compress(content(), mtime=0))
 
-        @routes.get(path)
-        async def file(http: Request) -> Response:
+        @routes.get(f"/{path}")
+        def file(http: Request) -> Response:
             if "gzip" in http.headers.get("accept-encoding", ""):
                 fields = headers | {"content-encoding": "gzip"}
-                return Response(packed, headers=fields, media_type=media)
-            return Response(content, headers=headers, media_type=media)
+                return Response(packed(), headers=fields, media_type=media)
+            return Response(content(), headers=headers, media_type=media)
 
-    for file in WEB.rglob("*"):
-        if file.suffix in MEDIA:
-            content = file.read_bytes()
-            path = file.relative_to(WEB).as_posix()
-            if path == "index.html":
-                path, content = "", _whole(content.decode(), api).encode()
-            add(f"/{path}", content, MEDIA[file.suffix])
+    files = _files(api, learns=learns)
+    made = MADE if learns else {}
+    known = json.dumps([path or "." for path in [*files, *made]])
+    files["service.js"] = f"const FILES = {known};\n".encode() + files["service.js"]
+    for path, content in files.items():
+        add(path, partial(bytes, content))
+    for path, make in made.items():
+        add(path, make)
 
     @routes.get("")
     async def without_slash() -> Response:
@@ -95,17 +116,33 @@ def _qr_code(text: str) -> list[str]:
     return ["".join("1" if square else "0" for square in row) for row in code.matrix_iter(border=4)]
 
 
-def _whole(page: str, api: str | None) -> str:
-    """The page, with its languages, and the address of the server that it sends requests to."""
+def _files(api: str | None, *, learns: bool) -> dict[str, bytes]:
+    """The page's files by their paths; that of the page itself is empty."""
+    files = {
+        file.relative_to(WEB).as_posix(): file.read_bytes()
+        for file in WEB.rglob("*")
+        if file.suffix in MEDIA
+    }
+    page = files.pop("index.html").decode()
+    return {"": _whole(page, api, learns=learns).encode(), **files}
+
+
+def _whole(page: str, api: str | None, *, learns: bool) -> str:
+    """The page, with its languages, the address of the server that it sends requests to, and
+    whether it can train in its tab."""
     page = page.replace('data-languages=""', f'data-languages="{" ".join(languages())}"')
-    if api is None:
-        return page
-    meta = f'<meta name="api" content="{html.escape(api)}">'
-    return page.replace("</head>", f"{meta}\n</head>")
+    told = []
+    if api is not None:
+        told.append(f'<meta name="api" content="{html.escape(api)}">\n')
+    if learns:
+        told.append('<meta name="learns" content="yes">\n')
+        told.append('<link rel="manifest" href="app.webmanifest">\n')
+    return page.replace("</head>", f"{''.join(told)}</head>")
 
 
-def _policy(api: str | None) -> str:
-    """The Content-Security-Policy: own files only, requests to this server or to `api`."""
+def _policy(api: str | None, *, learns: bool) -> str:
+    """The Content-Security-Policy: own files only, requests to this server or to `api`; workers
+    and WebAssembly where the page trains in its tab."""
     connect = "'self'"
     if api is not None:
         try:
@@ -117,8 +154,12 @@ def _policy(api: str | None) -> str:
             is_valid = False
         if not is_valid or set(api) & set(" ;,'\""):
             raise RequestError(f"--api {api}: write a server's address, e.g. http://host:8000")
-        connect = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        connect = f"'self' {server}" if learns else server
+    compiles = " 'wasm-unsafe-eval'" if learns else ""
+    more = "worker-src 'self'; manifest-src 'self'; " if learns else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'{compiles}; style-src 'self'; "
+        f"img-src 'self' data:; connect-src {connect}; {more}"
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

@@ -13,10 +13,15 @@ import { titleOf } from "./state/texts.js";
 import { Writing } from "./state/writing.js";
 import { t } from "./words.js";
 
-/** Builds the page; `views` have `id`, `title`, `icon`, optionally `brief`: classes, or with `load()`, a promise of one; keepsake: what a file was given, see `parts/binding.js`. */
-export async function openPage(api, views, keepsake = null) {
+/**
+ * Builds the page; `views` have `id`, `title`, `icon`, optionally `brief`: classes, or with `load(page)`, a
+ * promise of one. keepsake: what a file was given, see `parts/binding.js`. before(page): what must be
+ * done before models are asked for.
+ */
+export async function openPage(api, views, { keepsake = null, before = async () => {} } = {}) {
   const page = new Page(api, views, await Database.open(), keepsake);
   await page.library.begin(keepsake?.texts);
+  await before(page);
   document.body.append(page.element);
   await page.start();
   return page;
@@ -54,7 +59,7 @@ class Page {
     addEventListener("keydown", (event) => event.key === "Escape" && !event.defaultPrevented && this.store.get("writing") && this.writing.stop());
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => this.dropped(event));
     this.store.on(["trouble", "lost"], () => this.complain());
-    this.store.on(["part", "model", "text", "training"], () => this.entitle());
+    this.store.on(["part", "model", "text", "training", "here"], () => this.entitle());
     this.store.on(["text"], ({ text }) => this.showAddress(text));
   }
 
@@ -117,7 +122,7 @@ class Page {
     const groups = [[t("Trained here"), this.models.filter(({ shipped }) => !shipped)], [t("Came along"), this.models.filter(({ shipped }) => shipped)]];
     const option = (model) => el("option", { value: model.name, disabled: model.state !== "ready", title: model.reason ?? "" }, optionText(model));
     fill(this.picker, this.models.length ? groups.filter(([, models]) => models.length).map(([label, models]) => el("optgroup", { label }, models.map(option))) : el("option", { value: "" }, t("no model yet")));
-    this.picker.hidden = this.api.home === "offline";
+    this.picker.hidden = this.api.home === "offline" && this.models.length < 2;
     if (this.model) this.picker.value = this.model.name;
   }
 
@@ -187,7 +192,7 @@ class Page {
     this.wantedText = there.text;
     this.store.set({ part: view.id });
     if (!this.open.has(view.id)) {
-      const kind = view.load ? await view.load() : view; // a part comes when it is asked for
+      const kind = view.load ? await view.load(this) : view; // a part comes when it is asked for
       if (this.shown !== view.id) return;
       if (!this.open.has(view.id)) this.make(kind);
     }
@@ -232,7 +237,8 @@ class Page {
   }
 
   entitle() {
-    const { part, model, text, training } = this.store.values;
+    const { part, model, text, training: there, here } = this.store.values;
+    const training = there?.title ? there : here;
     const view = this.views.find(({ id }) => id === part);
     const what = part === "write" && text ? titleOf(text, t(view.title)) : t(view.title);
     document.title = [training?.title, this.keepsake?.title, what, (part === "write" && text?.model) || model?.name, "textwright"].filter(Boolean).join(" · ");

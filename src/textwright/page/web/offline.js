@@ -16,4 +16,4 @@ const language = wanted(navigator.languages, Object.keys(globalThis.languages));
 if (language) speak(language, globalThis.languages[language]);
 
 const keepsake = document.getElementById("keepsake");
-openPage(api, [WriteView, LookView], keepsake && JSON.parse(keepsake.textContent));
+openPage(api, [WriteView, LookView], { keepsake: keepsake && JSON.parse(keepsake.textContent) });

@@ -1,26 +1,20 @@
-// The API on the model inside the page, in place of a server.
+// The API on the models inside the page, in place of a server.
 
+import { bytesOf, readTensors } from "../runtime/tensors.js";
 import { Writer } from "../runtime/writer.js";
+import { Writers } from "./writers.js";
 
-export class OfflineApi {
+export class OfflineApi extends Writers {
+  /** data: from `page/packing.py`, null where the page has no model yet; weights: their bytes in base64. */
   constructor(data, weights) {
+    super();
     this.home = "offline";
+    if (!data) return;
     this.writer = new Writer(data, weights);
-  }
-
-  async models() {
-    return [{ ...this.writer.data.about, name: this.writer.name, state: "ready" }];
-  }
-
-  write({ prompt, ...settings }, signal) {
-    return this.writer.write(prompt, settings, signal);
-  }
-
-  read(request, signal) {
-    return this.writer.read(request, signal);
-  }
-
-  look({ text }, signal) {
-    return this.writer.look(text, signal);
+    this.add(data, async () => {
+      const read = readTensors(data.tensors, bytesOf(weights));
+      return Object.fromEntries(Object.entries(data.tensors).map(([name, { shape }]) => [name, { shape, data: read[name] }]));
+    });
+    this.known.get(data.name).writer = Promise.resolve(this.writer);
   }
 }

@@ -12,15 +12,15 @@ const SENSIBLE = 20_000;
 const GOOD = 300_000;
 
 export class Source {
-  /** onchange(): another text; say(error). */
-  constructor({ onchange, say }) {
+  /** onchange(): another text; say(error); note: where it stays. */
+  constructor({ onchange, say, note = t("Your text stays on the machine that trains.") }) {
     Object.assign(this, { onchange, say });
     this.file = null;
     this.kind = "shelf";
     this.choice = segments(t("Where the text comes from"), [["shelf", t("From the shelf")], ["paste", t("Paste")], ["file", t("A file")]], (kind) => this.turn(kind));
     this.input = el("input", { type: "file", class: "file", accept: ENDINGS, id: "train-text", onchange: () => this.choose(this.input.files) });
     this.chosen = el("span", { class: "chosen" });
-    this.drop = el("label", { class: "drop", for: "train-text" }, this.input, this.chosen, el("small", {}, t("Your text stays on the machine that trains.")));
+    this.drop = el("label", { class: "drop", for: "train-text" }, this.input, this.chosen, el("small", {}, note));
     this.area = el("textarea", { rows: 6, class: "prompt", dir: "auto", spellcheck: false, placeholder: t("Paste or write a text: a diary, poems, letters, a book …"), oninput: () => this.changed() });
     this.pasted = field(t("Your text"), this.area);
     this.shelf = el("div", { class: "builtins", role: "radiogroup", "aria-label": t("Texts that are at hand") });

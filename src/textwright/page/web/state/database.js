@@ -1,8 +1,11 @@
-// What is kept in this browser (IndexedDB): texts, chats, settings. Where there is no such place (a
+// What is kept in this browser (IndexedDB): texts, chats, settings, trainings. Where there is no such place (a
 // private window, a frame of another site) the page works, and says that nothing is kept.
 
 const NAME = "textwright";
-const TABLES = { texts: "id", chats: "model", settings: "name" };
+const TABLES = {
+  texts: "id", chats: "model", settings: "name",
+  runs: "name", checkpoints: "name", weights: "name", // of trainings in a tab: what a list tells, what going on needs, the model
+};
 
 export class Database {
   constructor(opened) {
@@ -12,9 +15,10 @@ export class Database {
   static async open() {
     try {
       return new Database(await request(() => {
-        const asked = indexedDB.open(NAME, 1);
+        const asked = indexedDB.open(NAME, 2);
         asked.onupgradeneeded = () => {
-          for (const [table, keyPath] of Object.entries(TABLES)) asked.result.createObjectStore(table, { keyPath });
+          const missing = Object.entries(TABLES).filter(([table]) => !asked.result.objectStoreNames.contains(table));
+          for (const [table, keyPath] of missing) asked.result.createObjectStore(table, { keyPath });
         };
         return asked;
       }));
@@ -29,6 +33,10 @@ export class Database {
 
   all(table) {
     return this.run(table, "readonly", (store) => store.getAll(), []);
+  }
+
+  keys(table) {
+    return this.run(table, "readonly", (store) => store.getAllKeys(), []);
   }
 
   one(table, key) {

@@ -20,6 +20,7 @@ export class TrainView {
   static id = "train";
   static title = later("Train");
   static icon = "train";
+  static note = ""; // what a page on a server says besides
 
   constructor(page) {
     this.page = page;
@@ -50,7 +51,7 @@ export class TrainView {
     this.progress = new Progress(this.actions);
     this.runs = new Runs(page);
     this.element = el("section", { class: "view plain train", "aria-label": t("Train"), ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
-      el("h1", {}, t("Train a model on a text")), this.form, this.notice, this.progress.element, this.runs.element);
+      el("h1", {}, t("Train a model on a text")), this.form, this.notice, this.progress.element, this.runs.element, TrainView.note && el("p", { class: "hint" }, TrainView.note));
     page.store.on(["trainingTold", "trainingLost"], (values) => this.show(values));
   }
 

@@ -1,0 +1,238 @@
+"""Training in a browser's tab, as a stranger does it: one file, a text, a model that goes far."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import Watch
+from firefox import FIREFOX, Firefox
+from studios import Studio, finished
+from test_studio_accessibility import findings
+
+from textwright.page import can_learn, write_offline_page
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_learn(), reason="needs the engine: python hatch_build.py"),
+]
+
+TEXT = "".join(
+    f"The {size} {animal} sat on the {place}, and the {place} was {size}.\n"
+    for size in ("small", "large", "red", "old", "quiet", "wet")
+    for animal in ("cat", "dog", "hen", "owl", "fox", "mouse")
+    for place in ("mat", "wall", "roof", "bench", "stone")
+)
+SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
+
+LISTEN = """void (window.went_wrong = [],
+    addEventListener("error", (event) => went_wrong.push(event.message)),
+    addEventListener("unhandledrejection", (event) => went_wrong.push(String(event.reason))))"""
+CHANGE = """((selector, value) => {
+    const field = document.querySelector(selector);
+    field.value = value;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+})"""
+
+
+@pytest.fixture(scope="module", name="page")
+def _page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_offline_page(None, tmp_path_factory.mktemp("page") / "train.html").as_uri()
+
+
+def ask(tab: Any, *, minutes: float = 0.1, kind: str = "lstm pico", beside: str = "") -> None:
+    """Paste a text, choose, and wait until it is planned."""
+    tab.get_by_role("radio", name="Paste").click()
+    tab.locator(".here textarea").fill(TEXT)
+    tab.get_by_label("Kind of model").select_option(kind)
+    tab.get_by_label("Beside it").select_option(beside)
+    minutes_field = tab.locator(".here").get_by_label("Minutes")
+    minutes_field.fill("")
+    tab.wait_for_selector(".here .primary:disabled", state="attached")
+    minutes_field.fill(str(minutes))
+    minutes_field.press("Tab")
+    tab.wait_for_selector(".here .plan b")
+    tab.wait_for_selector(".here .primary:not(:disabled)")
+
+
+def begin(tab: Any, **asked: Any) -> None:
+    """Train, and wait for the first thing that it writes."""
+    ask(tab, **asked)
+    tab.locator(".here").get_by_role("button", name="Train", exact=True).click()
+    tab.wait_for_selector(".lesson .latest .t")
+
+
+def until(tab: Any, script: str) -> None:
+    """Wait until an expression is true; the page's policy lets no script wait for that there."""
+    while not tab.evaluate(script):
+        tab.wait_for_timeout(100)
+
+
+def textwright(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "textwright", *words], cwd=folder, capture_output=True, text=True,
+        encoding="utf-8", env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_stranger_trains_writes_and_takes_it_along(
+    tab: Any, watch: Watch, page: str, tmp_path: Path
+) -> None:
+    """From the file on the disk to a model that writes there, in textwright, and in a file anew."""
+    tab.goto(page)
+    tab.wait_for_selector(".here .drop")
+    begin(tab)
+    assert "learning" in tab.title() and "%" in tab.title()
+    tab.wait_for_selector(".phase.finished")
+    with tab.expect_download() as run:
+        tab.get_by_role("button", name="Download the run").click()
+    with tab.expect_download() as file:
+        tab.locator(".lesson").get_by_role("button", name="Save as one file").click()
+    commands = [line.split() for line in tab.locator(".commands pre").inner_text().split("\n")]
+    tab.get_by_role("button", name="Open in Write").click()
+    assert len(finished(tab)) > 40
+
+    assert run.value.suggested_filename == "pasted.zip"
+    run.value.save_as(tmp_path / "pasted.zip")
+    (tmp_path / "more.txt").write_text(TEXT[::-1], encoding="utf-8")
+    assert zipfile.ZipFile(tmp_path / "pasted.zip").testzip() is None
+    assert [words[:2] for words in commands] == [
+        ["textwright", command] for command in ("import", "generate", "serve", "train")
+    ]
+    textwright(tmp_path, *commands[0][1:])
+    assert len(textwright(tmp_path, *commands[1][1:], "-n", "30")) >= 30
+    textwright(tmp_path, *commands[3][1:], "--steps", "2")
+
+    file.value.save_as(tmp_path / "pasted.html")
+    tab.goto((tmp_path / "pasted.html").as_uri())
+    assert len(finished(tab)) > 40
+    assert tab.get_by_role("link", name="Train", exact=True).is_visible()
+    assert watch.said == []
+    assert watch.elsewhere("file:") == []
+
+
+def test_a_closed_tab_goes_on_where_it_was(tab: Any, watch: Watch, page: str) -> None:
+    tab.goto(page)
+    begin(tab, minutes=30)
+    until(tab, "document.querySelector('.lesson progress').value > 0")
+    tab.get_by_role("button", name="Pause").click()
+    tab.wait_for_selector(".phase.paused")
+    step = tab.locator(".lesson .numbers dd").first.inner_text()
+    assert step != "0"
+    other = tab.context.new_page()
+    watch.over(other)
+    tab.close()
+    other.goto(page)
+    other.wait_for_selector(".interrupted")
+    assert "pasted was interrupted at" in other.locator(".interrupted").inner_text()
+    other.locator(".interrupted").get_by_role("button", name="Go on").click()
+    other.wait_for_selector(".phase.training")
+    assert other.locator(".lesson .numbers dd").first.inner_text() >= step
+    third = other.context.new_page()
+    third.goto(page)
+    third.locator(".interrupted").get_by_role("button", name="Go on").click()
+    third.get_by_text("It learns in another tab of this browser.").wait_for()
+    third.close()
+    other.locator(".lesson").get_by_role("button", name="Stop").click()
+    other.wait_for_selector(".phase.stopped")
+    other.reload()
+    other.wait_for_selector(".runs.kept li")
+    other.get_by_role("button", name="Delete: pasted").click()
+    other.wait_for_selector(".runs.kept li", state="detached")
+    assert watch.said == []
+
+
+def test_two_beside_each_other_and_their_knobs(tab: Any, watch: Watch, page: str) -> None:
+    tab.goto(page)
+    begin(tab, minutes=30, beside="gpt pico")
+    tab.wait_for_selector(".lesson >> nth=1")
+    tab.wait_for_selector(".curves polyline.one-1")
+    rate = tab.locator(".lesson").nth(1).get_by_label("Learning rate")
+    rate.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    tab.get_by_text("×2", exact=True).first.wait_for()
+    tab.wait_for_selector(".curves path.marked")
+    assert findings(tab) == []
+    tab.set_viewport_size({"width": 320, "height": 700})
+    assert tab.evaluate(SIDEWAYS) <= 0
+    for _ in range(2):
+        tab.locator(".lesson .stop:visible").first.click()
+        tab.wait_for_timeout(500)
+    until(tab, "document.querySelectorAll('.phase.stopped').length === 2")
+    assert findings(tab) == []
+    tab.get_by_role("button", name="Train another one").click()
+    tab.wait_for_selector(".runs.kept li >> nth=1")
+    assert findings(tab) == []
+    assert watch.said == []
+
+
+def test_begun_with_what_the_page_knows(tab: Any, watch: Watch, tmp_path: Path) -> None:
+    page = write_offline_page("frankenstein", tmp_path / "page.html", trainable=True)
+    tab.goto(f"{page.as_uri()}#train")
+    tab.wait_for_selector(".here .drop")
+    tab.get_by_label("Begins knowing").select_option("frankenstein")
+    begin(tab, kind="lstm nano")
+    first = float(tab.locator(".lesson .numbers dd").nth(1).inner_text())
+    assert first < 4, "it knows English from the beginning"
+    tab.wait_for_selector(".phase.finished")
+    assert watch.said == []
+
+
+def test_the_studio_trains_here_or_there(tab: Any, watch: Watch, tmp_path: Path) -> None:
+    """And the page opens with what it has learned where the server is gone."""
+    studio = Studio("studio", "frankenstein", "--no-browser", folder=tmp_path)
+    try:
+        tab.goto(f"{studio.page}#train")
+        tab.get_by_role("radio", name="Here in this tab").click()
+        begin(tab)
+        tab.wait_for_selector(".phase.finished")
+        assert findings(tab) == []
+        with tab.expect_download() as file:
+            tab.locator(".lesson").get_by_role("button", name="Save as one file").click()
+        file.value.save_as(tmp_path / "page.html")
+        tab.get_by_role("radio", name="On the machine that serves").click()
+        assert tab.get_by_role("heading", name="Runs so far").is_visible()
+        tab.reload()
+        tab.wait_for_selector(".picker option[value=pasted]", state="attached")
+        tab.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        assert watch.said == []
+    finally:
+        studio.close()
+    tab.goto(f"{studio.page}#write/pasted")
+    assert len(finished(tab)) > 40
+    tab.goto((tmp_path / "page.html").as_uri())
+    assert len(finished(tab)) > 40
+    assert watch.elsewhere(studio.url, "file:") == []
+
+
+@pytest.mark.skipif(not FIREFOX, reason="needs firefox on PATH")
+def test_firefox_trains_and_writes(page: str, tmp_path: Path) -> None:
+    firefox = Firefox(tmp_path)
+    try:
+        firefox.goto(page)
+        firefox.evaluate(LISTEN)
+        firefox.until("document.querySelector('.here .drop')")
+        firefox.evaluate(
+            "void [...document.querySelectorAll('.here .segments button')].at(0).click()"
+        )
+        for field, value in (("input[type=number]", "0.1"), ("select", "lstm pico")):
+            firefox.evaluate(f"void ({CHANGE})('.here .controls {field}', '{value}')")
+        time.sleep(1)  # until the plan of before is none any more
+        firefox.until("document.querySelector('.here .primary:not(:disabled)')")
+        firefox.evaluate("void document.querySelector('.here .primary').click()")
+        firefox.until("document.querySelector('.lesson .latest .t')")
+        firefox.until("document.querySelector('.phase.finished')")
+        firefox.evaluate("void document.querySelector('.lesson .primary').click()")
+        firefox.until("document.querySelectorAll('.write .letters .t').length > 40")
+        assert firefox.evaluate("went_wrong") == []
+    finally:
+        firefox.close()
