@@ -1,11 +1,16 @@
-"""Training in a browser's tab: tokens a second, beside torch on the same cores.
+"""Training in a browser's tab: tokens a second, beside torch on the same cores; and the loss.
 
-    python benchmarks/tab.py [--rounds 3] [--seconds 8]
+    python benchmarks/tab.py speed [--rounds 3] [--seconds 8]
+    python benchmarks/tab.py loss TEXT [--steps 300]
 
-Opens a page from the disk in headless Chromium and trains there with one worker and with two, and
-beside it the same recipe with torch on two threads: in float32 with AVX2 alone, and in what torch
-takes by itself; all in turn, some rounds. For each it prints the best tokens a second, and, since
-others may have the machine too, tokens a second of processor time, which is what one core does.
+`speed` opens a page from the disk in headless Chromium and trains there with one worker and with
+two, and beside it the same recipe with torch on two threads: in float32 with AVX2 alone, and in
+what torch takes by itself; all in turn, some rounds. For each it prints the best tokens a second,
+and, since others may have the machine too, tokens a second of processor time, which is what one
+core does.
+
+`loss` trains the two models of size nano on a text with `textwright train`, in float32, then with
+the same settings in the tab, and prints the loss of the text that was held out.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
@@ -69,6 +75,14 @@ globalThis.go = async (milliseconds) => {{
   const begun = performance.now();
   const {{ losses }} = await opened.steps({{ milliseconds }});
   return [losses.length, (performance.now() - begun) / 1000, opened.bytes];
+}};
+globalThis.learn = async (recipe, steps, tokens, heldOut) => {{
+  opened?.close();
+  const makeWorker = () => new Worker(address);
+  const asked = {{ recipe, tokens: Int32Array.from(tokens), makeWorker, wasm, workers: 2 }};
+  opened = await {learner}.Learner.open(asked);
+  await opened.steps({{ most: steps }});
+  return (await opened.evaluate(Int32Array.from(heldOut))).loss;
 }};
 </script>"""
 
@@ -123,7 +137,7 @@ def in_the_tab(page: Page, name: str, workers: int, seconds: float) -> dict[str,
 
 def with_torch(name: str, kind: str, seconds: float) -> dict[str, float]:
     precision, variables = TORCH[kind]
-    call = [sys.executable, __file__, "--torch", name, precision, "--seconds", str(seconds)]
+    call = [sys.executable, __file__, "torch", name, precision, str(seconds)]
     done = subprocess.run(
         call, env=os.environ | variables, check=True, capture_output=True, text=True
     )
@@ -133,8 +147,6 @@ def with_torch(name: str, kind: str, seconds: float) -> dict[str, float]:
 
 def learn_with_torch(name: str, precision: str, seconds: float) -> None:
     """In a process of its own: prints what it measured."""
-    import numpy as np
-
     from textwright.training.loop.learner import Learner
 
     config, settings = recipe(name, precision)
@@ -152,41 +164,84 @@ def learn_with_torch(name: str, precision: str, seconds: float) -> None:
     print(json.dumps({"wall": read / wall, "core": read / core}))
 
 
+def compare_losses(page: Page, text: str, steps: int) -> None:
+    """Print both losses of each family."""
+    from textwright.models.base import load_model
+    from textwright.training import train
+    from textwright.training.loop.evaluation import evaluate
+    from textwright.training.record import load_recipe, open_dataset
+
+    print("| model | steps | textwright train | in the tab | difference |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for family in ("lstm", "gpt"):
+        with tempfile.TemporaryDirectory() as folder:
+            run = train(
+                text, runs_folder=folder, model=family, size="nano", steps=steps, device="cpu",
+                companion="off", eval_every=steps, changes=["training.precision=float32"],
+            )  # fmt: skip
+            recipe = load_recipe(run)
+            dataset = open_dataset(run, recipe, [])
+            held_out = np.array(dataset.validation.array(), np.int32)
+            told = evaluate(load_model(run, "cpu"), held_out).loss
+            asked = {"model": page_config(recipe.model), "course": recipe.plan.course,
+                     "training": recipe.training.model_dump()}  # fmt: skip
+            learned = np.array(dataset.train.array(), np.int32).tolist()
+            found = page.evaluate("asked => learn(...asked)",
+                                  [asked, steps, learned, held_out.tolist()])  # fmt: skip
+        print(f"| {family} nano | {steps} | {told:.4f} | {found:.4f} | {found - told:+.4f} |")
+
+
+def compare_speeds(page: Page, rounds: int, seconds: float) -> None:
+    """Print the table of all models, in the tab and with torch."""
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    for _ in range(rounds):
+        for name in MODELS:
+            for workers in (1, 2):
+                measured = in_the_tab(page, name, workers, seconds)
+                found[name, f"tab, workers: {workers}"].append(measured)
+            page.evaluate("opened.close()")
+            for kind in TORCH:
+                found[name, kind].append(with_torch(name, kind, seconds))
+    print(f"load {', '.join(f'{one:.0f}' for one in os.getloadavg())}")
+    print("| model | on | tokens/s | tokens a second of one core | begun in | memory |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for (name, kind), measured in found.items():
+        best = {key: max(one[key] for one in measured) for key in ("wall", "core")}
+        begun = min((one["opened"] for one in measured if "opened" in one), default=0.0)
+        memory = measured[0].get("memory", 0) / 1e6
+        more = f"{begun:.1f} s | {memory:.0f} MB" if begun else "|"
+        print(f"| {name} | {kind} | {best['wall']:,.0f} | {best['core']:,.0f} | {more} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--torch", nargs=2, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", required=True)
+    speed = commands.add_parser("speed")
+    speed.add_argument("--rounds", type=int, default=3)
+    speed.add_argument("--seconds", type=float, default=8)
+    loss = commands.add_parser("loss")
+    loss.add_argument("text")
+    loss.add_argument("--steps", type=int, default=300)
+    torch = commands.add_parser("torch")  # what `speed` calls
+    for name in ("name", "precision", "seconds"):
+        torch.add_argument(name, type=float if name == "seconds" else str)
     chosen = parser.parse_args()
-    if chosen.torch:
-        learn_with_torch(*chosen.torch, chosen.seconds)
+    if chosen.command == "torch":
+        learn_with_torch(chosen.name, chosen.precision, chosen.seconds)
         return
-    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder, "tab.html")
         file.write_text(page_of_trainings(), encoding="utf-8")
         switches = ["--headless", "--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=switches)
         page = browser.new_page()
+        page.set_default_timeout(0)
         page.goto(file.as_uri())
-        for _ in range(chosen.rounds):
-            for name in MODELS:
-                for workers in (1, 2):
-                    measured = in_the_tab(page, name, workers, chosen.seconds)
-                    found[name, f"tab, workers: {workers}"].append(measured)
-                page.evaluate("opened.close()")
-                for kind in TORCH:
-                    found[name, kind].append(with_torch(name, kind, chosen.seconds))
+        if chosen.command == "speed":
+            compare_speeds(page, chosen.rounds, chosen.seconds)
+        else:
+            compare_losses(page, chosen.text, chosen.steps)
         browser.close()
-    print(f"load {', '.join(f'{one:.0f}' for one in os.getloadavg())}")
-    print("| model | on | tokens/s | tokens a second of one core | begun in | memory |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for (name, kind), rounds in found.items():
-        best = {key: max(one[key] for one in rounds) for key in ("wall", "core")}
-        begun = min((one["opened"] for one in rounds if "opened" in one), default=0.0)
-        memory = rounds[0].get("memory", 0) / 1e6
-        more = f"{begun:.1f} s | {memory:.0f} MB" if begun else "|"
-        print(f"| {name} | {kind} | {best['wall']:,.0f} | {best['core']:,.0f} | {more} |")
 
 
 if __name__ == "__main__":

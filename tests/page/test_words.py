@@ -15,7 +15,7 @@ from textwright.page import WEB
 from textwright.page.languages import languages, words
 
 UNSPOKEN = {
-    "unpack.js", "batches.js", "evaluation.js", "member.js", "worker.js",
+    "unpack.js", "batches.js", "evaluation.js", "member.js", "wasm.js", "worker.js",
     "gutenberg.js", "protocol.js", "recipes.js", "runfolder.js", "toml.js",
 }  # fmt: skip
 """What runs where no language is spoken, a training's workers above all; what is written into a

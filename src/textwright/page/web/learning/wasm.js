@@ -26,9 +26,17 @@ export class Engine {
     const at = this.end;
     this.end += Math.ceil((4 * count) / 64) * 64;
     const missing = this.end - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE));
+    if (missing > 0) this.grow(Math.ceil(missing / PAGE));
     this.floats(at, count).fill(0);
     return at;
+  }
+
+  grow(pages) {
+    try {
+      this.memory.grow(pages);
+    } catch {
+      throw new Error("this browser has too little memory for this model; take a smaller one");
+    }
   }
 
   /** Gives back all that was taken since `end` was this. */
