@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from textwright.configs import AttentionConfig, RecurrentConfig
-from textwright.publishing import export
+from textwright.publishing import export, to_onnx
 from textwright.runs import Run
 from textwright.version import VERSION
 
@@ -103,6 +103,21 @@ def test_it_computes_the_golden_vectors(name: str, tmp_path: Path) -> None:
         difference = np.abs(np.concatenate(rows) - expected).max()
         print(f"{name}: largest difference {difference:.1e}")
         assert difference <= 1e-4
+
+
+def test_weights_too_large_for_one_file_get_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnx_runtime import OnnxRuntime
+
+    vectors = json.loads((GOLDEN / "gpt" / "vectors.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(to_onnx, "_LARGEST", 1000)
+    out = export(Run(GOLDEN / "gpt"), "onnx", tmp_path / "out")
+    file, weights = out / to_onnx.MODEL_FILE, out / to_onnx.WEIGHTS_FILE
+    assert weights.stat().st_size > file.stat().st_size
+    runtime = OnnxRuntime(file)
+    logits, _ = runtime(vectors["tokens"][:8], runtime.initial_state())
+    np.testing.assert_allclose(logits, np.array(vectors["logits"])[:8], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["gpt", "transformer-learned", "lstm", "gru"])
