@@ -38,7 +38,12 @@ export class Writing {
   soon() {
     const { learner, kept, done } = this.training;
     if (this.open || done || performance.now() < this.due) return;
-    const write = async () => this.write(await learner.weights(), SHOWN, kept.temperature);
+    const write = async () => {
+      const weights = await learner.weights();
+      await this.write(weights, SHOWN, kept.temperature);
+      // given back at once where the browser can: garbage of megabytes waits long to be collected
+      for (const { data } of Object.values(weights)) data.buffer.transfer?.(0);
+    };
     // one that fails, as when the tab is left, is no reason not to learn
     this.open = write().catch(() => {}).finally(() => (this.open = null));
   }
