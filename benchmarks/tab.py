@@ -188,7 +188,8 @@ def compare_losses(page: Page, text: str, steps: int) -> None:
             learned = np.array(dataset.train.array(), np.int32).tolist()
             found = page.evaluate("asked => learn(...asked)",
                                   [asked, steps, learned, held_out.tolist()])  # fmt: skip
-        print(f"| {family} nano | {steps} | {told:.4f} | {found:.4f} | {found - told:+.4f} |")
+        print(f"| {family} nano | {steps} | {told:.4f} | {found:.4f} | {found - told:+.4f} |",
+              flush=True)  # fmt: skip
 
 
 def compare_speeds(page: Page, rounds: int, seconds: float) -> None:
