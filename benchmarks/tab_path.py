@@ -89,7 +89,7 @@ def walk(
     say(f"dropped, read, measured: {tab.locator('.plan').inner_text()}")
     picture("planned")
     tab.locator(".here").get_by_role("button", name="Train", exact=True).click()
-    tab.wait_for_selector(".lesson .latest .t")
+    tab.wait_for_selector(".lesson .latest .t", state="attached")
     say("the first sample")
     tab.wait_for_timeout(30_000 * minutes)
     picture("learning")

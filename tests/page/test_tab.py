@@ -65,7 +65,7 @@ def begin(tab: Any, **asked: Any) -> None:
     """Train, and wait for the first thing that it writes."""
     ask(tab, **asked)
     tab.locator(".here").get_by_role("button", name="Train", exact=True).click()
-    tab.wait_for_selector(".lesson .latest .t")
+    tab.wait_for_selector(".lesson .latest .t", state="attached")
 
 
 def until(tab: Any, script: str) -> None:
@@ -160,7 +160,7 @@ def test_two_beside_each_other_and_their_knobs(tab: Any, watch: Watch, page: str
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("ArrowRight")
     tab.get_by_text("×2", exact=True).first.wait_for()
-    tab.wait_for_selector(".curves path.marked")
+    tab.wait_for_selector(".curves path.marked", state="attached")
     assert findings(tab) == []
     tab.set_viewport_size({"width": 320, "height": 700})
     assert tab.evaluate(SIDEWAYS) <= 0

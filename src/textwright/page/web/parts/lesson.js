@@ -37,7 +37,7 @@ export class LessonPart {
     this.temperature.querySelector("label").append(help("temperature"));
     this.knobs = el("div", { class: "knobs" }, this.rate, this.temperature);
     this.numbers = el("dl", { class: "numbers" });
-    this.heading = el("h3", {});
+    this.heading = el("h2", { class: "when" });
     this.text = new TokenText({ label: t("What it writes just now") });
     this.older = el("div", { class: "samples" });
     this.sheet = el("article", { class: "sheet" }, el("section", { class: "sample latest" }, this.heading, this.text.element));
@@ -107,7 +107,7 @@ export class LessonPart {
     if (newest.tokens) this.text.show([...(newest.prompt ? [{ text: newest.prompt }] : []), ...newest.tokens]);
     else this.text.show([{ text: newest.text }]);
     this.past.hidden = samples.length < 2;
-    fill(this.older, samples.slice(-OLDER - 1, -1).reverse().map(({ step: at, text }) => el("section", { class: "sample" }, el("h3", {}, t("step {step}", { step: grouped(at) })), el("div", { class: "tokens", dir: "auto" }, text))));
+    fill(this.older, samples.slice(-OLDER - 1, -1).reverse().map(({ step: at, text }) => el("section", { class: "sample" }, el("h2", { class: "when" }, t("step {step}", { step: grouped(at) })), el("div", { class: "tokens", dir: "auto" }, text))));
   }
 
   /** How a run that was downloaded is used. */
