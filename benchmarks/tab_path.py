@@ -2,8 +2,8 @@
 
     python benchmarks/tab_path.py TEXT [--minutes 5] [--kind "lstm nano"] [--pictures FOLDER]
 
-opens the page without a model in Chromium from the disk, drops TEXT on it, presses Train as soon
-as that can be pressed, writes with what was trained, downloads it, and lets textwright import it,
+opens the page without a model in Chromium from the disk, drops TEXT on it, presses Train at once,
+writes with what was trained, downloads it, and lets textwright import it,
 generate with it and begin a training with it. It prints how long each took since the text was
 dropped, the bits a character, tokens a second, the most memory that the tab's process held, and
 how many processes waited for the machine meanwhile.
@@ -85,12 +85,9 @@ def walk(
     tab.get_by_label("Kind of model").select_option(kind)
     begun = time.perf_counter()
     tab.locator("#train-text").set_input_files(text)
-    tab.wait_for_selector(".here .primary:not(:disabled)")
-    say(f"dropped, read, measured: {tab.locator('.plan').inner_text()}")
-    picture("planned")
     tab.locator(".here").get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".lesson .latest .t", state="attached")
-    say("the first sample")
+    say(f"the first sample: {tab.locator('.lesson .status').inner_text()}")
     tab.wait_for_timeout(30_000 * minutes)
     picture("learning")
     say(tab.locator(".lesson .status").inner_text())

@@ -122,7 +122,7 @@ export class HereView {
   changed(wait) {
     clearTimeout(this.timer);
     if (!this.form || this.here.running) return;
-    this.planned = false;
+    this.planned = this.wished = false;
     this.here.prepare([]); // what was planned is so no longer
     if (this.source.read()) this.timer = setTimeout(() => this.prepare(), wait);
   }
@@ -133,6 +133,7 @@ export class HereView {
       const asked = await this.asked();
       this.planned = true;
       await this.here.prepare(asked);
+      if (this.wished && this.here.lessons.length) await this.train();
     } catch (error) {
       this.notice.say(error);
     }
@@ -155,9 +156,11 @@ export class HereView {
     return [one, { ...one, name: `${name}-${other}`, family: other, size: itsSize }];
   }
 
+  /** Begins; where the plan is still being made, as soon as that is there. */
   async train() {
     if (this.go.disabled || this.here.running) return;
-    clearTimeout(this.timer);
+    this.wished = !this.here.lessons.length;
+    if (this.wished) return;
     for (const [name, value] of [["minutes", this.minutes.read()], ["kind", this.kind.read()]]) kept.set(name, value);
     this.notice.say("");
     await this.here.start();
@@ -203,7 +206,7 @@ export class HereView {
     const shown = lessons.filter(({ phase, running }) => running || phase !== "planned");
     this.form.hidden = shown.length > 0;
     if (problem) this.notice.say(problem);
-    this.go.disabled = !lessons.length || shown.length > 0;
+    this.go.disabled = !this.source.read() || shown.length > 0;
     this.drawPlan(lessons, saying);
     this.show.hidden = !shown.length;
     this.again.hidden = !shown.length || shown.some(({ running, phase }) => running || phase === "paused");
