@@ -225,7 +225,7 @@ def test_firefox_trains_and_writes(page: str, tmp_path: Path) -> None:
         firefox.evaluate("void document.querySelector('.here .primary').click()")
         firefox.until("document.querySelector('.lesson .latest .t')")
         firefox.until("document.querySelector('.phase.finished')")
-        firefox.evaluate("void document.querySelector('.lesson .primary').click()")
+        firefox.evaluate("void document.querySelector('.lesson .primary:not([hidden])').click()")
         firefox.until("document.querySelectorAll('.write .letters .t').length > 40")
         assert firefox.evaluate("went_wrong") == []
     finally:
