@@ -13,7 +13,7 @@ import pytest
 from browsing import Watch
 from firefox import FIREFOX, Firefox
 from studios import Studio, finished
-from test_studio_accessibility import findings
+from test_studio_accessibility import SIZES, findings
 
 from textwright.page import can_learn, write_offline_page
 
@@ -49,8 +49,8 @@ def ask(tab: Any, *, minutes: float = 0.1, kind: str = "lstm pico", beside: str 
     """Paste a text, and choose."""
     tab.get_by_role("radio", name="Paste").click()
     tab.locator(".here textarea").fill(TEXT)
-    tab.get_by_label("Kind of model").select_option(kind)
-    tab.get_by_label("Beside it").select_option(beside)
+    tab.locator(".here").get_by_label("Kind of model").select_option(kind)
+    tab.locator(".here").get_by_label("Beside it").select_option(beside)
     minutes_field = tab.locator(".here").get_by_label("Minutes")
     minutes_field.fill(str(minutes))
     minutes_field.press("Tab")
@@ -156,7 +156,7 @@ def test_two_beside_each_other_and_their_knobs(tab: Any, watch: Watch, page: str
     tab.keyboard.press("ArrowRight")
     tab.get_by_text("×2", exact=True).first.wait_for()
     tab.wait_for_selector(".curves path.marked", state="attached")
-    assert findings(tab) == []
+    assert findings(tab, sizes={"desktop": SIZES["desktop"]}) == []
     tab.set_viewport_size({"width": 320, "height": 700})
     assert tab.evaluate(SIDEWAYS) <= 0
     for _ in range(2):
@@ -166,7 +166,7 @@ def test_two_beside_each_other_and_their_knobs(tab: Any, watch: Watch, page: str
     assert findings(tab) == []
     tab.get_by_role("button", name="Train another one").click()
     tab.wait_for_selector(".runs.kept li >> nth=1")
-    assert findings(tab) == []
+    assert findings(tab, sizes={"phone": SIZES["phone"]}) == []
     assert watch.said == []
 
 
@@ -174,7 +174,7 @@ def test_begun_with_what_the_page_knows(tab: Any, watch: Watch, tmp_path: Path) 
     page = write_offline_page("frankenstein", tmp_path / "page.html", trainable=True)
     tab.goto(f"{page.as_uri()}#train")
     tab.wait_for_selector(".here .drop")
-    tab.get_by_label("Begins knowing").select_option("frankenstein")
+    tab.locator(".here").get_by_label("Begins knowing").select_option("frankenstein")
     begin(tab, kind="lstm nano")
     first = float(tab.locator(".lesson .numbers dd").nth(1).inner_text())
     assert first < 4, "it knows English from the beginning"
