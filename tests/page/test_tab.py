@@ -159,9 +159,8 @@ def test_two_beside_each_other_and_their_knobs(tab: Any, watch: Watch, page: str
     assert findings(tab, sizes={"desktop": SIZES["desktop"]}) == []
     tab.set_viewport_size({"width": 320, "height": 700})
     assert tab.evaluate(SIDEWAYS) <= 0
-    for _ in range(2):
-        tab.locator(".lesson .stop:visible").first.click()
-        tab.wait_for_timeout(500)
+    for number in range(2):
+        tab.locator(".lesson").nth(number).get_by_role("button", name="Stop").click()
     until(tab, "document.querySelectorAll('.phase.stopped').length === 2")
     assert findings(tab) == []
     tab.get_by_role("button", name="Train another one").click()
