@@ -68,6 +68,20 @@ const JOBS = {
   async goOn({ zip: archive, text = null, workers = 1, ...how }) {
     return trained(await TabTraining.goOn(await unpacked(archive), text, tools(workers)), how);
   },
+  /** One that is stopped, and then gone on with until it is paused: both archives. */
+  async stopped({ asked }) {
+    const training = await TabTraining.prepare(asked, tools(1));
+    const found = [];
+    for (const ask of ["stop", "pause"]) {
+      const begun = training.shown.step;
+      training.onevent = ({ kind }) => kind === "step" && training.shown.step > begun && training[ask]();
+      await training.run();
+      const { best, verdict, phase } = training.shown;
+      found.push({ zip: Buffer.from(await zip(await training.files())).toString("base64"), best, verdict, phase });
+    }
+    training.close();
+    return { found };
+  },
   /** A tab that was closed after some steps, and opened again with what was kept. */
   async interrupted({ asked, pause, workers = 1 }) {
     const { last } = await trained(await TabTraining.prepare(asked, tools(workers)), { pause });

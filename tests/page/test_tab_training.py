@@ -156,6 +156,24 @@ def test_a_closed_tab_goes_on_as_if_it_had_never_been(tab: Jobs, tmp_path: Path)
             np.testing.assert_array_equal(other[name], tensor, name)
 
 
+def test_one_that_was_stopped_and_goes_on_is_what_it_says(tab: Jobs, tmp_path: Path) -> None:
+    """The look at a stop is that of the archive then; after going on there is none of it left, but
+    on the screen, until the next look."""
+    (told,) = tab({"kind": "stopped", "asked": {**ASKED, "steps": 100_000}})
+    at_stop, on = told["found"]
+    stopped, went = (unpacked(one, tmp_path / one["phase"]) for one in told["found"])
+    step = stopped.settings()["result"]["steps"]
+    assert stopped.settings()["result"]["best_step"] == step == at_stop["best"]["step"] > 0
+    assert loss_of(stopped) == pytest.approx(stopped.settings()["result"]["val_loss"], abs=1e-4)
+    result = went.settings()["result"]
+    assert [at for at, _ in went.checkpoints()] == [result["steps"]]
+    assert result["steps"] > step
+    assert f"step {result['steps']:,} of" in result["verdict"]
+    assert [row["step"] for row in went.metrics()] == [result["best_step"]] == [0]
+    assert loss_of(went) == pytest.approx(result["val_loss"], abs=1e-4)
+    assert on["best"] == at_stop["best"]
+
+
 def untimed(run: Run) -> list[dict[str, Any]]:
     """The metrics, but for what a clock told."""
     return [

@@ -56,7 +56,7 @@ export async function prepareTraining(asked, tools, tell) {
   const settings = settingsToml({ ...made, name, data, parent, tools, original, given, source });
   const kept = {
     name, settings, config: made.config, tokens: data.characters.tokens, text: data.corpus.text, metrics: [], samples: [],
-    marks: [], losses: [], factor: 1, temperature: RECIPES.sampling.temperature, weights: null, checkpoint: null,
+    marks: [], losses: [], factor: 1, temperature: RECIPES.sampling.temperature, weights: null, before: null, checkpoint: null,
   };
   return { kept, data, weights, notes };
 }

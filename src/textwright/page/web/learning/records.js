@@ -40,7 +40,7 @@ export function resultOf({ state, settings, kept, metrics, show, data }, status,
     best_step: state.best_step,
     val_loss: whole ?? state.best_loss,
     val_bits_per_char: whole === null ? (best?.val_bits_per_char ?? null) : bitsOf(data, whole),
-    verdict: verdict(metrics, { status, steps, loss: whole }),
+    verdict: verdict(metrics, { status, steps, done: state.step, loss: whole }),
     eval_tokens: whole === null ? tokens : 0,
     protocol: whole === null ? words : protocol(kept.config, data.validation.length),
   };

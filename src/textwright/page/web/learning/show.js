@@ -78,9 +78,10 @@ export class Show {
   }
 
   get shown() {
-    const { state, settings, metrics, kept, notes } = this.training;
+    const { state, settings, extra, kept, notes } = this.training;
     const { steps, expected_seconds: expected } = settings.plan;
-    const best = metrics.find((row) => row.step === state.best_step);
+    const metrics = [...this.training.metrics, ...extra];
+    const best = extra.find((row) => row.best) ?? metrics.find((row) => row.step === state.best_step);
     const done = state.step / steps;
     const usual = expected ? expected * (1 - done) : null;
     return {

@@ -82,6 +82,7 @@ export class TabTraining {
         await this.save();
       }
       while (!this.done && !this.asked) await this.slice();
+      if (this.kept.checkpoint?.state.step !== this.state.step) await this.save();
       await this.writing.open;
       await this.end();
     } catch (error) {
@@ -96,7 +97,7 @@ export class TabTraining {
 
   /** Takes up what was kept last; what came after the checkpoint is drawn anew. */
   restore() {
-    const { checkpoint, metrics, samples } = this.kept;
+    const { checkpoint, metrics, samples, weights, before } = this.kept;
     const { steps, eval_every: every } = this.settings.plan;
     this.state = { ...FRESH, ...checkpoint?.state };
     const { step } = this.state;
@@ -104,6 +105,9 @@ export class TabTraining {
     const looked = step >= steps ? step : Math.max(step - (step % every), ...begins);
     const isSo = (record) => Boolean(checkpoint) && record.step <= looked;
     [this.metrics, this.samples] = [metrics.filter(isSo), samples.filter(isSo)];
+    // shown until the next look: that at a stop, which never having stopped would not have had
+    this.extra = metrics.filter((row) => checkpoint && row.step > looked && row.step <= step);
+    this.best = before ?? weights;
   }
 
   async open() {
@@ -115,6 +119,8 @@ export class TabTraining {
       recipe, tokens: this.data.train, tensors: checkpoint?.tensors ?? null, weights: checkpoint ? null : this.start, step: this.state.step, ...this.tools,
     });
     this.start = null;
+    const settings = { ...this.settings, result: { status: "running" } };
+    Object.assign(this.kept, { settings, metrics: this.metrics, samples: this.samples, weights: this.best, before: null });
     if (factor !== 1) await this.learner.setRate(factor);
   }
 
@@ -133,7 +139,7 @@ export class TabTraining {
       this.show.learned(state.step, loss);
     }
     if (state.step === steps || state.step % every === 0) await this.evaluate();
-    if (this.asked || this.done || this.wanted.length || state.step % keepEvery === 0) await this.save();
+    if (this.wanted.length || state.step % keepEvery === 0) await this.save();
     this.writing.soon();
     this.tell("step");
   }
@@ -152,10 +158,11 @@ export class TabTraining {
     const told = first ?? (await this.writing.whole(weights));
     const best = state.best_loss === null || loss < state.best_loss;
     if (best) Object.assign(state, { best_step: state.step, best_loss: loss });
-    if (best) this.kept.weights = weights;
+    if (best) this.best = weights;
     const better = state.leg_loss === null || loss < state.leg_loss;
     state.evaluations_since_best = better ? 0 : state.evaluations_since_best + 1;
     if (better) state.leg_loss = loss;
+    this.extra = [];
     this.metrics.push(metricsRow(this, loss, best));
     this.samples.push({ step: state.step, prompt: told.prompt, text: told.text });
     Object.assign(state, { loss_sum: 0, loss_count: 0 });
@@ -172,7 +179,7 @@ export class TabTraining {
   }
 
   async handOver(parts) {
-    Object.assign(this.kept, { metrics: [...this.metrics], samples: [...this.samples], losses: this.show.losses, ...parts });
+    Object.assign(this.kept, { metrics: [...this.metrics], samples: [...this.samples], losses: this.show.losses, weights: this.best, ...parts });
     try {
       await this.keep({ ...this.kept });
     } catch ({ message: reason }) {
@@ -192,11 +199,15 @@ export class TabTraining {
     let status = state.step >= settings.plan.steps ? "finished" : "stopped early";
     if (this.failed) status = "diverged";
     else if (!this.done) status = "interrupted";
-    // after what is kept, which leaves it out: going on is exact
-    if (status === "interrupted" && state.step && !this.metrics.some((row) => row.step > 0)) await this.evaluate();
+    // after what is kept, which leaves it out: going on is exact, and from the weights of before
+    let before = null;
+    if (status === "interrupted" && state.step && !this.metrics.some((row) => row.step > 0)) {
+      before = this.best;
+      await this.evaluate();
+    }
     const whole = status === "finished" || status === "stopped early" ? await this.evaluateWhole() : null;
     const result = resultOf(this, status, whole);
-    await this.handOver({ settings: { ...settings, result } });
+    await this.handOver({ settings: { ...settings, result }, before });
     this.release();
     this.show.end({ interrupted: "stopped", diverged: "failed" }[status] ?? "finished", this.failed);
   }
@@ -214,7 +225,7 @@ export class TabTraining {
     if (this.state.best_step !== this.state.step) {
       this.learner.close();
       const recipe = { model: this.kept.config, training: this.settings.training, course: this.course };
-      this.learner = await Learner.open({ recipe, tokens: this.data.train, weights: this.kept.weights, ...this.tools });
+      this.learner = await Learner.open({ recipe, tokens: this.data.train, weights: this.best, ...this.tools });
     }
     try {
       return (await this.learner.evaluate(validation, { signal: this.measuring.signal })).loss;
@@ -257,8 +268,8 @@ export class TabTraining {
 
   /** The best weights so far, or, before any look, those as they are now: {data, tensors}. */
   async model() {
-    const looked = this.state.best_step > 0 || !this.learner;
-    const tensors = looked && this.kept.weights ? this.kept.weights : await this.learner.weights();
+    const { learner, kept, state, best } = this;
+    const tensors = learner ? (state.best_step > 0 ? best : await learner.weights()) : kept.weights;
     return { data: dataOf(this.kept, this.tools.tables), tensors };
   }
 

@@ -6,12 +6,12 @@ const [GAIN, SPREAD, RISE, DIVERGED] = [0.01, 0.05, 0.01, 0.3];
 const FEWEST_STEPS = 100;
 const FEWEST_EVALUATIONS = 3;
 
-/** The verdict on rows of metrics.jsonl. status: how it ended; plan: steps, minutes; loss: of the whole text, or null. */
-export function verdict(metrics, { status, steps, loss = null }) {
+/** The verdict on rows of metrics.jsonl. status: how it ended; steps: planned; done: how many were; loss: of the whole text, or null. */
+export function verdict(metrics, { status, steps, done = metrics.at(-1)?.step ?? 0, loss = null }) {
   const rows = metrics.filter((row) => Number.isFinite(row.val_loss));
   const losses = rows.map((row) => row.val_loss);
   const best = losses.indexOf(Math.min(...losses));
-  const [last, done] = [losses.at(-1), metrics.at(-1)?.step ?? 0];
+  const last = losses.at(-1);
   const step = (place) => grouped(rows[place].step);
   if (status === "diverged" || climbed(rows, last, losses[best])) {
     return best > 0 ? t("diverged after step {step}; kept that one", { step: step(best) }) : t("diverged from the start");
