@@ -11,10 +11,10 @@ export class OfflineApi extends Writers {
     this.home = "offline";
     if (!data) return;
     this.writer = new Writer(data, weights);
-    this.add(data, async () => {
+    const load = async () => {
       const read = readTensors(data.tensors, bytesOf(weights));
       return Object.fromEntries(Object.entries(data.tensors).map(([name, { shape }]) => [name, { shape, data: read[name] }]));
-    });
-    this.known.get(data.name).writer = Promise.resolve(this.writer);
+    };
+    this.known.set(data.name, { data, load, run: null, writer: Promise.resolve(this.writer) });
   }
 }

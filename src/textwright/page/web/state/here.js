@@ -17,7 +17,7 @@ export class Here {
   constructor(page, writers, { tools, file }) {
     Object.assign(this, { page, store: page.store, database: page.database, writers, getTools: tools, lessons: [], turn: 0, preparing: Promise.resolve() });
     Object.assign(writers, {
-      timeline: ({ model }) => this.timeline(model),
+      timeline: ({ model }) => this.timeline(writers.runOf(model)),
       exported: async (name) => {
         const { data, load } = writers.known.get(name);
         return fileWith(await file(), data, await load());
@@ -85,6 +85,7 @@ export class Here {
   async make(asked, turn) {
     const made = [];
     try {
+      await this.look(); // another tab may have trained
       const tools = await this.tools(asked.length);
       for (const one of asked) {
         if (turn !== this.turn) return;
@@ -178,7 +179,7 @@ export class Here {
   async use(lesson, choose = false) {
     const { data, tensors } = await lesson.training.model();
     this.writers.add(data, async () => tensors);
-    await this.page.refresh(choose || !this.page.model ? data.name : null);
+    await this.page.refresh(choose || !this.page.model ? this.shown(data.name) : null);
   }
 
   /** A model of the tab as something to begin with. */
@@ -201,8 +202,13 @@ export class Here {
   }
 
   async timeline(name) {
-    const { samples, metrics } = this.lesson(name)?.training ?? (await this.database.one("runs", name)) ?? { samples: [], metrics: [] };
+    const { samples, metrics } = this.lesson(name)?.training ?? (name && (await this.database.one("runs", name))) ?? { samples: [], metrics: [] };
     return { samples, metrics };
+  }
+
+  /** What a training's model is called on the page. */
+  shown(name) {
+    return this.writers.shown(name);
   }
 
   async remove(name) {

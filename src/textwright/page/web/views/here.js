@@ -179,7 +179,7 @@ export class HereView {
   async open(name, part) {
     const lesson = this.here.lesson(name);
     if (lesson) await this.here.use(lesson, true);
-    await this.page.pick(name);
+    await this.page.pick(this.here.shown(name));
     this.page.go(part);
   }
 
@@ -196,7 +196,7 @@ export class HereView {
     try {
       const lesson = this.here.lesson(name);
       if (lesson) await this.here.use(lesson);
-      save(await this.page.api.exported(name), `${name}.html`);
+      save(await this.page.api.exported(this.here.shown(name)), `${name}.html`);
     } catch (error) {
       this.notice.say(error);
     }
