@@ -82,6 +82,19 @@ const JOBS = {
     training.close();
     return { found };
   },
+  /** How often one is kept in its first slices, after which a quarter of a minute has passed. */
+  async late({ asked }) {
+    const training = await TabTraining.prepare(asked, tools(1));
+    let [kept, slices] = [0, 0];
+    training.keep = async () => void kept++;
+    training.onevent = ({ kind }) => {
+      if (kind !== "step") return;
+      if (slices++) training.close();
+      training.saved -= 16000;
+    };
+    await training.run();
+    return { kept };
+  },
   /** A tab that was closed after some steps, and opened again with what was kept. */
   async interrupted({ asked, pause, workers = 1 }) {
     const { last } = await trained(await TabTraining.prepare(asked, tools(workers)), { pause });

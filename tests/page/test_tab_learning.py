@@ -205,6 +205,18 @@ def test_a_training_of_minutes_fits_them(there: Jobs) -> None:
     assert made["training"]["steps"] == plan["steps"]
 
 
+@pytest.mark.parametrize("minutes", [0.5, 2])
+def test_looking_is_bounded_where_it_is_slow(there: Jobs, minutes: float) -> None:
+    """A long text on a slow machine: reading all of what is kept apart would take minutes."""
+    measured = {"step": 0.5, "token": 0.0003, "fixed": 2.0}
+    asked = {"family": "gpt", "size": "nano", "seed": 1, "tokens": 4_410_000, "vocabSize": 65}
+    counts = {"tokens": 4_410_000, "validation": 490_000, "measured": measured}
+    (made,) = there({"kind": "plan", "asked": asked, "counts": {**counts, "minutes": minutes}})
+    plan = made["plan"]
+    assert plan["expected_seconds"] <= 60 * minutes
+    assert plan["steps"] * measured["step"] > 30 * minutes
+
+
 def test_a_short_text_gets_a_small_batch_or_a_reason(there: Jobs) -> None:
     asked = {"family": "gpt", "size": "nano", "seed": 1, "vocabSize": 5}
     counts = {"validation": 10, "steps": 3}

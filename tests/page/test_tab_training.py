@@ -174,6 +174,12 @@ def test_one_that_was_stopped_and_goes_on_is_what_it_says(tab: Jobs, tmp_path: P
     assert on["best"] == at_stop["best"]
 
 
+def test_it_is_kept_by_the_clock(tab: Jobs) -> None:
+    """However many steps that is: those between two looks take long on a telephone."""
+    (told,) = tab({"kind": "late", "asked": {**ASKED, "steps": 100_000}})
+    assert told["kept"] == 2  # before the first step, and when it was time
+
+
 def untimed(run: Run) -> list[dict[str, Any]]:
     """The metrics, but for what a clock told."""
     return [

@@ -53,11 +53,12 @@ export class Characters {
     return this.tokens.length;
   }
 
-  /** {ids: Int32Array, unknown: Map of characters without an id, which are left out, to their counts}. */
+  /** {ids: of the smallest of types that holds them, unknown: Map of characters without an id, which are left out, to their counts}. */
   encode(text) {
     const table = new Int32Array(CODE_POINTS).fill(-1);
     this.tokens.forEach((token, id) => (table[token.codePointAt(0)] = id));
-    const ids = new Int32Array(text.length);
+    const Ids = this.size <= 1 << 8 ? Uint8Array : this.size <= 1 << 16 ? Uint16Array : Int32Array;
+    const ids = new Ids(text.length);
     const unknown = new Map();
     let count = 0;
     for (let i = 0; i < text.length; i++) {

@@ -46,7 +46,7 @@ class Asked {
 export class Learner {
   /**
    * recipe: {model, training, course}: the page's config, the settings of a training, its legs
-   * [[begin, steps], …]. tokens: Int32Array, the training text. tensors: of a checkpoint, {name:
+   * [[begin, steps], …]. tokens: an array of whole numbers, the training text. tensors: of a checkpoint, {name:
    * {shape, data}} as training/loop/learner.py names them, or null. weights: to begin from, as
    * model.safetensors names them, or null. makeWorker: gives a Worker of worker.js. wasm: the
    * engine's bytes or its WebAssembly.Module. workers: how many, at most one a shard.
@@ -98,17 +98,18 @@ export class Learner {
     });
   }
 
-  /** The mean loss of the tokens of a text: {loss, count}; limit: how many are read, 0 for all. */
+  /** The mean loss of the tokens of a text, which the workers keep: {loss, count}; limit: how many are read, 0 for all. */
   evaluate(tokens, { limit = 0, signal } = {}) {
     return this.inTurn(async () => {
       const tasks = tasksOf(this.recipe.model, tokens.length, limit);
       const found = new Array(tasks.length);
       let next = 0;
       await Promise.all(this.workers.map(async (worker) => {
+        if (worker.text !== tokens) await worker.ask("text", { tokens: (worker.text = tokens) });
         while (next < tasks.length) {
           signal?.throwIfAborted();
           const place = next++;
-          found[place] = (await worker.ask("evaluate", { tokens, tasks: [tasks[place]] }))[0];
+          found[place] = (await worker.ask("evaluate", { tasks: [tasks[place]] }))[0];
         }
       }));
       const count = found.reduce((sum, one) => sum + one.count, 0);

@@ -27,6 +27,8 @@ export class Member {
     this.owner = owners(this.units, team.ports.length);
     this.own = this.ownedBy(team.index);
     this.updates = new Updates(this.engine, this.own, this.weights, settings);
+    this.spare = []; // buffers that others have given back, and those of others that are read
+    this.used = team.ports.map(() => []);
     this.openShards();
     this.begin(tensors, weights);
   }
@@ -87,7 +89,7 @@ export class Member {
     const shares = this.shards.map((shard) => this.learnShard(shard));
     await this.addUp();
     const squares = Float64Array.from(this.own, ({ at, count }) => this.engine.call.squared_norm(count, this.summed + 4 * at));
-    const told = await this.team.exchange(() => ({ squares: squares.slice(), losses: Float64Array.from(shares) }));
+    const told = await this.exchange(() => ({ squares: squares.slice(), losses: Float64Array.from(shares) }));
     this.updates.apply(this.summed, this.clip(told), this.factor * rateFactor(this.step, this.settings, this.course));
     await this.share(more);
     this.step++;
@@ -127,12 +129,23 @@ export class Member {
   async addUp() {
     if (this.shardWorker.length === 1) return;
     const arrays = (to) => this.shards.map(({ gradients }) => this.gathered(this.ownedBy(to), gradients));
-    const told = await this.team.exchange((to) => ({ gradients: to === this.team.index ? [] : arrays(to) }));
+    const told = await this.exchange((to) => ({ gradients: to === this.team.index ? [] : arrays(to) }));
     let mine = 0;
     this.shardWorker.forEach((worker, number) => {
       if (worker === this.team.index) this.add(number, this.shards[mine++].gradients, null);
-      else this.add(number, 0, told[worker].gradients.shift());
+      else {
+        const gradients = told[worker].gradients.shift();
+        this.add(number, 0, gradients);
+        this.used[worker].push(gradients);
+      }
     });
+  }
+
+  /** `Team.exchange`, by which buffers go back to whom they came from: new ones each step are garbage of megabytes. */
+  async exchange(message) {
+    const told = await this.team.exchange((to) => ({ ...message(to), back: this.used[to].splice(0) }));
+    told.forEach(({ back }) => this.spare.push(...back));
+    return told;
   }
 
   /** Adds a shard's gradients of the own units: those at an address, or those of another worker. */
@@ -148,7 +161,9 @@ export class Member {
 
   /** The numbers of some units, one after the other, of all that begin at an address. */
   gathered(units, begin) {
-    const all = new Float32Array(units.reduce((sum, { count }) => sum + count, 0));
+    const length = units.reduce((sum, { count }) => sum + count, 0);
+    const place = this.spare.findIndex((one) => one.length === length);
+    const [all] = place < 0 ? [new Float32Array(length)] : this.spare.splice(place, 1);
     let to = 0;
     for (const { at, count } of units) {
       all.set(this.engine.floats(begin + 4 * at, count), to);
@@ -168,10 +183,12 @@ export class Member {
 
   /** Tells the others the new weights of the own units, and takes theirs. */
   async share(more) {
-    const told = await this.team.exchange((to) => ({ more, weights: to === this.team.index ? null : this.gathered(this.own, this.weights) }));
+    const told = await this.exchange((to) => ({ more, weights: to === this.team.index ? null : this.gathered(this.own, this.weights) }));
     told.forEach(({ weights }, worker) => {
+      if (!weights) return;
       let from = 0;
-      if (weights) for (const { at, count } of this.ownedBy(worker)) this.engine.floats(this.weights + 4 * at, count).set(weights.subarray(from, (from += count)));
+      for (const { at, count } of this.ownedBy(worker)) this.engine.floats(this.weights + 4 * at, count).set(weights.subarray(from, (from += count)));
+      this.used[worker].push(weights);
     });
     this.more = told[0].more;
   }

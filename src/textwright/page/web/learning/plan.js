@@ -7,7 +7,10 @@ import { shardsOf } from "./parameters.js";
 import { protocol } from "./protocol.js";
 import { RECIPES } from "./recipes.js";
 
-const KEPT = 15; // seconds between two checkpoints at most: a tab is closed without a word
+export const KEPT = 15; // seconds between two checkpoints at most: a tab is closed without a word
+
+const MOST_LOOKING = 0.25; // share of the time that looks take, however short it is
+const FINAL = 0.06; // the share of the time in which the last look reads more than the others
 
 /** The sizes of a family that a tab trains, the smallest first. */
 export const sizes = (family) => Object.keys(RECIPES.sizes[family] ?? {});
@@ -90,12 +93,21 @@ export function planOf(option, { tokens, validation, minutes = null, steps = nul
 /** Seconds of an evaluation that reads so many of a text's tokens; 0: all. */
 const lookSeconds = ({ fixed, token }, read, validation) => fixed + token * (read || validation);
 
+/** How many tokens the last look may read, 0: all. seconds: asked for, 0: as long as it takes; perToken: seconds. */
+export function finalTokens(seconds, validation, perToken) {
+  const most = Math.floor((FINAL * seconds) / perToken);
+  return seconds && most < validation ? most : 0;
+}
+
 function timed(minutes, validation, measured) {
   const whole = lookSeconds(measured, 0, validation);
   let left = Math.max(1, 60 * minutes) * RECIPES.aim;
-  const { evaluations, evalTokens } = evaluationsFor(left, validation, measured, whole);
-  if (evalTokens) left = Math.max(left / 2, left - whole); // the last one reads all of the text
-  const looking = (evaluations + 1) * lookSeconds(measured, evalTokens, validation);
+  const { evaluations: some, evalTokens } = evaluationsFor(left, validation, measured, whole);
+  const look = lookSeconds(measured, evalTokens, validation);
+  // fewer than tell a curve, where the time is too short for more
+  const evaluations = Math.max(1, Math.min(some, Math.floor((MOST_LOOKING * left) / look) - 1));
+  if (evalTokens) left -= Math.min(whole, 60 * minutes * FINAL);
+  const looking = (evaluations + 1) * look;
   return { evaluations, evalTokens, steps: Math.max(1, Math.floor((left - looking) / measured.step)) };
 }
 
@@ -113,7 +125,7 @@ function finished(option, { tokens, validation, minutes, steps, perStep, measure
   const evalEvery = Math.max(1, Math.ceil(steps / evaluations));
   const checkpointEvery = measured ? Math.max(1, Math.min(evalEvery, Math.round(KEPT / measured.step))) : evalEvery;
   const looks = 1 + Math.ceil(steps / evalEvery);
-  const looking = measured && looks * lookSeconds(measured, evalTokens, validation) + (evalTokens && lookSeconds(measured, 0, validation));
+  const looking = measured && looks * lookSeconds(measured, evalTokens, validation) + (evalTokens && measured.token * (finalTokens(60 * minutes, validation, measured.token) || validation));
   const plan = {
     size: option.size, parameters: parameterCount(config), steps, tokens_per_step: perStep, epochs, eval_every: evalEvery,
     checkpoint_every: checkpointEvery, eval_tokens: evalTokens, protocol: protocol(config, validation, evalTokens),

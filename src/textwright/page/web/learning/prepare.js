@@ -10,26 +10,31 @@ import { dropoutFor, optionOf, planOf } from "./plan.js";
 import { RECIPES } from "./recipes.js";
 import { TEXT, nameFrom } from "./runfolder.js";
 import { sha256 } from "./sha256.js";
+import { dataOf, written } from "./writing.js";
 
-const MEASURED = 1200; // milliseconds of steps
+const MEASURED = 700; // milliseconds of steps, on one worker and on all
 const READ = 4096; // tokens, to time an evaluation
 const GUESS = 6000; // tokens a second, before anything is measured
-const FIXED = 0.5; // seconds of an evaluation beside reading: its sample, what is kept
+const WRITTEN = 20; // tokens, to time the sample of an evaluation
 const BEGINNING = 1024; // tokens by which it is seen whether a parent has read the like
 
-/** The ids of a prepared text: {corpus, characters, train, validation, unknown}; `known` are a parent's tokens. */
+/**
+ * The ids of a prepared text: {corpus: {text, characters, sha256}, characters, train, validation, unknown};
+ * tokens: a parent's.
+ */
 export function tokenized(text, label, { fraction = 0.1, tokens = null, grows = true } = {}) {
-  const corpus = corpusOf(text, label, fraction);
+  const { train, validation: held, ...corpus } = corpusOf(text, label, fraction);
   const known = tokens && new Characters(tokens);
-  const characters = known ? (grows ? known.extended(corpus.train) : known) : Characters.of(corpus.train);
-  const { ids: validation, unknown } = characters.encode(corpus.validation);
+  const characters = known ? (grows ? known.extended(train) : known) : Characters.of(train);
+  const { ids: validation, unknown } = characters.encode(held);
   if (validation.length < 2) throw new Error(t("{label} ends with characters that it doesn't begin with; give a longer text", { label }));
-  return { corpus, characters, train: characters.encode(corpus.train).ids, validation, unknown };
+  return { corpus, characters, train: characters.encode(train).ids, validation, unknown };
 }
 
 /**
  * {kept, data, weights, notes} of a new training: what `TabTraining` keeps, the ids, the weights of
- * the parent or null, and lines that are worth saying.
+ * the parent or null, and lines that are worth saying. It takes fewer workers than there are where
+ * that is faster.
  *
  * asked: {text or bytes, source, name, minutes or steps, family, size, seed, prompt, parent}.
  */
@@ -49,14 +54,15 @@ export async function prepareTraining(asked, tools, tell) {
     option = optionOf({ ...how, rate: 1 });
   }
   if (steps === null) tell(t("measuring this machine"));
-  const measured = steps === null ? await measure(option, data, weights, minutes, tools) : null;
-  const made = planOf(option, { tokens: data.train.length, validation: data.validation.length, minutes, steps, measured });
   const name = nameFrom(asked.name || source || "text");
+  const measured = steps === null ? await measureBest(option, data, weights, { minutes, name }, tools) : null;
+  const made = planOf(option, { tokens: data.train.length, validation: data.validation.length, minutes, steps, measured });
   const original = bytes ?? new TextEncoder().encode(given.text);
   const settings = settingsToml({ ...made, name, data, parent, tools, original, given, source });
   const kept = {
     name, settings, config: made.config, tokens: data.characters.tokens, text: data.corpus.text, metrics: [], samples: [],
     marks: [], losses: [], factor: 1, temperature: RECIPES.sampling.temperature, weights: null, before: null, checkpoint: null,
+    workers: measured?.workers ?? null,
   };
   return { kept, data, weights, notes };
 }
@@ -65,8 +71,17 @@ function opened(config, training, course, data, weights, tools) {
   return Learner.open({ recipe: { model: config, training, course }, tokens: data.train, weights, ...tools });
 }
 
-/** Seconds of a step, and of reading a token. */
-async function measure(option, data, weights, minutes, tools) {
+/** As `measure`, on one worker or on all: the faster, which all aren't on a machine that does something else as well. */
+async function measureBest(option, data, weights, asked, tools) {
+  const found = [];
+  for (const workers of new Set([1, Math.min(tools.workers ?? 1, option.training.shards)])) {
+    found.push(await measure(option, data, weights, asked, { ...tools, workers }));
+  }
+  return found.reduce((best, one) => (one.step < best.step ? one : best));
+}
+
+/** Seconds of a step, of reading a token, and of what an evaluation costs beside reading. */
+async function measure(option, data, weights, { minutes, name }, tools) {
   const { training } = option;
   const epochs = (60 * minutes * GUESS) / data.train.length;
   const config = { ...option.config, dropout: dropoutFor(option.config, data.train.length, epochs) };
@@ -77,8 +92,12 @@ async function measure(option, data, weights, minutes, tools) {
     const { losses } = await learner.steps({ milliseconds: MEASURED, most: 1000 });
     const step = (performance.now() - begun) / 1000 / losses.length;
     begun = performance.now();
-    const { count } = await learner.evaluate(data.validation.subarray(0, READ + 1));
-    return { step, token: (performance.now() - begun) / 1000 / count, fixed: FIXED };
+    const { count } = await learner.evaluate(data.validation.slice(0, READ + 1));
+    const token = (performance.now() - begun) / 1000 / count;
+    begun = performance.now();
+    await written({ data: dataOf({ name, config, tokens: data.characters.tokens }, tools.tables), weights: await learner.weights(), count: WRITTEN, temperature: 1 });
+    const fixed = ((performance.now() - begun) / 1000 / WRITTEN) * training.sample_tokens;
+    return { step, token, fixed, workers: tools.workers };
   } finally {
     learner.close();
   }
@@ -86,7 +105,7 @@ async function measure(option, data, weights, minutes, tools) {
 
 /** A parent's bits a character over those of the frequencies of the text's own characters. */
 async function unlikeness(option, data, parent, weights, tools) {
-  const read = data.validation.subarray(0, BEGINNING);
+  const read = data.validation.slice(0, BEGINNING);
   const known = read.filter((id) => id < parent.tokens.length);
   if (known.length < 2) return Infinity;
   const learner = await opened(option.config, option.training, [[0, 1]], data, weights, tools);

@@ -29,7 +29,7 @@ function bitsOf({ characters, validation, unknown, corpus }, loss) {
   return ((validation.length * loss) / Math.LN2 + characters.hiddenBits(unknown, count)) / count;
 }
 
-/** `Result` of `training/loop/callbacks.py`; whole: the loss on all of the validation text, or null. */
+/** `Result` of `training/loop/callbacks.py`; whole: {loss, tokens} as `finalLook` gives it, or null. */
 export function resultOf({ state, settings, kept, metrics, show, data }, status, whole) {
   const { steps, eval_tokens: tokens, protocol: words } = settings.plan;
   const best = metrics.find((row) => row.step === state.best_step);
@@ -38,10 +38,10 @@ export function resultOf({ state, settings, kept, metrics, show, data }, status,
     steps: state.step,
     seconds: show.seconds,
     best_step: state.best_step,
-    val_loss: whole ?? state.best_loss,
-    val_bits_per_char: whole === null ? (best?.val_bits_per_char ?? null) : bitsOf(data, whole),
-    verdict: verdict(metrics, { status, steps, done: state.step, loss: whole }),
-    eval_tokens: whole === null ? tokens : 0,
-    protocol: whole === null ? words : protocol(kept.config, data.validation.length),
+    val_loss: whole?.loss ?? state.best_loss,
+    val_bits_per_char: whole === null ? (best?.val_bits_per_char ?? null) : bitsOf(data, whole.loss),
+    verdict: verdict(metrics, { status, steps, done: state.step, loss: whole?.loss ?? null }),
+    eval_tokens: whole?.tokens ?? tokens,
+    protocol: whole === null ? words : protocol(kept.config, data.validation.length, whole.tokens),
   };
 }

@@ -3,8 +3,10 @@
 // going on gives what never having stopped would have given.
 
 import { t } from "../words.js";
+import { finalLook } from "./finallook.js";
 import { Learner } from "./learner.js";
 import { prepareTraining, tokenized } from "./prepare.js";
+import { KEPT } from "./plan.js";
 import { keptOf } from "./readrun.js";
 import { metricsRow, resultOf } from "./records.js";
 import { runFiles } from "./runfolder.js";
@@ -35,7 +37,9 @@ export class TabTraining {
   }
 
   constructor(kept, data, tools, start, notes) {
-    Object.assign(this, { kept: { ...kept }, data, tools, start, notes, learner: null, asked: null, wanted: [] });
+    // all of them where it wasn't measured, or is on a machine that has fewer
+    const workers = Math.min(tools.workers ?? 1, kept.workers ?? Infinity);
+    Object.assign(this, { kept: { ...kept }, data, tools: { ...tools, workers }, start, notes, learner: null, asked: null, wanted: [] });
     this.restore();
     this.show = new Show(this);
     this.writing = new Writing(this);
@@ -113,6 +117,7 @@ export class TabTraining {
   async open() {
     if (this.learner) return;
     this.restore();
+    this.saved = performance.now();
     const { config, checkpoint, factor } = this.kept;
     const recipe = { model: config, training: this.settings.training, course: this.course };
     this.learner = await Learner.open({
@@ -139,7 +144,8 @@ export class TabTraining {
       this.show.learned(state.step, loss);
     }
     if (state.step === steps || state.step % every === 0) await this.evaluate();
-    if (this.wanted.length || state.step % keepEvery === 0) await this.save();
+    const late = performance.now() - this.saved > 1000 * KEPT;
+    if (late || this.wanted.length || state.step % keepEvery === 0) await this.save();
     this.writing.soon();
     this.tell("step");
   }
@@ -153,7 +159,9 @@ export class TabTraining {
     const { state, settings, data } = this;
     const weights = await this.learner.weights();
     const first = state.step ? null : await this.writing.whole(weights); // something to see at once
-    const { loss } = await this.learner.evaluate(data.validation, { limit: settings.plan.eval_tokens });
+    const begun = performance.now();
+    const { loss, count } = await this.learner.evaluate(data.validation, { limit: settings.plan.eval_tokens });
+    this.perToken = (performance.now() - begun) / 1000 / count;
     if (!Number.isFinite(loss)) return this.diverged(state.step);
     const told = first ?? (await this.writing.whole(weights));
     const best = state.best_loss === null || loss < state.best_loss;
@@ -175,6 +183,7 @@ export class TabTraining {
     this.state.seconds = this.show.seconds;
     const checkpoint = { state: { ...this.state }, tensors: await this.learner.tensors() };
     await this.handOver({ checkpoint });
+    this.saved = performance.now();
     this.wanted.splice(0).forEach((resolve) => resolve());
   }
 
@@ -205,34 +214,11 @@ export class TabTraining {
       before = this.best;
       await this.evaluate();
     }
-    const whole = status === "finished" || status === "stopped early" ? await this.evaluateWhole() : null;
+    const whole = status === "finished" || status === "stopped early" ? await finalLook(this) : null;
     const result = resultOf(this, status, whole);
     await this.handOver({ settings: { ...settings, result }, before });
     this.release();
     this.show.end({ interrupted: "stopped", diverged: "failed" }[status] ?? "finished", this.failed);
-  }
-
-  /**
-   * The loss of the weights that are kept on all of the validation text; null where each look read
-   * that, and where a pause or a stop cuts it short.
-   */
-  async evaluateWhole() {
-    const { validation } = this.data;
-    const { eval_tokens: limit } = this.settings.plan;
-    if (!(limit > 0 && limit < validation.length - 1)) return null;
-    this.measuring = new AbortController();
-    this.show.measuring();
-    if (this.state.best_step !== this.state.step) {
-      this.learner.close();
-      const recipe = { model: this.kept.config, training: this.settings.training, course: this.course };
-      this.learner = await Learner.open({ recipe, tokens: this.data.train, weights: this.best, ...this.tools });
-    }
-    try {
-      return (await this.learner.evaluate(validation, { signal: this.measuring.signal })).loss;
-    } catch (error) {
-      if (this.measuring.signal.aborted) return null;
-      throw error;
-    }
   }
 
   pause() {

@@ -22,8 +22,12 @@ const KINDS = {
     while (member.more);
     return [{ step: member.step, losses: Float64Array.from(losses) }];
   },
-  async evaluate(own, { tokens, tasks }) {
-    return [tasks.map((task) => doTask(own.member, tokens, task))];
+  async text(own, { tokens }) {
+    own.text = tokens;
+    return [null];
+  },
+  async evaluate(own, { tasks }) {
+    return [tasks.map((task) => doTask(own.member, own.text, task))];
   },
   async weights({ member }) {
     const stored = member.stored();

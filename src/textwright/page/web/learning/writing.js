@@ -23,6 +23,15 @@ export function dataOf({ name, config, tokens }, tables) {
   };
 }
 
+/** The tokens that a model writes; weights: {name: {shape, data}}. */
+export async function written({ data, weights, prompt = "", count, temperature }) {
+  const writer = new Writer(data, Object.fromEntries(Object.entries(weights).map(([name, { data: numbers }]) => [name, numbers])));
+  const asked = { temperature, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: SEED, maxTokens: count, stop: [] };
+  const tokens = [];
+  for await (const { token } of writer.write(prompt, asked, null)) if (token) tokens.push(token);
+  return tokens;
+}
+
 /** The samples of a training, at its evaluations and between them. */
 export class Writing {
   constructor(training) {
@@ -48,16 +57,13 @@ export class Writing {
     this.open = write().catch(() => {}).finally(() => (this.open = null));
   }
 
-  /** {step, prompt, text, tokens}; weights: {name: {shape, data}}. */
+  /** {step, prompt, text, tokens}. */
   async write(weights, count, temperature) {
     const { kept, settings, state, tools, show } = this.training;
     const { sample_prompt: prompt } = settings.training;
     const { step } = state;
     const begun = performance.now();
-    const writer = new Writer(dataOf(kept, tools.tables), Object.fromEntries(Object.entries(weights).map(([name, { data }]) => [name, data])));
-    const asked = { temperature, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: SEED, maxTokens: count, stop: [] };
-    const tokens = [];
-    for await (const { token } of writer.write(prompt, asked, null)) if (token) tokens.push(token);
+    const tokens = await written({ data: dataOf(kept, tools.tables), weights, prompt, count, temperature });
     this.due = performance.now() + Math.max(PAUSE, SHARE * (performance.now() - begun));
     const told = { step, prompt, text: tokens.map(({ text }) => text).join(""), tokens };
     show.wrote(told);
