@@ -60,3 +60,66 @@ const full = { ...gone, put: () => Promise.reject(new Error("quota")) };
 assert.equal(await fetched(async () => answer, { open: async () => full }), answer);
 assert.equal(await fetched(async () => answer, { open: () => Promise.reject(new Error("not allowed")) }), answer);
 assert.equal(await fetched(() => Promise.reject(new Error("gone")), { open: async () => full }), "kept before");
+
+// a training is held by one tab, also where the browser has no locks (as here)
+const { hold } = await load("state/holding");
+const letGo = await hold("pasted");
+assert.equal(await hold("pasted"), null);
+(await hold("other"))();
+letGo();
+(await hold("pasted"))();
+
+// one that another tab went on with is read again; one that hasn't been kept meanwhile isn't
+const { Lesson } = await load("state/lesson");
+const { TabTraining } = await load("learning/training");
+const tables = { runs: new Map(), checkpoints: new Map(), weights: new Map() };
+const database = { keeps: true, put: async (table, row) => void tables[table].set(row.name, row), one: async (table, name) => structuredClone(tables[table].get(name)) };
+const done = [];
+function training(kept) {
+  const shown = { phase: "paused", step: kept.checkpoint.state.step, steps: 9, metrics: [], samples: [] };
+  const act = (what) => async () => {
+    done.push(`${what} from ${shown.step}`);
+    kept.checkpoint.state.step = ++shown.step;
+    await made.keep({ ...structuredClone(kept), metrics: [] });
+  };
+  const made = { kept, shown, plan: {}, tools: null, close: () => {}, run: act("run"), stop: act("stop") };
+  return made;
+}
+TabTraining.reopen = async (kept) => training(kept);
+let screens = 0;
+globalThis.document = { hidden: false };
+globalThis.navigator = { wakeLock: { request: async () => (screens++, { released: false, release: async () => {} }) } };
+const home = { database, tell: () => {} };
+const at = (step) => ({ name: "pasted", checkpoint: { state: { step } } });
+const first = new Lesson(training(at(3)), home);
+await first.run();
+const second = await Lesson.reopen(structuredClone(tables.checkpoints.get("pasted")), null, home);
+await second.run();
+first.end();
+await first.run();
+await first.run();
+assert.deepEqual(done, ["run from 3", "run from 4", "stop from 5", "run from 6"]);
+
+// what a full disk didn't take is in this tab alone: it isn't given up for what was kept before
+database.put = async () => {
+  throw new Error("quota");
+};
+await first.run();
+assert.ok(first.unkept);
+await first.run();
+assert.deepEqual(done.slice(4), ["run from 7", "run from 8"]);
+
+// a page that was hidden has lost the lock on the screen, and asks again
+screens = 0;
+first.running = true;
+first.screen = null;
+await first.wake();
+await first.wake();
+assert.equal(screens, 1);
+first.screen.released = true;
+document.hidden = true;
+await first.wake();
+assert.equal(screens, 1);
+document.hidden = false;
+await first.wake();
+assert.equal(screens, 2);

@@ -30,9 +30,16 @@ TEXT = "".join(
 )
 SIDEWAYS = "document.documentElement.scrollWidth - innerWidth"
 
+STEPS = "Number(document.querySelector('.lesson .numbers dd').textContent.replace(/\\D/g, ''))"
 LISTEN = """void (window.went_wrong = [],
     addEventListener("error", (event) => went_wrong.push(event.message)),
     addEventListener("unhandledrejection", (event) => went_wrong.push(String(event.reason))))"""
+DROP = """(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["another"], "another.txt"));
+    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    document.querySelector(".here").dispatchEvent(drop);
+})()"""
 CHANGE = """((selector, value) => {
     const field = document.querySelector(selector);
     field.value = value;
@@ -67,6 +74,10 @@ def until(tab: Any, script: str) -> None:
     """Wait until an expression is true; the page's policy lets no script wait for that there."""
     while not tab.evaluate(script):
         tab.wait_for_timeout(100)
+
+
+def steps(tab: Any) -> int:
+    return int(tab.evaluate(STEPS))
 
 
 def textwright(folder: Path, *words: str) -> str:
@@ -120,8 +131,8 @@ def test_a_closed_tab_goes_on_where_it_was(tab: Any, watch: Watch, page: str) ->
     until(tab, "document.querySelector('.lesson progress').value > 0")
     tab.get_by_role("button", name="Pause").click()
     tab.wait_for_selector(".phase.paused")
-    step = tab.locator(".lesson .numbers dd").first.inner_text()
-    assert step != "0"
+    step = steps(tab)
+    assert step > 0
     other = tab.context.new_page()
     watch.over(other)
     tab.close()
@@ -130,18 +141,51 @@ def test_a_closed_tab_goes_on_where_it_was(tab: Any, watch: Watch, page: str) ->
     assert "pasted was interrupted at" in other.locator(".interrupted").inner_text()
     other.locator(".interrupted").get_by_role("button", name="Go on").click()
     other.wait_for_selector(".phase.training")
-    assert other.locator(".lesson .numbers dd").first.inner_text() >= step
-    third = other.context.new_page()
-    third.goto(page)
-    third.locator(".interrupted").get_by_role("button", name="Go on").click()
-    third.get_by_text("It learns in another tab of this browser.").wait_for()
-    third.close()
+    assert steps(other) >= step
     other.locator(".lesson").get_by_role("button", name="Stop").click()
     other.wait_for_selector(".phase.stopped")
     other.reload()
     other.wait_for_selector(".runs.kept li")
     other.get_by_role("button", name="Delete: pasted").click()
     other.wait_for_selector(".runs.kept li", state="detached")
+    assert watch.said == []
+
+
+def test_two_tabs_and_one_training(tab: Any, watch: Watch, page: str) -> None:
+    """One learns at a time, from where the other was last; neither stops the other."""
+    tab.goto(page)
+    begin(tab, minutes=30)
+    other = tab.context.new_page()
+    watch.over(other)
+    other.goto(page)
+    other.get_by_role("button", name="Delete: pasted").click()
+    other.locator(".notice").get_by_text("It learns in another tab of this browser.").wait_for()
+    other.locator(".interrupted").get_by_role("button", name="Go on").click()
+    other.locator(".phase").get_by_text("It learns in another tab of this browser.").wait_for()
+    assert not other.get_by_role("button", name="Stop").is_visible()
+    assert not other.get_by_label("Learning rate").is_visible()
+    stale = steps(other)
+    tab.bring_to_front()
+    until(tab, f"{STEPS} > {stale}")
+    tab.get_by_role("button", name="Pause").click()
+    tab.wait_for_selector(".phase.paused")
+    paused = steps(tab)
+    other.bring_to_front()
+    other.locator(".lesson").get_by_role("button", name="Go on").click()
+    until(other, f"{STEPS} > {paused}")
+    other.get_by_role("button", name="Pause").click()
+    other.wait_for_selector(".phase.paused")
+    last = steps(other)
+    other.get_by_role("link", name="Look inside", exact=True).click()
+    other.get_by_role("link", name="Train", exact=True).click()
+    other.evaluate(DROP)
+    other.locator(".notice").get_by_text("A training is under way; stop it first.").wait_for()
+    assert other.locator(".phase.paused").is_visible() and steps(other) == last
+    tab.bring_to_front()
+    assert steps(tab) == paused
+    tab.locator(".lesson").get_by_role("button", name="Stop").click()
+    tab.wait_for_selector(".phase.stopped")
+    assert steps(tab) == last, "it stops what the other tab has learned"
     assert watch.said == []
 
 
@@ -194,7 +238,7 @@ def test_the_studio_trains_here_or_there(tab: Any, watch: Watch, tmp_path: Path)
             tab.locator(".lesson").get_by_role("button", name="Save as one file").click()
         file.value.save_as(tmp_path / "page.html")
         tab.get_by_role("radio", name="On the machine that serves").click()
-        assert tab.get_by_role("heading", name="Runs so far").is_visible()
+        tab.get_by_role("heading", name="Runs so far").wait_for()
         tab.reload()
         tab.wait_for_selector(".picker option[value=pasted]", state="attached")
         tab.evaluate("navigator.serviceWorker.ready.then(() => true)")

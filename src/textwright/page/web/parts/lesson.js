@@ -48,7 +48,8 @@ export class LessonPart {
 
   show(told) {
     const { name, plan, phase, running, problem, metrics, seconds, left, message } = told;
-    const trouble = problem === "elsewhere" ? t("It learns in another tab of this browser.") : problem || message;
+    const elsewhere = problem === "elsewhere";
+    const trouble = elsewhere ? t("It learns in another tab of this browser.") : problem || message;
     const said = trouble ? `${t(PHASES[phase])}: ${trouble}` : t(PHASES[phase]);
     if (this.said !== said) this.status.textContent = this.said = said;
     this.status.className = `phase ${phase}`;
@@ -62,10 +63,10 @@ export class LessonPart {
     swap(this.pause, this.goOn, !running);
     this.goOn.hidden ||= phase === "finished" || phase === "planned" || (phase === "failed" && !problem);
     this.pause.hidden ||= phase === "measuring";
-    this.stop.hidden = !running && phase !== "paused";
+    this.stop.hidden = elsewhere || (!running && phase !== "paused");
     this.write.className = running ? "small" : "primary";
     for (const each of this.uses) each.hidden = !metrics.length;
-    this.knobs.hidden = !running && phase !== "paused";
+    this.knobs.hidden = this.stop.hidden;
     this.set(told);
     this.draw(told);
   }

@@ -4,6 +4,7 @@ import { parentOf } from "../learning/parents.js";
 import { readRun } from "../learning/readrun.js";
 import { unzip, zip } from "../learning/zip.js";
 import { t } from "../words.js";
+import { hold } from "./holding.js";
 import { Lesson } from "./lesson.js";
 import { fileWith } from "./onefile.js";
 
@@ -25,11 +26,19 @@ export class Here {
     });
     this.home = { database: this.database, tell: () => this.later() };
     document.addEventListener("visibilitychange", () => document.hidden || this.returned());
-    addEventListener("beforeunload", (event) => this.running && !this.database.keeps && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.lessons.some(({ unkept }) => unkept) && event.preventDefault());
   }
 
   get running() {
     return this.lessons.some((lesson) => lesson.running);
+  }
+
+  get busy() {
+    return this.lessons.some((lesson) => lesson.busy);
+  }
+
+  get begun() {
+    return this.lessons.some((lesson) => lesson.begun);
   }
 
   /** Reads what this browser has kept; its models are models of the page. */
@@ -67,6 +76,7 @@ export class Here {
 
   /** The page is looked at again. */
   returned() {
+    for (const lesson of this.lessons) if (lesson.running) lesson.wake();
     if (this.running) this.later();
   }
 
@@ -125,7 +135,9 @@ export class Here {
   /** Lets all that are planned or paused learn. */
   async start() {
     this.news = false;
+    await this.look(); // since they were named another tab may have begun
     const lessons = [...this.lessons];
+    for (const lesson of lessons) if (!lesson.begun) lesson.rename(this.free(lesson.name, lessons.filter((other) => other !== lesson)));
     await Promise.all(lessons.map((lesson) => this.learn(lesson)));
   }
 
@@ -149,14 +161,25 @@ export class Here {
   /** Ends one before its time; one that is paused looks a last time at what it has learned. */
   async stop(name) {
     const lesson = this.lesson(name);
-    const resting = !lesson.running;
-    lesson.training.stop().catch(() => {}); // `run` tells what went wrong
-    if (resting) await this.learn(lesson);
+    lesson.end();
+    if (!lesson.running) await this.learn(lesson);
+  }
+
+  /** The rate as a multiple of the plan's. */
+  setRate(name, factor) {
+    return this.lesson(name).training.setRate(factor).catch(() => {}); // it ends just now: there is none left to set
+  }
+
+  async checkpoint(name) {
+    const kept = await this.database.one("checkpoints", name);
+    if (kept) return kept;
+    await this.look();
+    throw new Error(t("{name} is not kept in this browser any more", { name }));
   }
 
   /** A training that was interrupted, or stopped, goes on. */
   goOn(name) {
-    return this.reopen(async (tools) => [await Lesson.reopen(await this.database.one("checkpoints", name), tools, this.home)]);
+    return this.reopen(async (tools) => [await Lesson.reopen(await this.checkpoint(name), tools, this.home)]);
   }
 
   /** The training of a run folder, which began elsewhere, goes on here. */
@@ -196,8 +219,9 @@ export class Here {
   /** The run folder of a training, as an archive. */
   async archive(name) {
     const open = this.lesson(name);
-    const lesson = open ?? (await Lesson.reopen(await this.database.one("checkpoints", name), await this.tools(1), this.home));
+    const lesson = open && open.problem !== "elsewhere" ? open : (await Lesson.reopen(await this.checkpoint(name), await this.tools(1), this.home));
     const files = await lesson.training.files();
+    if (!lesson.running) lesson.unkept = false;
     return new Blob([await zip(Object.fromEntries(Object.entries(files).map(([path, bytes]) => [`${name}/${path}`, bytes])))], { type: "application/zip" });
   }
 
@@ -212,8 +236,12 @@ export class Here {
   }
 
   async remove(name) {
+    const letGo = await hold(name);
+    this.set({ problem: letGo ? "" : t("It learns in another tab of this browser.") });
+    if (!letGo) return;
     this.put(this.lessons.filter((lesson) => lesson.name !== name));
     for (const table of ["runs", "checkpoints", "weights"]) await this.database.drop(table, name).catch(() => {});
+    letGo();
     this.writers.drop(name);
     await this.look();
     await this.page.refresh();

@@ -96,8 +96,9 @@ export class HereView {
   }
 
   choose(files) {
-    if (this.here.running) return this.notice.say(t("A training is under way; stop it first."));
+    if (this.here.busy) return this.notice.say(t("A training is under way; stop it first."));
     if (/\.zip$/i.test(files[0].name)) return this.takeRun(files[0]);
+    this.notice.say("");
     if (UNREAD.test(files[0].name)) return this.notice.say(t("{name}: a tab reads plain text alone; save it as a .txt file first.", { name: files[0].name }));
     this.anew();
     this.source.choose(files);
@@ -115,13 +116,13 @@ export class HereView {
     }
     this.modelChanged();
     this.begins.input.value = this.run ? RUN : "";
-    this.changed(SOON);
+    this.anew();
   }
 
   /** Something of the form is another: the plan is made anew, in a moment. */
   changed(wait) {
     clearTimeout(this.timer);
-    if (!this.form || this.here.running) return;
+    if (!this.form || this.here.begun) return;
     this.planned = this.wished = false;
     this.here.prepare([]); // what was planned is so no longer
     if (this.source.read()) this.timer = setTimeout(() => this.prepare(), wait);
@@ -172,7 +173,9 @@ export class HereView {
     await (lesson ? this.here.learn(lesson) : this.here.goOn(name));
   }
 
+  /** Away with what has ended. */
   anew() {
+    this.here.prepare([]);
     this.changed(SOON);
   }
 
@@ -203,13 +206,13 @@ export class HereView {
   }
 
   draw({ lessons, runs, saying, problem }) {
-    const shown = lessons.filter(({ phase, running }) => running || phase !== "planned");
+    const shown = lessons.filter(({ phase, running, problem }) => running || problem || phase !== "planned");
     this.form.hidden = shown.length > 0;
     if (problem) this.notice.say(problem);
     this.go.disabled = !this.source.read() || shown.length > 0;
     this.drawPlan(lessons, saying);
     this.show.hidden = !shown.length;
-    this.again.hidden = !shown.length || shown.some(({ running, phase }) => running || phase === "paused");
+    this.again.hidden = !shown.length || shown.some(({ busy }) => busy);
     this.runs.show(runs, lessons);
     for (const [name, part] of this.parts) {
       if (shown.some((one) => one.name === name)) continue;
@@ -229,7 +232,7 @@ export class HereView {
     const part = new LessonPart(name, {
       pause: (which) => this.here.pause(which), stop: (which) => this.here.stop(which), goOn: (which) => this.goOn(which),
       open: (which, where) => this.open(which, where), download: (which, of) => this.download(which, of), save: (which) => this.save(which),
-      rate: (which, factor) => this.here.lesson(which).training.setRate(factor), temperature: (which, value) => this.here.lesson(which).training.setTemperature(value),
+      rate: (which, factor) => this.here.setRate(which, factor), temperature: (which, value) => this.here.lesson(which).training.setTemperature(value),
     });
     this.lessons.append(part.element);
     return part;

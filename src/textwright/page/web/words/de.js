@@ -2,6 +2,7 @@
 
 export const words = {
   "{name} is in this browser alone: download it in Train, and ask textwright on a computer.": "{name} gibt es nur in diesem Browser: Lade es in Trainieren herunter und frage textwright auf einem Rechner.",
+  "{name} is not kept in this browser any more": "{name} ist in diesem Browser nicht mehr aufgehoben",
   "Trained in this browser": "In diesem Browser trainiert",
   "They are kept here until you delete them, and nowhere else.": "Sie bleiben hier, bis du sie löschst, und nirgends sonst.",
   "A training of {name} was interrupted at {percent} %.": "Ein Training von {name} wurde bei {percent} % unterbrochen.",

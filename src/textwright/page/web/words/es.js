@@ -2,6 +2,7 @@
 
 export const words = {
   "{name} is in this browser alone: download it in Train, and ask textwright on a computer.": "{name} está solo en este navegador: descárgalo en Entrenar y pregunta a textwright en un ordenador.",
+  "{name} is not kept in this browser any more": "{name} ya no está guardado en este navegador",
   "Trained in this browser": "Entrenados en este navegador",
   "They are kept here until you delete them, and nowhere else.": "Se quedan aquí hasta que los borres, y en ningún otro sitio.",
   "A training of {name} was interrupted at {percent} %.": "Un entrenamiento de {name} se interrumpió al {percent} %.",

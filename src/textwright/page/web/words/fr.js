@@ -2,6 +2,7 @@
 
 export const words = {
   "{name} is in this browser alone: download it in Train, and ask textwright on a computer.": "{name} n’est que dans ce navigateur : téléchargez-le dans Entraîner et demandez à textwright sur un ordinateur.",
+  "{name} is not kept in this browser any more": "{name} n’est plus conservé dans ce navigateur",
   "Trained in this browser": "Entraînés dans ce navigateur",
   "They are kept here until you delete them, and nowhere else.": "Ils restent ici jusqu’à ce que vous les supprimiez, et nulle part ailleurs.",
   "A training of {name} was interrupted at {percent} %.": "Un entraînement de {name} a été interrompu à {percent} %.",

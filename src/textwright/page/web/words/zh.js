@@ -2,6 +2,7 @@
 
 export const words = {
   "{name} is in this browser alone: download it in Train, and ask textwright on a computer.": "{name} 只在这个浏览器里：请在“训练”中下载，再用电脑上的 textwright 来问。",
+  "{name} is not kept in this browser any more": "{name} 已不再保存在此浏览器中",
   "Trained in this browser": "在这个浏览器里训练的",
   "They are kept here until you delete them, and nowhere else.": "它们只保存在这里，直到你删除。",
   "A training of {name} was interrupted at {percent} %.": "{name} 的训练在 {percent} % 处中断了。",
