@@ -10,6 +10,7 @@ const folder = new URL(`${pathToFileURL(process.argv[2])}/`);
 const { TabTraining } = await import(new URL("learning/training.js", folder));
 const { readRun } = await import(new URL("learning/readrun.js", folder));
 const { parentOf } = await import(new URL("learning/parents.js", folder));
+const { speak } = await import(new URL("words.js", folder));
 const { unzip, zip } = await import(new URL("learning/zip.js", folder));
 
 const { tables, jobs } = JSON.parse(readFileSync(0, "utf-8"));
@@ -42,10 +43,10 @@ async function trained(training, { pause = Infinity, rate = null, crash = null, 
   };
   if (crash) await crashed(training, crash);
   await training.run();
-  const { phase, metrics, samples, step, marks, message, notes, best } = training.shown;
+  const { phase, metrics, samples, step, marks, message, notes, best, verdict } = training.shown;
   const archive = await zip(await training.files());
   training.close();
-  return { zip: Buffer.from(archive).toString("base64"), phase, metrics, samples: samples.map(({ step, text }) => ({ step, text })), step, marks, message, notes, best, events, last: kept };
+  return { zip: Buffer.from(archive).toString("base64"), phase, metrics, samples: samples.map(({ step, text }) => ({ step, text })), step, marks, message, notes, best, verdict, events, last: kept };
 }
 
 /** Runs until it has done some steps, when its workers are lost. */
@@ -61,7 +62,8 @@ async function crashed(training, step) {
 }
 
 const JOBS = {
-  async train({ asked, workers = 1, parent = null, ...how }) {
+  async train({ asked, workers = 1, parent = null, language = null, ...how }) {
+    speak(language ?? "en", language ? (await import(new URL(`words/${language}.js`, folder))).words : {});
     if (parent) asked.parent = parent.zip ? await unpacked(parent.zip) : parentOf(parent.data, floats(parent.weights));
     return trained(await TabTraining.prepare(asked, tools(workers)), how);
   },

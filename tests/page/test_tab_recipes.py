@@ -15,6 +15,15 @@ from textwright.configs import (
     TrainingSettings,
 )
 from textwright.page import WEB
+from textwright.reporting.verdict import (
+    DIVERGED,
+    GAIN,
+    LATE_SHARE,
+    LEVEL_SPREAD,
+    MIN_EVALUATIONS,
+    MIN_STEPS,
+    RISE,
+)
 from textwright.tokenizers import train_tokenizer
 from textwright.training.loop import evaluation
 from textwright.training.planning import base_model, planner, presets
@@ -68,6 +77,15 @@ def recipes() -> dict[str, Any]:
         "learned_by_read": planner._LEARNED_BY_READ,
         "streams": evaluation._STREAMS,
         "stream_warmup": evaluation._STREAM_WARMUP,
+        "verdict": {
+            "gain": GAIN,
+            "level_spread": LEVEL_SPREAD,
+            "rise": RISE,
+            "diverged": DIVERGED,
+            "late_share": LATE_SHARE,
+            "min_steps": MIN_STEPS,
+            "min_evaluations": MIN_EVALUATIONS,
+        },
     }
 
 

@@ -180,6 +180,16 @@ def test_it_is_kept_by_the_clock(tab: Jobs) -> None:
     assert told["kept"] == 2  # before the first step, and when it was time
 
 
+def test_files_are_in_english_whatever_the_page_speaks(tab: Jobs, tmp_path: Path) -> None:
+    pasted = {**ASKED, "source": "", "steps": 1}
+    (told,) = tab({"kind": "train", "asked": pasted, "language": "de"})
+    settings = unpacked(told, tmp_path / "tab").settings()
+    assert settings["result"]["verdict"] == "too few evaluations to tell"
+    assert settings["data"]["sources"][0]["address"] == "pasted text"
+    assert told["verdict"] == "zu wenige Messungen, um es zu sagen"
+    assert told["notes"][0].startswith("Der Text ist kurz")
+
+
 def untimed(run: Run) -> list[dict[str, Any]]:
     """The metrics, but for what a clock told."""
     return [

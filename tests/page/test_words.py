@@ -140,6 +140,7 @@ def test_nothing_is_spoken_but_whole_sentences() -> None:
         "text",
         "known[1]",
         "lens.caption",
+        "problem",
     }
     variables |= {
         "one.feature.title",

@@ -23,6 +23,17 @@ const put = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[nam
 /** A sentence that is spoken later, by `t`. */
 export const later = (text) => text;
 
+/** What `say` gives where the page speaks English: for files, whose words are the same everywhere. */
+export function inEnglish(say) {
+  const before = [language, spoken];
+  set("en", {});
+  try {
+    return say();
+  } finally {
+    set(...before);
+  }
+}
+
 /** The first of the languages that somebody wants, such as `de-CH`, that there is; null: English. */
 export function wanted(languages, there) {
   for (const one of languages) {
@@ -35,11 +46,15 @@ export function wanted(languages, there) {
 
 /** From now on the page speaks this language; words: from English to it. */
 export function speak(name, words) {
+  set(name, words);
+  if (globalThis.document) document.documentElement.lang = name;
+}
+
+function set(name, words) {
   language = name;
   spoken = words;
   plural = new Intl.PluralRules(name);
   decimals.clear();
-  if (globalThis.document) document.documentElement.lang = name;
 }
 
 export const grouped = (number) => decimal(Math.round(number), 0);

@@ -18,7 +18,7 @@ const WESTERN = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”�
 const CONTROLS = /[\x00-\x07\x0e-\x19\x1c-\x1f]/g;
 
 /**
- * The text of a file: {text, encoding, note}.
+ * The text of a file: {text, encoding, note}, note a function that says something about it, or null.
  *
  * A byte-order mark decides; else UTF-8, where the bytes are valid, or nearly; else Western, which
  * `note` says.
@@ -29,18 +29,18 @@ export function decoded(bytes, label) {
   const [, name = null] = NO_TEXT.find(([start]) => head.startsWith(start)) ?? [];
   if (name) throw new Error(t("{label} is {what}; save it as plain text", { label, what: t(name) }));
   const marks = [["\xff\xfe", "utf-16le", "utf-16"], ["\xfe\xff", "utf-16be", "utf-16"], ["\xef\xbb\xbf", "utf-8", "utf-8-sig"]];
-  for (const [mark, coded, called] of marks) if (head.startsWith(mark)) return { text: new TextDecoder(coded).decode(bytes), encoding: called, note: "" };
+  for (const [mark, coded, called] of marks) if (head.startsWith(mark)) return { text: new TextDecoder(coded).decode(bytes), encoding: called, note: null };
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const start = text.slice(0, 1 << 16).replaceAll("\0", "");
-    if ((start.match(CONTROLS) ?? []).length <= start.length / 100) return { text, encoding: "utf-8", note: "" };
+    if ((start.match(CONTROLS) ?? []).length <= start.length / 100) return { text, encoding: "utf-8", note: null };
   } catch {
     const mended = mostlyUtf8(bytes, label);
     if (mended) return mended;
     const text = new TextDecoder("windows-1252").decode(bytes).replace(/[\x80-\x9f]/g, (one) => WESTERN[one.charCodeAt(0) - 0x80]);
     const start = text.slice(0, 1 << 16);
     if ((start.match(CONTROLS) ?? []).length <= start.length / 1000) {
-      return { text, encoding: "cp1252", note: t("{label} isn't UTF-8 and was read as Western; where letters look wrong, save it as UTF-8", { label }) };
+      return { text, encoding: "cp1252", note: () => t("{label} isn't UTF-8 and was read as Western; where letters look wrong, save it as UTF-8", { label }) };
     }
   }
   throw new Error(t("{label} holds no text; save it as plain text", { label }));
@@ -52,7 +52,7 @@ function mostlyUtf8(bytes, label) {
   const count = text.split("\ufffd").length - 1;
   const letters = (text.match(/[^\x00-\x7f]/gu) ?? []).length - count;
   if (letters <= 20 * count) return null;
-  const note = many(count, "{label} has {count} damaged place, which became �", "{label} has {count} damaged places, which became �", { label });
+  const note = () => many(count, "{label} has {count} damaged place, which became �", "{label} has {count} damaged places, which became �", { label });
   return { text, encoding: "utf-8", note };
 }
 

@@ -1,8 +1,9 @@
 // The loss over a whole text: as textwright/training/loop/evaluation.py, in tasks that any worker may do,
 // and whose results are added in their order.
 
-const STREAMS = 32;
-const WARMUP = 256;
+import { RECIPES } from "./recipes.js";
+
+const { streams: STREAMS, stream_warmup: WARMUP } = RECIPES;
 const AT_ONCE = 16;
 const CHUNK = 64;
 

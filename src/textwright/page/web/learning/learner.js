@@ -1,8 +1,15 @@
 // A model that learns in this tab: what a page has of it. The work is done by workers (worker.js).
 
-import { t } from "../words.js";
+import { later, t } from "../words.js";
 import { tasksOf } from "./evaluation.js";
 import { parametersOf, refusal, shardsOf } from "./parameters.js";
+
+/** What workers say, who speak no language. */
+export const PROBLEMS = [
+  later("this browser has too little memory for this model; take a smaller one"),
+  later("these weights don't fit the model: {name}"),
+  later("this checkpoint doesn't fit the model: {name} is missing"),
+];
 
 /** Whether a tab can train a model of this config. */
 export function learns(config) {
@@ -15,11 +22,11 @@ class Asked {
     this.worker = worker;
     this.open = new Map();
     this.last = 0;
-    worker.onmessage = ({ data: { id, value, problem } }) => {
+    worker.onmessage = ({ data: { id, value, problem, values } }) => {
       const { resolve, reject } = this.open.get(id);
       this.open.delete(id);
       if (problem === undefined) resolve(value);
-      else reject(new Error(problem));
+      else reject(new Error(t(problem, values)));
     };
     worker.onerror = (event) => {
       event.preventDefault?.();

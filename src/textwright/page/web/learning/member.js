@@ -66,12 +66,12 @@ export class Member {
     const fresh = tensors || weights ? null : initialWeights(this.config, this.settings.seed);
     for (const { name, stored, at, count } of this.parameters.list) {
       const found = fresh ? fresh[name] : (tensors ? tensors[`model/${name}`] : weights[stored])?.data;
-      if (found?.length !== count) throw new Error(`these weights don't fit the model: ${tensors ? name : stored}`);
+      if (found?.length !== count) throw new Error("these weights don't fit the model: {name}", { cause: { name: tensors ? name : stored } });
       this.engine.floats(this.weights + 4 * at, count).set(found);
     }
     if (!tensors) return;
     const named = (name) => {
-      if (!tensors[name]) throw new Error(`this checkpoint doesn't fit the model: ${name} is missing`);
+      if (!tensors[name]) throw new Error("this checkpoint doesn't fit the model: {name} is missing", { cause: { name } });
       return tensors[name].data;
     };
     this.updates.load((name) => named(`optimizer/${name}`), named("optimizer/0.0.step")[0]);

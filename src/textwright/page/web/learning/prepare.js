@@ -1,6 +1,6 @@
 // What a training in a tab begins with: the text read, the speed of this machine measured, the plan made.
 
-import { t } from "../words.js";
+import { inEnglish, t } from "../words.js";
 import { Characters } from "./characters.js";
 import { settingsOf } from "./config.js";
 import { corpusOf, decoded, prepared } from "./corpus.js";
@@ -16,6 +16,7 @@ const MEASURED = 700; // milliseconds of steps, on one worker and on all
 const READ = 4096; // tokens, to time an evaluation
 const GUESS = 6000; // tokens a second, before anything is measured
 const WRITTEN = 20; // tokens, to time the sample of an evaluation
+const PAINTED = 40; // milliseconds in which a page draws what it is told
 const BEGINNING = 1024; // tokens by which it is seen whether a parent has read the like
 
 /**
@@ -39,12 +40,17 @@ export function tokenized(text, label, { fraction = 0.1, tokens = null, grows = 
  * asked: {text or bytes, source, name, minutes or steps, family, size, seed, prompt, parent}.
  */
 export async function prepareTraining(asked, tools, tell) {
+  const pause = () => new Promise((resolve) => setTimeout(resolve, PAINTED));
   const { bytes = null, source = "", minutes = null, steps = null, seed = 1, parent = null } = asked;
   const label = source || t("the text");
   tell(t("reading the text"));
-  const given = bytes ? decoded(bytes, label) : { text: asked.text, encoding: "utf-8", note: "" };
-  const data = tokenized(prepared(given.text, label), label, { tokens: parent?.tokens });
-  const notes = given.note ? [given.note] : [];
+  await pause();
+  const given = bytes ? decoded(bytes, label) : { text: asked.text, encoding: "utf-8", note: null };
+  await pause();
+  const text = prepared(given.text, label);
+  await pause();
+  const data = tokenized(text, label, { tokens: parent?.tokens });
+  const notes = given.note ? [given.note()] : [];
   const weights = parent && grown(parent, data.characters, tools.tables, seed);
   const how = { ...asked, seed, parent: parent?.config ?? null, vocabSize: data.characters.size, tokens: data.train.length };
   let option = optionOf(how);
@@ -139,8 +145,8 @@ function settingsToml({ config, training, plan, name, data, parent, tools, origi
       validation_characters: corpus.characters[1],
       validation_unknown: left / Math.max(1, data.validation.length + left),
       vocab_size: characters.size,
-      warnings: given.note ? [given.note] : [],
-      sources: [{ address: source || t("pasted text"), sha256: sha256(original), bytes: original.length, encoding: given.encoding }],
+      warnings: given.note ? [inEnglish(given.note)] : [],
+      sources: [{ address: source || inEnglish(() => t("pasted text")), sha256: sha256(original), bytes: original.length, encoding: given.encoding }],
     },
     parent: parent && { name: parent.name, sha256: parent.sha256, texts: parent.texts },
     plan,

@@ -24,4 +24,5 @@ export const RECIPES = {
   "learned_by_read": 3.0,
   "streams": 32,
   "stream_warmup": 256,
+  "verdict": {"gain": 0.01, "level_spread": 0.05, "rise": 0.01, "diverged": 0.3, "late_share": 0.25, "min_steps": 100, "min_evaluations": 3},
 };

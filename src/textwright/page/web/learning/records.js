@@ -1,5 +1,6 @@
 // What a training records of itself, as Python does: a line of metrics.jsonl, and how it ended.
 
+import { inEnglish } from "../words.js";
 import { protocol } from "./protocol.js";
 import { rateFactor } from "./schedule.js";
 import { verdict } from "./verdict.js";
@@ -40,7 +41,7 @@ export function resultOf({ state, settings, kept, metrics, show, data }, status,
     best_step: state.best_step,
     val_loss: whole?.loss ?? state.best_loss,
     val_bits_per_char: whole === null ? (best?.val_bits_per_char ?? null) : bitsOf(data, whole.loss),
-    verdict: verdict(metrics, { status, steps, done: state.step, loss: whole?.loss ?? null }),
+    verdict: inEnglish(() => verdict(metrics, { status, steps, done: state.step, loss: whole?.loss ?? null })),
     eval_tokens: whole?.tokens ?? tokens,
     protocol: whole === null ? words : protocol(kept.config, data.validation.length, whole.tokens),
   };

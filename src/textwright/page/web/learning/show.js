@@ -1,5 +1,7 @@
 // What a training shows of itself while it runs: a plain object, made anew when it is asked for.
 
+import { verdict } from "./verdict.js";
+
 const RECENT = 20; // seconds over which the speed is looked at
 const POINTS = 400; // of the loss; where there are more, every second one goes
 const SAMPLES = 100;
@@ -77,6 +79,13 @@ export class Show {
     this.samples = [...before, { step, prompt, text, tokens }];
   }
 
+  /** In the page's language; run.toml has it in English. */
+  get verdict() {
+    const { settings, metrics } = this.training;
+    const { verdict: words, status, steps: done, val_loss: loss } = settings.result;
+    return words ? verdict(metrics, { status, steps: settings.plan.steps, done, loss }) : "";
+  }
+
   get shown() {
     const { state, settings, extra, kept, notes } = this.training;
     const { steps, expected_seconds: expected } = settings.plan;
@@ -91,7 +100,7 @@ export class Show {
       tokens_per_second: this.speed, first_tokens_per_second: this.first ?? this.speed,
       losses: this.losses, metrics, samples: this.samples, marks: kept.marks, rate: kept.factor, temperature: kept.temperature,
       best: best ? { step: best.step, val_bits_per_char: best.val_bits_per_char } : null,
-      verdict: settings.result.verdict ?? "", message: this.message, notes,
+      verdict: this.verdict, message: this.message, notes,
     };
   }
 }

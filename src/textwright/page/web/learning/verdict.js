@@ -1,10 +1,9 @@
 // How a training went, in plain words; the thresholds and the words of `reporting/verdict.py`.
 
 import { grouped, t } from "../words.js";
+import { RECIPES } from "./recipes.js";
 
-const [GAIN, SPREAD, RISE, DIVERGED] = [0.01, 0.05, 0.01, 0.3];
-const FEWEST_STEPS = 100;
-const FEWEST_EVALUATIONS = 3;
+const { gain: GAIN, level_spread: SPREAD, rise: RISE, diverged: DIVERGED, late_share: LATE, min_steps: FEWEST_STEPS, min_evaluations: FEWEST_EVALUATIONS } = RECIPES.verdict;
 
 /** The verdict on rows of metrics.jsonl. status: how it ended; steps: planned; done: how many were; loss: of the whole text, or null. */
 export function verdict(metrics, { status, steps, done = metrics.at(-1)?.step ?? 0, loss = null }) {
@@ -31,7 +30,7 @@ export function verdict(metrics, { status, steps, done = metrics.at(-1)?.step ??
     const before = Math.min(...losses.filter((_, place) => rows[place].step <= rows.at(-1).step * share));
     return before > 0 && Number.isFinite(before) ? (before - losses[best]) / before : 0;
   };
-  if (since(0.75) > GAIN) return t("still improving when it ended: give it more time");
+  if (since(1 - LATE) > GAIN) return t("still improving when it ended: give it more time");
   if (done < FEWEST_STEPS) return t("too short to tell: give it more time");
   if (since(0.5) > SPREAD) return t("still falling in its second half: give it more time");
   return t("levelled off at a validation loss of {loss}", told);

@@ -1,6 +1,6 @@
 // A worker of a training in the tab: does what a `Learner` asks, one thing after the other.
 //
-// Asked {id, kind, …}, it answers {id, value} or {id, problem}.
+// Asked {id, kind, …}, it answers {id, value} or {id, problem, values}: in English, to be translated.
 
 import { doTask } from "./evaluation.js";
 import { Member } from "./member.js";
@@ -52,7 +52,7 @@ export function serve(scope) {
       const [value, transfer = []] = await KINDS[kind](own, asked);
       scope.postMessage({ id, value }, transfer);
     } catch (error) {
-      scope.postMessage({ id, problem: error.message });
+      scope.postMessage({ id, problem: error.message, values: error.cause });
     }
   };
   scope.onmessage = ({ data }) => {

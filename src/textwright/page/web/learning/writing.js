@@ -3,9 +3,10 @@
 import { Writer } from "../runtime/writer.js";
 import { Characters } from "./characters.js";
 import { parameterCount, streams } from "./config.js";
+import { RECIPES } from "./recipes.js";
 
 const SEED = 1; // the same each time, so that one sees the model learn
-const TEMPERATURE = 0.8; // of what is written at evaluations, the same as Python's
+const TEMPERATURE = RECIPES.sampling.temperature; // of what is written at evaluations
 const PAUSE = 1500; // milliseconds between two samples at least
 const SHARE = 10; // a sample takes at most so great a part of the time
 const SHOWN = 120; // tokens of it

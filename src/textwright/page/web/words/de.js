@@ -474,6 +474,9 @@ export const words = {
   "training stopped: its worker couldn't be started": "Das Training hörte auf: Sein Worker ließ sich nicht starten",
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "Ein Tab trainiert ohne Mittel der Gewichte; setze training.ema_decay auf 0",
   "no token of the text to evaluate on counts in the loss; give it more": "Kein Token des Textes, an dem gemessen wird, zählt im Verlust; gib mehr davon",
+  "this browser has too little memory for this model; take a smaller one": "Dieser Browser hat zu wenig Speicher für dieses Modell; nimm ein kleineres",
+  "these weights don't fit the model: {name}": "Diese Gewichte passen nicht zum Modell: {name}",
+  "this checkpoint doesn't fit the model: {name} is missing": "Dieser Zwischenstand passt nicht zum Modell: {name} fehlt",
   "training was closed": "Das Training wurde geschlossen",
   "what is learned can't be kept in this browser ({reason}); download it before you leave": "Was gelernt wird, lässt sich in diesem Browser nicht aufheben ({reason}); lade es herunter, bevor du gehst",
   "{label} has {count} damaged places, which became �": {"one": "{label} hat {count} beschädigte Stelle, die zu � wurde", "other": "{label} hat {count} beschädigte Stellen, die zu � wurden"}

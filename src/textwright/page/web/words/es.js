@@ -474,6 +474,9 @@ export const words = {
   "training stopped: its worker couldn't be started": "el entrenamiento se detuvo: no se pudo iniciar su worker",
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "una pestaña no entrena con una media de los pesos; pon training.ema_decay a 0",
   "no token of the text to evaluate on counts in the loss; give it more": "ningún token del texto de evaluación cuenta en la pérdida; da más",
+  "this browser has too little memory for this model; take a smaller one": "este navegador tiene muy poca memoria para este modelo; elige uno más pequeño",
+  "these weights don't fit the model: {name}": "estos pesos no encajan en el modelo: {name}",
+  "this checkpoint doesn't fit the model: {name} is missing": "este punto de control no encaja en el modelo: falta {name}",
   "training was closed": "el entrenamiento se cerró",
   "what is learned can't be kept in this browser ({reason}); download it before you leave": "lo que se aprende no se puede guardar en este navegador ({reason}); descárgalo antes de irte",
   "{label} has {count} damaged places, which became �": {"one": "{label} tiene {count} lugar dañado, que se convirtió en �", "other": "{label} tiene {count} lugares dañados, que se convirtieron en �"}

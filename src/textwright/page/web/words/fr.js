@@ -474,6 +474,9 @@ export const words = {
   "training stopped: its worker couldn't be started": "l'entraînement s'est arrêté : son worker n'a pas pu démarrer",
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "un onglet n'entraîne pas avec une moyenne des poids ; mets training.ema_decay à 0",
   "no token of the text to evaluate on counts in the loss; give it more": "aucun token du texte d'évaluation ne compte dans la perte ; donne-en plus",
+  "this browser has too little memory for this model; take a smaller one": "ce navigateur a trop peu de mémoire pour ce modèle ; prenez-en un plus petit",
+  "these weights don't fit the model: {name}": "ces poids ne conviennent pas au modèle : {name}",
+  "this checkpoint doesn't fit the model: {name} is missing": "ce point de reprise ne convient pas au modèle : il manque {name}",
   "training was closed": "l'entraînement a été fermé",
   "what is learned can't be kept in this browser ({reason}); download it before you leave": "ce qui est appris ne peut pas être gardé dans ce navigateur ({reason}) ; télécharge-le avant de partir",
   "{label} has {count} damaged places, which became �": {"one": "{label} a {count} endroit endommagé, devenu �", "other": "{label} a {count} endroits endommagés, devenus �"}

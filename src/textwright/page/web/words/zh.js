@@ -474,6 +474,9 @@ export const words = {
   "training stopped: its worker couldn't be started": "训练停止了：它的 worker 无法启动",
   "a tab doesn't train with an average of the weights; set training.ema_decay to 0": "标签页训练时不用权重的平均；请把 training.ema_decay 设为 0",
   "no token of the text to evaluate on counts in the loss; give it more": "用来评估的文本里没有计入损失的 token；请给更多",
+  "this browser has too little memory for this model; take a smaller one": "这个浏览器的内存不足以容纳这个模型；请选一个更小的",
+  "these weights don't fit the model: {name}": "这些权重与模型不符：{name}",
+  "this checkpoint doesn't fit the model: {name} is missing": "这个检查点与模型不符：缺少 {name}",
   "training was closed": "训练已关闭",
   "what is learned can't be kept in this browser ({reason}); download it before you leave": "学到的内容无法保存在这个浏览器里（{reason}）；离开前请下载",
   "{label} has {count} damaged places, which became �": "{label} 有 {count} 处损坏，已变为 �"
