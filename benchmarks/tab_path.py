@@ -84,7 +84,7 @@ def walk(
     tab.locator(".here").get_by_label("Minutes").fill(str(minutes))
     tab.get_by_label("Kind of model").select_option(kind)
     begun = time.perf_counter()
-    tab.locator("#train-text").set_input_files(text)
+    tab.locator("#tab-text").set_input_files(text)
     tab.locator(".here").get_by_role("button", name="Train", exact=True).click()
     tab.wait_for_selector(".lesson .latest .t", state="attached")
     say(f"the first sample: {tab.locator('.lesson .status').inner_text()}")

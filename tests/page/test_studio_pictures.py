@@ -154,7 +154,7 @@ def test_of_a_training(
     tab.goto(f"{studio.page}#train")
     tab.wait_for_selector(".source:visible")
     tab.get_by_role("radio", name="A file").click()
-    tab.locator(".file").set_input_files(str(file))
+    tab.locator("#train-text").set_input_files(str(file))
     tab.get_by_label("Minutes").fill(minutes or "0.05")
     tab.get_by_label("Kind of model").select_option(family)
     tab.get_by_role("button", name="Train", exact=True).click()

@@ -84,8 +84,8 @@ def open_train(tab: Any, studio: Studio) -> None:
 def train(tab: Any, name: str, minutes: str, text: str = TEXT, family: str = "gpt") -> None:
     tab.wait_for_selector(".source:visible")
     tab.evaluate(DROP, [name, text])
-    tab.get_by_label("Minutes").fill(minutes)
-    tab.get_by_label("Kind of model").select_option(family)
+    tab.get_by_role("spinbutton", name="Minutes").fill(minutes)
+    tab.get_by_role("combobox", name="Kind of model").select_option(family)
     tab.get_by_role("button", name="Train", exact=True).click()
 
 
@@ -319,7 +319,7 @@ def test_a_large_text_and_one_that_is_too_large(
     open_train(tab, studio)
     tab.wait_for_selector(".source:visible")
     tab.locator("#train-text").set_input_files(large)
-    tab.get_by_label("Minutes").fill(LONG)
+    tab.get_by_role("spinbutton", name="Minutes").fill(LONG)
     tab.get_by_role("button", name="Train", exact=True).click()
     phase(tab, "preparing")
     pieces = [url for url in watch.requested if PIECES in url]

@@ -34,12 +34,12 @@ STEPS = "Number(document.querySelector('.lesson .numbers dd').textContent.replac
 LISTEN = """void (window.went_wrong = [],
     addEventListener("error", (event) => went_wrong.push(event.message)),
     addEventListener("unhandledrejection", (event) => went_wrong.push(String(event.reason))))"""
-DROP = """(() => {
+DROP = """(([name, text]) => {
     const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File(["another"], "another.txt"));
+    dataTransfer.items.add(new File([text], name));
     const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
     document.querySelector(".here").dispatchEvent(drop);
-})()"""
+})"""
 CHANGE = """((selector, value) => {
     const field = document.querySelector(selector);
     field.value = value;
@@ -61,6 +61,10 @@ def ask(tab: Any, *, minutes: float = 0.1, kind: str = "lstm pico", beside: str 
     minutes_field = tab.locator(".here").get_by_label("Minutes")
     minutes_field.fill(str(minutes))
     minutes_field.press("Tab")
+
+
+def drop(tab: Any, name: str, text: str) -> None:
+    tab.evaluate(f"({DROP})", [name, text])
 
 
 def begin(tab: Any, **asked: Any) -> None:
@@ -95,6 +99,11 @@ def test_a_stranger_trains_writes_and_takes_it_along(
     """From the file on the disk to a model that writes there, in textwright, and in a file anew."""
     tab.goto(page)
     tab.wait_for_selector(".here .drop")
+    assert ".epub" not in str(tab.locator("#tab-text").get_attribute("accept"))
+    drop(tab, "wide.csv", "é" * 1999)
+    tab.locator(".enough").get_by_text("1,999 characters: too short to learn from").wait_for()
+    drop(tab, "spaces.txt", " " * 5000)
+    tab.locator(".notice").get_by_text("spaces.txt is empty").wait_for()
     begin(tab)
     assert "learning" in tab.title() and "%" in tab.title()
     tab.wait_for_selector(".phase.finished")
@@ -151,7 +160,7 @@ def test_a_closed_tab_goes_on_where_it_was(tab: Any, watch: Watch, page: str) ->
     assert watch.said == []
 
 
-def test_two_tabs_and_one_training(tab: Any, watch: Watch, page: str) -> None:
+def test_two_tabs_and_one_training(tab: Any, watch: Watch, page: str, tmp_path: Path) -> None:
     """One learns at a time, from where the other was last; neither stops the other."""
     tab.goto(page)
     begin(tab, minutes=30)
@@ -178,7 +187,7 @@ def test_two_tabs_and_one_training(tab: Any, watch: Watch, page: str) -> None:
     last = steps(other)
     other.get_by_role("link", name="Look inside", exact=True).click()
     other.get_by_role("link", name="Train", exact=True).click()
-    other.evaluate(DROP)
+    drop(other, "another.txt", "another")
     other.locator(".notice").get_by_text("A training is under way; stop it first.").wait_for()
     assert other.locator(".phase.paused").is_visible() and steps(other) == last
     tab.bring_to_front()
@@ -186,6 +195,14 @@ def test_two_tabs_and_one_training(tab: Any, watch: Watch, page: str) -> None:
     tab.locator(".lesson").get_by_role("button", name="Stop").click()
     tab.wait_for_selector(".phase.stopped")
     assert steps(tab) == last, "it stops what the other tab has learned"
+    with tab.expect_download() as run:
+        tab.get_by_role("button", name="Download the run").click()
+    run.value.save_as(tmp_path / "pasted.zip")
+    tab.get_by_role("button", name="Train another one").click()
+    tab.locator("input[accept^='.zip']").set_input_files(tmp_path / "pasted.zip")
+    tab.get_by_role("button", name=f"Go on with pasted from step {last:,}").click()
+    until(tab, f"document.querySelector('.lesson') && {STEPS} > {last}")
+    assert "pasted-2" in tab.locator(".lesson .status").first.inner_text()
     assert watch.said == []
 
 

@@ -7,20 +7,23 @@ import { decimal, grouped, many, t } from "../words.js";
 
 const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.html,.htm,.xhtml,.epub,.docx,.pdf,.csv,.json,.jsonl,.ndjson,.parquet,.gz,text/*";
 const KNOWN = [[0x25, 0x50, 0x44, 0x46], [0x50, 0x4b], [0x1f, 0x8b], [0x50, 0x41, 0x52, 0x31], [0xff, 0xfe], [0xfe, 0xff], [0, 0, 0xfe, 0xff], [0x42, 0x5a], [0xfd, 0x37]]; // PDF, ZIP, gzip, Parquet, UTF-16 and UTF-32, bzip2, xz: with zeros, and read
+const WIDE = [["utf-16le", [0xff, 0xfe]], ["utf-16be", [0xfe, 0xff]]];
+const COUNTED = 32e6; // bytes of a file up to which its characters are counted
 const LEAST = 2_000; // characters
 const SENSIBLE = 20_000;
 const GOOD = 300_000;
 
 export class Source {
-  /** onchange(): another text; say(error); note: where it stays. */
-  constructor({ onchange, say, note = t("Your text stays on the machine that trains.") }) {
-    Object.assign(this, { onchange, say });
+  /** onchange(): another text; say(error); note: where it stays; endings: of the files that are plain text, where no others are read. */
+  constructor({ onchange, say, note = t("Your text stays on the machine that trains."), endings = null }) {
+    Object.assign(this, { onchange, say, isPlain: endings ? () => true : plain });
+    const id = endings ? "tab-text" : "train-text"; // a studio has both
     this.file = null;
     this.kind = "shelf";
     this.choice = segments(t("Where the text comes from"), [["shelf", t("From the shelf")], ["paste", t("Paste")], ["file", t("A file")]], (kind) => this.turn(kind));
-    this.input = el("input", { type: "file", class: "file", accept: ENDINGS, id: "train-text", onchange: () => this.choose(this.input.files) });
+    this.input = el("input", { type: "file", class: "file", accept: endings ?? ENDINGS, id, onchange: () => this.choose(this.input.files) });
     this.chosen = el("span", { class: "chosen" });
-    this.drop = el("label", { class: "drop", for: "train-text" }, this.input, this.chosen, el("small", {}, note));
+    this.drop = el("label", { class: "drop", for: id }, this.input, this.chosen, el("small", {}, note));
     this.area = el("textarea", { rows: 6, class: "prompt", dir: "auto", spellcheck: false, placeholder: t("Paste or write a text: a diary, poems, letters, a book …"), oninput: () => this.changed() });
     this.pasted = field(t("Your text"), this.area);
     this.shelf = el("div", { class: "builtins", role: "radiogroup", "aria-label": t("Texts that are at hand") });
@@ -71,32 +74,52 @@ export class Source {
       this.file = null;
     }
     this.input.value = "";
+    this.length = undefined; // characters; null: not known before all of it is read
     this.changed();
     if (this.file) this.look(this.file);
   }
 
-  /** Refuses what is no text before it is sent, by its first bytes. */
+  /** Refuses what is no text before it is sent, by its first bytes; counts the characters of what is plain text. */
   async look(file) {
     const head = new Uint8Array(await file.slice(0, 4096).arrayBuffer().catch(() => new ArrayBuffer(0)));
-    if (this.file !== file || !head.includes(0) || KNOWN.some((kind) => kind.every((byte, index) => head[index] === byte))) return;
-    this.say(t("{name} holds no text: it is a file of another kind", { name: file.name }));
+    const begins = (kind) => kind.every((byte, index) => head[index] === byte);
+    const other = head.includes(0) && !KNOWN.some(begins);
+    const wide = WIDE.find(([, kind]) => begins(kind))?.[0] ?? "utf-8";
+    const text = !other && this.isPlain(file) && file.size < COUNTED ? new TextDecoder(wide).decode(await file.arrayBuffer().catch(() => new ArrayBuffer(0))) : null;
+    if (this.file !== file) return;
+    this.length = text === null ? null : characters(text);
+    if (other) this.refuse(t("{name} holds no text: it is a file of another kind", { name: file.name }));
+    else if (this.length === 0) this.refuse(t("{name} is empty; choose a file with text in it", { name: file.name }));
+    else this.changed();
+  }
+
+  refuse(why) {
+    this.say(why);
     this.file = null;
     this.changed();
   }
 
+  /** Why what is pasted is too much; "" where it isn't. */
+  tooMuch() {
+    const { most, area: { value } } = this;
+    const size = most && value.length > most / 3 ? new Blob([value]).size : 0;
+    return size > (most ?? 0) ? t("{name} is {size} long; texts of up to {most} are taken here. Use a part of it, or textwright train on the command line.", { name: t("Your text"), size: bytes(size), most: bytes(most) }) : "";
+  }
+
   changed() {
     fill(this.chosen, this.file ? [el("b", {}, this.file.name), ` · ${bytes(this.file.size)}`] : [el("b", {}, t("Drop a text here")), t(", or choose a file")]);
-    const length = { shelf: null, paste: this.area.value.trim().length, file: this.file?.size ?? 0 }[this.kind];
-    this.enough.textContent = length === null || !length ? "" : enough(length);
+    const pasted = this.kind === "paste";
+    const length = pasted ? characters(this.area.value) : this.kind === "file" && this.file && this.length;
+    this.enough.textContent = (pasted && this.tooMuch()) || (length ? enough(length) : "");
     this.onchange();
   }
 
   /** {built_in} or {file}; null: nothing that can be learned from is chosen. */
   read() {
     if (this.kind === "shelf") return this.builtIn ? { builtIn: this.builtIn } : null;
-    if (this.kind === "file") return this.file && !(plain(this.file) && this.file.size < LEAST) ? { file: this.file } : null;
+    if (this.kind === "file") return this.file && (this.length === null || this.length >= LEAST) ? { file: this.file } : null;
     const text = this.area.value;
-    return text.trim().length >= LEAST ? { file: new File([text], `${t("pasted")}.txt`, { type: "text/plain" }) } : null;
+    return characters(text) >= LEAST && !this.tooMuch() ? { file: new File([text], `${t("pasted")}.txt`, { type: "text/plain" }) } : null;
   }
 
   clear() {
@@ -111,6 +134,12 @@ function enough(length) {
   if (length < SENSIBLE) return t("{count} characters: enough to try; it will learn much of it by heart.", { count: grouped(length) });
   if (length < GOOD) return t("{count} characters: it will learn words and how sentences go.", { count: grouped(length) });
   return t("{count} characters: good, there is much to learn from.", { count: grouped(length) });
+}
+
+/** Code points, as textwright counts, without the spaces around. */
+function characters(text) {
+  const trimmed = text.trim();
+  return trimmed.length - (trimmed.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
 }
 
 const plain = ({ name, type }) => /^text\/(plain|markdown)/.test(type) || /\.(txt|md|text)$/i.test(name);

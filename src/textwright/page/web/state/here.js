@@ -182,9 +182,14 @@ export class Here {
     return this.reopen(async (tools) => [await Lesson.reopen(await this.checkpoint(name), tools, this.home)]);
   }
 
-  /** The training of a run folder, which began elsewhere, goes on here. */
-  goOnWith(run, text) {
-    return this.reopen(async (tools) => [await Lesson.goOn(run, text, tools, this.home)]);
+  /** The training of a run folder that brings its text, which began elsewhere, goes on here. */
+  goOnWith(run) {
+    const settings = structuredClone(run.settings);
+    return this.reopen(async (tools) => {
+      const lesson = await Lesson.goOn({ ...run, settings }, tools, this.home);
+      lesson.rename(this.free(run.name, []));
+      return [lesson];
+    });
   }
 
   async reopen(open) {

@@ -36,8 +36,8 @@ export class Lesson {
     return new Lesson(await TabTraining.reopen(kept, tools), home);
   }
 
-  static async goOn(run, text, tools, home) {
-    return new Lesson(await TabTraining.goOn(run, text, tools), home);
+  static async goOn(run, tools, home) {
+    return new Lesson(await TabTraining.goOn(run, null, tools), home);
   }
 
   get shown() {

@@ -17,6 +17,7 @@ const MOST = 8_000_000; // bytes of a text: a tab has little room
 const SOON = 50; // milliseconds after a change until a plan is made
 const TYPED = 800; // the same while somebody types
 const UNREAD = /\.(epub|docx|pdf|parquet|gz|bz2|xz|html?|xhtml)$/i;
+const ENDINGS = ".txt,.text,.md,.rst,.tex,.log,.csv,.json,.jsonl,.ndjson,text/plain";
 const FAMILIES = ["lstm", "gpt"];
 const SIZES = { pico: later("quicker"), nano: later("learns more") };
 const RUN = "a run";
@@ -32,7 +33,7 @@ export class HereView {
     this.notice = notice();
     const say = (error) => this.notice.say(error);
     const changed = () => this.changed(SOON);
-    this.source = new Source({ onchange: () => this.changed(this.source?.kind === "paste" ? TYPED : SOON), say, note: t("Your text never leaves this tab.") });
+    this.source = new Source({ onchange: () => this.changed(this.source?.kind === "paste" ? TYPED : SOON), say, note: t("Your text never leaves this tab."), endings: ENDINGS });
     this.source.turn("file");
     this.source.offer({ built_ins: [{ name: "sums", title: t("Sums in words: learned in seconds"), size: sums().length, near: true }], most_bytes: MOST });
     this.minutes = numberField(t("Minutes"), { value: kept.get("minutes", "2"), min: 0.1, max: 600, empty: 2 });
@@ -44,10 +45,11 @@ export class HereView {
     this.begins.input.addEventListener("change", () => this.begins.read() === RUN && !this.run && this.archive.click());
     this.kind.input.addEventListener("change", () => this.offerBeside());
     this.archive = el("input", { type: "file", accept: ".zip,application/zip", hidden: true, onchange: () => this.takeRun(this.archive.files[0]) });
+    this.goesOn = el("button", { type: "button", hidden: true, onclick: () => this.here.goOnWith(this.run) });
     this.go = el("button", { class: "primary", type: "submit", disabled: true }, t("Train"));
     this.plan = el("div", { class: "plan", role: "status" });
     this.form = form({ class: "desk", onsubmit: (event) => { event.preventDefault(); this.train(); } }, this.source.element,
-      el("div", { class: "controls" }, this.minutes, this.kind, this.begins, this.beside, this.name, el("div", { class: "actions" }, this.go)), this.plan, this.archive);
+      el("div", { class: "controls" }, this.minutes, this.kind, this.begins, this.beside, this.name, el("div", { class: "actions" }, this.go, this.goesOn)), this.plan, this.archive);
     this.lessons = el("div", { class: "lessons" });
     this.curves = el("div", { class: "curves" });
     this.side = el("aside", { class: "side" }, el("h2", {}, t("Bits a character"), help("bits")), this.curves);
@@ -73,6 +75,9 @@ export class HereView {
     const options = [["", t("nothing")], ...known, [RUN, this.run ? t("the run {name}", { name: this.run.name }) : t("a run that I have (.zip) …")]];
     fill(this.begins.input, options.map(([value, text]) => el("option", { value }, text)));
     this.begins.input.value = options.some(([value]) => value === chosen) ? chosen : "";
+    const step = this.run?.text ? this.run.checkpoint?.state.step : undefined;
+    this.goesOn.hidden = !(step < this.run?.settings?.plan?.steps);
+    this.goesOn.textContent = t("Go on with {name} from step {step}", { name: this.run?.name ?? "", step: grouped(step ?? 0) });
   }
 
   offerBeside() {

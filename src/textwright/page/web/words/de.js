@@ -137,6 +137,7 @@ export const words = {
   "This server wants a key": "Dieser Server will einen Schlüssel",
   "Kept in this tab until you close it.": "Bleibt in diesem Tab, bis du ihn schließt.",
   "Go on": "Weiter",
+  "Go on with {name} from step {step}": "Mit {name} weitermachen, ab Schritt {step}",
   "Without its API key this server says nothing. Reload the page to give it.": "Ohne seinen API-Schlüssel sagt dieser Server nichts. Lade die Seite neu, um ihn einzugeben.",
   "Colours: from what the model expected to what surprised it": "Farben: von dem, was das Modell erwartet hat, bis zu dem, was es überrascht hat",
   "% likely": "% wahrscheinlich",

@@ -137,6 +137,7 @@ export const words = {
   "This server wants a key": "Este servidor quiere una clave",
   "Kept in this tab until you close it.": "Se guarda en esta pestaña hasta que la cierres.",
   "Go on": "Seguir",
+  "Go on with {name} from step {step}": "Seguir con {name} desde el paso {step}",
   "Without its API key this server says nothing. Reload the page to give it.": "Sin su clave de API este servidor no dice nada. Recarga la página para darla.",
   "Colours: from what the model expected to what surprised it": "Colores: de lo que el modelo esperaba a lo que le sorprendió",
   "% likely": "% probable",

@@ -137,6 +137,7 @@ export const words = {
   "This server wants a key": "Ce serveur veut une clé",
   "Kept in this tab until you close it.": "Gardée dans cet onglet jusqu’à sa fermeture.",
   "Go on": "Continuer",
+  "Go on with {name} from step {step}": "Continuer {name} à partir du pas {step}",
   "Without its API key this server says nothing. Reload the page to give it.": "Sans sa clé d’API ce serveur ne dit rien. Rechargez la page pour la donner.",
   "Colours: from what the model expected to what surprised it": "Couleurs : de ce que le modèle attendait à ce qui l’a surpris",
   "% likely": "% probable",

@@ -137,6 +137,7 @@ export const words = {
   "This server wants a key": "此服务器需要密钥",
   "Kept in this tab until you close it.": "保存在此标签页中，直到你关闭它。",
   "Go on": "继续",
+  "Go on with {name} from step {step}": "从第 {step} 步起继续训练 {name}",
   "Without its API key this server says nothing. Reload the page to give it.": "没有 API 密钥，此服务器什么也不说。请重新加载页面再输入。",
   "Colours: from what the model expected to what surprised it": "颜色：从模型预料之中到意料之外",
   "% likely": "% 可能",
