@@ -118,7 +118,7 @@ def test_progress_moves_and_says_no_seconds_that_never_pass(tab: Any, studio: St
 def test_stopped_before_its_first_step(tab: Any, studio: Studio) -> None:
     told = open_train(tab, studio)
     tab.evaluate(DROP, ["mine.txt", list(b"A text of some length. " * 200)])
-    tab.wait_for_selector(".enough:has-text('4,600 characters')")
+    tab.wait_for_selector(".enough:has-text('4,599 characters')")
     early = {**TRAINING, "phase": "preparing", "run": None, "ready": False}
 
     def started(route: Any) -> None:

@@ -17,7 +17,7 @@ export class BothView {
       kept.set("trains", home);
       this.turn(home);
     });
-    this.element = el("div", { class: "both" }, this.choice, this.homes.there.element, this.homes.here.element);
+    this.element = el("div", { class: "both" }, this.choice); // and one of them: labels and names are its own
     this.turn(kept.get("trains", "there"));
     page.store.on(["trainingTold"], ({ trainingTold: told }) => told && !told.allowed && !kept.get("trains") && this.turn("here"));
   }
@@ -29,9 +29,10 @@ export class BothView {
   turn(home) {
     if (home === this.home) return;
     this.view?.left?.();
+    this.view?.element.remove();
     this.home = home in this.homes ? home : "there";
     this.choice.pick(this.home);
-    for (const [name, view] of Object.entries(this.homes)) view.element.hidden = name !== this.home;
+    this.element.append(this.view.element);
     if (this.here) this.view.entered();
   }
 
