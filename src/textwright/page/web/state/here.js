@@ -16,7 +16,7 @@ export class Here {
    * file(): one of the page as one file, without a model.
    */
   constructor(page, writers, { tools, file }) {
-    Object.assign(this, { page, store: page.store, database: page.database, writers, getTools: tools, lessons: [], turn: 0, preparing: Promise.resolve() });
+    Object.assign(this, { page, store: page.store, database: page.database, writers, getTools: tools, lessons: [], turn: 0, opening: false, preparing: Promise.resolve() });
     Object.assign(writers, {
       timeline: ({ model }) => this.timeline(writers.runOf(model)),
       exported: async (name) => {
@@ -85,6 +85,7 @@ export class Here {
    * counts, and begins when those before it are done: two that measure at once would both be wrong.
    */
   prepare(asked) {
+    if (this.opening || (asked.length && this.begun)) return this.preparing; // what goes on came first
     const turn = ++this.turn;
     this.put([]);
     this.set({ problem: "" });
@@ -194,12 +195,16 @@ export class Here {
 
   async reopen(open) {
     this.turn++;
+    this.opening = true;
     this.set({ problem: "" });
     try {
       this.put(await open(await this.tools(1)));
+      this.opening = false;
       await this.start();
     } catch (error) {
       this.set({ problem: error.message });
+    } finally {
+      this.opening = false;
     }
   }
 
