@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import base64
-import json
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 from pydoc_data import topics
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from node import NODE, modules, run_script
 
 from textwright import kernels
 from textwright.configs import GPTConfig, ModelConfig, RecurrentConfig, TrainingSettings
 from textwright.models import LanguageModel, build
 from textwright.models.base import dropout_keys
-from textwright.page import WEB
 from textwright.page.packing import page_config
 from textwright.training.loop.batches import Streams, Windows, fresh_starts
 from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
 from textwright.training.optim.optimizer import Course, lr_multiplier
 
-NODE = shutil.which("node")
 VOCABULARY = 41
 TEXT = np.random.default_rng(0).integers(0, VOCABULARY, 6000).astype(np.int32)
 STEPS = 10
@@ -51,22 +47,13 @@ Jobs = Callable[..., list[Any]]
 @pytest.fixture(scope="module", name="there")
 def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Gives `learning.mjs` some jobs."""
-    if NODE is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
+    folder = modules(tmp_path_factory.mktemp("learning"))
     engine, reason = kernels.learning_engine()
     if engine is None:
         pytest.skip(f"{reason}: pip install ziglang, then `python hatch_build.py`")
-    folder = tmp_path_factory.mktemp("learning")
-    shutil.copytree(WEB, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
 
     def there(*jobs: dict[str, Any], flags: Sequence[str] = (), kind: str = "") -> list[Any]:
-        done = subprocess.run(
-            [NODE, *flags, Path(__file__).with_name("learning.mjs"), folder, engine, kind],
-            input=json.dumps(jobs), capture_output=True, text=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        given: list[Any] = json.loads(done.stdout)
+        given: list[Any] = run_script("learning.mjs", folder, engine, kind, given=jobs, flags=flags)
         return given
 
     return there

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import random
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from browsing import GOLDEN
+from node import modules, run_script
 
 import textwright
 from textwright.configs import SamplingSettings
 from textwright.generation import Sampler
 from textwright.generation.continuation import StopFilter
 from textwright.generation.steering import Hold, steered
-from textwright.page import WEB
 from textwright.page.packing import pack, tokenizer_data
 from textwright.runs import Run, find
 from textwright.runs.weights import read_weights
@@ -29,7 +27,6 @@ from textwright.studio.activations import inspect_activations
 from textwright.tokenizers import train_tokenizer
 from textwright.tokenizers.splitting import pieces
 
-NODE = shutil.which("node")
 MODELS = sorted(folder.parent.name for folder in GOLDEN.glob("*/vectors.json"))
 USUAL = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 THERE = {
@@ -45,22 +42,8 @@ Jobs = Callable[..., list[Any]]
 @pytest.fixture(scope="module", name="there")
 def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Gives `runtime.mjs` some jobs."""
-    if NODE is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
-    folder = tmp_path_factory.mktemp("runtime")
-    shutil.copytree(WEB, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
-
-    def there(*jobs: dict[str, Any]) -> list[Any]:
-        done = subprocess.run(
-            [NODE, Path(__file__).with_name("runtime.mjs"), folder],
-            input=json.dumps(jobs), capture_output=True, text=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        given: list[Any] = json.loads(done.stdout)
-        return given
-
-    return there
+    folder = modules(tmp_path_factory.mktemp("runtime"))
+    return lambda *jobs: run_script("runtime.mjs", folder, given=jobs)  # type: ignore[no-any-return]
 
 
 def packed(run: Run, **options: Any) -> dict[str, Any]:

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import random
-import shutil
-import subprocess
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -19,18 +17,16 @@ from typing import Any
 import pytest
 import tomli_w
 import torch
+from node import modules, run_script
 
 from textwright.configs import TrainingSettings, model_config
 from textwright.data import open_corpus, prepare_tokens
 from textwright.data.corpus import Corpus
-from textwright.page import WEB
 from textwright.reporting.verdict import verdict
 from textwright.tokenizers import extend_tokenizer, train_tokenizer
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.shards import resolve_shards
 from textwright.training.planning.presets import dropout_for, model_settings, preset
-
-NODE = shutil.which("node")
 
 Jobs = Callable[..., list[Any]]
 
@@ -38,22 +34,8 @@ Jobs = Callable[..., list[Any]]
 @pytest.fixture(scope="module", name="there")
 def _there(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Gives `tab_learning.mjs` some jobs."""
-    if NODE is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
-    folder = tmp_path_factory.mktemp("learning")
-    shutil.copytree(WEB, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
-
-    def there(*jobs: dict[str, Any]) -> list[Any]:
-        done = subprocess.run(
-            [NODE, Path(__file__).with_name("tab_learning.mjs"), folder],
-            input=json.dumps(jobs), capture_output=True, text=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        given: list[Any] = json.loads(done.stdout)
-        return given
-
-    return there
+    folder = modules(tmp_path_factory.mktemp("learning"))
+    return lambda *jobs: run_script("tab_learning.mjs", folder, given=jobs)  # type: ignore[no-any-return]
 
 
 def packed(data: bytes) -> str:

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from node import modules, run_script
 from safetensors.numpy import load_file
 
 import textwright
@@ -25,7 +23,6 @@ from textwright.data.corpus import open_training_corpus
 from textwright.errors import RunError
 from textwright.kernels import FOLDER
 from textwright.models.base import load_model
-from textwright.page import WEB
 from textwright.page.packing import pack
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
@@ -35,7 +32,6 @@ from textwright.training.loop import checkpoints
 from textwright.training.loop.callbacks import Evaluation, Observer, Sample
 from textwright.training.loop.evaluation import evaluate
 
-NODE = shutil.which("node")
 ENGINE = FOLDER / "learning.wasm"
 TEXT = 'It was the best of times, it was the worst of times; "naïve" café.\n' * 14
 ASKED = {"text": TEXT, "source": "My Novel.txt", "steps": 4, "family": "lstm", "size": "pico"}
@@ -46,22 +42,13 @@ Jobs = Callable[..., list[Any]]
 @pytest.fixture(scope="module", name="tab")
 def _tab(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Gives `tab_training.mjs` some jobs."""
-    if NODE is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
+    folder = modules(tmp_path_factory.mktemp("tab"))
     if not ENGINE.is_file():
         pytest.skip("needs the engine, which a compiler for WebAssembly makes: pip install ziglang")
-    folder = tmp_path_factory.mktemp("tab")
-    shutil.copytree(WEB, folder, dirs_exist_ok=True)
-    (folder / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
 
     def tab(*jobs: dict[str, Any]) -> list[Any]:
-        done = subprocess.run(
-            [NODE, Path(__file__).with_name("tab_training.mjs"), folder, ENGINE],
-            input=json.dumps({"tables": folding_tables(), "jobs": jobs}),
-            capture_output=True, text=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        given: list[Any] = json.loads(done.stdout)
+        asked = {"tables": folding_tables(), "jobs": jobs}
+        given: list[Any] = run_script("tab_training.mjs", folder, ENGINE, given=asked)
         for one in given:
             assert "error" not in one, one["error"]
         return given

@@ -7,8 +7,6 @@ import gzip
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,16 @@ import pytest
 from browsing import GOLDEN
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from node import modules, run_script
 from typer.testing import CliRunner
 
 from textwright.cli.app import app
-from textwright.page import WEB, can_learn, learning, offline_page, packing
+from textwright.page import can_learn, learning, offline_page, packing
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.serving.settings import ServerSettings
 from textwright.studio import static_files
 
-NODE = shutil.which("node")
 WHY = "the package was built without a compiler for WebAssembly"
 learns = pytest.mark.skipif(not can_learn(), reason="needs the engine: python hatch_build.py")
 
@@ -152,11 +150,7 @@ console.log(JSON.stringify({ index, bytes: base64(bytes) }));
 @pytest.mark.parametrize("name", ["lstm", "gpt"])
 def test_a_page_packs_weights_as_python_does(name: str, tmp_path: Path) -> None:
     """The file that a page makes of itself holds the bytes that `export` would put there."""
-    if NODE is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
-    shutil.copytree(WEB / "runtime", tmp_path / "runtime")
-    (tmp_path / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
-    (tmp_path / "pack.js").write_text(PACK, encoding="utf-8")
+    (modules(tmp_path) / "pack.js").write_text(PACK, encoding="utf-8")
     run = Run(GOLDEN / name)
     weights = read_weights(run.weights_file)
     weights["large"] = weights[next(iter(weights))] * 1e7  # beyond a float16
@@ -164,11 +158,7 @@ def test_a_page_packs_weights_as_python_does(name: str, tmp_path: Path) -> None:
         key: {"shape": tensor.shape, "data": tensor.ravel().tolist()}
         for key, tensor in weights.items()
     }
-    done = subprocess.run(
-        [NODE, str(tmp_path / "pack.js")], input=json.dumps(given), capture_output=True,
-        text=True, encoding="utf-8", check=True,
-    )  # fmt: skip
-    there = json.loads(done.stdout)
+    there = run_script("pack.js", tmp_path, given=given)
     index, packed = packing._pack_weights(weights, "float16")
     assert there["index"] == index
     assert base64.b64decode(there["bytes"]) == packed

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from node import modules, run_script
 
 from textwright.page import WEB
 from textwright.page.languages import languages, words
@@ -54,7 +53,7 @@ const said = { en: told(), wanted: [
   wanted(["it", "de-CH"], ["de", "fr"]), wanted(["en-GB", "de"], ["de"]), wanted(["it"], ["de"]),
   wanted(["zh-TW"], ["zh"]),
 ] };
-for (const name of process.argv.slice(2)) {
+for (const name of process.argv.slice(3)) {
   speak(name, (await import(`./words/${name}.js`)).words);
   said[name] = told();
 }
@@ -172,15 +171,8 @@ def test_a_language_has_every_sentence_and_no_other(language: str) -> None:
 
 def test_languages_and_numbers(tmp_path: Path) -> None:
     """In Node, which has the same `Intl` as browsers."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs Node on the PATH: apt-get install nodejs")
-    shutil.copytree(WEB, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "package.json").write_text('{"type": "module"}\n', encoding="utf-8")
-    (tmp_path / "try.js").write_text(TRY, encoding="utf-8")
-    command = [node, str(tmp_path / "try.js"), *languages()]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
-    said = json.loads(done.stdout)
+    (modules(tmp_path) / "try.js").write_text(TRY, encoding="utf-8")
+    said = run_script("try.js", tmp_path, *languages())
     assert said["wanted"] == ["de", None, None, "zh"]
     assert said["en"] == ["Write", "1 step", "2 steps", "1,234,567 steps", "−0.50", "0.25"]
     assert said["de"] == [
