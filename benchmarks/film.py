@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+from fluency import SWITCHES, open_studio
+
 SECONDS = 60
 Script = dict[int, Callable[[Any], Any]]
 MOST_BYTES = 150_000
@@ -134,14 +134,8 @@ def main() -> None:
     folder, *names = Path(sys.argv[1]), *sys.argv[2:]
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
-        log = Path(home, "studio.log")
-        with log.open("wb") as out:
-            command = [sys.executable, "-m", "textwright", "studio", "--no-browser", "--port", "0"]
-            studio = subprocess.Popen(command, cwd=home, stderr=out)
+        studio, page = open_studio(Path(home))
         try:
-            while "page " not in (said := log.read_text()):
-                assert studio.poll() is None, said
-            page = said.partition("page ")[2].split()[0]
             browser = driver.chromium.launch(executable_path=chromium, args=SWITCHES)
             for name in names or VISITORS:
                 film(browser, page, name, folder)

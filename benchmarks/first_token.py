@@ -9,14 +9,13 @@ time of its main thread until it is loaded, and from there to the token, in head
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import shutil
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from fluency import SWITCHES
+from fluency import SWITCHES, open_studio
 from textwright.page import write_offline_page
 
 
@@ -42,25 +41,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=4)
     rounds = parser.parse_args().rounds
-    serve = [sys.executable, "-m", "textwright", "serve", "shakespeare", "--port", "0"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as server,
-        sync_playwright() as playwright,
-    ):
-        assert server.stderr is not None
-        line = next(line for line in server.stderr if "http://" in line)
-        served = "http://" + line.split("http://")[1].split()[0].rstrip("/.,;") + "/"
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        studio, served = open_studio(Path(folder), "shakespeare")
         file = write_offline_page("shakespeare", Path(folder, "page.html"))
-        for name, address in (("one file", file.as_uri()), ("served", served)):
-            for _ in range(rounds):
-                browser = playwright.chromium.launch(
-                    executable_path="/usr/bin/chromium", args=SWITCHES
-                )
-                loaded, token = seconds(browser, address)
-                print(f"{name}: loaded {loaded:.3f} s, first token {token:.3f} s later")
-                browser.close()
-        server.terminate()
+        try:
+            for name, address in (("one file", file.as_uri()), ("served", served)):
+                for _ in range(rounds):
+                    browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+                    loaded, token = seconds(browser, address)
+                    print(f"{name}: loaded {loaded:.3f} s, first token {token:.3f} s later")
+                    browser.close()
+        finally:
+            studio.terminate()
+            studio.wait()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,19 @@ LONGEST = 600_000  # ms
 TRACED = ["toplevel", "devtools.timeline"]
 
 
+def open_studio(folder: Path, *models: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A studio that keeps its files in `folder`, and its page's address."""
+    log = folder / "studio.log"
+    with log.open("wb") as out:
+        studio = subprocess.Popen(
+            [sys.executable, "-m", "textwright", "studio", *models, "--no-browser", "--port", "0"],
+            cwd=folder, stderr=out,
+        )  # fmt: skip
+    while "page " not in (said := log.read_text()):
+        assert studio.poll() is None, said
+    return studio, said.partition("page ")[2].split()[0]
+
+
 def measured(browser: Any, tab: Any, what: str, task: Any) -> None:
     """Run `task` and print what it cost."""
     begun = time.perf_counter()
@@ -58,16 +71,8 @@ def main() -> None:
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        log = Path(folder, "studio.log")
-        with log.open("wb") as out:
-            studio = subprocess.Popen(
-                [sys.executable, "-m", "textwright", "studio", arguments.model, "--no-browser",
-                 "--port", "0"], cwd=folder, stderr=out,
-            )  # fmt: skip
+        studio, address = open_studio(Path(folder), arguments.model)
         try:
-            while "page " not in (said := log.read_text()):
-                assert studio.poll() is None, said
-            address = said.partition("page ")[2].split()[0]
             browser = driver.chromium.launch(executable_path=chromium, args=SWITCHES)
             tab = browser.new_page(viewport={"width": 1280, "height": 860})
             tab.set_default_timeout(LONGEST)

@@ -9,6 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+EXAMPLES = {
+    "chat/chat": ".turn.assistant:not(:empty)",
+    "train/shakespeare": ".runs li",
+    "watch/shakespeare": ".film:not(:empty)",
+    "look/shakespeare": ".view.look:not(.busy) .heads button",
+    "look/frankenstein": ".view.look:not(.busy) .cards .card",
+    "copied/shakespeare": ".view.copied:not(.busy) .prompt",
+    "guess/shakespeare": ".guessed .blank",
+}
+"""Parts with a model, and what shows that one has its example."""
+
 
 class Studio:
     """`textwright studio` or `serve`, until it is closed."""

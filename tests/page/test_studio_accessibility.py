@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browsing import Watch
-from studios import Studio, choose, finished, ready, token, write
+from studios import EXAMPLES, Studio, choose, finished, ready, token, write
 
 from textwright.page import write_offline_page
 
@@ -15,15 +15,6 @@ pytestmark = pytest.mark.slow
 
 SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
 HELPS = "[...document.querySelectorAll('.view:not([hidden]) .help')].forEach((one) => one.click())"
-EXAMPLES = {  # what shows that a part has its example
-    "chat/chat": ".turn.assistant:not(:empty)",
-    "train/shakespeare": ".runs li",
-    "watch/shakespeare": ".film:not(:empty)",
-    "look/shakespeare": ".view.look:not(.busy) .heads button",
-    "look/frankenstein": ".view.look:not(.busy) .cards .card",
-    "copied/shakespeare": ".view.copied:not(.busy) .prompt",
-    "guess/shakespeare": ".guessed .blank",
-}
 FOUND = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
     return violations.flatMap(({ id, nodes }) =>

@@ -10,23 +10,14 @@ from typing import Any
 
 import pytest
 from browsing import Watch
-from studios import Studio, finished, ready, token, write
+from studios import EXAMPLES, Studio, finished, ready, token, write
 
 from textwright.page import write_offline_page
 from textwright.page.languages import words
 
 pytestmark = pytest.mark.slow
 
-PARTS = {  # and what shows that a part has its example
-    "write/shakespeare": ".letters .t",
-    "chat/chat": ".turn.assistant:not(:empty)",
-    "train/shakespeare": ".runs li",
-    "watch/shakespeare": ".film:not(:empty)",
-    "look/shakespeare": ".view.look:not(.busy) .heads button",
-    "look/frankenstein": ".view.look:not(.busy) .cards .card",
-    "copied/shakespeare": ".view.copied:not(.busy) .prompt",
-    "guess/shakespeare": ".guessed .blank",
-}
+PARTS = {"write/shakespeare": ".letters .t", **EXAMPLES}
 OTHERS = (
     ".tokens, .typed, .picker, .texttitle, .start, .turn, .prompt, .what, .about > b, .runs b,"
     " .key span, .surprises .line, .builtins b, .wordmark, .authors b, .branch, .texts .node,"

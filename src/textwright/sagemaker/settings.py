@@ -33,7 +33,6 @@ from textwright.errors import RequestError
 from textwright.sagemaker import stock
 from textwright.version import VERSION
 
-SETTINGS_VARIABLE = "TEXTWRIGHT_SAGEMAKER"
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/\S+")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

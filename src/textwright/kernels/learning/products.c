@@ -135,7 +135,7 @@ void multiply_matrices(int n, int m, const float *a, const float *b, float *c) {
 /* C = kept · C + scale · A · Aᵀ, where C is symmetric: half of it is computed, and copied.
 
    `rows` × `inputs` of A, row by row, each after the other; C likewise. */
-EXPORT void gram(int rows, int inputs, const float *a, float *c, float kept, float scale) {
+void gram(int rows, int inputs, const float *a, float *c, float kept, float scale) {
     multiply(rows, rows, inputs, (View){a, inputs, 1}, (View){a, 1, inputs}, c, rows, kept, scale, 1);
     for (int i = 1; i < rows; i++)
         for (int j = 0; j < i; j++) c[(size_t)i * rows + j] = c[(size_t)j * rows + i];

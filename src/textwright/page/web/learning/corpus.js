@@ -66,7 +66,7 @@ export function normalized(text) {
 }
 
 /** How many characters (code points) a text has. */
-export function countCharacters(text) {
+function countCharacters(text) {
   let pairs = 0;
   for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xd800) pairs++;
   return text.length - pairs;

@@ -5,7 +5,7 @@ import { later } from "../words.js";
 const FEWEST = 8; // tokens with and without a feature, at least, for a meaningful correlation
 
 /** The features; each is a function to a number per token. */
-export const FEATURES = [
+const FEATURES = [
   { id: "quotes", title: later("Inside quotes"), of: insideQuotes },
   { id: "line", title: later("Length of the line"), of: lineLength },
   { id: "case", title: later("Capital letters"), of: (texts) => texts.map((text) => Number(/\p{Lu}/u.test(text))) },

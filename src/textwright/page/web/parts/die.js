@@ -65,7 +65,7 @@ export class Die {
  * The probability of each of the likeliest tokens after temperature, top-k, top-p and min-p, in that
  * order, as `Sampler` has it. Tokens beyond the list are taken to share what is left evenly.
  */
-export function chances({ list, rest }, { temperature, topK, topP, minP }) {
+function chances({ list, rest }, { temperature, topK, topP, minP }) {
   if (temperature === 0) return list.map((_, index) => (index ? 0 : 1));
   const most = list[0].logprob;
   const weights = list.map(({ logprob }) => Math.exp((logprob - most) / temperature));

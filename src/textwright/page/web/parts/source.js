@@ -32,6 +32,20 @@ export class Source {
     this.turn("shelf");
   }
 
+  /** What an element listens to, so that files dropped anywhere on it go to `choose`. */
+  dropsTo(choose) {
+    const over = (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      this.drop.classList.toggle("over", event.type === "dragover");
+    };
+    const dropped = (event) => {
+      over(event);
+      if (event.dataTransfer.files.length) choose(event.dataTransfer.files);
+    };
+    return { ondragover: over, ondragleave: over, ondrop: dropped };
+  }
+
   /** What the server has at hand, and how much it takes. */
   offer({ built_ins: builtIns = [], most_bytes: most }) {
     this.most = most;

@@ -35,7 +35,7 @@ export function layout(text, folded = new Set()) {
 const count = (children, id) => (children.get(id) ?? []).reduce((sum, child) => sum + 1 + count(children, child.id), 0);
 
 /** The geometric mean of the probabilities of a branch's first tokens; null without any. */
-export function shareOf(node) {
+function shareOf(node) {
   const own = node.tokens.slice(firstOwn(node)).filter(({ logprob }) => logprob != null).slice(0, 40);
   return own.length ? Math.exp(own.reduce((sum, { logprob }) => sum + logprob, 0) / own.length) : null;
 }

@@ -56,7 +56,7 @@ export class HereView {
     this.show = el("div", { class: "show", hidden: true }, this.lessons, this.side);
     this.again = el("button", { type: "button", class: "again", hidden: true, onclick: () => this.anew() }, t("Train another one"));
     this.runs = new KeptRuns({ ongoon: (name) => this.goOn(name), onopen: (name, part) => this.open(name, part), ondownload: (name) => this.download(name), onsave: (name) => this.save(name), onremove: (name) => here.remove(name) });
-    this.element = el("section", { class: "view plain train here", "aria-label": t("Train"), ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
+    this.element = el("section", { class: "view plain train here", "aria-label": t("Train"), ...this.source.dropsTo((files) => this.choose(files)) },
       el("h1", {}, t("Train a model on a text")), this.runs.interrupted, this.form, this.notice, this.show, this.again, this.runs.element);
     this.offerBeside();
     store.on(["here"], ({ here: told }) => this.draw(told));
@@ -87,17 +87,6 @@ export class HereView {
     const options = [["", t("no other")], ...others, ["×3", t("the same, learning at 3 times the rate")], ["×0.3", t("the same, learning at a third of the rate")]];
     fill(this.beside.input, options.map(([value, text]) => el("option", { value }, text)));
     this.beside.input.value = options.some(([value]) => value === chosen) ? chosen : "";
-  }
-
-  over(event) {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    this.source.drop.classList.toggle("over", event.type === "dragover");
-  }
-
-  dropped(event) {
-    this.over(event);
-    if (event.dataTransfer.files.length) this.choose(event.dataTransfer.files);
   }
 
   choose(files) {

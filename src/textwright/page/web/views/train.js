@@ -50,7 +50,7 @@ export class TrainView {
     this.actions = el("div", { class: "actions" }, this.stopButton, this.write, this.moreButton, this.resumeButton, this.export, this.watch, this.report);
     this.progress = new Progress(this.actions);
     this.runs = new Runs(page);
-    this.element = el("section", { class: "view plain train", "aria-label": t("Train"), ondragover: (event) => this.over(event), ondragleave: (event) => this.over(event), ondrop: (event) => this.dropped(event) },
+    this.element = el("section", { class: "view plain train", "aria-label": t("Train"), ...this.source.dropsTo((files) => this.choose(files)) },
       el("h1", {}, t("Train a model on a text")), this.form, this.notice, this.progress.element, this.runs.element, TrainView.note && el("p", { class: "hint" }, TrainView.note));
     page.store.on(["trainingTold", "trainingLost"], (values) => this.show(values));
   }
@@ -72,17 +72,6 @@ export class TrainView {
 
   modelChanged() {
     if (this.here) this.runs.look();
-  }
-
-  over(event) {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    this.source.drop.classList.toggle("over", event.type === "dragover");
-  }
-
-  dropped(event) {
-    this.over(event);
-    if (event.dataTransfer.files.length) this.choose(event.dataTransfer.files);
   }
 
   choose(files) {
