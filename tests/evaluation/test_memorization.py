@@ -148,9 +148,9 @@ def test_a_model_that_knows_its_text_by_heart_is_found_out(tmp_path: Path) -> No
     for one in (file, same):  # judged by what it learns, the last weights are the best
         one.write_text(topics.topics["with"][:2500], encoding="utf-8")
     run = textwright.train(
-        file, validation=same, model="lstm", steps=180,
+        file, validation=same, model="lstm", steps=300,
         changes=["model.hidden_size=128", "model.dropout=0", "training.batch_size=8"],
     )  # fmt: skip
-    record = told(run.path, "--count", "2", "-n", "400", "--temperature", "0.3")
+    record = told(run.path, "--count", "6", "-n", "400", "--temperature", "0.3")
     assert record["share"] > 0.3
     assert record["longest"] > 80

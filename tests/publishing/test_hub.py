@@ -153,7 +153,7 @@ def test_a_static_space_has_the_model_inside(
     front = yaml.safe_load(space["README.md"].decode().split("---\n")[1])
     assert front["sdk"] == "static" and front["models"] == ["ann/cat"]
     page = tmp_path / "page.html"
-    command("export", runs / "cat-gpt", "--to", "page", "--out", page)
+    command("export", runs / "cat-gpt", "--to", "page", "--trainable", "--out", page)
     assert page.read_bytes() == space[front["app_file"]]
     assert page.read_bytes().startswith(b"<!doctype html>")
 
