@@ -123,3 +123,17 @@ assert.equal(screens, 1);
 document.hidden = false;
 await first.wake();
 assert.equal(screens, 2);
+
+// a device that has learned at less than 0.6 of its first speed for 20 seconds is told of, a moment isn't
+let now = 1e12;
+Date.now = () => now;
+const warm = new Lesson(training(at(0)), home);
+const speeds = (first, speed) => Object.assign(warm.training.shown, { first_tokens_per_second: first, tokens_per_second: speed });
+warm.running = true;
+const slowAfter = (seconds, speed) => {
+  now += 1000 * seconds;
+  speeds(1000, speed);
+  warm.changed();
+  return warm.told.slow;
+};
+assert.deepEqual([[0, 1000], [1, 500], [15, 500], [1, 700], [1, 500], [19, 500], [2, 500], [1, 900]].map(([seconds, speed]) => slowAfter(seconds, speed)), [false, false, false, false, false, false, true, false]);

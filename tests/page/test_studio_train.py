@@ -355,6 +355,8 @@ def test_a_server_for_others_says_why_it_does_not_train(
     studio = Studio("serve", "shakespeare", "--root-path", "/tw", folder=tmp_path)
     try:
         open_train(tab, studio)
+        tab.wait_for_selector(".train.here form:visible")  # a tab may train all the same
+        tab.get_by_role("radio", name="On the machine that serves").click()
         tab.wait_for_selector(".notice:has-text('--allow-training')")
         assert not tab.locator(".drop").is_visible()
         assert not (tmp_path / "runs").exists()

@@ -47,7 +47,7 @@ def test_it_writes_before_it_is_touched_and_what_python_writes(
     answer = open_page(tab, studio)
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
-    assert "unsafe" not in policy
+    assert policy.replace("'wasm-unsafe-eval'", "").count("unsafe") == 0  # training compiles that
     assert len(finished(tab)) > 80
     assert tab.locator(".door").count() == 3
     tab.locator("details.more summary").click()
