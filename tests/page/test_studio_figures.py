@@ -79,17 +79,19 @@ def test_everything_is_reached_by_keyboard(tab: Any, watch: Watch, studio: Studi
     assert order == ORDER
     # Write, ask what else was likely, choose it, and come back by the tree
     text = write(tab, "The king")
+    assert tab.locator(".typed").input_value() == text
     tab.evaluate("document.querySelector('.typed').setSelectionRange(12, 12)")
     tab.keyboard.press("Alt+ArrowDown")
     tab.wait_for_selector(".alternatives [role=menuitem]:focus")
     tab.keyboard.press("Escape")
     assert tab.evaluate("document.activeElement.className") == "typed"
+    assert tab.evaluate("document.querySelector('.typed').selectionEnd") == 12
     tab.keyboard.press("Alt+ArrowDown")
     tab.wait_for_selector(".alternatives [role=menuitem]:focus")
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("Enter")
     tab.wait_for_selector(".branch >> nth=1")
-    assert finished(tab)[:12] == text[:12]
+    assert (after := finished(tab))[:12] == text[:12], (text, after)
     tab.locator(".branch[tabindex='0']").focus()
     tab.keyboard.press("ArrowLeft")
     tab.keyboard.press("Enter")
