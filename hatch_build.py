@@ -204,8 +204,9 @@ def wasm_compiler() -> dict[str, list[str]] | None:
 def engine_sources(root: Path) -> list[Path]:
     """What the engine of the tab is made of: its own sources, and those that it shares."""
     kernels = root / KERNELS
-    shared = [kernels / "training.c", kernels / "vectors.h"]
-    return sorted([*(kernels / "learning").glob("*.[ch]"), *shared])
+    shared = (kernels / "learning" / "shared.txt").read_text(encoding="utf-8").split()
+    own = (kernels / "learning").glob("*.[ch]")
+    return sorted([*own, *(kernels / name for name in shared)])
 
 
 def build_engine(root: Path, folder: Path) -> Path | None:

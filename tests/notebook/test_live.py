@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import textwright
+from textwright.training import Observer
 
 CELL = """
 import textwright as tw
@@ -49,9 +50,13 @@ def test_one_display_that_stays(tmp_path: Path, text_file: Path) -> None:
     assert "live" in notebook.cells[1].outputs[0].data["text/html"]
 
 
-@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize(
+    ("interactive", "asked", "lines"), [(True, {}, 3), (True, {"observers": []}, 0), (False, {}, 0)]
+)
 def test_a_prompt_gets_lines_and_a_program_nothing(
     interactive: bool,
+    asked: dict[str, list[Observer]],
+    lines: int,
     tmp_path: Path,
     text_file: Path,
     capsys: pytest.CaptureFixture[str],
@@ -61,8 +66,8 @@ def test_a_prompt_gets_lines_and_a_program_nothing(
         monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
     textwright.train(
         text_file, model="rnn", size="nano", steps=2, eval_every=1, runs_folder=tmp_path,
-        changes=["training.batch_size=2"],
+        changes=["training.batch_size=2"], **asked,
     )  # fmt: skip
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert len(re.findall(r"^step \d", printed.err, re.M)) == (3 if interactive else 0)
+    assert len(re.findall(r"^step \d", printed.err, re.M)) == lines

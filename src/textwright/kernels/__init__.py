@@ -93,8 +93,9 @@ def learning_engine() -> tuple[Path | None, str]:
             "the package was built without a compiler for WebAssembly; pip install ziglang, and "
             "install textwright anew"
         )
-    shared = [FOLDER / "training.c", FOLDER / "vectors.h"]
-    sources = sorted([*(FOLDER / "learning").glob("*.[ch]"), *shared])
+    names = FOLDER / "learning" / "shared.txt"  # of what the engine has in common with the kernels
+    shared = names.read_text(encoding="utf-8").split() if names.is_file() else []
+    sources = sorted([*(FOLDER / "learning").glob("*.[ch]"), *(FOLDER / one for one in shared)])
     there = b"".join(one.read_bytes() for one in sources if one.is_file())
     if there and file.read_bytes()[-4:] != zlib.crc32(there).to_bytes(4, "little"):
         return None, f"{file.name} was made of other sources; make it anew: python hatch_build.py"

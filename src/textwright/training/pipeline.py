@@ -93,7 +93,7 @@ def train(
     changes: Sequence[str] = (),
     resume: bool = False,
     logs: Sequence[str] = (),
-    observers: Sequence[Observer] = (),
+    observers: Sequence[Observer] | None = None,
     command: str | None = None,
 ) -> Run:
     """Train a model on `corpus` and give its run.
@@ -127,8 +127,8 @@ def train(
         changes: `name=value` for any setting by its dotted name.
         resume: go on with run `name`, or the last one: exactly as it was planned, or further.
         logs: `tensorboard`, `csv`.
-        observers: told of progress, evaluations and the end; without one a notebook shows its own
-            display, and an interactive prompt a line an evaluation.
+        observers: told of progress, evaluations and the end; `[]` is nobody, and None who suits the
+            place: a notebook's display, at an interactive prompt a line an evaluation.
         command: what reproduces this run, as a person would type it.
 
     Raises:
@@ -172,6 +172,7 @@ def train(
     with distributed.process_group(request.settings().training.device), _threads_restored():
         if not distributed.is_rank_zero():
             return Run(Path(run_follower(request.sources)))
+        observers = default_observers() if observers is None else observers
         if resume and (found := run_to_resume(request)) is not None:
             run = _resume(found, request, begin, observers, logs, command)
         else:
@@ -235,7 +236,7 @@ def _leave_as_it_is(run: Run, request: Request, observers: Sequence[Observer], w
         _complete(run, done)
     log.warning("run %s %s", run.name, why)
     if done is not None:
-        for observer in observers or default_observers():
+        for observer in observers:
             observer.finished(run, done)
     return run
 
@@ -261,7 +262,7 @@ def _train(
     logs: Sequence[str],
 ) -> Run:
     """Train from the latest checkpoint to the end, and write how it ended."""
-    observers = [*(observers or default_observers()), *log_observers(logs, run)]
+    observers = [*observers, *log_observers(logs, run)]
     distributed.broadcast_training(run, recipe)
     trainer = Trainer(run, recipe, dataset, observers)
     if recipe.training.parent is not None:
