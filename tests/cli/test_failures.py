@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from textwright.cli import app
+from textwright.cli.progress import progress
 from textwright.configs import GPTConfig, config_class, model_config
 from textwright.errors import RequestError
 from textwright.runs import Run
+from textwright.training import Plan, Progress
 
 SMALL = ["--steps", "2", "--model", "lstm", "--set", "model.hidden_size=16"]
 SMALL += ["--set", "model.block_size=16", "--set", "training.batch_size=4"]
@@ -163,53 +167,70 @@ def test_a_reader_that_leaves_ends_it_quietly(command: str, text_file: Path) -> 
     assert process.returncode == 1
 
 
-LIVE = """
-import logging, sys
-from pathlib import Path
-from textwright.cli.app import _configure_logging
-from textwright.cli.progress import progress
-from textwright.runs import Run
-from textwright.training import Plan, Progress
-_configure_logging(False)
-shown = progress()
-plan = Plan(size=None, parameters=9, steps=100, tokens_per_step=9, epochs=1.0, eval_every=9,
-            checkpoint_every=9, eval_tokens=0, protocol="", memory_bytes=9)
-shown.started(Run(Path("prose")), plan, 7)
-shown.progressed(Progress(8, 100, 1.5, 70.0, 1.0, 9.0))
-sys.stdin.readline()  # it has been drawn
-logging.getLogger("textwright").warning("mind this")
-sys.stdin.readline()  # and again
-shown.closed()
-shown.closed()
-"""
+class Screen:
+    """What was written to a terminal; a thread reads along, as a terminal does."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self._bytes = b""
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                piece = os.read(self._terminal, 65536)
+            except OSError:  # the other end was closed
+                piece = b""
+            with self._grown:
+                self._bytes += piece
+                self._grown.notify()
+            if not piece:
+                return
+
+    def wait_for(self, words: bytes, after: bytes = b"") -> None:
+        """Until some words stand there, behind others."""
+
+        def there() -> bool:
+            _, found, below = self._bytes.partition(after) if after else (b"", b"-", self._bytes)
+            return bool(found) and words in below
+
+        with self._grown:
+            assert self._grown.wait_for(there, 100), self._bytes
+
+    def closed(self) -> str:
+        """All of it, once nobody can write there any more."""
+        self._reader.join(100)
+        os.close(self._terminal)
+        return self._bytes.decode()
+
+
+PLAN = Plan(size=None, parameters=9, steps=100, tokens_per_step=9, epochs=1.0, eval_every=9,
+            checkpoint_every=9, eval_tokens=0, protocol="", memory_bytes=9)  # fmt: skip
 
 
 def test_a_display_that_training_failed_under_is_taken_down() -> None:
     parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
-    words = [sys.executable, "-c", LIVE]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=child, stderr=child, env=environment
-    ) as process:
-        os.close(child)
-        assert process.stdin is not None
-        screen, lines = b"", 0
-        while True:
-            try:
-                piece = os.read(parent, 65536)
-            except OSError:  # the other end was closed: the process has ended
-                break
-            if not piece:
-                break
-            screen += piece
-            _, warned, below = screen.partition(b"mind this")
-            if b"tokens/s" in (below if warned else screen) and lines == bool(warned):
-                process.stdin.write(b"go on\n")
-                process.stdin.flush()
-                lines += 1
-    os.close(parent)
-    text = screen.decode()
-    assert process.returncode == 0, text
+    screen = Screen(parent)
+    with (
+        os.fdopen(child, "w", encoding="utf-8") as terminal,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        app._configure_logging(False)
+        shown = progress()
+        shown.started(Run(Path("prose")), PLAN, 7)
+        shown.progressed(Progress(8, 100, 1.5, 70.0, 1.0, 9.0))
+        screen.wait_for(b"tokens/s")
+        logging.getLogger("textwright").warning("mind this")
+        screen.wait_for(b"tokens/s", after=b"mind this")
+        shown.closed()
+        shown.closed()
+    text = screen.closed()
     assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0, "the cursor is there again"
     # the display is erased, the warning takes its place, and the display stands anew below it
     assert re.search(r"\x1b\[2K(\x1b\[1A\x1b\[2K)*warning: mind this\r\n", text), text

@@ -107,14 +107,20 @@ def test_plain_ascii_is_not_copied(text_file: Path) -> None:
 def test_processes_at_once_share_a_cache(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes("Größe und Maß\r\n".encode() * 50_000)
-    code = (
-        "import sys; from textwright.data import open_corpus;"
-        "print(open_corpus([sys.argv[1]]).sha256)"
+    code = (  # forked of one that has imported what they need: they begin at once
+        "import os, sys; from textwright.data import open_corpus\n"
+        "children = []\n"
+        "for _ in range(4):\n"
+        "    children.append(os.fork())\n"
+        "    if not children[-1]:\n"
+        "        os.write(1, (open_corpus([sys.argv[1]]).sha256 + '\\n').encode()); os._exit(0)\n"
+        "print([os.waitpid(child, 0)[1] for child in children])"
     )
-    command = [sys.executable, "-c", code, str(file)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = {process.communicate()[0] for process in running}
-    assert answers == {open_corpus([str(file)]).sha256 + "\n"}
+    words = [sys.executable, "-c", code, file]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    *answers, ended = done.stdout.splitlines()
+    assert ended == "[0, 0, 0, 0]"
+    assert answers == 4 * [open_corpus([str(file)]).sha256]
     assert len(cached()) == 1
     assert not list(Path(os.environ["TEXTWRIGHT_CACHE"]).rglob("*.partial"))
 

@@ -73,9 +73,11 @@ def test_options_named_in_prose_exist() -> None:
 
 
 HELP = """
-import contextlib, io, json, sys
+import contextlib, functools, io, json, sys
 known = set(sys.modules)
+import typer.main
 from textwright.cli.app import main
+typer.main.get_command = functools.cache(typer.main.get_command)  # else made anew for each
 loaded = []
 for words in json.loads(sys.argv[1]):
     shown = io.StringIO()

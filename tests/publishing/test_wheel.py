@@ -28,6 +28,7 @@ def test_without_a_source_nothing_is_pushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheel, "_installed_from", lambda: None)
+    monkeypatch.setattr(wheel, "_is_on_index", lambda scratch: False)
     with pytest.raises(RequestError, match=r"is on no package index, .*could start there"):
         wheel.wheel_for_hub(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'broken'\n")

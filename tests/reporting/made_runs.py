@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -41,6 +43,7 @@ def evaluations(
     return records
 
 
+@functools.cache
 def sample_text(order: int, seed: int = 0, length: int = 240) -> str:
     """Text of a Markov chain over `order` characters: gibberish at 0, nearly prose at 6."""
     source = "\n".join(topics[name] for name in sorted(topics))
@@ -84,11 +87,10 @@ def make_run(
             {"step": record["step"], "prompt": "ROMEO:", "text": "\n" + sample_text(index // 2)}
             for index, record in enumerate(records)
         ]
-    run.metrics_file.touch()
-    for record in records:
-        run.append(run.metrics_file, record)
-    for sample in samples:
-        run.append(run.samples_file, sample)
+    for file, lines in ((run.metrics_file, records), (run.samples_file, samples)):
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        if text or file == run.metrics_file:
+            file.write_text(text, encoding="utf-8", newline="\n")
     best: dict[str, Any] = min(records, key=lambda record: float(record["val_loss"]), default={})
     settings = Settings()
     settings.training.steps = total

@@ -51,7 +51,7 @@ class Served:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self.socket],))
         self._thread.start()
-        self.client = httpx.Client(base_url=self.url, timeout=SECONDS)
+        self.client = httpx.Client(base_url=self.url, timeout=SECONDS, verify=False)
         self.until(lambda: self.client.get("/health").status_code == 200)
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -89,7 +89,7 @@ class Process:
 
     def _get(self, path: str) -> int:
         try:
-            return int(httpx.get(self.url + path).status_code)
+            return int(httpx.get(self.url + path, verify=False).status_code)
         except httpx.TransportError:
             return 0
 

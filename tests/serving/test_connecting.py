@@ -6,8 +6,6 @@ import gzip
 import json
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 from servers import SECONDS, Served, post
 
+from commands import Command
 from textwright.runs import Run
 from textwright.serving import ServerSettings
 
@@ -79,11 +78,9 @@ def test_origins_that_browsers_send_are_taken(origin: str) -> None:
     assert ServerSettings(cors_origins=(origin,)).cors_origins == (origin,)
 
 
-def test_the_command_says_so_in_one_line() -> None:
-    command = [sys.executable, "-m", "textwright", "serve", "--cors-origin", "a.example/x"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "cors_origins" in done.stderr and "'a.example/x' is no origin" in done.stderr
+def test_the_command_says_so_in_one_line(command: Command) -> None:
+    (line,) = command("serve", "--cors-origin", "a.example/x", code=2).stderr.splitlines()
+    assert "cors_origins" in line and "'a.example/x' is no origin" in line
 
 
 @pytest.mark.parametrize("stripped", [True, False])

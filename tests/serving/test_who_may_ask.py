@@ -198,7 +198,7 @@ def test_who_waits_for_a_turn_is_counted_and_may_leave(
     def ask(timeout: float = SECONDS) -> None:
         body = {"model": "one", "text": "It"}
         with suppress(httpx.ReadTimeout):
-            answer = httpx.post(f"{here.url}/api/look", json=body, timeout=timeout)
+            answer = here.client.post("/api/look", json=body, timeout=timeout)
             statuses.append(answer.status_code)
             assert answer.status_code == 200 or "retry-after" in answer.headers
 
@@ -243,7 +243,7 @@ def test_loading_takes_nobody_elses_threads(tmp_path: Path, make_model: Callable
 
     def ask() -> None:
         body = {"model_name": "two", "generation_length": 2}
-        answer = httpx.post(f"{served.url}/gen_text", json=body, timeout=SECONDS)
+        answer = served.client.post("/gen_text", json=body)
         statuses.append(answer.status_code)
 
     threads = [threading.Thread(target=ask) for _ in range(40)]

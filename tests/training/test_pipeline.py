@@ -590,7 +590,10 @@ def test_gone_on_with_it_is_as_exact_as_any(text_file: Path) -> None:
     assert [leg["steps"] for leg in parts.settings()["plan"]["legs"]] == [40, 80, 90, 95]
 
 
-def test_a_leg_of_epochs_is_that_of_a_longer_plan_and_takes_its_dropout(text_file: Path) -> None:
+def test_a_leg_of_epochs_is_that_of_a_longer_plan_and_takes_its_dropout(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textwright.training.planning.planner._MEASURING_SECONDS", 0.05)
     more = ["training.batch_size=64", "model.block_size=32"]  # 18 steps an epoch
     run = train(text_file, steps=None, epochs=2, more=more)
     planned, _, long = plan_training(
