@@ -43,11 +43,10 @@ def read(run: runs.Run, ids: np.ndarray, rate: float) -> tuple[list[float], list
     for begin in range(0, len(ids) - 1, CHUNK):
         piece = torch.from_numpy(ids[begin : begin + CHUNK + 1])[None]
         inputs, targets = piece[:, :-1], piece[0, 1:]
-        if model is not None and beside is not None:
+        if model is not None:
             with torch.no_grad():
-                own, table, mixed_state = model.parts(inputs, mixed_state)
-                both = beside.network * own[0] + beside.weight * table[0]
-                mixed += _nats(both, targets)
+                both, mixed_state = model(inputs, mixed_state)
+                mixed += _nats(both[0], targets)
         logits, after = network(inputs, state)
         loss = torch.nn.functional.cross_entropy(logits[0], targets, reduction="none")
         alone += loss.detach().tolist()

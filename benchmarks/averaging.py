@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 
 from textwright import runs
 from textwright.companion.counting import NGramModel
-from textwright.companion.mixing import Companion
+from textwright.companion.fitting import fit_weights
+from textwright.companion.mixing import Companion, MixedState, Mixer
 from textwright.companion.table import make_table
 from textwright.data import prepare_tokens
 from textwright.data.training_corpus import find_training_corpus
-from textwright.evaluation.companion_model import CompanionModel
+from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.tokenizers import Tokenizer
-from textwright.training.companion import ORDERS, fit_weights
+from textwright.training.companion import ORDERS
 
 CHUNK = 256
 
@@ -43,9 +44,10 @@ def main() -> None:
     ids = prepare_tokens(corpus.validation, tokenizer).array().astype(np.int64)
     order = ORDERS[tokenizer.kind]
     table = make_table(NGramModel(train, np.zeros(1, np.int64), tokenizer.vocab_size, order))
-    beside = Companion(1.0, 0.0, table)
-    both = [collect(CompanionModel(load_model(run, "cpu").eval(), beside), ids) for run in found]
-    networks, counted = [one for one, _ in both], both[0][1]
+    networks = [collect(load_model(run, "cpu").eval(), ids) for run in found]
+    mixer = Mixer(Companion(0.0, 1.0), table)
+    counted = np.zeros_like(networks[0])
+    mixer.read(ids[:-1], MixedState(None, mixer.initial_state()), counted)
     for name, network in zip(names, networks, strict=True):
         report(name, [network], counted, ids[1:])
     if len(names) > 1:
@@ -53,18 +55,15 @@ def main() -> None:
     print(json.dumps({"cpu_s": round(time.process_time() - begin, 1)}))
 
 
-def collect(
-    model: CompanionModel, ids: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits and logarithms of the n-grams at each place of the text, (T, V) each."""
-    state, logits, scores = None, [], []
+def collect(model: LanguageModel, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits at each place of the text, (T, V)."""
+    state, logits = None, []
     with torch.inference_mode():
         for begin in range(0, len(ids) - 1, CHUNK):
             inputs = torch.from_numpy(ids[begin : min(begin + CHUNK, len(ids) - 1)])[None]
-            own, table, state = model.parts(inputs, state)
-            logits.append(own[0].numpy())
-            scores.append(table[0].numpy())
-    return np.concatenate(logits), np.concatenate(scores)
+            own, state = model(inputs, state)
+            logits.append(own[0].float().numpy())
+    return np.concatenate(logits)
 
 
 def report(

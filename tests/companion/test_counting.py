@@ -39,6 +39,31 @@ def test_probabilities_are_of_one_whole(
     assert np.exp(last).sum() == pytest.approx(1)
 
 
+def test_what_is_folded_is_another_token_in_contexts_alone() -> None:
+    """A text whose spaces are now and then line ends: 1 is the space, 2 the line's end."""
+    draw = np.random.default_rng(2)
+    words = [draw.integers(3, 9, draw.integers(2, 5)) for _ in range(12)]
+    tokens = np.concatenate([(*words[draw.integers(12)], 1) for _ in range(900)])
+    tokens[(tokens == 1) & (draw.random(len(tokens)) < 0.2)] = 2
+    learned, held, start = tokens[:2500], tokens[2500:], np.zeros(1, np.int64)
+    folded = np.array([0, 1, 1, *range(3, 10)])
+    model = NGramModel(learned, start, 10, 6, folded)
+    plain = NGramModel(learned, start, 10, 6)
+    after = [np.array([7, 4, ends, 5, 3]) for ends in (1, 2)]
+    queries = [np.array([one for last in range(10) for one in (*some, last)]) for some in after]
+    starts = np.arange(10) * 6
+    space, line = (model.log_probabilities(one, starts)[5::6] for one in queries)
+    assert np.array_equal(space, line) and np.exp(space).sum() == pytest.approx(1)
+    assert np.exp(model.log_probabilities(np.array([4, 1, 2]), np.array([0, 1, 2]))).sum() < 1
+    assert not np.array_equal(*(plain.log_probabilities(one, starts)[5::6] for one in queries))
+    gained = (
+        model.log_probabilities(held, start).mean() - plain.log_probabilities(held, start).mean()
+    )
+    assert gained > 0.01
+    same = NGramModel(learned, start, 10, 6, np.arange(10)).log_probabilities(held, start)
+    assert np.array_equal(same, plain.log_probabilities(held, start))
+
+
 def test_more_context_predicts_better(text: tuple[np.ndarray, np.ndarray]) -> None:
     tokens, starts = text
     cut = int(starts[40])

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from small_models import random_weights, small_config
 from textwright import kernels
 from textwright.companion.counting import NGramModel
+from textwright.companion.fitting import OfOneToken, fit_weights
+from textwright.companion.lines import COLUMNS, Lines, lengths, log_odds
 from textwright.companion.mixing import Companion, MixedRuntime, with_companion
 from textwright.companion.table import UNIT, Table, make_table
 from textwright.configs import ModelConfig
 from textwright.errors import RunError, TrainingError
 from textwright.runtimes import Runtime, load_runtime
-from textwright.training.companion import fit_weights
 
 V = 40
+NEWLINE = 5
+LINES = Lines(NEWLINE, np.linspace(-2, 2, 9, dtype=np.float32))
+BY_CONTEXT = tuple((0.9 - k / 10, 0.1 + k / 9) for k in range(6))
 FAMILIES = [small_config("lstm"), small_config("gpt", block_size=70)]
 
 
@@ -31,9 +37,12 @@ def some_text(count: int, seed: int = 1) -> np.ndarray:
     return np.where(faults, draw.integers(0, V - 2, count), text)
 
 
-@pytest.fixture(scope="module")
-def model() -> NGramModel:
-    return NGramModel(some_text(6000), np.array([0, 2500, 2501]), V, 6)
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "folded"])
+def model(request: pytest.FixtureRequest) -> NGramModel:
+    folded = np.arange(V)
+    if request.param:
+        folded[NEWLINE] = 9
+    return NGramModel(some_text(6000), np.array([0, 2500, 2501]), V, 6, folded)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,16 @@ def test_probabilities_are_of_one_whole_after_any_context(table: Table) -> None:
     assert np.abs(np.array(sums) - 1).max() < 2e-3  # logarithms are whole 1024ths
     assert np.mean(sums) == pytest.approx(1, abs=2e-4)
     assert any((reading(table, one) >= 0).all() for one in contexts)  # some reach its end
+
+
+def test_how_much_is_known_of_a_whole_text_at_once(table: Table) -> None:
+    text = some_text(400, seed=2)
+    text[::13] = V - 1  # never seen
+    state, depths = table.initial_state(), []
+    for token in text.tolist():
+        table.advance(state, token)
+        depths.append(table.known(state))
+    assert table.known_along(text).tolist() == depths and set(depths) == set(range(table.order))
 
 
 def test_a_table_of_everything_is_the_model_it_was_made_of(
@@ -95,7 +114,7 @@ def test_what_is_pruned_is_what_saves_least(model: NGramModel) -> None:
 def mixed(config: ModelConfig, table: Table, monkeypatch: pytest.MonkeyPatch, on: str) -> Runtime:
     monkeypatch.setenv("TEXTWRIGHT_KERNELS", on)
     network = load_runtime(config, random_weights(config))
-    return with_companion(network, Companion(0.61, 0.37, table))
+    return with_companion(network, Companion(0.61, 0.37, table, BY_CONTEXT, LINES))
 
 
 @pytest.mark.parametrize("config", FAMILIES, ids=lambda config: config.family)
@@ -144,11 +163,34 @@ def test_numpy_and_every_build_mix_the_same_bits(
     found = set()
     for build in ["off", *kernels.available()[0]]:
         monkeypatch.setenv("TEXTWRIGHT_KERNELS", build)
-        runtime = MixedRuntime(Fixed(), Companion(0.61, 0.37, table), table)
+        runtime = MixedRuntime(Fixed(), Companion(0.61, 0.37, table, BY_CONTEXT, LINES), table)
         rows, _ = runtime(some_text(300, seed=9), runtime.initial_state())
         last, _ = runtime.batch([some_text(30, seed=4)], [runtime.initial_state()])
         found.add(rows.tobytes() + last.tobytes())
     assert len(found) == 1
+    text, expected = some_text(300, seed=9), []
+    logits, _ = Fixed()(text, None)
+    known, columns = table.known_along(text), lengths(text, NEWLINE)
+    state = table.initial_state()
+    for token, row, depth, column in zip(text.tolist(), logits, known, columns, strict=True):
+        table.advance(state, token)
+        network, weight = BY_CONTEXT[depth]
+        expected.append(network * row + weight * UNIT * table.scores(state))
+        expected[-1][NEWLINE] += LINES.terms[min(column, 8)]
+    assert rows == pytest.approx(np.array(expected), abs=1e-4)
+    assert set(columns) > {0, 1, 8, 9}
+
+
+def test_odds_of_a_lines_end_by_its_length() -> None:
+    tokens = np.array([7, 7, NEWLINE, 7, 7, NEWLINE, NEWLINE, 7, 7, 7, *[7] * 300])
+    assert lengths(tokens[:8], NEWLINE).tolist() == [1, 2, 0, 1, 2, 0, 0, 1]
+    odds = np.exp(log_odds(tokens, np.array([0]), NEWLINE))
+    # Of 4 lines none ends after 1 token, of which all go on; 2 of 3 after 2
+    assert odds[1:3] == pytest.approx([0.5 / 3.5, 2.5 / 1.5])
+    assert odds[0] == pytest.approx(1.5 / 3.5) and odds.shape == (COLUMNS,)
+    assert odds[-1] < 0.01  # the last is of all longer ones
+    cut = np.exp(log_odds(tokens, np.array([0, 4]), NEWLINE))
+    assert cut[1] == pytest.approx(0.5 / 2.5)  # a stretch that begins there begins a line
 
 
 def test_tokens_outside_the_vocabulary_are_refused(
@@ -162,9 +204,12 @@ def test_tokens_outside_the_vocabulary_are_refused(
 
 def test_a_file_has_all_of_it(table: Table, tmp_path: Path) -> None:
     file = tmp_path / "companion.safetensors"
-    Companion(0.6123, 0.3571, table).write(file)
+    by_context = tuple((round(a, 4), round(b, 4)) for a, b in BY_CONTEXT)
+    Companion(0.6123, 0.3571, table, by_context, LINES).write(file)
     again = Companion.read(file, V)
     assert (again.network, again.weight) == (0.6123, 0.3571) and again.table is not None
+    assert again.by_context == by_context and again.lines is not None
+    assert again.lines.newline == NEWLINE and np.array_equal(again.lines.terms, LINES.terms)
     for text in (some_text(9), np.array([V - 1, V - 2, 0])):
         states = [reading(one, text) for one in (table, again.table)]
         scores = [
@@ -175,20 +220,49 @@ def test_a_file_has_all_of_it(table: Table, tmp_path: Path) -> None:
     assert Companion.read(file, V) == Companion(0.9)
 
 
+def test_a_file_of_before_reads_as_it_was_meant(table: Table, tmp_path: Path) -> None:
+    """Its format was `textwright companion 1`: tokens as themselves, two weights, no lines."""
+    file = tmp_path / "companion.safetensors"
+    plain = replace(table, folded=np.arange(V, dtype=np.int32))
+    Companion(0.61, 0.37, plain).write(file)
+    tensors = load_file(file)
+    del tensors["folded"]
+    facts = {"format": "textwright companion 1", "network": "0.61", "companion": "0.37",
+             "sizes": " ".join(map(str, table.sizes))}  # fmt: skip
+    save_file(tensors, file, metadata=facts)
+    again = Companion.read(file, V)
+    assert (again.network, again.weight, again.by_context, again.lines) == (0.61, 0.37, (), None)
+    assert again.table is not None
+    text = some_text(50, seed=3)
+    assert np.array_equal(
+        plain.scores(reading(plain, text)), again.table.scores(reading(again.table, text))
+    )
+
+
 @pytest.mark.parametrize(
-    "fault", ["cut", "vocabulary", "children", "tokens", "missing", "type", "weights", "format"]
-)
+    "fault",
+    ["cut", "vocabulary", "children", "tokens", "folded", "missing", "type", "weights", "depths",
+     "lines", "newline", "format"],
+)  # fmt: skip
 def test_a_damaged_file_is_one_line(table: Table, tmp_path: Path, fault: str) -> None:
     file = tmp_path / "companion.safetensors"
-    Companion(0.6, 0.4, table).write(file)
+    Companion(0.6, 0.4, table, BY_CONTEXT, LINES).write(file)
     tensors = load_file(file)
-    facts = {"format": "textwright companion 1", "network": "0.6", "companion": "0.4",
-             "sizes": " ".join(map(str, table.sizes))}  # fmt: skip
+    with safe_open(file, "numpy") as opened:
+        facts = opened.metadata()
     if fault == "children":
         tensors["children"] = tensors["children"].copy()
         tensors["children"][0] += 1
     elif fault == "tokens":
         tensors["tokens"] = np.full_like(tensors["tokens"], V)
+    elif fault == "folded":
+        tensors["folded"] = np.full_like(tensors["folded"], V)
+    elif fault == "lines":
+        tensors["lines"] = np.full_like(tensors["lines"], np.inf)
+    elif fault == "newline":
+        facts["newline"] = str(V)
+    elif fault == "depths":
+        facts["by_context"] = facts["by_context"].rsplit(" ", 2)[0]
     elif fault == "missing":
         del tensors["backoffs"]
     elif fault == "type":
@@ -219,3 +293,17 @@ def test_fitted_weights_are_the_best_there_are() -> None:
         assert there.mean() > loss
     with pytest.raises(TrainingError, match="finite"):
         fit_weights([np.full_like(truth, np.nan)], targets)
+    held, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e12, 1e12])
+    assert held == [0.5, 0.5]
+    near, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e4, 1e4])
+    assert 0.5 < near[0] < weights[0] and weights[1] < near[1] < 0.5
+
+
+def test_scores_of_one_token_are_those_of_a_whole_row() -> None:
+    draw = np.random.default_rng(1)
+    truth, values = draw.normal(0, 2, (500, 7)), draw.normal(0, 1, 500)
+    whole = np.zeros((500, 7))
+    whole[:, 3] = values
+    targets = draw.integers(0, 7, 500)
+    thin = fit_weights([truth, OfOneToken(3, values, 7)], targets)
+    assert thin == fit_weights([truth, whole], targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,20 @@ def test_a_damaged_one_is_named(text_file: Path) -> None:
         with pytest.raises(textwright.errors.RunError, match="delete it to go without") as caught:
             use(run)  # type: ignore[operator]
         assert str(caught.value).startswith(f"run {run.name!r}")
+
+
+def test_a_wrapped_text_has_its_line_ends_by_their_length(text_file: Path) -> None:
+    """What a book of Project Gutenberg is; where there are no lines, nothing is said of them."""
+    words = text_file.read_text(encoding="utf-8").split()
+    text_file.write_text(textwrap.fill(" ".join(words), 50), encoding="utf-8")
+    run = train(text_file)
+    gained = run.settings()["companion"]
+    assert gained["lines"] and gained["folded"]
+    model = textwright.load(run)
+    short, long = (
+        dict(model.next_distribution("\n" + "the " * count + "the", top=None))["\n"]
+        for count in (2, 11)
+    )
+    assert short < 0.1 < 0.3 < long
+    text_file.write_text(" ".join(words), encoding="utf-8")
+    assert not train(text_file).settings()["companion"]["lines"]

@@ -44,18 +44,30 @@ class NGramModel:
     Attributes:
         levels: the grams of 1 token, of 2 …; the first has every token of the vocabulary, its index
             the token.
+        folded: as what each token counts where it is context, (vocab_size,).
     """
 
-    def __init__(self, tokens: Ids, starts: Ids, vocab_size: int, order: int = 5) -> None:
+    def __init__(
+        self,
+        tokens: Ids,
+        starts: Ids,
+        vocab_size: int,
+        order: int = 5,
+        folded: Ids | None = None,
+    ) -> None:
         """
         Args:
             tokens: concatenated texts, (n,), n ≥ 1.
             starts: offset of each text, ascending, the first 0; no n-gram crosses one.
             vocab_size: ids are below it.
             order: length of the longest n-gram.
+            folded: as what each token counts where it is context, (vocab_size,), e.g. the end of a
+                line as a space; what is so counted as counts as itself. None: all as themselves.
         """
         self.vocab_size, self.order = vocab_size, order
-        self.levels = _smoothed(*_distinct(tokens, starts, vocab_size, order), vocab_size)
+        self.folded = np.arange(vocab_size) if folded is None else folded
+        found = _distinct(tokens.astype(np.int64), starts, self.folded, order)
+        self.levels = _smoothed(*found, vocab_size)
 
     def log_probabilities(self, tokens: Ids, starts: Ids) -> Doubles:
         """log p of each token given those before it in its text, in nats, (n,).
@@ -64,16 +76,19 @@ class NGramModel:
             tokens, starts: as those of the class.
         """
         before = _positions(len(tokens), starts)
-        found = tokens.astype(np.int64)  # the gram that ends at each token; −1 where it is unknown
-        probabilities = self.levels[0].probabilities[found]
+        tokens = tokens.astype(np.int64)
+        as_context = self.folded[tokens]
+        ended = as_context  # the gram of a context that ends at each token; −1 where it is unknown
+        probabilities = self.levels[0].probabilities[tokens]
         for k in range(1, self.order):
             level, below = self.levels[k], self.levels[k - 1]
-            context = np.concatenate((np.full(1, -1), found[:-1]))
+            context = np.concatenate((np.full(1, -1), ended[:-1]))
             context[before < k] = -1
             known = np.flatnonzero(context >= 0)
-            found = np.full(len(tokens), -1)
+            found, ended = np.full((2, len(tokens)), -1)
             if len(known):
                 found[known] = _find(level, context[known], tokens[known], self.vocab_size)
+                ended[known] = _find(level, context[known], as_context[known], self.vocab_size)
             probabilities[known] *= below.backoffs[context[known]]
             exact = np.flatnonzero(found >= 0)
             probabilities[exact] = level.probabilities[found[exact]]
@@ -104,28 +119,37 @@ def _find(level: Grams, parents: Ids, tokens: Ids, vocab_size: int) -> Ids:
 
 
 def _distinct(
-    tokens: Ids, starts: Ids, vocab_size: int, order: int
+    tokens: Ids, starts: Ids, folded: Ids, order: int
 ) -> tuple[list[tuple[Ids, Ids, Ids, Ids]], list[Ids]]:
-    """Of each order: parents, tokens, suffixes and counts; and how often each begins a text."""
-    tokens = tokens.astype(np.int64)
+    """Of each order: parents, tokens, suffixes and counts; and how often each begins a text.
+
+    A gram that is some other's context but never occurs as it stands has a count of 0.
+    """
     ends = np.append(starts[1:], len(tokens))
     left = np.repeat(ends, ends - starts) - np.arange(len(tokens))  # tokens of the text from here
-    gram = tokens  # of the gram that begins at each token; those too near an end are never used
+    # Of the gram, and of the context, that begins at each token; too near an end never used
+    gram, context = tokens, folded[tokens]
+    as_context, vocab_size = folded[tokens], len(folded)
     every = np.arange(vocab_size)
     counts = np.bincount(tokens, minlength=vocab_size)
     found = [(np.zeros_like(every), every, np.zeros_like(every), counts)]
     initial = [np.bincount(tokens[starts], minlength=vocab_size)]
     for k in range(2, order + 1):
         inside = np.flatnonzero(left >= k)
-        keys = gram[inside] * vocab_size + tokens[inside + k - 1]
-        _, first, which, counts = np.unique(
-            keys, return_index=True, return_inverse=True, return_counts=True
-        )
-        begin = inside[first]
-        found.append((gram[begin], tokens[begin + k - 1], gram[begin + 1], counts))
+        other = inside[as_context[inside + k - 1] != tokens[inside + k - 1]]
+        parents = context[np.concatenate((inside, other))]
+        last = np.concatenate((tokens[inside + k - 1], as_context[other + k - 1]))
+        suffixes = np.concatenate((gram[inside + 1], context[other + 1]))
+        keys = parents * vocab_size + last
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        which, of_contexts = which[: len(inside)], which[len(inside) :]
+        counts = np.bincount(which, minlength=len(first))
+        found.append((parents[first], last[first], suffixes[first], counts))
         gram = np.zeros(len(tokens), np.int64)
         gram[inside] = which
-        initial.append(np.bincount(gram[starts[left[starts] >= k]], minlength=len(begin)))
+        context = gram.copy()
+        context[other] = of_contexts
+        initial.append(np.bincount(gram[starts[left[starts] >= k]], minlength=len(first)))
     return found, initial
 
 
@@ -139,7 +163,8 @@ def _smoothed(
         if k + 1 < len(found):
             # By how many distinct tokens a gram is preceded; at the start of a text nothing
             # precedes it: there its plain count is added
-            adjusted = np.bincount(found[k + 1][2], minlength=len(tokens)) + initial[k]
+            _, _, above, occurring = found[k + 1]
+            adjusted = np.bincount(above[occurring > 0], minlength=len(tokens)) + initial[k]
         discounts = _discounts(adjusted)[np.minimum(adjusted, 3)]
         totals = np.bincount(parents, weights=adjusted, minlength=len(below))
         left = np.bincount(parents, weights=discounts, minlength=len(below))

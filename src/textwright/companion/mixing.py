@@ -1,8 +1,9 @@
 """A runtime that has a companion beside its network, and is one itself.
 
 Nothing above knows: a state of it is the network's and the table's, its logits are
-`network · logits + companion · log q`, whose softmax is the mix. With the weights of one text each
-row is the same bits alone, in a batch, and on every processor.
+`network · logits + companion · log q`, whose softmax is the mix. Both weights depend on how many
+tokens of context the table knows, and where lines end has a term of its own. With the weights of
+one text each row is the same bits alone, in a batch, and on every processor.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
-from textwright.companion.table import UNIT, Nodes, Table, read_table, write_table
+from textwright.companion.file import read_counts, write_counts
+from textwright.companion.lines import Lines
+from textwright.companion.table import UNIT, Nodes, Table
 from textwright.errors import RunError
 from textwright.kernels import kernels
 from textwright.kernels.structures import (
     ALL_LOGITS,
-    FLOAT,
     INTEGER,
     LAST_LOGITS,
     POINTER,
@@ -44,11 +46,18 @@ class Companion:
     weight: float = 0.0
     """That of the table's logarithms."""
     table: Table | None = None
+    by_context: tuple[tuple[float, float], ...] = ()
+    """Both weights where the table knows 0, 1 … order - 1 tokens of context; empty: those above,
+    whatever it knows."""
+    lines: Lines | None = None
+    """Where lines end; None without a table, too."""
 
     def write(self, file: Path) -> None:
         """Write it, whole or not at all."""
         facts = {"network": f"{self.network:.4f}", "companion": f"{self.weight:.4f}"}
-        write_table(file, self.table, facts)
+        if self.by_context:
+            facts["by_context"] = " ".join(f"{one:.4f}" for pair in self.by_context for one in pair)
+        write_counts(file, self.table, self.lines, facts)
 
     @classmethod
     def read(cls, file: Path, vocab_size: int) -> Companion:
@@ -57,18 +66,28 @@ class Companion:
         Raises:
             RunError: it is damaged, or of another vocabulary.
         """
-        table, facts = read_table(file, vocab_size)
+        table, lines, facts = read_counts(file, vocab_size)
         try:
             network, weight = float(facts["network"]), float(facts["companion"])
+            flat = [float(one) for one in facts.get("by_context", "").split()]
         except (KeyError, ValueError) as error:
             raise RunError(
                 f"{file.name} is damaged (it has no weights); delete it to go without"
             ) from error
-        if not (np.isfinite(network) and np.isfinite(weight)):
+        if flat and (table is None or len(flat) != 2 * table.order):
+            raise RunError(
+                f"{file.name} is damaged (it has other weights); delete it to go without"
+            )
+        if not np.isfinite([network, weight, *flat]).all():
             raise RunError(
                 f"{file.name} is damaged (its weights aren't finite); delete it to go without"
             )
-        return cls(network, weight, table)
+        pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
+        return cls(network, weight, table, pairs, lines)
+
+
+_LONGEST_LINE = (1 << 31) - 1
+"""Its length is counted no further: it is a whole number of 32 bits."""
 
 
 class _Model(ctypes.Structure):
@@ -77,12 +96,16 @@ class _Model(ctypes.Structure):
     _fields_ = [
         ("vocab_size", INTEGER),
         ("contexts", INTEGER),
+        ("newline", INTEGER),
+        ("columns", INTEGER),
+        ("folded", POINTER),
         ("tokens", POINTER),
         ("first", POINTER),
         ("log_probabilities", POINTER),
         ("backoffs", POINTER),
-        ("network", FLOAT),
-        ("companion", FLOAT),
+        ("network", POINTER),
+        ("companion", POINTER),
+        ("lines", POINTER),
     ]
 
 
@@ -91,8 +114,10 @@ class Mixer:
 
     def __init__(self, companion: Companion, table: Table) -> None:
         self.table = table
-        self._network = np.float32(companion.network)
-        self._weight = np.float32(companion.weight * UNIT)
+        pairs = companion.by_context or ((companion.network, companion.weight),) * table.order
+        self._network = np.array([network for network, _ in pairs], np.float32)
+        self._weight = np.array([weight * UNIT for _, weight in pairs], np.float32)
+        self._lines = companion.lines or Lines(0, np.zeros(0, np.float32))
         self._call = None
         library = kernels().library
         self.bytes = table.tokens.nbytes + table.first.nbytes + 4 * len(table.log_probabilities)
@@ -102,14 +127,22 @@ class Mixer:
             self._model = _Model(
                 vocab_size=table.vocab_size,
                 contexts=table.order - 1,
+                newline=self._lines.newline,
+                columns=len(self._lines.terms),
+                folded=memory.values(table.folded),
                 tokens=memory.values(table.tokens),
                 first=memory.values(table.first),
                 log_probabilities=memory.values(table.log_probabilities),
                 backoffs=memory.values(table.backoffs),
-                network=self._network,
-                companion=self._weight,
+                network=memory.values(self._network),
+                companion=memory.values(self._weight),
+                lines=memory.values(self._lines.terms),
             )
             self._address = ctypes.addressof(self._model)
+
+    def initial_state(self) -> Nodes:
+        """Of a text without a token: the table's, and the length of its line, (order,)."""
+        return np.append(self.table.initial_state(), np.int32(0))
 
     def read(self, tokens: Tokens, state: MixedState, logits: Floats) -> None:
         """Mix, in place, logits after the last of `tokens`, (1, V), or after each, (T, V)."""
@@ -119,7 +152,9 @@ class Mixer:
             return
         skipped = len(tokens) - len(logits)
         for number, token in enumerate(tokens.tolist()):
-            self.table.advance(state.nodes, token)
+            self.table.advance(state.nodes[:-1], token)
+            ended = len(self._lines.terms) and token == self._lines.newline
+            state.nodes[-1] = 0 if ended else min(int(state.nodes[-1]) + 1, _LONGEST_LINE)
             if number >= skipped:
                 self._mix(state.nodes, logits[number - skipped])
 
@@ -134,12 +169,16 @@ class Mixer:
             self.read(piece, state, row[None])
 
     def _mix(self, nodes: Nodes, row: Floats) -> None:
-        row *= self._network
-        row += self.table.scores(nodes).astype(np.float32) * self._weight
+        known = self.table.known(nodes[:-1])
+        row *= self._network[known]
+        row += self.table.scores(nodes[:-1]).astype(np.float32) * self._weight[known]
+        if len(self._lines.terms):
+            column = min(int(nodes[-1]), len(self._lines.terms) - 1)
+            row[self._lines.newline] += self._lines.terms[column]
 
 
 class MixedState:
-    """Where a text is in the network, and in the table."""
+    """Where a text is in the network, and in the table and its line."""
 
     def __init__(self, inner: Any, nodes: Nodes) -> None:
         self.inner, self.nodes = inner, nodes
@@ -164,7 +203,7 @@ class MixedRuntime:
         self.weight_bytes = network.weight_bytes + self._mixer.bytes
 
     def initial_state(self) -> MixedState:
-        return MixedState(self.network.initial_state(), self._mixer.table.initial_state())
+        return MixedState(self.network.initial_state(), self._mixer.initial_state())
 
     def __call__(
         self, tokens: Tokens, state: MixedState, *, last_only: bool = False

@@ -9,19 +9,13 @@ does alike.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
-from textwright import atomic
-from textwright.companion.counting import Doubles, Grams, NGramModel
-from textwright.errors import RunError
+from textwright.companion.counting import Doubles, Grams, Ids, NGramModel
 
 Nodes: TypeAlias = NDArray[np.int32]
 Halves: TypeAlias = NDArray[np.int16]
@@ -31,8 +25,10 @@ UNIT = 1 / 1024
 """Nats of a stored logarithm's 1."""
 _LEAST_GAIN = 0.5
 """Nats, over the whole text it was counted in, that an n-gram must save to be kept."""
-MOST_GRAMS = 600_000
-"""That a table keeps: 3.5 MB of characters."""
+_HALVINGS = 5
+"""By which it is found how much one must save for so many to be kept as may be."""
+MOST_GRAMS = 700_000
+"""That a table keeps: 4.1 MB of characters."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,8 @@ class Table:
     """Of each node's last token after its others, in `UNIT`s, (nodes,)."""
     backoffs: Halves
     """What is added where a token is no child of the node, in `UNIT`s, (nodes,)."""
+    folded: Nodes
+    """As what each token counts where it is context, (vocab_size,)."""
 
     @property
     def order(self) -> int:
@@ -66,20 +64,43 @@ class Table:
 
     def advance(self, state: Nodes, token: int) -> None:
         """Take `state` in place past `token`."""
+        token = int(self.folded[token])
         for k in range(self.order - 2, 0, -1):
             state[k] = self._child(int(state[k - 1]), token)
         if len(state):
             state[0] = token
 
+    def known(self, state: Nodes) -> int:
+        """How many tokens of context it has seen something follow, at most order - 1."""
+        found = state >= 0
+        found[found] = self.first[state[found]] < self.first[state[found] + 1]
+        return int(np.append(found, False).argmin())
+
     def scores(self, state: Nodes) -> Nodes:
         """log q of every token as the next one, in `UNIT`s, (vocab_size,)."""
         scores = self.log_probabilities[: self.vocab_size].astype(np.int32)
-        for node in state:
-            if node < 0 or (begin := self.first[node]) == (end := self.first[node + 1]):
-                break
+        for node in state[: self.known(state)]:
+            begin, end = self.first[node], self.first[node + 1]
             scores += self.backoffs[node]
             scores[self.tokens[begin:end]] = self.log_probabilities[begin:end]
         return scores
+
+    def known_along(self, tokens: Ids) -> Ids:
+        """What `known` gives after each token of a text, (n,)."""
+        as_context = self.folded[tokens].astype(np.int64)
+        depths = np.zeros(len(tokens), np.int64)
+        parents = np.repeat(np.arange(len(self.tokens)), np.diff(self.first))
+        keys = parents * self.vocab_size + self.tokens[self.vocab_size :]
+        nodes = as_context  # the context of k tokens that ends at each token
+        for k in range(1, self.order):
+            going_on = (depths == k - 1) & (nodes >= 0)
+            depths[going_on] += self.first[nodes[going_on]] < self.first[nodes[going_on] + 1]
+            wanted = nodes[:-1] * self.vocab_size + as_context[1:]
+            index = keys.searchsorted(wanted)
+            index = np.where((index < len(keys)) & (nodes[:-1] >= 0), index, 0)
+            found = (keys[index] == wanted) & (nodes[:-1] >= 0) if len(keys) else wanted < 0
+            nodes = np.append(-1, np.where(found, index + self.vocab_size, -1))
+        return depths
 
     def _child(self, node: int, token: int) -> int:
         if node < 0:
@@ -99,13 +120,21 @@ def make_table(model: NGramModel, most_grams: int = MOST_GRAMS) -> Table:
         model: what was counted.
         most_grams: how many of two tokens or more are kept at most.
     """
-    least = _LEAST_GAIN
     gains = [_gains(model.levels[k], model.levels[k - 1]) for k in range(1, model.order)]
-    while True:
-        kept = _kept(model.levels, gains, least)
-        if sum(int(mask.sum()) for mask in kept[1:]) <= most_grams:
-            return _in_halves(_pruned(model.levels, kept), model.vocab_size)
-        least *= 1.25
+
+    def fits(kept: list[Mask]) -> bool:
+        return sum(int(mask.sum()) for mask in kept[1:]) <= most_grams
+
+    low = high = _LEAST_GAIN
+    while not fits(kept := _kept(model.levels, gains, high)):
+        low, high = high, 2 * high
+    for _ in range(_HALVINGS if low < high else 0):
+        middle = (low * high) ** 0.5
+        if fits(fewer := _kept(model.levels, gains, middle)):
+            high, kept = middle, fewer
+        else:
+            low = middle
+    return _in_halves(_pruned(model.levels, kept), model.folded)
 
 
 def _gains(level: Grams, below: Grams) -> Doubles:
@@ -148,7 +177,7 @@ def _pruned(levels: list[Grams], kept: list[Mask]) -> list[Grams]:
     return pruned
 
 
-def _in_halves(levels: list[Grams], vocab_size: int) -> Table:
+def _in_halves(levels: list[Grams], folded: Ids) -> Table:
     sizes = tuple(len(level.tokens) for level in levels)
     children = [
         np.bincount(level.parents, minlength=size)
@@ -156,16 +185,17 @@ def _in_halves(levels: list[Grams], vocab_size: int) -> Table:
     ]
     children.append(np.zeros(sizes[-1], np.int64))
     return Table(
-        vocab_size,
+        len(folded),
         sizes,
         np.concatenate([level.tokens for level in levels]).astype(np.int32),
-        _first_children(sizes, np.concatenate(children)),
+        first_children(sizes, np.concatenate(children)),
         _units(np.concatenate([level.probabilities for level in levels])),
         _units(np.concatenate([level.backoffs for level in levels])),
+        folded.astype(np.int32),
     )
 
 
-def _first_children(sizes: tuple[int, ...], children: NDArray[Any]) -> Nodes:
+def first_children(sizes: tuple[int, ...], children: NDArray[Any]) -> Nodes:
     """Where each node's children begin, by how many each has, (nodes + 1,)."""
     return np.concatenate(([sizes[0]], sizes[0] + np.cumsum(children))).astype(np.int32)
 
@@ -173,77 +203,3 @@ def _first_children(sizes: tuple[int, ...], children: NDArray[Any]) -> Nodes:
 def _units(probabilities: Doubles) -> Halves:
     units = np.rint(np.log(probabilities) / UNIT)
     return np.clip(units, -(1 << 15), (1 << 15) - 1).astype(np.int16)
-
-
-# The file
-
-
-def write_table(file: Path, table: Table | None, facts: dict[str, str]) -> None:
-    """Write a companion: its table, if it has one, and `facts`, whole or not at all."""
-    tensors: dict[str, NDArray[Any]] = {}
-    if table is not None:
-        inner = sum(table.sizes[:-1])
-        tensors = {
-            "tokens": _narrowed(table.tokens[table.vocab_size :]),
-            "children": _narrowed(np.diff(table.first)[:inner]),
-            "log_probabilities": table.log_probabilities,
-            "backoffs": np.ascontiguousarray(table.backoffs[:inner]),
-        }
-        facts = facts | {"sizes": " ".join(map(str, table.sizes))}
-    atomic.write_bytes(file, save(tensors, metadata={"format": "textwright companion 1"} | facts))
-
-
-def _narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
-    """In as few bytes as they fit into."""
-    most = int(numbers.max(initial=0))
-    width = np.uint8 if most < 1 << 8 else np.uint16 if most < 1 << 16 else np.uint32
-    return np.ascontiguousarray(numbers, width)
-
-
-def read_table(file: Path, vocab_size: int) -> tuple[Table | None, dict[str, str]]:
-    """What `write_table` wrote, checked: a file may come from anywhere.
-
-    Raises:
-        RunError: it is damaged, or of another vocabulary.
-    """
-    try:
-        with safetensors.safe_open(file, "numpy") as opened:
-            facts = dict(opened.metadata() or {})
-            names = list(opened.keys())
-            tensors = {name: opened.get_tensor(name) for name in names}
-        if facts.get("format") != "textwright companion 1":
-            raise ValueError("of another format")
-        return (_checked(tensors, facts, vocab_size) if tensors else None), facts
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise RunError(
-            f"{file.name} is damaged ({reason}); copy it again, or delete it to go without"
-        ) from error
-
-
-def _checked(tensors: dict[str, NDArray[Any]], facts: dict[str, str], vocab_size: int) -> Table:
-    sizes = tuple(int(size) for size in facts["sizes"].split())
-    nodes, inner = sum(sizes), sum(sizes[:-1])
-    if not sizes or min(sizes) < 0 or sizes[0] != vocab_size or nodes >= 1 << 31:
-        raise ValueError("of another vocabulary")
-    shapes = {"tokens": nodes - vocab_size, "children": inner, "log_probabilities": nodes,
-              "backoffs": inner}  # fmt: skip
-    for name, length in shapes.items():
-        if tensors[name].shape != (length,):
-            raise ValueError(f"{name} has another length")
-        expected = "u" if name in ("tokens", "children") else "i"
-        if tensors[name].dtype.kind != expected:
-            raise ValueError(f"{name} has another type")
-    counts = np.zeros(nodes, np.int64)
-    counts[:inner] = tensors["children"]
-    edges = np.cumsum((0, *sizes))
-    totals = [int(counts[a:b].sum()) for a, b in itertools.pairwise(edges)]
-    if tuple(totals[:-1]) != sizes[1:]:
-        raise ValueError("its tree has other branches")
-    if tensors["tokens"].size and int(tensors["tokens"].max()) >= vocab_size:
-        raise ValueError("a token is outside the vocabulary")
-    backoffs = np.zeros(nodes, np.int16)
-    backoffs[:inner] = tensors["backoffs"]
-    tokens = np.concatenate((np.arange(vocab_size), tensors["tokens"])).astype(np.int32)
-    return Table(vocab_size, sizes, tokens, _first_children(sizes, counts),
-                 tensors["log_probabilities"].astype(np.int16), backoffs)  # fmt: skip

@@ -1,21 +1,26 @@
-/* Logits of a network mixed with a table of n-grams: network · logit + companion · log q.
+/* Logits of a network mixed with a table of n-grams: network · logit + companion · log q, where both
+   weights depend on how many tokens of context the table knows; and a term for a line's end.
 
    The table is a tree whose nodes are n-grams, those of one token first, each node's children side
    by side in order of their tokens. A text's state is the nodes of its last 1, 2 … tokens, −1 where
-   an n-gram isn't in it. Logarithms are whole numbers, so only the last line of all rounds: two
-   products and a sum, each by itself. */
+   an n-gram isn't in it, and how many tokens of its line there are. Logarithms are whole numbers, so
+   only the last lines of all round: two products and sums, each by itself. */
 
 #include "products.h"
 
 typedef struct {
     int32_t vocab_size;
-    int32_t contexts; /* numbers of a state: tokens of the longest n-gram, less 1 */
+    int32_t contexts; /* nodes of a state: tokens of the longest n-gram, less 1 */
+    int32_t newline; /* the token that ends a line */
+    int32_t columns; /* lengths of a line that have a term; 0: nothing is added */
+    const int32_t *folded; /* as what each token counts where it is context */
     const int32_t *tokens; /* of each node the last */
     const int32_t *first; /* of each node, and one more: its first child */
     const int16_t *log_probabilities;
     const int16_t *backoffs;
-    float network;
-    float companion; /* of a logarithm's 1 */
+    const float *network; /* by tokens of context that are known, contexts + 1 */
+    const float *companion; /* likewise, of a logarithm's 1 */
+    const float *lines; /* what is added to the logit of a line's end, by the line's length */
 } Companion;
 
 static int32_t child_of(const Companion *model, int32_t node, int32_t token) {
@@ -30,23 +35,33 @@ static int32_t child_of(const Companion *model, int32_t node, int32_t token) {
 }
 
 static void advance(const Companion *model, int32_t *state, int32_t token) {
-    for (int k = model->contexts - 1; k > 0; k--) state[k] = child_of(model, state[k - 1], token);
-    if (model->contexts) state[0] = token;
+    const int32_t context = model->folded[token];
+    for (int k = model->contexts - 1; k > 0; k--) state[k] = child_of(model, state[k - 1], context);
+    if (model->contexts) state[0] = context;
+    int32_t *column = &state[model->contexts];
+    if (model->columns && token == model->newline) *column = 0;
+    else if (*column < INT32_MAX) ++*column;
 }
 
 static void mix(const Companion *model, const int32_t *state, int32_t *scores, float *logits) {
     const int size = model->vocab_size;
     for (int token = 0; token < size; token++) scores[token] = model->log_probabilities[token];
-    for (int k = 0; k < model->contexts; k++) {
-        const int32_t node = state[k];
+    int known = 0;
+    for (; known < model->contexts; known++) {
+        const int32_t node = state[known];
         if (node < 0 || model->first[node] == model->first[node + 1]) break;
         const int32_t backoff = model->backoffs[node];
         for (int token = 0; token < size; token++) scores[token] += backoff;
         for (int32_t i = model->first[node]; i < model->first[node + 1]; i++)
             scores[model->tokens[i]] = model->log_probabilities[i];
     }
+    const float network = model->network[known], companion = model->companion[known];
     for (int token = 0; token < size; token++)
-        logits[token] = logits[token] * model->network + (float)scores[token] * model->companion;
+        logits[token] = logits[token] * network + (float)scores[token] * companion;
+    if (model->columns) {
+        const int32_t column = state[model->contexts];
+        logits[model->newline] += model->lines[column < model->columns ? column : model->columns - 1];
+    }
 }
 
 /* Take the states past pieces of several texts, and mix the logits of a network that read them: those

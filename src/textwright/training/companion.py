@@ -13,14 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from textwright.companion.counting import Doubles, Ids, NGramModel
-from textwright.companion.mixing import Companion
+from textwright.companion.counting import Ids, NGramModel
+from textwright.companion.fitting import OfOneToken, fit_weights
+from textwright.companion.lines import COLUMNS, Lines, lengths, log_odds
+from textwright.companion.mixing import Companion, MixedState, Mixer
 from textwright.companion.table import Table, make_table
 from textwright.data import Tokens
-from textwright.errors import TrainingError
 from textwright.evaluation.companion_model import CompanionModel
+from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
 from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import evaluate
 
@@ -38,12 +41,9 @@ _FIT_VALUES = 1 << 23
 _MEASURED = 100_000
 """Tokens that a companion is measured on at most."""
 _CHUNK = 256
-_NEWTON_STEPS = 30
-_CONVERGED = 1e-5
-_AT_ONCE = 1 << 18
-"""Numbers of a model that are looked at together."""
-_RIDGE = 1e-9
-"""Keeps the steps finite where a table says nothing, as of a text of one character."""
+_PULL = 30.0
+"""How near the weights of a context of some length stay to those of all: so far apart as 21 nats
+of its text are worth are they by 1. Chosen on three books."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,17 @@ class Gain:
     """What a companion does for its network, on the second half of the validation text."""
 
     network: float
-    """Weight of the network's logits."""
+    """Weight of the network's logits, all contexts taken together."""
     weight: float
-    """Weight of the table's logarithms; 0 without one."""
+    """Weight of the table's logarithms, likewise; 0 without one."""
     order: int
     """Tokens of its longest n-gram; 0 without a table."""
     grams: int
     """N-grams of two tokens or more that it has."""
+    folded: bool = False
+    """Whether the end of a line counts as a space in its contexts."""
+    lines: bool = False
+    """Whether a line's length says where it ends."""
     tokens: int = 0
     """Predictions that it was measured on."""
     network_bits_per_char: float = 0.0
@@ -77,20 +81,13 @@ def add_companion(run: Run, dataset: Dataset, device: str = "auto") -> Gain | No
     half = len(tokens) // 2
     if half < _FEWEST:
         return None
-    table = _count(dataset)
     network = load_model(run, device).eval()
-    model = CompanionModel(network, Companion(1.0, 0.0, table))
-    logits, scores, targets = _collect(model, tokens[:half])
-    if len(targets) < _FEWEST // 10:
+    sample = _collect(network, tokens[:half])
+    if len(sample.targets) < _FEWEST // 10:
         return None
     text = dataset.validation
     worth = WORTH / (text.bits_per_char(1.0) - text.bits_per_char(0.0))  # in nats a token
-    (scale,), scaled = fit_weights([logits], targets)
-    (first, second), mixed = fit_weights([logits, scores], targets)
-    gain = Gain(scale, 0.0, 0, 0)
-    if second > 0 and scaled - mixed >= worth:
-        gain = Gain(first, second, table.order, len(table.tokens) - table.vocab_size)
-    companion = Companion(gain.network, gain.weight, table if gain.weight else None)
+    companion, gain = _fit(sample, dataset, worth)
     alone = evaluate(network, tokens[half:], limit=_MEASURED)
     after = evaluate(CompanionModel(network, companion), tokens[half:], limit=_MEASURED)
     if alone.loss - after.loss < worth:
@@ -104,8 +101,93 @@ def add_companion(run: Run, dataset: Dataset, device: str = "auto") -> Gain | No
     )
 
 
-def _count(dataset: Dataset) -> Table:
-    """The table of the training text, or of as much of it as is counted."""
+@dataclass(frozen=True)
+class _Sample:
+    """Predictions that weights are fitted on."""
+
+    pieces: list[Ids]
+    """What was read, each from nothing."""
+    counted: NDArray[np.bool_]
+    """Which of the tokens after those of the pieces count in the loss."""
+    logits: NDArray[np.float32]
+    """The network's, of those that count, (T, V)."""
+    targets: Ids
+    """(T,)"""
+
+
+def _fit(sample: _Sample, dataset: Dataset, worth: float) -> tuple[Companion, Gain]:
+    """What fits the sample best, of as many parts as save `worth` nats a token each."""
+    tokens, starts = _counted_tokens(dataset)
+    tokenizer = dataset.tokenizer
+    (scale,), scaled = fit_weights([sample.logits], sample.targets)
+    found = []
+    for folded in _foldings(tokenizer):
+        order = ORDERS[tokenizer.kind]
+        table = make_table(NGramModel(tokens, starts, tokenizer.vocab_size, order, folded))
+        scores = _scores(table, sample)
+        weights, loss = fit_weights([sample.logits, scores], sample.targets)
+        found.append((loss, weights, table, scores))
+    mixed, weights, table, scores = min(found, key=lambda one: one[0])
+    if weights[1] <= 0 or scaled - mixed < worth:
+        return Companion(scale), Gain(scale, 0.0, 0, 0)
+    parts: list[Any] = [sample.logits, scores]
+    terms = None
+    newline = _token(tokenizer, "\n")
+    if newline is not None:
+        odds = log_odds(tokens, starts, newline)
+        columns = np.concatenate([lengths(piece, newline) for piece in sample.pieces])
+        of_lines = odds[np.minimum(columns, COLUMNS - 1)[sample.counted]]
+        more = [
+            OfOneToken(newline, values, tokenizer.vocab_size)
+            for values in (of_lines, np.ones(len(of_lines)))
+        ]
+        with_lines, lined = fit_weights([*parts, *more], sample.targets)
+        if mixed - lined >= worth:
+            mixed, weights, parts = lined, with_lines, [*parts, *more]
+            terms = (weights[2] * odds + weights[3]).astype(np.float32)
+    gain = Gain(
+        network=weights[0],
+        weight=weights[1],
+        order=table.order,
+        grams=len(table.tokens) - table.vocab_size,
+        folded=bool((table.folded != np.arange(table.vocab_size)).any()),
+        lines=terms is not None,
+    )
+    return Companion(
+        weights[0],
+        weights[1],
+        table,
+        _by_context(table, sample, parts, weights, mixed - worth),
+        None if terms is None or newline is None else Lines(newline, terms),
+    ), gain
+
+
+def _by_context(
+    table: Table, sample: _Sample, parts: list[Any], weights: list[float], most: float
+) -> tuple[tuple[float, float], ...]:
+    """Weights of network and table for each number of known tokens of context; none where the loss
+    isn't below `most`, in nats a token."""
+    known = np.concatenate([table.known_along(piece) for piece in sample.pieces])[sample.counted]
+    pulls = [_PULL] * 2 + [1e12] * (len(parts) - 2)  # those of lines stay
+    pairs, total = [], 0.0
+    for depth in range(table.order):
+        rows = np.flatnonzero(known == depth)
+        fitted = weights
+        if len(rows):
+            some = [
+                OfOneToken(one.token, one.values[rows], one.vocab_size)
+                if isinstance(one, OfOneToken)
+                else one[rows]
+                for one in parts
+            ]
+            fitted, loss = fit_weights(some, sample.targets[rows], weights, pulls)
+            total += loss * len(rows)
+        pairs.append((fitted[0], fitted[1]))
+    return tuple(pairs) if total <= most * len(known) else ()
+
+
+def _counted_tokens(dataset: Dataset) -> tuple[Ids, Ids]:
+    """The training text, or as much of it as is counted, and where its stretches begin."""
     tokens = _ids(dataset.train.array())
     starts = np.zeros(1, np.int64)
     if len(tokens) > MOST_TOKENS:
@@ -113,9 +195,23 @@ def _count(dataset: Dataset) -> Table:
         begins = np.linspace(0, len(tokens) - size, _STRETCHES).astype(np.int64)
         tokens = np.concatenate([tokens[begin : begin + size] for begin in begins])
         starts = np.arange(_STRETCHES) * size
-    tokenizer = dataset.tokenizer
-    order = ORDERS[tokenizer.kind]
-    return make_table(NGramModel(tokens.astype(np.int64), starts, tokenizer.vocab_size, order))
+    return tokens.astype(np.int64), starts
+
+
+def _foldings(tokenizer: Tokenizer) -> list[Ids]:
+    """As what tokens may count in contexts: as themselves, or the end of a line as a space."""
+    every = np.arange(tokenizer.vocab_size)
+    newline, space = _token(tokenizer, "\n"), _token(tokenizer, " ")
+    if newline is None or space is None:
+        return [every]
+    return [every, np.where(every == newline, space, every)]
+
+
+def _token(tokenizer: Tokenizer, character: str) -> int | None:
+    """The token that is this character; None where words or byte pairs are tokens, or it has
+    none."""
+    ids = tokenizer.encode(character) if tokenizer.kind == "char" else []
+    return ids[0] if len(ids) == 1 else None
 
 
 def _ids(tokens: NDArray[Any]) -> NDArray[Any]:
@@ -123,78 +219,30 @@ def _ids(tokens: NDArray[Any]) -> NDArray[Any]:
     return np.where(tokens < 0, ~tokens, tokens) if tokens.dtype.kind == "i" else tokens
 
 
-def _collect(
-    model: CompanionModel, tokens: Tokens
-) -> tuple[NDArray[np.float32], NDArray[np.float32], Ids]:
-    """Logits and log q of as many predictions as weights are fitted on, and what came."""
-    windows = model.config.order == "windows"
-    size = model.config.block_size if windows else _CHUNK
-    most = min(len(tokens) - 1, _FIT_VALUES // model.config.vocab_size)
-    device = next(model.network.parameters()).device
-    state, logits, scores, targets = None, [], [], []
+def _collect(network: LanguageModel, tokens: Tokens) -> _Sample:
+    """As many predictions as weights are fitted on, and what came."""
+    windows = network.config.order == "windows"
+    size = network.config.block_size if windows else _CHUNK
+    most = min(len(tokens) - 1, _FIT_VALUES // network.config.vocab_size)
+    device = next(network.parameters()).device
+    state, logits = None, []
+    some = np.asarray(tokens[: most + 1]).astype(np.int64)
+    inputs, counted = _ids(some[:-1]), some[1:] >= 0
     with torch.inference_mode():
         for begin in range(0, most, size):
-            piece = np.asarray(tokens[begin : min(begin + size, most) + 1]).astype(np.int64)
-            inputs = torch.from_numpy(_ids(piece[:-1]))[None].to(device)
-            own, table, state = model.parts(inputs, None if windows else state)
-            counted = piece[1:] >= 0
-            logits.append(own[0].cpu().numpy()[counted])
-            scores.append(table[0].cpu().numpy()[counted])
-            targets.append(piece[1:][counted])
-    return np.concatenate(logits), np.concatenate(scores), np.concatenate(targets)
+            piece = torch.from_numpy(inputs[begin : begin + size])[None].to(device)
+            own, state = network(piece, None if windows else state)
+            logits.append(own[0].float().cpu().numpy()[counted[begin : begin + size]])
+    pieces = [inputs[a : a + size] for a in range(0, most, size)] if windows else [inputs]
+    return _Sample(pieces, counted, np.concatenate(logits), some[1:][counted])
 
 
-def fit_weights(
-    scores: list[NDArray[np.float32]], targets: NDArray[np.int64]
-) -> tuple[list[float], float]:
-    """The weights of a mix under which held-out text is likeliest, and its loss, nats a token.
-
-    The loss of `softmax(w1 · log p + w2 · log q)` is convex in its weights, so Newton's method
-    finds its only minimum in a handful of steps.
-
-    Args:
-        scores: log probabilities or logits of each model, (T, V).
-        targets: the token that came, (T,).
-
-    Raises:
-        TrainingError: the scores aren't finite.
-    """
-    weights = np.zeros(len(scores))
-    weights[0] = 1.0
-    loss, gradient, curvature = _loss(scores, targets, weights)
-    if not np.isfinite(loss):
-        raise TrainingError("a companion can't be fitted: the network's logits aren't finite")
-    for _ in range(_NEWTON_STEPS):
-        step = np.linalg.solve(curvature + _RIDGE * np.eye(len(weights)), gradient)
-        after = _loss(scores, targets, weights - step)
-        while after[0] > loss and abs(step).max() > _CONVERGED:
-            step /= 2
-            after = _loss(scores, targets, weights - step)
-        weights, (loss, gradient, curvature) = weights - step, after
-        if abs(step).max() < _CONVERGED:
-            break
-    return [round(float(weight), 4) for weight in weights], loss
-
-
-def _loss(
-    scores: list[NDArray[np.float32]], targets: NDArray[np.int64], weights: Doubles
-) -> tuple[float, Doubles, Doubles]:
-    """Mean loss in nats, its gradient and its second derivatives by the weights."""
-    count = len(scores)
-    loss, gradient, curvature = 0.0, np.zeros(count), np.zeros((count, count))
-    rows_at_once = max(1, _AT_ONCE // scores[0].shape[1])
-    for begin in range(0, len(targets), rows_at_once):
-        rows = slice(begin, begin + rows_at_once)
-        parts = np.stack([one[rows] for one in scores]).astype(np.float64)  # (models, T, V)
-        here = np.arange(parts.shape[1])
-        mixed = np.tensordot(weights, parts, 1)
-        mixed -= mixed.max(axis=1, keepdims=True)
-        odds = np.exp(mixed)
-        totals = odds.sum(axis=1)
-        loss += float((np.log(totals) - mixed[here, targets[rows]]).sum())
-        odds /= totals[:, None]
-        weighted = odds * parts
-        means = weighted.sum(axis=2)
-        gradient += (means - parts[:, here, targets[rows]]).sum(axis=1)
-        curvature += np.einsum("itv,jtv->ij", weighted, parts) - means @ means.T
-    return loss / len(targets), gradient / len(targets), curvature / len(targets)
+def _scores(table: Table, sample: _Sample) -> NDArray[np.float32]:
+    """log q of the table at each prediction, (T, V)."""
+    mixer = Mixer(Companion(0.0, 1.0), table)
+    found = []
+    for piece in sample.pieces:
+        rows = np.zeros((len(piece), table.vocab_size), np.float32)
+        mixer.read(piece, MixedState(None, mixer.initial_state()), rows)
+        found.append(rows)
+    return np.concatenate(found)[sample.counted]
