@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,6 +60,34 @@ def test_a_failure_that_passes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatc
     assert pool.get("only").name == "only"
     pool.load_all()
     assert tries == 3
+
+
+def test_the_wait_for_another_try_doubles_up_to_ten_minutes(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, tries = 0.0, []
+
+    def loader(run: Run) -> Generator:
+        tries.append(now)
+        raise OSError("not now")
+
+    monkeypatch.setattr(model_pool, "time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    pool = ModelPool([make_run("gpt", name="only")], loader=loader)
+    while now < 2000:
+        pool.load_all()
+        now += 1
+    waits = [later - earlier for earlier, later in pairwise(tries)]
+    assert waits == [10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_the_one_that_was_used_longest_ago_makes_room(make_run: MakeRun) -> None:
+    runs = [make_run("gpt", name=name) for name in ("first", "second", "third")]
+    size = load(runs[0]).runtime.weight_bytes
+    pool = ModelPool(runs, memory=int(2.5 * size))
+    for name in ("first", "second", "first", "third"):
+        pool.get(name)
+    loaded = {name: status.status for name, status in pool.statuses.items()}
+    assert loaded == {"first": "Loaded", "second": "Unloaded", "third": "Loaded"}
 
 
 def test_what_is_learned_elsewhere_joins_and_what_only_begins_is_no_model(

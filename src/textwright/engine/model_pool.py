@@ -333,7 +333,7 @@ class ModelPool:
     def _replace(self, entry: _Entry, run: Run, fingerprint: Fingerprint) -> None:
         """Exchange the entry of a model whose files changed; the old one serves during the load."""
         logger.info(f"model {entry.name!r} has changed")
-        fresh = _Entry(entry.name, run, fingerprint, last_used=entry.last_used)
+        fresh = _Entry(entry.name, run, fingerprint)
         with self._loading:
             if entry.generator is not None or entry.reason is not None:
                 try:
