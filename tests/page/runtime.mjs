@@ -19,6 +19,13 @@ const JOBS = {
     const cursor = new Writer(data, weights).cursor();
     return tokens.map((token) => Array.from(cursor.read(token)));
   },
+  async mixed({ data, weights, tokens }) {
+    let cursor = (await new Writer(data, weights).whole()).cursor();
+    return tokens.map((token, place) => {
+      if (place % 7 === 3) cursor = cursor.copy();
+      return Array.from(cursor.read(token));
+    });
+  },
   uniforms({ seed, count }) {
     const random = new Philox(seed);
     return Array.from({ length: count }, () => random.uniform());

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import textwright
 from textwright.configs import SamplingSettings
 from textwright.generation import Sampler
 from textwright.generation.continuation import StopFilter
+from textwright.generation.cursor import Cursor
 from textwright.generation.steering import Hold, steered
 from textwright.page.packing import pack, tokenizer_data
 from textwright.runs import Run, find
@@ -61,6 +63,38 @@ def test_logits_are_the_golden_ones(there: Jobs, name: str) -> None:
     deviation = np.abs(np.array(logits) - np.array(golden["logits"])).max()
     print(f"{name}: {deviation:.1e}")
     assert deviation <= 1e-4
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt"])
+def test_what_the_run_counted_is_mixed_in_as_in_python(
+    there: Jobs, tmp_path: Path, family: str
+) -> None:
+    """Along a text that has line ends, long known contexts and unknown ones; with a window too."""
+    draw = np.random.default_rng(5)
+    words = ["".join(draw.choice(list("abcdefgh"), draw.integers(2, 8))) for _ in range(60)]
+    text = textwrap.fill(" ".join(words[i] for i in draw.integers(0, 60, 5000)), 40)
+    file = tmp_path / "wrapped.txt"
+    file.write_text(text, encoding="utf-8")
+    changes = ["model.num_layers=1", "model.hidden_size=64", "model.block_size=32"]
+    changes += ["model.num_heads=2"] if family == "gpt" else []
+    run = textwright.train(
+        file, model=family, size="nano", steps=5, changes=changes, runs_folder=tmp_path / "runs"
+    )
+    gained = run.settings()["companion"]
+    assert gained["folded"] and (gained["lines"] or family == "gpt")
+    model = textwright.load(run)
+    asked = text[-150:] + "hgf\n\nab dcb" + text[:30]
+    tokens = list(model.encode_prompt(asked).tokens)
+    (found,) = there({"kind": "mixed", "tokens": tokens, **packed(run)})
+    expected, state = [], Cursor(model.runtime)
+    for token in tokens:
+        state.read([token])
+        expected.append(state.logits.copy())
+    assert np.array(found) == pytest.approx(np.array(expected), abs=2e-3)  # float16
+    lean = packed(run)
+    del lean["data"]["companion"]
+    (alone,) = there({"kind": "mixed", "tokens": tokens, **lean})
+    assert np.abs(np.array(alone) - expected).max() > 0.5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**40 + 5, 2**63 - 1])

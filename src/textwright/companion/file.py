@@ -29,11 +29,11 @@ def write_counts(
     if table is not None:
         inner = sum(table.sizes[:-1])
         tensors = {
-            "tokens": _narrowed(table.tokens[table.vocab_size :]),
-            "children": _narrowed(np.diff(table.first)[:inner]),
+            "tokens": narrowed(table.tokens[table.vocab_size :]),
+            "children": narrowed(np.diff(table.first)[:inner]),
             "log_probabilities": table.log_probabilities,
             "backoffs": np.ascontiguousarray(table.backoffs[:inner]),
-            "folded": _narrowed(table.folded),
+            "folded": narrowed(table.folded),
         }
         facts = facts | {"sizes": " ".join(map(str, table.sizes))}
     if lines is not None:
@@ -43,10 +43,10 @@ def write_counts(
     atomic.write_bytes(file, save(tensors, metadata=metadata))
 
 
-def _narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
-    """In as few bytes as they fit into."""
+def narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in as few bytes as they fit into, the lowest first."""
     most = int(numbers.max(initial=0))
-    width = np.uint8 if most < 1 << 8 else np.uint16 if most < 1 << 16 else np.uint32
+    width = "<u1" if most < 1 << 8 else "<u2" if most < 1 << 16 else "<u4"
     return np.ascontiguousarray(numbers, width)
 
 

@@ -110,6 +110,14 @@ class Table:
         return int(index) if index < end and self.tokens[index] == token else -1
 
 
+def nothing(vocab_size: int) -> Table:
+    """A table that knows every token equally well."""
+    tokens = np.arange(vocab_size, dtype=np.int32)
+    first = np.full(vocab_size + 1, vocab_size, np.int32)
+    zeros = np.zeros(vocab_size, np.int16)
+    return Table(vocab_size, (vocab_size,), tokens, first, zeros, zeros, tokens)
+
+
 def make_table(model: NGramModel, most_grams: int = MOST_GRAMS) -> Table:
     """The n-grams of `model` that save most, and all that they begin and end with.
 

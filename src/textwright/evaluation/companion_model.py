@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from textwright.companion.mixing import Companion, MixedState, Mixer
-from textwright.companion.table import Table
+from textwright.companion.table import nothing
 from textwright.models import LanguageModel, Matrices, State
 
 
@@ -22,7 +22,7 @@ class CompanionModel(LanguageModel):
     def __init__(self, network: LanguageModel, companion: Companion) -> None:
         super().__init__(network.config)
         self.network, self.companion = network, companion
-        self._mixer = Mixer(companion, companion.table or _nothing(network.config.vocab_size))
+        self._mixer = Mixer(companion, companion.table or nothing(network.config.vocab_size))
 
     def initial_state(self, batch_size: int) -> State:
         nodes = torch.from_numpy(np.tile(self._mixer.initial_state(), (batch_size, 1)))
@@ -40,11 +40,3 @@ class CompanionModel(LanguageModel):
 
     def matrices(self) -> Iterable[Matrices]:
         return ()
-
-
-def _nothing(vocab_size: int) -> Table:
-    """A table that knows every token equally well."""
-    tokens = np.arange(vocab_size, dtype=np.int32)
-    first = np.full(vocab_size + 1, vocab_size, np.int32)
-    zeros = np.zeros(vocab_size, np.int16)
-    return Table(vocab_size, (vocab_size,), tokens, first, zeros, zeros, tokens)

@@ -1,5 +1,7 @@
 """Packs a model for the page: the data that `web/runtime/writer.js` needs, and the weights' bytes.
 
+What the run counted goes along, see `counts`.
+
 Matrices are float16, or int8 with a scale per row; tensors of one dimension (norms, biases) are
 small and stay float32.
 """
@@ -13,11 +15,13 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from textwright.arrays import Floats
+from textwright.companion.mixing import Companion
 from textwright.configs import AttentionConfig, GPTConfig, RecurrentConfig, TransformerConfig
 from textwright.errors import RequestError
 from textwright.generation import load
 from textwright.generation.options import end_token
 from textwright.page import timelines
+from textwright.page.counts import companion_data
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
@@ -79,6 +83,9 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
             if token < config.vocab_size
         ),
     }
+    if run.companion_file.is_file():
+        beside = Companion.read(run.companion_file, config.vocab_size)
+        data["companion"] = companion_data(beside, config.vocab_size)
     return Packed(data, weights)
 
 

@@ -65,11 +65,11 @@ def export(
         raise RunError(
             f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
         )
-    if run.companion_file.is_file():
+    if run.companion_file.is_file() and target != "page":
         log.warning(
             "the network alone is exported: %s can't hold what %r counted; eval and generate with "
             "--companion off show it so",
-            "a page" if target == "page" else target,
+            target,
             run.name,
         )
     choices = {"dtype": dtype, "trainable": trainable or None}

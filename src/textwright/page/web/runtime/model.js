@@ -17,15 +17,17 @@ export function steered(runtime, steer) {
 }
 
 /**
- * A position in a text: reads tokens, returns the logits of the next one.
+ * A position in a text: reads tokens, returns the logits of the next one, a companion's beside them.
  *
  * When the window of B tokens is full, its last B // 2 tokens are encoded again from position 0, as
  * in all runtimes of textwright.
  */
 export class Cursor {
-  constructor(runtime) {
+  constructor(runtime, companion = null) {
     this.runtime = runtime;
+    this.companion = companion;
     this.state = runtime.initialState();
+    this.counts = companion?.initialState();
     this.window = [];
   }
 
@@ -36,17 +38,25 @@ export class Cursor {
       if (this.window.length === block) this.turnPage(block);
       this.window.push(token);
     }
-    return this.runtime.step(token, this.state, weights, stream);
+    const logits = this.runtime.step(token, this.state, weights, stream);
+    this.companion?.read(token, this.counts);
+    this.companion?.mix(this.counts, logits);
+    return logits;
   }
 
   /** An independent cursor at the same position. */
   copy() {
-    return Object.assign(new Cursor(this.runtime), { state: structuredClone(this.state), window: [...this.window] });
+    const own = { state: structuredClone(this.state), window: [...this.window], counts: this.counts?.slice() };
+    return Object.assign(new Cursor(this.runtime, this.companion), own);
   }
 
   turnPage(block) {
     this.window = this.window.slice(block - Math.floor(block / 2));
     this.state.held = 0;
-    for (const token of this.window) this.runtime.step(token, this.state);
+    this.counts = this.companion?.initialState();
+    for (const token of this.window) {
+      this.runtime.step(token, this.state);
+      this.companion?.read(token, this.counts);
+    }
   }
 }

@@ -1,6 +1,7 @@
 // A model with its tokenizer in the browser: generates, and computes activations.
 
 import { packed } from "../state/tokens.js";
+import { unpackCompanion } from "./companion.js";
 import { Cursor, makeRuntime, steered } from "./model.js";
 import { placesOf } from "./places.js";
 import { Sampler, logProbabilities, ranked } from "./sampling.js";
@@ -23,9 +24,16 @@ export class Writer {
     this.runtime = makeRuntime(data.config, typeof weights === "string" ? readTensors(data.tensors, bytesOf(weights)) : weights);
   }
 
-  /** A cursor at the start of a text. */
-  cursor() {
-    return new Cursor(this.runtime);
+  /** Once what the run counted is unpacked, where the data has that. */
+  async whole() {
+    this.unpacking ??= this.data.companion && unpackCompanion(this.data.companion);
+    this.companion = (await this.unpacking) ?? null;
+    return this;
+  }
+
+  /** A cursor at the start of a text; `whole` comes before it. */
+  cursor(steer = []) {
+    return new Cursor(steer.length ? steered(this.runtime, steer) : this.runtime, this.companion);
   }
 
   /** {ids, warnings, marks}; the first `marks` ids are the tokens that open a conversation. */
@@ -44,7 +52,8 @@ export class Writer {
     const pause = pacer(signal);
     const { ids, warnings } = this.encode(prompt);
     if (warnings.length) yield { warnings };
-    const cursor = settings.steer?.length ? new Cursor(steered(this.runtime, settings.steer)) : this.cursor();
+    await this.whole();
+    const cursor = this.cursor(settings.steer);
     const decode = this.tokenizer.stream();
     let logits = null;
     for (const id of ids) {
@@ -82,6 +91,7 @@ export class Writer {
     const { ids, warnings, marks } = this.encode(text);
     const read = text ? ids : [];
     const places = this.places(text, ids, marks);
+    await this.whole();
     const first = places.findIndex(({ end }) => end > start);
     let { cursor, count } = this.resume(ids, Math.max(0, first - 1));
     let logits = this.cursor().read(this.data.start.at(-1));
@@ -135,6 +145,7 @@ export class Writer {
   async look(text, signal) {
     const pause = pacer(signal);
     const { ids, warnings, marks } = this.encode(text);
+    await this.whole();
     const cursor = this.cursor();
     const decode = this.tokenizer.stream();
     const attends = this.runtime.blockSize !== null;
