@@ -129,7 +129,9 @@ def _compile(command: list[str], flags: list[str], sources: list[Path], to: Path
         # Zig makes a system's C library anew for other flags, so it links without them.
         objects = [to.with_name(f"{source.stem}.o") for source in sources]
         for source, made in zip(sources, objects, strict=True):
-            if problem := _run([*command, *FLAGS, *flags, "-c", str(source), "-o", str(made)]):
+            # By a name without the folder, in which Zig finds what it has compiled in another one.
+            call = [*command, *FLAGS, *flags, "-c", source.name, "-o", str(made.resolve())]
+            if problem := _run(call, source.parent):
                 return problem
         sources, flags = objects, []
     call = [*command, *FLAGS, *flags, "-shared", *map(str, sources), "-o", str(to)]
@@ -143,10 +145,10 @@ def _compile(command: list[str], flags: list[str], sources: list[Path], to: Path
     return _run(call)
 
 
-def _run(call: list[str]) -> str:
-    """What a compiler said if it failed."""
+def _run(call: list[str], folder: Path | None = None) -> str:
+    """What a compiler, run in a folder, said if it failed."""
     try:
-        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
         return str(error)
     return (done.stderr or "it failed without a word") if done.returncode else ""
@@ -219,12 +221,13 @@ def build_engine(root: Path, folder: Path) -> Path | None:
     if commands is None:
         return None
     sources = engine_sources(root)
-    inputs = [str(one) for one in sources if one.suffix == ".c"]
+    kernels = root / KERNELS
+    inputs = [str(one.relative_to(kernels)) for one in sources if one.suffix == ".c"]
     made = folder / ENGINE
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         for name, command in commands.items():
             to = Path(beside, f"{name}.wasm")
-            if problem := _run([*command, *WASM, *inputs, "-o", str(to)]):
+            if problem := _run([*command, *WASM, *inputs, "-o", str(to.resolve())], kernels):
                 print(f"kernels: {ENGINE} could not be made: {problem}", file=sys.stderr)
                 made.unlink(missing_ok=True)
                 return None
