@@ -304,9 +304,7 @@ def test_what_the_engine_does_not_hold_is_refused(there: Jobs) -> None:
     ],
     ids=["lstm", "lstm-layers", "gpt"],
 )
-def test_after_many_steps_the_loss_is_that_of_torch(
-    there: Jobs, config: ModelConfig
-) -> None:
+def test_after_many_steps_the_loss_is_that_of_torch(there: Jobs, config: ModelConfig) -> None:
     """Where rounding has had its way with the weights: prose of Python's own, of characters."""
     prose = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:400_000]
     places = {letter: place for place, letter in enumerate(sorted(set(prose)))}
