@@ -43,7 +43,7 @@ assert.equal(tokens.shade(Math.log(0.0001)), 7);
 let text = texts.newText({ id: "1", model: "m", now: 0, tokens: of("The ", "night") });
 const first = text;
 let history = texts.remembered(texts.noHistory, text, "write", 0);
-text = texts.instead(text, 1, { text: "day", logprob: -2 });
+text = texts.branched(text, 4, [{ text: "day", logprob: -2 }]);
 assert.equal(texts.words(text), "The day");
 assert.equal(text.nodes.length, 2);
 const back = texts.undone(history, text);

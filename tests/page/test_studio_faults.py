@@ -26,6 +26,8 @@ DROP = """() => {
     return drop.defaultPrevented;
 }"""
 
+READ = "document.querySelector('.letters .t').textContent !== 'The king'"
+
 
 @pytest.fixture(scope="module", name="studio")
 def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
@@ -166,4 +168,29 @@ def test_a_text_belongs_to_its_model(tab: Any, watch: Watch, studio: Studio) -> 
     tab.wait_for_selector(".texts li >> nth=1")
     owners = set(tab.locator(".texts .node .small").all_inner_texts())
     assert owners == {"shakespeare", "chat"}
+    assert watch.said == []
+
+
+def test_what_was_picked_is_where_it_was_picked(tab: Any, watch: Watch, studio: Studio) -> None:
+    """Also where the model has read the text since, and has found other tokens before it."""
+    held = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    tab.goto(studio.page)
+    ready(tab)
+    tab.route("**/api/read", hold)
+    text = write(tab, "The king")
+    tab.evaluate("document.querySelector('.typed').setSelectionRange(12, 12)")
+    tab.keyboard.press("Alt+ArrowDown")
+    tab.wait_for_selector(".alternatives [role=menuitem]:focus")
+    while not tab.evaluate(READ):
+        if held:
+            held.pop(0).continue_()
+        tab.wait_for_timeout(50)
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".branch >> nth=1")
+    assert finished(tab)[:12] == text[:12]
     assert watch.said == []

@@ -4,7 +4,7 @@
 // {id, parent, at, tokens, name, star, seed, temperature, reason, begun}: all tokens from the
 // beginning; `at` is the character at which it leaves its parent; `begun`: where the model began last.
 
-import { edited, headOf, joined, placeOf } from "./tokens.js";
+import { edited, headOf, joined } from "./tokens.js";
 import { t } from "../words.js";
 
 export function newText({ id, model, now, tokens = [], auto = false }) {
@@ -72,11 +72,6 @@ export function firstOwn(node) {
     place += node.tokens[index].text.length;
   }
   return node.tokens.length;
-}
-
-/** The text with the token at `index` exchanged, cut after it: a branch. */
-export function instead(text, index, token, fields) {
-  return branched(text, placeOf(current(text).tokens, index), [token], fields);
 }
 
 // Undo: what a text was, by its branches and which of them is current

@@ -1,6 +1,6 @@
 // Writes with the model into the open text, and reads what people have typed.
 
-import { appended, branched, current, instead, nodeOf, typed, withNode, words } from "./texts.js";
+import { appended, branched, current, nodeOf, typed, withNode, words } from "./texts.js";
 import { alternatives, joined, placeOf, reread, rereadFrom, tokenAt, unread } from "./tokens.js";
 import { t } from "../words.js";
 
@@ -60,15 +60,13 @@ export class Writing {
     });
   }
 
-  /** Takes another token in place of the one at `index`, and writes on; in mid-text too. */
-  async choose(index, other) {
+  /** Takes another token in place of `token`, which begins at the character `place`, and writes on; in mid-text too. */
+  async choose(place, { alts }, other) {
     await this.stop();
     return this.work(async (signal) => {
       const settings = this.settings();
-      const { tokens } = current(this.text);
-      const place = placeOf(tokens, index);
-      const token = { text: other.text, shown: other.text, logprob: other.logprob, alts: tokens[index].alts };
-      this.library.change(instead(this.text, index, token, { seed: settings.seed, temperature: settings.temperature, begun: place + other.text.length }), "write");
+      const token = { text: other.text, shown: other.text, logprob: other.logprob, alts };
+      this.library.change(branched(this.text, place, [token], { seed: settings.seed, temperature: settings.temperature, begun: place + other.text.length }), "write");
       await this.stream(this.text.current, settings, signal);
     });
   }

@@ -17,7 +17,7 @@ import { Settings } from "../parts/settings.js";
 import { Shelf, fileName } from "../parts/shelf.js";
 import { titlepage } from "../parts/titlepage.js";
 import { told } from "../parts/told.js";
-import { placeOf } from "../state/tokens.js";
+import { placeOf, tokenAt } from "../state/tokens.js";
 import { current, nodeOf, pruned, titleOf, withNode, words } from "../state/texts.js";
 import { outline } from "../state/tree.js";
 import { later, t } from "../words.js";
@@ -42,8 +42,8 @@ export class WriteView {
       onpoint: (index, span) => this.glance(index, span), onpick: (index, span) => this.pick(index, span),
     });
     this.alternatives = new Alternatives({
-      onchoose: (index, other) => this.choose(index, other), onmove: (by) => this.pick(this.picked + by),
-      onfan: (index) => writing.fan(placeOf(this.paper.tokens, index)), onclose: (byKey) => byKey && this.paper.input.focus({ preventScroll: true }),
+      onchoose: (_, other) => this.choose(other), onmove: (by) => this.pick(tokenAt(this.paper.tokens, this.picked.place) + by),
+      onfan: () => writing.fan(this.picked.place), onclose: (byKey) => byKey && this.paper.input.focus({ preventScroll: true }),
     });
     this.die = new Die({ onthrow: (token) => this.step(token) });
     this.branches = new Branches({ onshow: (id) => this.turn(id) });
@@ -151,11 +151,11 @@ export class WriteView {
     this.writing.on(focused ? this.paper.place : null);
   }
 
-  async choose(index, other) {
+  async choose(other) {
     this.follow.begin();
     this.place = Infinity;
     this.paper.input.focus({ preventScroll: true });
-    await this.writing.choose(index, other);
+    await this.writing.choose(this.picked.place, this.picked.token, other);
   }
 
   async step(token) {
@@ -177,7 +177,7 @@ export class WriteView {
   pick(index, span = this.paper.spanOf(index)) {
     const token = this.paper.tokens[index];
     if (!token) return;
-    this.picked = index;
+    this.picked = { place: placeOf(this.paper.tokens, index), token }; // by its place: the model may read the text meanwhile, in other tokens
     this.alternatives.open(index, token, span, { note: this.copying?.of(index) });
   }
 
