@@ -157,6 +157,29 @@ def test_telegram_of_one_chat_and_of_an_account(tmp_path: Path) -> None:
     assert conversations(account) == [spoken("Benny", SEEN)]
 
 
+def test_an_export_larger_than_a_json_value_may_be_reads_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks so small that each message, and the beginnings of lists, lie over several."""
+    chat = {"name": 'A "messages": [ n', "type": "personal_chat", "id": 7, "messages": TALK}
+    files = [tmp_path / "one.json", tmp_path / "all.json"]
+    about = {"user_id": 4, "first_name": "Anna", "messages": 5}
+    group = {"name": "All", "id": 8, "messages": []}
+    account = {"personal_information": about, "chats": {"list": [group, chat, {"name": "none"}]}}
+    files[0].write_text(json.dumps(chat, indent=1), encoding="utf-8")
+    files[1].write_text(json.dumps(account), encoding="utf-8")
+    expected = [conversations(file) for file in files]
+    monkeypatch.setattr("textwright.data.formats.records.MAX_LINE", 100)
+    monkeypatch.setattr("textwright.data.formats.records.BLOCK", 7)
+    assert [conversations(file) for file in files] == expected
+    assert expected == [[spoken("Benny", SEEN)]] * 2
+    for fault in ('{"messages": [{"id": 1, "text": ', '{"messages": [5, 6', '[["a"],', "[1] " * 40):
+        broken = tmp_path / "broken.json"
+        broken.write_text(fault + " " * 100, encoding="utf-8")
+        with pytest.raises(CorpusError, match="too large for one JSON value.*jsonl"):
+            conversations(broken)
+
+
 def test_discord_and_more_than_two(tmp_path: Path) -> None:
     def message(number: int, name: str, words: str, **more: Any) -> dict[str, Any]:
         author = {"id": str(number), "name": name.lower(), "nickname": name, **more}

@@ -7,12 +7,17 @@ directly; any other is followed by a blank line. Which field holds the text, `fi
 from __future__ import annotations
 
 import codecs
+import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, Literal
 
 from textwright.data.formats.conversations import LISTS, is_conversation
+from textwright.data.formats.encodings import BLOCK
 from textwright.data.formats.fields import TEXT_FIELDS, Findings, TextField, flattened, name_rank
+from textwright.data.formats.large_exports import read_export
 from textwright.data.formats.lines import MAX_LINE, read_numbered
 from textwright.errors import CorpusError
 
@@ -188,9 +193,21 @@ def has_conversation_line(head: str) -> bool:
 
 
 def load_json(file: BinaryIO, encoding: str, label: str) -> Any:
-    """A parsed `.json`; None if it isn't JSON."""
+    """A parsed `.json`; None if it isn't JSON.
+
+    Raises:
+        CorpusError: it is larger than `MAX_LINE`, and no exported chat that can be read in parts.
+    """
+    data = file.read(MAX_LINE + 1)
+    if len(data) > MAX_LINE:
+        blocks = (iter(partial(part.read, BLOCK), b"") for part in (io.BytesIO(data), file))
+        text = codecs.iterdecode(itertools.chain.from_iterable(blocks), encoding, "replace")
+        try:
+            return read_export(text)
+        except (ValueError, RecursionError) as error:
+            raise _too_large(label) from error
     try:
-        return json.loads(load_text(file, encoding, label))
+        return json.loads(codecs.decode(data, encoding, "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
 
@@ -199,5 +216,12 @@ def load_text(file: BinaryIO, encoding: str, label: str) -> str:
     """The whole file, decoded. Raises `CorpusError` where it is larger than `MAX_LINE`."""
     data = file.read(MAX_LINE + 1)
     if len(data) > MAX_LINE:
-        raise CorpusError(f"{label} is too large for one JSON value; turn it into .jsonl")
+        raise _too_large(label)
     return codecs.decode(data, encoding, "replace").removeprefix("\ufeff")
+
+
+def _too_large(label: str) -> CorpusError:
+    return CorpusError(
+        f"{label} is too large for one JSON value: over {MAX_LINE >> 20} MB, and not a chat as "
+        "Telegram or Discord exports it; turn it into .jsonl, a record a line"
+    )
