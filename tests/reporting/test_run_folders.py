@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -149,3 +150,21 @@ def test_a_model_that_is_being_copied_is_not_taken_for_what_a_killed_training_le
     copied.lock_file.touch()  # every training has one
     collection.create("novel", "prose", tmp_path)
     assert not copied.config_file.exists()
+
+
+def test_a_record_that_was_appended_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next step, for that may be the one at which the machine is switched off."""
+    run, found = make(tmp_path, "prose"), []
+
+    def sync(descriptor: int) -> None:
+        assert os.path.sameopenfile(descriptor, reading.fileno())
+        found.append(reading.read())
+
+    run.metrics_file.touch()
+    monkeypatch.setattr(os, "fsync", sync)
+    with run.metrics_file.open() as reading:
+        run.append(run.metrics_file, {"step": 1})
+        run.append(run.metrics_file, {"step": 2})
+    assert found == ['{"step": 1}\n', '{"step": 2}\n']

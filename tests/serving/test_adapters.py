@@ -160,6 +160,9 @@ def test_ollamas_chat_is_the_reply_of_the_chat_route(two: Served, model: str) ->
     assert {last[name] for name in ("eval_count", "done_reason")} == {
         answer[name] for name in ("eval_count", "done_reason")
     }
+    for told in (answer, last):
+        parts_of_it = told["prompt_eval_duration"] + told["eval_duration"]  # load: 0
+        assert told["total_duration"] == pytest.approx(parts_of_it, abs=2)  # rounded nanoseconds
 
 
 def test_ollamas_generate_continues_plain_text_and_replies_otherwise(two: Served) -> None:
@@ -228,6 +231,8 @@ def test_ollamas_lists_tell_of_the_models(two: Served) -> None:
         assert shown["model_info"]["gpt.context_length"] == 64
         assert shown["capabilities"] == ["completion"]
     assert post(two, "/api/show", {"name": "chat"})["details"] == tags[0]["details"]
+    newer = post(two, "/api/show", {"model": "plain", "name": "chat"})
+    assert newer == post(two, "/api/show", {"model": "plain"}), "`name` is the older field"
     assert post(two, "/api/show", {"model": "none"}, 404)["error"].startswith("no model")
     assert post(two, "/api/show", {}, 400)["error"] == "model: say which"
     assert two.client.get("/api/version").json()["version"].count(".") == 2

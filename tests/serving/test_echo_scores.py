@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from servers import Served
 
 from textwright import runs
+from textwright.errors import ClosedError
 from textwright.runs import Run
 from textwright.serving import ServerSettings
+from textwright.serving.replies import Reply
 
 LONG = "It was the best of times. " * 2000
 SCORE = {"model": "one", "echo": True, "logprobs": 5, "max_tokens": 0}
@@ -109,3 +113,13 @@ def test_who_asks_for_a_token_beside_the_scores_gets_one() -> None:
         assert asked["text"] == scored["text"] and asked["logprobs"]["tokens"][-1] == "<eos>"
     finally:
         served.close()
+
+
+def test_a_text_that_a_shutdown_cancels_is_no_finished_one() -> None:
+    work = SimpleNamespace(done=True, outcome="cancelled", error=None)
+
+    async def wait() -> None:
+        await Reply([work], streams=True).until(work)  # type: ignore[arg-type,list-item]
+
+    with pytest.raises(ClosedError, match="shutting down"):
+        asyncio.run(wait())

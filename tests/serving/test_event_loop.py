@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from servers import SECONDS, Served
 
 from textwright.runs import Run
 from textwright.serving import app, fields, responses
-from textwright.serving.responses import PIECE_VALUES, json_pieces
+from textwright.serving.responses import PIECE_VALUES, EventStream, json_pieces
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,8 @@ def test_a_stream_that_waits_for_a_place_has_headers_and_comments(
     )
     with single.client.stream("POST", path, json=body, timeout=SECONDS) as answer:
         assert answer.status_code == 200 and single.engine.waiting == 1
+        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["x-accel-buffering"] == "no"  # nginx would keep it back
         lines = answer.iter_lines()
         waiting = [line for line, _ in zip(lines, range(8), strict=False)]
         assert waiting.count(": waiting") >= 2
@@ -143,3 +147,43 @@ def test_large_bodies_are_read_beside_the_loop(
     assert loop not in threads, threads
     assert answer.status_code == (400 if says else 200), answer.text
     assert says is None or says in answer.text
+
+
+class Hasty(asyncio.SelectorEventLoop):
+    """A loop that doesn't wait: where nothing else is to be done, its clock is set forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        select = self._selector.select
+
+        def skip(timeout: float | None) -> list[Any]:
+            self.now += timeout or 0.0
+            return select(0)
+
+        self._selector.select = skip
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_a_stream_has_comments_where_it_is_silent_alone() -> None:
+    sent: list[tuple[float, bytes]] = []
+
+    async def events() -> AsyncGenerator[bytes]:
+        for seconds in (0, 3, 4, 4, 12):
+            await asyncio.sleep(seconds)
+            yield b"data: {}\n\n"
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            sent.append((asyncio.get_running_loop().time(), message["body"].split(b"\n")[0]))
+
+    async def stream() -> None:
+        response = await EventStream.begin(events())
+        await response({}, Mock(), send)
+
+    with asyncio.Runner(loop_factory=Hasty) as runner:
+        runner.run(stream())
+    data, comment, done = b"data: {}", b": waiting", b"data: [DONE]"
+    assert [what for _, what in sent] == [data] * 4 + [comment, data, done], sent

@@ -99,6 +99,9 @@ def test_every_route_but_the_open_ones_needs_a_key(guarded: Served) -> None:
             ]
             expected = {200} if path in ("/", "/health") else {401}
             assert {answer.status_code for answer in answers} == expected, path
+            ask = {401: "Bearer"}  # by which clients know how to ask anew
+            for answer in answers:
+                assert answer.headers.get("www-authenticate") == ask.get(answer.status_code)
     right = {"authorization": "Bearer other"}
     assert guarded.client.get("/tw/v1/models", headers=right).status_code == 200
     assert guarded.client.get("/v1/models", headers=right).status_code == 200

@@ -36,6 +36,10 @@ def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
     assert settings.training.matrix_learning_rate == recipe["matrix_learning_rate"]
 
 
+def test_what_is_set_by_its_name_comes_after_options() -> None:
+    assert make_request(seed=8, changes=["training.seed=9"]).settings().training.seed == 9
+
+
 def test_the_prompt_of_the_samples_is_an_option() -> None:
     assert (
         make_request(sample_prompt="KING 5 = [").settings().training.sample_prompt == "KING 5 = ["
