@@ -11,11 +11,12 @@ import pytest
 
 
 class Site:
-    """A folder served at `address`, and the paths that were asked for."""
+    """A folder served at `address`, the paths that were asked for, and with which credentials."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[str] = []
+        self.credentials: list[str | None] = []
         site = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -24,6 +25,7 @@ class Site:
 
             def do_GET(self) -> None:
                 site.requests.append(self.path)
+                site.credentials.append(self.headers["Authorization"])
                 if self.path.startswith("/cut"):  # promises more than it sends
                     self.send_response(200)
                     self.send_header("Content-Length", "1000")

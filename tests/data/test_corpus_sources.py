@@ -137,6 +137,15 @@ def test_url_is_downloaded_once(site, tmp_path: Path) -> None:  # type: ignore[n
     assert whole(open_corpus([f"{site.address}/moved"])) == WORDS
 
 
+def test_a_redirect_gets_the_name_and_no_password(site, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """What a file is says its last address; whom it leads to may be anybody."""
+    (site.folder / "novel.txt").write_text(WORDS)
+    address = site.address.replace("//", "//user:p%40ss%3Aword@") + "/moved"
+    assert downloading.download(address, tmp_path / "cache").path.name == "novel.txt"
+    assert site.requests == ["/moved", "/novel.txt"]
+    assert site.credentials == ["Basic dXNlcjpwQHNzOndvcmQ=", None]
+
+
 def test_url_of_a_page_is_read_as_html(site) -> None:  # type: ignore[no-untyped-def]
     page = "<html><head><title>No</title></head><body><p>" + "Some words. " * 9 + "</p></body>"
     (site.folder / "index.html").write_text(page)
@@ -155,11 +164,15 @@ def test_of_a_failed_download_nothing_is_kept(site, path: str, says: str) -> Non
     assert not [path for path in kept if path.is_file()]
 
 
-def test_download_is_bounded(site, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_download_is_bounded(site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     (site.folder / "big.txt").write_bytes(bytes(2000))
+    read: list[str] = []
+    block = downloading._read_block
+    monkeypatch.setattr(downloading, "_read_block", lambda *of: read.append(of[1]) or block(*of))
     for path in ("big.txt", "endless"):
         with pytest.raises(DownloadError, match="larger than 1,000 bytes"):
             downloading.download(f"{site.address}/{path}", tmp_path / "cache", largest=1000)
+    assert read == [f"{site.address}/endless"], "what says how large it is, is not even begun"
 
 
 def test_an_address_where_nothing_answers_is_told() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ from textwright.data.formats.files import (
     read_text,
 )
 from textwright.data.formats.pages import page_text
+from textwright.data.sources.cache import LargeFile
+from textwright.data.text import _TextWriter
 from textwright.errors import CorpusError
 
 for package in ("docx", "lxml", "pyarrow"):
@@ -124,10 +127,36 @@ def test_a_folder_loses_only_what_is_damaged(tmp_path: Path) -> None:
     assert text.endswith("\n\nThe last file of the folder.\n")
     assert "The first chapter" not in text
     assert text.count("\n\n\n") == 0
+    assert hashlib.sha256(corpus.train.path.read_bytes()).hexdigest() == corpus.train.sha256
+    for origin in corpus.origins:
+        assert text[: origin.characters].count("\n") == origin.lines, origin
     with pytest.raises(CorpusError, match=r"half\.epub"):
         open_corpus([str(folder / "half.epub")])
     again = open_corpus([str(folder)])
     assert (again.sha256, again.warnings) == (corpus.sha256, corpus.warnings)
+
+
+def test_what_was_written_before_damage_was_met_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textwright.data.text._MARK_INTERVAL", 1)
+
+    def broken() -> Iterator[str]:
+        yield "This was\nwritten.\n"
+        raise CorpusError("and here it is damaged")
+
+    with LargeFile(tmp_path / "made.txt") as out:
+        text = _TextWriter(out)
+        text.append(0, iter(["Größe\n"]))
+        with pytest.raises(CorpusError):
+            text.append(1, broken())
+        text.append(2, iter(["und ", "Maß\n"]))
+    made = (tmp_path / "made.txt").read_bytes()
+    assert made.decode() == "Größe\n\nund Maß\n"
+    assert (text.size, text.sha256) == (len(made), hashlib.sha256(made).hexdigest())
+    assert text.origins == [(0, 0, 0), (2, 7, 2)]
+    for characters, offset in text.marks:
+        assert len(made.decode()[:characters].encode()) == offset
 
 
 def test_a_folder_of_conversations_loses_only_what_is_damaged(tmp_path: Path) -> None:

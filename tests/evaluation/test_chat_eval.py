@@ -19,7 +19,7 @@ from crew import Crew
 from textwright.cli.app import app
 from textwright.data import ConversationPart, open_text
 from textwright.errors import RequestError
-from textwright.evaluation import evaluate_run
+from textwright.evaluation import Score, evaluate_run
 from textwright.evaluation.chat_eval import _ranking_items, _variety, _win_rate
 from textwright.generation import load
 from textwright.runs import Run
@@ -110,6 +110,9 @@ def test_a_model_with_dropout_is_measured_and_so_are_two_conversations(
     assert "perplexity a token" in shown.stdout and "give more of them" in shown.stdout
     record = evaluate_run(run, [str(few)]).record()
     assert record["relevance"] is None and record["places"] == 0 and record["loss"] > 0
+    for asked in ({"window": 8}, {"precision": "float16"}):
+        alone = evaluate_run(run, [str(few)], **asked)  # type: ignore[arg-type]
+        assert isinstance(alone, Score) and alone.loss > 0
 
 
 def test_a_long_reply_is_looked_at_from_its_beginning() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -14,9 +15,10 @@ from typer.testing import CliRunner
 import textwright
 from textwright import evaluation
 from textwright.cli.app import app
-from textwright.data import BUILT_INS, open_corpus
+from textwright.data import BUILT_INS, TextPart, open_corpus
 from textwright.data.training_corpus import find_training_corpus
 from textwright.errors import RunError
+from textwright.evaluation import memorization
 from textwright.runs import Run, shipped
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -59,6 +61,19 @@ def test_what_was_learned_is_copied_and_what_was_held_out_is_not(run: Run, text_
     assert found.held_out.share < 0.5
     assert evaluation.novelty(run, [text[-300:]]).whole.share < 1
     assert found.record()["passages"][0]["stretches"][0]["source"] == text_file.name
+
+
+def test_passages_of_what_was_held_out_are_at_even_distances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However the text comes in pieces."""
+    monkeypatch.setattr(memorization, "HELD_OUT", 90)
+    text = "".join(f"{number:05d}" for number in range(200))
+    for size in (7, 50, 340, 1000):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        part = Mock(TextPart, characters=len(text), chunks=lambda pieces=pieces: iter(pieces))
+        expected = [text[start : start + 30] for start in (0, 333, 666)]
+        assert memorization.sample_passages(part, 30) == expected
 
 
 def test_the_command_tells_it(run: Run, text_file: Path) -> None:

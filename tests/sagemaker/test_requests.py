@@ -169,6 +169,7 @@ def test_metrics_are_picked_from_the_lines_that_training_writes() -> None:
     numbers = {"train_loss": 1.9068, "val_loss": 1.8373, "bits_per_char": 2.6507}
     assert parse_evaluation(line) == (174, 346, {**numbers, "tokens_per_second": 20429.0})
     assert parse_evaluation("  | step by step, val_loss 1") is None
+    assert parse_evaluation("  | a misstep 3/4 of the way") is None
 
 
 class Answers:

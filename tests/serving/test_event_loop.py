@@ -83,13 +83,13 @@ def test_a_stream_that_waits_for_a_place_has_headers_and_comments(
     )
     with single.client.stream("POST", path, json=body, timeout=SECONDS) as answer:
         assert answer.status_code == 200 and single.engine.waiting == 1
-        assert answer.headers["cache-control"] == "no-cache"
-        assert answer.headers["x-accel-buffering"] == "no"  # nginx would keep it back
         lines = answer.iter_lines()
         waiting = [line for line, _ in zip(lines, range(8), strict=False)]
         assert waiting.count(": waiting") >= 2
         blocker.cancel()
         rest = list(lines)
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["x-accel-buffering"] == "no"  # nginx would keep it back
     assert rest[-2:] == ["data: [DONE]", ""]
     data = [line for line in rest if line and not line.startswith(":")]
     assert all(line.startswith("data: ") for line in data)

@@ -41,6 +41,9 @@ def test_it_is_kept_where_it_helps_and_everything_has_it(
     assert mixed.companion.network_loss == alone.loss and alone.companion is None
     assert mixed.companion.unfitted == (gained["network_bits_per_char"], gained["bits_per_char"])
     assert mixed.loss < alone.loss
+    named = evaluate_run(run, [str(text_file)])  # a text on which nothing was fitted
+    assert isinstance(named, Score) and named.companion is not None
+    assert named.companion.unfitted is None
 
     model = textwright.load(run)
     text = text_file.read_text(encoding="utf-8")[-600:]

@@ -9,7 +9,7 @@ import pytest
 from textwright.configs import RecurrentConfig
 from textwright.errors import RequestError
 from textwright.training.planning.presets import SIZES, dropout_for, model_settings
-from textwright.training.planning.request import DEFAULT_MINUTES, make_request
+from textwright.training.planning.request import DEFAULT_MINUTES, Budget, make_request
 
 
 def test_later_layers_win_and_presets_fill_the_rest(tmp_path: Path) -> None:
@@ -40,6 +40,12 @@ def test_what_is_set_by_its_name_comes_after_options() -> None:
     assert make_request(seed=8, changes=["training.seed=9"]).settings().training.seed == 9
 
 
+def test_a_budget_may_be_on_top_of_what_is_done() -> None:
+    for written in ("+2", " +2"):
+        assert make_request(minutes=written, resume=True).budget == Budget("minutes", 2, more=True)
+    assert make_request(minutes="2", resume=True).budget == Budget("minutes", 2, more=False)
+
+
 def test_the_prompt_of_the_samples_is_an_option() -> None:
     assert (
         make_request(sample_prompt="KING 5 = [").settings().training.sample_prompt == "KING 5 = ["
@@ -48,7 +54,8 @@ def test_the_prompt_of_the_samples_is_an_option() -> None:
 
 def test_a_budget_on_the_command_line_replaces_the_files(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
-    file.write_text("[training]\nsteps = 500\nminutes = 3.0\n")
+    mark = "\ufeff"  # as Windows' editors begin a file
+    file.write_text(f"{mark}[training]\nsteps = 500\nminutes = 3.0\n", encoding="utf-8")
     training = make_request(config=file).settings().training
     assert (training.steps, training.minutes) == (500, 3.0)
     training = make_request(config=file, epochs=2.0).settings().training
