@@ -231,7 +231,8 @@ def test_steps_of_adamw_from_other_weights_are_those_of_torch(there: Jobs, name:
 def test_two_workers_make_the_bytes_of_one(there: Jobs, name: str) -> None:
     config = CONFIGS[name]
     settings = settings_of(config, shards=4, gradient_clip=0.1)
-    job = training(config, settings, wants=["tensors"], evaluated=TEXT.tolist())
+    job = training(config, settings, wants=["tensors"], evaluated=TEXT[:2000].tolist())
+    job["steps"] = 4
     one, two, three = there(*({**job, "workers": workers} for workers in (1, 2, 3)))
     for other in (two, three):
         assert other["losses"] == one["losses"]
@@ -267,7 +268,7 @@ def test_an_evaluation_reads_what_python_reads(there: Jobs, name: str) -> None:
     model.load_weights(weights)
     text = np.where(TEXT % 5 == 0, ~TEXT, TEXT)
     job = training(config, settings_of(config), weights=sent(weights)) | {"steps": 0}
-    cases = list(product([3, 40, 1000, 5000], [0, 256, 3000]))
+    cases = [(3, 0), (40, 256), (1000, 0), (1000, 256), (5000, 256), (5000, 3000)]
     jobs = [{**job, "evaluated": text[:count].tolist(), "limit": limit} for count, limit in cases]
     for (count, limit), found in zip(cases, there(*jobs), strict=True):
         told = evaluate(model, text[:count], limit=limit)
