@@ -24,6 +24,7 @@ from textwright.training import Sample
 SMALL = ["--model", "lstm", "--steps", "30", "--eval-every", "10"]
 for setting in ("model.hidden_size=24", "model.block_size=16", "training.batch_size=4"):
     SMALL += ["--set", setting]
+SMALL += ["--companion", "off"]
 
 
 def test_without_a_terminal_an_evaluation_is_a_plain_block(

@@ -33,7 +33,8 @@ THINGS = ("film", "song", "team", "book", "dog", "garden", "river", "house")
 
 
 def settings(family: str, *more: str) -> list[str]:
-    common = ("model.block_size=32", "training.batch_size=8", "training.threads=1")
+    common = ("model.block_size=32", "training.batch_size=8", "training.threads=1",
+              "training.companion=off")  # fmt: skip
     return [*SHAPES[family], *common, *more]
 
 

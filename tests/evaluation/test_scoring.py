@@ -13,6 +13,7 @@ from textwright.evaluation import score
 from textwright.models.base import load_model
 
 TINY = ["model.hidden_size=32", "model.num_layers=1", "model.num_heads=1", "training.batch_size=2"]
+TINY += ["training.companion=off"]
 
 
 def test_half_precision_weights_are_widened(text_file: Path) -> None:

@@ -78,9 +78,10 @@ def test_it_trains_and_generates(registered: None, text_file: Any) -> None:
 
 
 def test_it_is_continued_with_more_characters(registered: None, text_file: Any) -> None:
-    parent = textwright.train(text_file, model="average", steps=60, changes=SETTINGS)
+    alone: dict[str, Any] = {"companion": "off"}
+    parent = textwright.train(text_file, model="average", steps=60, changes=SETTINGS, **alone)
     text_file.write_text(text_file.read_text().replace("e", "é"))
-    run = textwright.train(text_file, parent=parent, steps=20, name="more")
+    run = textwright.train(text_file, parent=parent, steps=20, name="more", **alone)
     assert run.config() == parent.config().model_copy(
         update={"vocab_size": parent.config().vocab_size + 1}
     )

@@ -66,7 +66,7 @@ def test_a_prompt_gets_lines_and_a_program_nothing(
         monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
     textwright.train(
         text_file, model="rnn", size="nano", steps=2, eval_every=1, runs_folder=tmp_path,
-        changes=["training.batch_size=2"], **asked,
+        changes=["training.batch_size=2", "model.hidden_size=16"], companion="off", **asked,
     )  # fmt: skip
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -122,7 +122,9 @@ def check_folder(told: dict[str, Any], folder: Path) -> None:
     went_on = textwright.train(name="tab", runs_folder=folder, resume=True, steps=6)
     assert went_on.settings()["result"]["steps"] == 6
     assert went_on.metrics()[-1]["val_loss"] < settings["result"]["val_loss"]
-    child = textwright.train(run.text_file, name="child", runs_folder=folder, parent="tab", steps=1)
+    child = textwright.train(
+        run.text_file, name="child", runs_folder=folder, parent="tab", steps=1, companion="off"
+    )
     assert child.settings()["parent"]["texts"][0]["name"] == "my-novel"
 
 

@@ -122,7 +122,7 @@ def test_training_goes_on_from_an_imported_model(tmp_path: Path) -> None:
     text.write_text("the cat sat on the mat, and that was that.\n" * 60, encoding="utf-8")
     further = textwright.train(
         text, parent=str(run.path), steps=2, runs_folder=tmp_path / "runs",
-        changes=["training.batch_size=2"],
+        changes=["training.batch_size=2"], companion="off",
     )  # fmt: skip
     assert further.config().positions == "learned"  # type: ignore[attr-defined]
     assert textwright.load(further).generate("the", max_tokens=3, seed=1).tokens

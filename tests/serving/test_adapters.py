@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -227,6 +228,10 @@ def test_ollamas_lists_tell_of_the_models(two: Served) -> None:
     for one in tags:
         assert one["size"] > 1000 and len(one["digest"]) == 64
         assert one["details"]["family"] == "gpt"
+        changed = two.pool.run(one["name"].removesuffix(":latest")).weights_file.stat().st_mtime
+        assert datetime.fromisoformat(one["modified_at"]).timestamp() == pytest.approx(
+            changed, rel=0, abs=1e-5
+        )
         shown = post(two, "/api/show", {"model": one["name"]})
         assert shown["model_info"]["gpt.context_length"] == 64
         assert shown["capabilities"] == ["completion"]

@@ -26,7 +26,7 @@ from textwright.training.optim.optimizer import lr_multiplier
 
 SMALL = [
     "model.hidden_size=16", "model.embedding_size=8", "model.block_size=16",
-    "training.batch_size=4", "training.sample_tokens=8",
+    "training.batch_size=4", "training.sample_tokens=8", "training.companion=off",
 ]  # fmt: skip
 
 
