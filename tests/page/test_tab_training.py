@@ -249,8 +249,9 @@ def failure(tab: Jobs, job: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_a_tab_begins_with_a_model(tab: Jobs, first: dict[str, Any], tmp_path: Path) -> None:
+def test_a_tab_begins_with_a_model(tab: Jobs, tmp_path: Path) -> None:
     """With a run's, or the one in the page; its vocabulary grows, and it reads as before."""
+    (first,) = tab({"kind": "train", "asked": {**ASKED, "steps": 16}})
     parent = unpacked(first, tmp_path / "parent")
     made = pack(parent).data
     weights = {

@@ -12,11 +12,11 @@ import { TEXT, nameFrom } from "./runfolder.js";
 import { sha256 } from "./sha256.js";
 import { dataOf, written } from "./writing.js";
 
-const MEASURED = 700; // milliseconds of steps, on one worker and on all
-const READ = 4096; // tokens, to time an evaluation
+const MEASURED = 400; // milliseconds of steps
+const READ = 2048; // tokens, to time an evaluation
 const GUESS = 6000; // tokens a second, before anything is measured
 const WRITTEN = 20; // tokens, to time the sample of an evaluation
-const PAINTED = 40; // milliseconds in which a page draws what it is told
+const PAINTED = 20; // milliseconds in which a page draws what it is told
 const BEGINNING = 1024; // tokens by which it is seen whether a parent has read the like
 
 /**
@@ -33,8 +33,8 @@ export function tokenized(text, label, { fraction = 0.1, tokens = null, grows = 
 }
 
 /**
- * {kept, data, weights, notes} of a new training: what `TabTraining` keeps, the ids, the weights of
- * the parent or null, and lines that are worth saying. It takes fewer workers than there are where
+ * {kept, data, weights, notes} of a new training: what `TabTraining` keeps, the ids, the weights that it
+ * begins with or null, and lines that are worth saying. It takes fewer workers than there are where
  * that is faster.
  *
  * asked: {text or bytes, source, name, minutes or steps, family, size, seed, prompt, parent}.
@@ -70,40 +70,43 @@ export async function prepareTraining(asked, tools, tell) {
     marks: [], losses: [], factor: 1, temperature: RECIPES.sampling.temperature, weights: null, before: null, checkpoint: null,
     workers: measured?.workers ?? null,
   };
-  return { kept, data, weights, notes };
+  return { kept, data, weights: measured?.weights ?? weights, notes };
 }
 
 function opened(config, training, course, data, weights, tools) {
   return Learner.open({ recipe: { model: config, training, course }, tokens: data.train, weights, ...tools });
 }
 
-/** As `measure`, on one worker or on all: the faster, which all aren't on a machine that does something else as well. */
+/** As `measure`, on all workers or on one: the faster, which all aren't on a machine that does something else as well. */
 async function measureBest(option, data, weights, asked, tools) {
-  const found = [];
-  for (const workers of new Set([1, Math.min(tools.workers ?? 1, option.training.shards)])) {
-    found.push(await measure(option, data, weights, asked, { ...tools, workers }));
-  }
-  return found.reduce((best, one) => (one.step < best.step ? one : best));
+  const workers = Math.min(tools.workers ?? 1, option.training.shards);
+  const all = await measure(option, data, weights, asked, { ...tools, workers });
+  const alone = workers > 1 ? await measure(option, data, all.weights, asked, { ...tools, workers: 1 }, all.step) : null;
+  return alone && alone.step < all.step ? alone : all;
 }
 
-/** Seconds of a step, of reading a token, and of what an evaluation costs beside reading. */
-async function measure(option, data, weights, { minutes, name }, tools) {
+/**
+ * Seconds of a step, of reading a token, and of what an evaluation costs beside reading, and the weights that
+ * it began with, which are dear to draw; null where the first step takes longer than `most`.
+ */
+async function measure(option, data, weights, { minutes, name }, tools, most = Infinity) {
   const { training } = option;
   const epochs = (60 * minutes * GUESS) / data.train.length;
   const config = { ...option.config, dropout: dropoutFor(option.config, data.train.length, epochs) };
   const learner = await opened(config, training, [[0, 10000]], data, weights, tools);
+  const seconds = async (act) => {
+    const begun = performance.now();
+    const given = await act();
+    return [(performance.now() - begun) / 1000, given];
+  };
   try {
-    await learner.steps({ milliseconds: 1, most: 1 });
-    let begun = performance.now();
-    const { losses } = await learner.steps({ milliseconds: MEASURED, most: 1000 });
-    const step = (performance.now() - begun) / 1000 / losses.length;
-    begun = performance.now();
-    const { count } = await learner.evaluate(data.validation.slice(0, READ + 1));
-    const token = (performance.now() - begun) / 1000 / count;
-    begun = performance.now();
-    await written({ data: dataOf({ name, config, tokens: data.characters.tokens }, tools.tables), weights: await learner.weights(), count: WRITTEN, temperature: 1 });
-    const fixed = ((performance.now() - begun) / 1000 / WRITTEN) * training.sample_tokens;
-    return { step, token, fixed, workers: tools.workers };
+    const begun = weights ?? (await learner.weights());
+    const [first] = await seconds(() => learner.steps({ milliseconds: 1, most: 1 }));
+    if (first > most) return null;
+    const [taken, { losses }] = await seconds(() => learner.steps({ milliseconds: MEASURED, most: 1000 }));
+    const [reading, { count }] = await seconds(() => learner.evaluate(data.validation.slice(0, READ + 1)));
+    const [writing] = await seconds(async () => written({ data: dataOf({ name, config, tokens: data.characters.tokens }, tools.tables), weights: await learner.weights(), count: WRITTEN, temperature: 1 }));
+    return { step: taken / losses.length, token: reading / count, fixed: (writing / WRITTEN) * training.sample_tokens, workers: tools.workers, weights: begun };
   } finally {
     learner.close();
   }
