@@ -46,7 +46,7 @@ def _tab(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     folder = modules(tmp_path_factory.mktemp("tab"))
     recipes = folder / "learning" / "recipes.js"
     whole = recipes.read_text(encoding="utf-8")
-    narrow = whole.replace('"hidden_size": 256', '"hidden_size": 64', 1)
+    narrow = whole.replace('"hidden_size": 256', '"hidden_size": 128', 1)
     assert narrow != whole
     recipes.write_text(narrow, encoding="utf-8")
     if not ENGINE.is_file():
