@@ -54,7 +54,7 @@ def measure(family: str, size: str, steps: int, dropout: float) -> None:
     config = model_settings(family, size, VOCABULARY, {"dropout": dropout})
     recipe = {**preset(family, size).training, "threads": 1, "shards": 1}
     tokens = np.random.default_rng(1).integers(0, VOCABULARY, 1 << 20).astype(np.uint16)
-    learner = Learner(config, TrainingSettings(**recipe), tokens, 1000)
+    learner = Learner(config, TrainingSettings(**recipe), tokens, [(0, 10_000)])
     chosen, own = os.environ.get(VARIABLE, "auto"), kernels().name
     ways = {"torch": "off"} | ({own: chosen} if config.order == "windows" else {})
     found: dict[str, Times] = {way: defaultdict(list) for way in ways}

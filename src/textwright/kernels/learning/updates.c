@@ -37,39 +37,56 @@ static const float polynomials[4][3] = {
     {2.4901f, -1.8343f, 0.4368f},
 };
 
+enum { BLOCK = 64 }; /* rows that are orthogonalised by themselves, at most */
+
+/* A block of rows, nearly the nearest one with singular values 1. `room`: four matrices of
+   rows × rows. Symmetric products of a matrix with itself are half computed (`gram`); a multiple of
+   another is added by the diagonal of what it is multiplied by. */
+static void orthogonalise(int rows, int columns, float *x, float *to, float *room) {
+    const int count = rows * rows;
+    float *square = room, *step = square + count, *left = step + count, *spare = left + count;
+    const float norm = (float)__builtin_sqrt(squared_norm(rows * columns, x)) * 1.01f;
+    const float inverse = 1.0f / (norm > 1e-7f ? norm : 1e-7f);
+    gram(rows, columns, x, square, 0, inverse * inverse);
+    for (int number = 0; number < 4; number++) {
+        const float *factors = polynomials[number];
+        if (number) {
+            multiply_matrices(rows, rows, step, square, spare);
+            multiply_matrices(rows, rows, spare, step, square);
+        }
+        memcpy(step, square, sizeof(float) * (size_t)count);
+        gram(rows, rows, square, step, factors[1], factors[2]);
+        for (int i = 0; i < rows; i++) step[i * rows + i] += factors[0];
+        memcpy(spare, number ? left : step, sizeof(float) * (size_t)count);
+        if (number) multiply_matrices(rows, rows, step, spare, left);
+        else memcpy(left, spare, sizeof(float) * (size_t)count);
+    }
+    scale(count, inverse, left);
+    multiply_matrices(rows, columns, left, x, to);
+}
+
 /* Muon (Jordan et al., 2024) on one matrix, `rows` × `columns`.
 
    momentum: what the mean of the gradients keeps, and `fresh` what it doesn't; kept: 1 − rate × weight decay; size: the rate,
-   times √(rows / columns) where that is above 1. `room`: two matrices, and two of the smaller side
-   squared. Symmetric products are half computed (`gram`); a multiple of the matrix itself is added
-   by the diagonal of what it is multiplied by. */
+   times √(rows / columns) where that is above 1. `room`: two matrices, and four of BLOCK squared, or of the smaller side. */
 EXPORT void muon(int rows, int columns, float momentum, float fresh, float kept, float size,
                  const float *gradient, float *mean, float *x, float *room) {
     const int count = rows * columns, tall = rows > columns;
     const int n = tall ? columns : rows, m = tall ? rows : columns;
-    float *now = room, *next = now + count, *square = next + count, *mixed = square + n * n;
+    const int many = (n + BLOCK - 1) / BLOCK, most = (n + many - 1) / many;
+    float *wide = room, *made = wide + count, *rest = made + count;
     for (int i = 0; i < count; i++) {
         mean[i] += (gradient[i] - mean[i]) * fresh;
-        next[i] = gradient[i] + (mean[i] - gradient[i]) * momentum;
+        made[i] = gradient[i] + (mean[i] - gradient[i]) * momentum;
     }
-    const float norm = (float)__builtin_sqrt(squared_norm(count, next)) * 1.01f;
-    const float inverse = 1.0f / (norm > 1e-7f ? norm : 1e-7f);
     for (int row = 0; row < rows; row++)
         for (int i = 0; i < columns; i++)
-            now[tall ? i * rows + row : row * columns + i] = next[row * columns + i] * inverse;
-    for (int step = 0; step < 4; step++) {
-        gram(n, m, now, square, 0, 1);
-        memcpy(mixed, square, sizeof(float) * (size_t)(n * n));
-        gram(n, n, square, mixed, polynomials[step][1], polynomials[step][2]);
-        for (int i = 0; i < n; i++) mixed[i * n + i] += polynomials[step][0];
-        multiply_matrices(n, m, mixed, now, next);
-        float *swapped = now;
-        now = next;
-        next = swapped;
-    }
+            wide[tall ? i * rows + row : row * columns + i] = made[row * columns + i];
+    for (int row = 0; row < n; row += most)
+        orthogonalise(n - row < most ? n - row : most, m, wide + row * m, made + row * m, rest);
     for (int row = 0; row < rows; row++)
         for (int i = 0; i < columns; i++) {
             float *to = x + row * columns + i;
-            *to = *to * kept - size * now[tall ? i * rows + row : row * columns + i];
+            *to = *to * kept - size * made[tall ? i * rows + row : row * columns + i];
         }
 }

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from textwright.configs import TrainingSettings
@@ -35,7 +34,7 @@ class Optimizers:
 
     Args:
         model: what is trained.
-        settings: of a training; the precision is chosen, not `auto`.
+        settings: of a training.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
@@ -56,8 +55,7 @@ class Optimizers:
             view for matrices in self._matrices for view in matrices.of(matrices.parameter.detach())
         ]
         if self._views:
-            precision = getattr(torch, settings.precision)
-            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum, precision))
+            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum))
         self._peak_lrs = [settings.learning_rate, settings.matrix_learning_rate]
 
     def step(self, factor: float, run: Callable[[list[Task]], object] = run_in_turn) -> None:

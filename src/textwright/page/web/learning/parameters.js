@@ -100,7 +100,8 @@ export function unitsOf(parameters, settings) {
 export function owners(units, workers) {
   const cost = ({ muon, count, rows, columns }) => {
     const least = Math.min(rows, columns);
-    return muon ? 4 * (3 * count * least + least ** 3) : 30 * count;
+    const block = Math.min(least, 64); // of kernels/learning/updates.c
+    return muon ? 2 * count * block + 12 * least * block ** 2 : 30 * count;
   };
   const busy = new Array(workers).fill(0);
   const owner = new Array(units.length);

@@ -1,11 +1,14 @@
 // The update of one step, of those units that this worker owns: AdamW and Muon, with the same state as
 // textwright/training/optim keeps, so that a checkpoint of one goes on in the other.
 
+/** Of kernels/learning/updates.c. */
+const BLOCK = 64;
+
 /** units: as `unitsOf` gives them, the own ones; `weights`: where all parameters begin. */
 export class Updates {
   constructor(engine, units, weights, settings) {
     Object.assign(this, { engine, units, weights, settings, step: 0 });
-    const rooms = units.filter(({ muon }) => muon).map(({ count, rows, columns }) => 2 * count + 2 * Math.min(rows, columns) ** 2);
+    const rooms = units.filter(({ muon }) => muon).map(({ count, rows, columns }) => 2 * count + 4 * Math.min(rows, columns, BLOCK) ** 2);
     this.room = engine.room(Math.max(0, ...rooms));
     this.kept = units.map(({ muon, count }) => (muon ? [engine.room(count)] : [engine.room(count), engine.room(count)]));
   }
