@@ -24,12 +24,14 @@ class Slow:
         self.inner = runtime
         self.vocab_size, self.block_size = runtime.vocab_size, runtime.block_size
         self.leave = threading.Semaphore(0)
+        self.called = threading.Event()
         self.read: list[int] = []
 
     def initial_state(self) -> Any:
         return self.inner.initial_state()
 
     def __call__(self, tokens: Any, state: Any, *, last_only: bool = False) -> Any:
+        self.called.set()
         assert self.leave.acquire(timeout=SECONDS)
         self.read.append(len(tokens))
         return self.inner(tokens, state, last_only=last_only)
@@ -98,13 +100,15 @@ def test_it_has_a_place_in_the_queue_and_a_deadline(slow: Generator) -> None:
     runtime: Any = slow.runtime
     tokens = slow.tokenizer.encode("it was the age of foolishness, " * 20)
     with Engine(slots=1, waiting=1, workers=1) as engine:
-        running, waiting = Scoring(slow, tokens, top=1, seconds=0.05), Scoring(slow, tokens, top=1)
+        running, waiting = (Scoring(slow, tokens, top=1, seconds=SECONDS) for _ in range(2))
         engine.submit([running])
         engine.submit([waiting])
         assert (engine.running, engine.waiting) == (1, 1)
         with pytest.raises(BusyError):
             engine.submit([Scoring(slow, tokens, top=1)])
         waiting.cancel()
+        assert runtime.called.wait(SECONDS)
+        running.seconds = 0.05  # only now, for a busy machine may take longer to begin
         running.wait(0.1)  # past its deadline
         runtime.leave.release(1)
         wait_for(running)
