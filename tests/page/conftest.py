@@ -49,4 +49,6 @@ def _tab(browser: Any, watch: Watch) -> Iterator[Any]:
     tab = context.new_page()
     watch.over(tab)
     yield tab
+    for page in context.pages:  # a request that is answered just now is nobody's any more
+        page.unroute_all(behavior="ignoreErrors")
     context.close()
