@@ -36,6 +36,7 @@ GPT: dict[str, Any] = {"block_size": 32, "hidden_size": 64, "num_heads": 2, "num
 CONFIGS: dict[str, ModelConfig] = {
     "lstm": RecurrentConfig(**LSTM, hidden_size=[32]),
     "lstm-layers": RecurrentConfig(**LSTM, hidden_size=[32, 48], dropout=0.2),
+    "lstm-wide": RecurrentConfig(**LSTM, hidden_size=[80]),  # more rows than Muon's blocks have
     "lstm-tied": RecurrentConfig(**LSTM, hidden_size=[32, 16], tie_embeddings=True),
     "gpt": GPTConfig(**GPT),
     "gpt-tied": GPTConfig(**GPT, dropout=0.2, tie_embeddings=True),
@@ -174,11 +175,11 @@ def random_weights(model: LanguageModel) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_ten_steps_are_those_of_torch(there: Jobs, name: str) -> None:
+@pytest.mark.parametrize(("name", "parent"), [*product(CONFIGS, [None]), ("lstm-wide", "another")])
+def test_ten_steps_are_those_of_torch(there: Jobs, name: str, parent: str | None) -> None:
     """Losses, weights, what the optimisers keep and the carried state; and an evaluation."""
     config = CONFIGS[name]
-    settings = settings_of(config, gradient_clip=0.5)
+    settings = settings_of(config, gradient_clip=0.5, parent=parent)
     learner = Learner(config, settings, TEXT, [(0, STEPS)])
     losses = [float(learner.step(step)) for step in range(STEPS)]
     (found,) = there(training(config, settings, wants=["tensors", "weights"],

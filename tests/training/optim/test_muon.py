@@ -6,17 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from small_models import small_config
+from textwright.configs import TrainingSettings
+from textwright.models import build
 from textwright.training.optim import muon
 from textwright.training.optim.muon import Muon
+from textwright.training.optim.optimizer import Optimizers
 
 SHAPES = [(16, 16), (16, 16), (40, 16), (16, 40), (3, 70), (300, 260), (1, 1), (16, 16)]
 
 
-def trained(torchs: bool, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+def trained(torchs: bool, steps: int, rows: int = muon.BLOCK) -> tuple[list[Tensor], list[Tensor]]:
     """Matrices and their momenta after so many steps, of ours or of torch's."""
     draw = torch.Generator().manual_seed(7)
     matrices = [torch.randn(shape, generator=draw) for shape in SHAPES]
-    ours = Muon(matrices, weight_decay=0.03, momentum=0.9)
+    ours = Muon(matrices, weight_decay=0.03, momentum=0.9, rows=rows)
     theirs = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.03, momentum=0.9)
     for _ in range(steps):
         for matrix in matrices:
@@ -32,8 +36,7 @@ def trained(torchs: bool, steps: int) -> tuple[list[Tensor], list[Tensor]]:
 def test_with_their_polynomial_the_same_numbers_as_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(muon, "_POLYNOMIALS", ((3.4445, -4.7750, 2.0315),) * 5)
     monkeypatch.setattr(muon, "_MARGIN", 1.0)
-    monkeypatch.setattr(muon, "BLOCK", 512)
-    ours, our_momenta = trained(torchs=False, steps=3)
+    ours, our_momenta = trained(torchs=False, steps=3, rows=0)
     theirs, their_momenta = trained(torchs=True, steps=3)
     for shape, mine, other in zip(SHAPES, ours, theirs, strict=True):
         # Theirs are products of bfloat16
@@ -87,6 +90,20 @@ def test_blocks_of_the_shorter_side_are_each_orthogonalised(shape: tuple[int, in
         values = torch.linalg.svdvals(block)
         assert values.min() > 0.78 and values.max() < 1.22
     assert torch.linalg.svdvals(wide).max() > 1.22
+
+
+@pytest.mark.parametrize("parent", [None, "another"])
+def test_what_another_model_knows_is_changed_in_whole_matrices(parent: str | None) -> None:
+    model = build(small_config("lstm", hidden_size=130))
+    _, optimizer = Optimizers(model, TrainingSettings(parent=parent)).all
+    matrix = max(optimizer.parameters, key=lambda one: min(one.shape))
+    draw = torch.Generator().manual_seed(5)
+    for one in optimizer.parameters:
+        one.zero_().grad = torch.randn(one.shape, generator=draw)
+    for task in optimizer.tasks(1.0):
+        task()
+    assert matrix.shape == (130, 130)
+    assert (torch.linalg.svdvals(matrix).max() < 1.22) == (parent is not None)
 
 
 def test_one_call_serves_all_matrices_of_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:

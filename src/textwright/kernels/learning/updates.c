@@ -37,8 +37,6 @@ static const float polynomials[4][3] = {
     {2.4901f, -1.8343f, 0.4368f},
 };
 
-enum { BLOCK = 64 }; /* rows that are orthogonalised by themselves, at most */
-
 /* A block of rows, nearly the nearest one with singular values 1. `room`: four matrices of
    rows × rows. Symmetric products of a matrix with itself are half computed (`gram`); a multiple of
    another is added by the diagonal of what it is multiplied by. */
@@ -68,12 +66,13 @@ static void orthogonalise(int rows, int columns, float *x, float *to, float *roo
 /* Muon (Jordan et al., 2024) on one matrix, `rows` × `columns`.
 
    momentum: what the mean of the gradients keeps, and `fresh` what it doesn't; kept: 1 − rate × weight decay; size: the rate,
-   times √(rows / columns) where that is above 1. `room`: two matrices, and four of BLOCK squared, or of the smaller side. */
-EXPORT void muon(int rows, int columns, float momentum, float fresh, float kept, float size,
+   times √(rows / columns) where that is above 1. block: the rows that are orthogonalised by themselves, at most; 0: all.
+   `room`: two matrices, and four of a block's rows squared. */
+EXPORT void muon(int rows, int columns, int block, float momentum, float fresh, float kept, float size,
                  const float *gradient, float *mean, float *x, float *room) {
     const int count = rows * columns, tall = rows > columns;
     const int n = tall ? columns : rows, m = tall ? rows : columns;
-    const int many = (n + BLOCK - 1) / BLOCK, most = (n + many - 1) / many;
+    const int many = block ? (n + block - 1) / block : 1, most = (n + many - 1) / many;
     float *wide = room, *made = wide + count, *rest = made + count;
     for (int i = 0; i < count; i++) {
         mean[i] += (gradient[i] - mean[i]) * fresh;

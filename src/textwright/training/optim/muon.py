@@ -32,6 +32,8 @@ _MARGIN = 1.01
 _EPS = 1e-7
 
 BLOCK = 64
+"""Rows of a block. A training that begins with another's weights takes whole matrices: in blocks it
+forgets more of what those know (`docs/log.md`)."""
 _AT_ONCE = 1 << 18
 """On a processor, how many numbers are done at once: more leave the caches, and threads want
 several parts of a step."""
@@ -44,9 +46,17 @@ class Muon:
         matrices: (rows, columns) each.
         weight_decay: by what share of the learning rate they decay.
         momentum: what the mean of the gradients keeps of itself at a step; Nesterov's is taken.
+        rows: of a block, at most; 0: matrices are whole.
     """
 
-    def __init__(self, matrices: Sequence[Tensor], weight_decay: float, momentum: float) -> None:
+    def __init__(
+        self,
+        matrices: Sequence[Tensor],
+        weight_decay: float,
+        momentum: float,
+        rows: int = BLOCK,
+    ) -> None:
+        self._rows = rows
         self.parameters = list(matrices)
         self.state = [{"momentum_buffer": torch.zeros_like(matrix)} for matrix in matrices]
         self._weight_decay, self._momentum = weight_decay, momentum
@@ -70,20 +80,21 @@ class Muon:
         looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
         wide = torch.stack([_transpose_if_tall(matrix) for matrix in looking_ahead])
         torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
-        for matrix, update in zip(matrices, _orthogonal(wide), strict=True):
+        for matrix, update in zip(matrices, _orthogonal(wide, self._rows), strict=True):
             rows, columns = matrix.shape
             scaled = rate * math.sqrt(max(1, rows / columns))
             matrix.add_(update if rows <= columns else update.T, alpha=-scaled)
 
 
-def _orthogonal(matrices: Tensor) -> Tensor:
+def _orthogonal(matrices: Tensor, most: int) -> Tensor:
     """Blocks of rows that are nearly the nearest with singular values 1, by polynomials of them.
 
     Args:
         matrices: (number, rows, columns), rows ≤ columns.
+        most: rows of a block; 0: all.
     """
     number, rows, columns = matrices.shape
-    many = math.ceil(rows / BLOCK)
+    many = math.ceil(rows / (most or rows))
     size = math.ceil(rows / many)
     x = pad(matrices, (0, 0, 0, many * size - rows)).view(number * many, size, columns)
     # Each polynomial multiplies x by one of x xᵀ from the left: x itself is read twice in all. What

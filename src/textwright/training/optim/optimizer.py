@@ -17,7 +17,7 @@ from torch import Tensor
 from textwright.configs import TrainingSettings
 from textwright.models import LanguageModel
 from textwright.training.optim.adamw import AdamW
-from textwright.training.optim.muon import Muon
+from textwright.training.optim.muon import BLOCK, Muon
 
 Task = Callable[[], None]
 """A part of a step of an optimiser."""
@@ -55,7 +55,8 @@ class Optimizers:
             view for matrices in self._matrices for view in matrices.of(matrices.parameter.detach())
         ]
         if self._views:
-            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum))
+            rows = 0 if settings.parent else BLOCK
+            self.all.append(Muon(self._views, settings.weight_decay, settings.momentum, rows))
         self._peak_lrs = [settings.learning_rate, settings.matrix_learning_rate]
 
     def step(self, factor: float, run: Callable[[list[Task]], object] = run_in_turn) -> None:

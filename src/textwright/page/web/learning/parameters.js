@@ -100,7 +100,7 @@ export function unitsOf(parameters, settings) {
 export function owners(units, workers) {
   const cost = ({ muon, count, rows, columns }) => {
     const least = Math.min(rows, columns);
-    const block = Math.min(least, 64); // of kernels/learning/updates.c
+    const block = Math.min(least, 64); // of updates.js
     return muon ? 2 * count * block + 12 * least * block ** 2 : 30 * count;
   };
   const busy = new Array(workers).fill(0);

@@ -61,7 +61,7 @@ export async function prepareTraining(asked, tools, tell) {
   }
   if (steps === null) tell(t("measuring this machine"));
   const name = nameFrom(asked.name || source || "text");
-  const measured = steps === null ? await measureBest(option, data, weights, { minutes, name }, tools) : null;
+  const measured = steps === null ? await measureBest(option, data, weights, { minutes, name, parent: parent?.name ?? null }, tools) : null;
   const made = planOf(option, { tokens: data.train.length, validation: data.validation.length, minutes, steps, measured });
   const original = bytes ?? new TextEncoder().encode(given.text);
   const settings = settingsToml({ ...made, name, data, parent, tools, original, given, source });
@@ -89,8 +89,8 @@ async function measureBest(option, data, weights, asked, tools) {
  * Seconds of a step, of reading a token, and of what an evaluation costs beside reading, and the weights that
  * it began with, which are dear to draw; null where the first step takes longer than `most`.
  */
-async function measure(option, data, weights, { minutes, name }, tools, most = Infinity) {
-  const { training } = option;
+async function measure(option, data, weights, { minutes, name, parent }, tools, most = Infinity) {
+  const training = { ...option.training, parent };
   const epochs = (60 * minutes * GUESS) / data.train.length;
   const config = { ...option.config, dropout: dropoutFor(option.config, data.train.length, epochs) };
   const learner = await opened(config, training, [[0, 10000]], data, weights, tools);
