@@ -66,13 +66,13 @@ static void orthogonalise(int rows, int columns, float *x, float *to, float *roo
 /* Muon (Jordan et al., 2024) on one matrix, `rows` × `columns`.
 
    momentum: what the mean of the gradients keeps, and `fresh` what it doesn't; kept: 1 − rate × weight decay; size: the rate,
-   times √(rows / columns) where that is above 1. block: the rows that are orthogonalised by themselves, at most; 0: all.
+   times √(rows / columns) where that is above 1. block: the rows that are orthogonalised by themselves, at most.
    `room`: two matrices, and four of a block's rows squared. */
 EXPORT void muon(int rows, int columns, int block, float momentum, float fresh, float kept, float size,
                  const float *gradient, float *mean, float *x, float *room) {
     const int count = rows * columns, tall = rows > columns;
     const int n = tall ? columns : rows, m = tall ? rows : columns;
-    const int many = block ? (n + block - 1) / block : 1, most = (n + many - 1) / many;
+    const int many = (n + block - 1) / block, most = (n + many - 1) / many;
     float *wide = room, *made = wide + count, *rest = made + count;
     for (int i = 0; i < count; i++) {
         mean[i] += (gradient[i] - mean[i]) * fresh;

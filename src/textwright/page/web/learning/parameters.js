@@ -5,6 +5,8 @@
 
 import { t } from "../words.js";
 
+const BLOCK = 64; // rows of a matrix that Muon orthogonalises by themselves, as in training/optim/muon.py
+
 /** Why the engine can't learn a model of this config; null where it can. */
 export function refusal(config) {
   const { family } = config;
@@ -70,13 +72,14 @@ function gpt(config) {
 }
 
 /**
- * What the optimisers update by itself: {at, count, rows, columns, muon, decay, state}, in the order
+ * What the optimisers update by itself: {at, count, rows, columns, block, muon, decay, state}, in the order
  * of the parameters. `state` is what its numbers are called in a checkpoint, as
  * textwright/training/optim/optimizer.py names them: `0.place` of AdamW, `1.place` of Muon.
  */
 export function unitsOf(parameters, settings) {
   const withMuon = settings.optimizer === "muon";
   const units = [];
+  const most = settings.parent ? Infinity : BLOCK;
   let matrices = 0;
   for (const { at, count, shape, parts } of parameters.list) {
     const muon = withMuon && parts > 0;
@@ -85,7 +88,7 @@ export function unitsOf(parameters, settings) {
       const rows = shape[0] / cut;
       const decay = muon || (!withMuon && shape.length > 1) ? settings.weight_decay : 0;
       units.push({ at: at + (part * count) / cut, count: count / cut, shape: muon ? [rows, shape[1]] : shape,
-        rows, columns: shape[1] ?? 1, muon, decay, state: muon ? `1.${matrices++}` : null });
+        rows, columns: shape[1] ?? 1, block: Math.min(rows, shape[1] ?? 1, most), muon, decay, state: muon ? `1.${matrices++}` : null });
     }
   }
   const adamw = units.filter((unit) => !unit.muon);
@@ -98,11 +101,7 @@ export function unitsOf(parameters, settings) {
 
 /** Which of `workers` updates each unit: the dearest first, to whoever has least to do. */
 export function owners(units, workers) {
-  const cost = ({ muon, count, rows, columns }) => {
-    const least = Math.min(rows, columns);
-    const block = Math.min(least, 64); // of updates.js
-    return muon ? 2 * count * block + 12 * least * block ** 2 : 30 * count;
-  };
+  const cost = ({ muon, count, rows, columns, block }) => (muon ? 2 * count * block + 12 * Math.min(rows, columns) * block ** 2 : 30 * count);
   const busy = new Array(workers).fill(0);
   const owner = new Array(units.length);
   const dearest = units.map((unit, place) => [cost(unit), place]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);

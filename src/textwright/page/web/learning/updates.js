@@ -1,15 +1,11 @@
 // The update of one step, of those units that this worker owns: AdamW and Muon, with the same state as
 // textwright/training/optim keeps, so that a checkpoint of one goes on in the other.
 
-/** Rows of a matrix that Muon orthogonalises by themselves (training/optim/muon.py). */
-const BLOCK = 64;
-
 /** units: as `unitsOf` gives them, the own ones; `weights`: where all parameters begin. */
 export class Updates {
   constructor(engine, units, weights, settings) {
     Object.assign(this, { engine, units, weights, settings, step: 0 });
-    this.block = settings.parent ? 0 : BLOCK;
-    const rooms = units.filter(({ muon }) => muon).map(({ count, rows, columns }) => 2 * count + 4 * Math.min(rows, columns, this.block || Infinity) ** 2);
+    const rooms = units.filter(({ muon }) => muon).map(({ count, block }) => 2 * count + 4 * block ** 2);
     this.room = engine.room(Math.max(0, ...rooms));
     this.kept = units.map(({ muon, count }) => (muon ? [engine.room(count)] : [engine.room(count), engine.room(count)]));
   }
@@ -23,14 +19,14 @@ export class Updates {
     const matrixRate = this.settings.matrix_learning_rate * factor;
     const size = rate / (1 - beta1 ** this.step);
     const root = Math.sqrt(1 - beta2 ** this.step);
-    this.units.forEach(({ at, count, rows, columns, muon, decay }, place) => {
+    this.units.forEach(({ at, count, rows, columns, block, muon, decay }, place) => {
       const gradient = gradients + 4 * at;
       const weight = this.weights + 4 * at;
       const [mean, square] = this.kept[place];
       if (clip !== 1) call.scale(count, clip, gradient);
       if (muon) {
         const scaled = matrixRate * Math.sqrt(Math.max(1, rows / columns));
-        call.muon(rows, columns, this.block, momentum, 1 - momentum, 1 - matrixRate * decay, scaled, gradient, mean, weight, this.room);
+        call.muon(rows, columns, block, momentum, 1 - momentum, 1 - matrixRate * decay, scaled, gradient, mean, weight, this.room);
       } else {
         call.adamw(count, 1 - rate * decay, 1 - beta1, beta2, 1 - beta2, size, root, gradient, mean, square, weight);
       }

@@ -7,7 +7,7 @@ import { t } from "../words.js";
 const SMALL = matchMedia("(max-width: 45rem), (pointer: coarse)");
 
 /**
- * onchoose(index, other): another token was chosen; without it they are only shown. onmove(by): to the
+ * onchoose(other): another token was chosen; without it they are only shown. onmove(by): to the
  * token beside it. onclose(byKey).
  */
 export class Alternatives {
@@ -25,7 +25,7 @@ export class Alternatives {
   }
 
   /** Shows those of a token, below a note; a glance goes away with the pointer and has no buttons. */
-  open(index, token, span, { glance = false, note = null } = {}) {
+  open(token, span, { glance = false, note = null } = {}) {
     if (glance && this.pinned) return;
     this.close();
     const list = alternatives(token);
@@ -36,7 +36,7 @@ export class Alternatives {
     const small = SMALL.matches && !glance;
     this.near = span;
     span.classList.add("open");
-    const rows = list.slice(0, glance ? 6 : undefined).map((other) => this.row(index, other, most, other.text === name, glance));
+    const rows = list.slice(0, glance ? 6 : undefined).map((other) => this.row(other, most, other.text === name, glance));
     this.element = el("div", { class: `popover${glance ? " glance" : ""}${small ? " below" : ""}`, onkeydown: (event) => this.key(event) },
       !glance && this.onmove && el("div", { class: "steps" },
         el("button", { type: "button", class: "quiet", "aria-label": t("The one before"), onclick: () => this.onmove(-1) }, "‹"),
@@ -44,7 +44,7 @@ export class Alternatives {
         el("button", { type: "button", class: "quiet", "aria-label": t("The next one"), onclick: () => this.onmove(1) }, "›")),
       el("div", { class: "alternatives", role: this.onchoose && !glance ? "menu" : "list", "aria-label": t("What else the model thought likely here") }, rows),
       note && el("div", { class: "source-note" }, el("q", {}, note.text), el("span", { class: "small" }, note.where)),
-      !glance && this.onfan && el("button", { type: "button", class: "quiet small", onclick: () => { this.close(); this.onfan(index); } }, t("Five ways from here")));
+      !glance && this.onfan && el("button", { type: "button", class: "quiet small", onclick: () => { this.close(); this.onfan(); } }, t("Five ways from here")));
     (document.querySelector("main") ?? document.body).append(this.element); // within the page's landmarks
     if (!small) place(this.element, span);
     if (!glance) {
@@ -53,14 +53,14 @@ export class Alternatives {
     }
   }
 
-  row(index, other, most, here, glance) {
+  row(other, most, here, glance) {
     const bar = el("span", { class: "bar" });
     bar.style.setProperty("--share", `${100 * Math.exp(other.logprob - most)}%`);
     const inside = [el("span", { class: "what" }, visible(other.text)), bar, el("span", { class: "share" }, percent(Math.exp(other.logprob)))];
     if (!this.onchoose || glance) return el("div", { class: "row", role: "listitem", "aria-current": here ? "true" : null }, inside);
     return el("button", {
       class: "row", type: "button", role: "menuitem", tabIndex: -1, "aria-current": here ? "true" : null, disabled: !writable(other.text),
-      onclick: () => { this.close(); this.onchoose(index, other); },
+      onclick: () => { this.close(); this.onchoose(other); },
     }, inside);
   }
 

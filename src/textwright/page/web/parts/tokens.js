@@ -48,7 +48,7 @@ export class TokenText {
     const index = event.target.closest?.(".t")?.dataset.index;
     if (index === undefined) return;
     this.onpoint?.(Number(index));
-    if (event.pointerType === "mouse" && this.tokens[index].alts) this.alternatives.open(Number(index), this.tokens[index], this.span(index), { glance: true });
+    if (event.pointerType === "mouse" && this.tokens[index].alts) this.alternatives.open(this.tokens[index], this.span(index), { glance: true });
   }
 
   /** What is selected with the pointer, by tokens. */
@@ -107,7 +107,7 @@ export class TokenText {
     if (!token) return;
     this.current = index;
     this.onpoint?.(index);
-    this.alternatives.open(index, token, this.span(index));
+    this.alternatives.open(token, this.span(index));
   }
 }
 

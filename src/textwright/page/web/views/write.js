@@ -42,7 +42,7 @@ export class WriteView {
       onpoint: (index, span) => this.glance(index, span), onpick: (index, span) => this.pick(index, span),
     });
     this.alternatives = new Alternatives({
-      onchoose: (_, other) => this.choose(other), onmove: (by) => this.pick(tokenAt(this.paper.tokens, this.picked.place) + by),
+      onchoose: (other) => this.choose(other), onmove: (by) => this.pick(tokenAt(this.paper.tokens, this.picked.place) + by),
       onfan: () => writing.fan(this.picked.place), onclose: (byKey) => byKey && this.paper.input.focus({ preventScroll: true }),
     });
     this.die = new Die({ onthrow: (token) => this.step(token) });
@@ -171,14 +171,14 @@ export class WriteView {
 
   glance(index, span) {
     if (index < 0) return this.alternatives.pinned || this.alternatives.close();
-    this.alternatives.open(index, this.paper.tokens[index], span, { glance: true });
+    this.alternatives.open(this.paper.tokens[index], span, { glance: true });
   }
 
   pick(index, span = this.paper.spanOf(index)) {
     const token = this.paper.tokens[index];
     if (!token) return;
     this.picked = { place: placeOf(this.paper.tokens, index), token }; // by its place: the model may read the text meanwhile, in other tokens
-    this.alternatives.open(index, token, span, { note: this.copying?.of(index) });
+    this.alternatives.open(token, span, { note: this.copying?.of(index) });
   }
 
   get credit() {
