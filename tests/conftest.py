@@ -17,6 +17,8 @@ from pydoc_data import topics
 import hypothesis
 import pytest
 
+import lent_compiler
+
 pytest_plugins = ["commands", "crew", "model_fixtures"]
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
@@ -124,7 +126,7 @@ def make_wheel() -> Callable[..., Path]:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
         subprocess.run(
             [*pip, "-q", *options, "-w", folder, folder / "project"],
-            check=True, env=os.environ | environment,
+            check=True, env=os.environ | lent_compiler.variables() | environment,
         )  # fmt: skip
         (made,) = folder.glob("*.whl")
         return made

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Studio:
             assert self.process.poll() is None, self.log.read_text()
             found = re.search(r"at (http://[\d.:]+)\n", self.log.read_text())
             self.url = found[1] if found else ""
+            time.sleep(0.02)
         self.page = f"{self.url}/studio/"
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import lent_compiler
+
 _ENTER = """
 set -e
 mount --make-rprivate /
@@ -133,9 +135,10 @@ def _copy_all(source: Path, target: Path) -> None:
 
 
 def python_environment() -> dict[str, str]:
-    """For the steps: this Python as `python`, with the packages that the tests have."""
+    """For the steps: this Python as `python`, with the packages that the tests have, and a compiler
+    that hands over the kernels which were compiled here."""
     keep = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "HTTP"))}
     packages = [path for path in sys.path if path.endswith("-packages")]
     path = f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     return {**keep, "PATH": path, "HOME": "/root", "PYTHONPATH": ":".join(packages),
-            "DEBIAN_FRONTEND": "noninteractive"}  # fmt: skip
+            "DEBIAN_FRONTEND": "noninteractive", **lent_compiler.variables()}  # fmt: skip
