@@ -23,9 +23,9 @@ from textwright import runs
 from textwright.companion.mixing import Companion
 from textwright.data import prepare_tokens
 from textwright.data.training_corpus import find_training_corpus
-from textwright.evaluation.companion_model import CompanionModel
 from textwright.models.base import load_model
 from textwright.tokenizers import Tokenizer
+from textwright.training.loop.evaluation import CompanionModel
 
 CHUNK = 32
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from textwright import runs
 from textwright.companion.counting import NGramModel
-from textwright.companion.fitting import fit_weights
 from textwright.companion.mixing import Companion, MixedState, Mixer
 from textwright.companion.table import make_table
 from textwright.data import prepare_tokens
@@ -28,7 +27,7 @@ from textwright.data.training_corpus import find_training_corpus
 from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.tokenizers import Tokenizer
-from textwright.training.companion import ORDERS
+from textwright.training.companion import ORDERS, fit_weights
 
 CHUNK = 256
 

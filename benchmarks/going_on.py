@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from textwright.training.loop import learner as learner_module
+from textwright.training.loop.dataset import prepare
 from textwright.training.loop.evaluation import evaluate
 from textwright.training.loop.learner import Learner
 from textwright.training.optim.optimizer import Course, lr_multiplier
-from textwright.training.planning.planner import counted_plan, prepare, size_options
+from textwright.training.planning.planner import counted_plan, size_options
 from textwright.training.planning.request import make_request
 
 
@@ -55,7 +56,7 @@ def one(family: str, seed: int, asked: argparse.Namespace) -> None:
         asked.corpus, model=family, size="nano", epochs=asked.epochs[1],
         changes=[f"training.seed={seed}", "training.threads=1"],
     )  # fmt: skip
-    dataset = prepare(request)
+    dataset = prepare(request.sources, request.settings())
     train, validation = dataset.train.array(), dataset.validation.array()
     (option,) = size_options(request, dataset.tokenizer.vocab_size, len(train))
     option, plan = counted_plan(option, train, validation)

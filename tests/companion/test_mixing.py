@@ -12,13 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 from small_models import random_weights, small_config
 from textwright import kernels
-from textwright.companion.counting import NGramModel
-from textwright.companion.fitting import OfOneToken, fit_weights
-from textwright.companion.lines import COLUMNS, Lines, lengths, log_odds
+from textwright.companion.counting import COLUMNS, Lines, NGramModel, lengths, log_odds
 from textwright.companion.mixing import Companion, MixedRuntime, with_companion
 from textwright.companion.table import UNIT, Table, make_table
 from textwright.configs import ModelConfig
-from textwright.errors import RunError, TrainingError
+from textwright.errors import RunError
 from textwright.runtimes import Runtime, load_runtime
 
 V = 40
@@ -277,33 +275,3 @@ def test_a_damaged_file_is_one_line(table: Table, tmp_path: Path, fault: str) ->
     with pytest.raises(RunError, match="companion.safetensors is damaged") as caught:
         Companion.read(file, V + (fault == "vocabulary"))
     assert "\n" not in str(caught.value)
-
-
-def test_fitted_weights_are_the_best_there_are() -> None:
-    draw = np.random.default_rng(1)
-    truth, other = draw.normal(0, 2, (2, 4000, 7)).astype(np.float32)
-    odds = np.exp(0.8 * truth + 0.3 * other)
-    targets = (draw.random((4000, 1)) > (odds / odds.sum(1, keepdims=True)).cumsum(1)).sum(1)
-    weights, loss = fit_weights([truth, other], targets)
-    assert weights == pytest.approx([0.8, 0.3], abs=0.05)
-    for nudge in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)):
-        first, second = np.array(weights) + nudge
-        scores = np.asarray(first * truth + second * other)
-        there = np.log(np.exp(scores).sum(1)) - scores[np.arange(4000), targets]
-        assert there.mean() > loss
-    with pytest.raises(TrainingError, match="finite"):
-        fit_weights([np.full_like(truth, np.nan)], targets)
-    held, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e12, 1e12])
-    assert held == [0.5, 0.5]
-    near, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e4, 1e4])
-    assert 0.5 < near[0] < weights[0] and weights[1] < near[1] < 0.5
-
-
-def test_scores_of_one_token_are_those_of_a_whole_row() -> None:
-    draw = np.random.default_rng(1)
-    truth, values = draw.normal(0, 2, (500, 7)), draw.normal(0, 1, 500)
-    whole = np.zeros((500, 7))
-    whole[:, 3] = values
-    targets = draw.integers(0, 7, 500)
-    thin = fit_weights([truth, OfOneToken(3, values, 7)], targets)
-    assert thin == fit_weights([truth, whole], targets)

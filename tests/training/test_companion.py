@@ -11,10 +11,11 @@ import pytest
 
 import textwright
 from textwright.engine import Engine
-from textwright.errors import RequestError
+from textwright.errors import RequestError, TrainingError
 from textwright.evaluation import Score, evaluate_run
 from textwright.runs import Run
 from textwright.training import companion, pipeline
+from textwright.training.companion import OfOneToken, fit_weights
 
 
 def train(text: Path, **options: object) -> Run:
@@ -120,3 +121,33 @@ def test_a_wrapped_text_has_its_line_ends_by_their_length(text_file: Path) -> No
     assert short < 0.1 < 0.3 < long
     text_file.write_text(" ".join(words), encoding="utf-8")
     assert not train(text_file).settings()["companion"]["lines"]
+
+
+def test_fitted_weights_are_the_best_there_are() -> None:
+    draw = np.random.default_rng(1)
+    truth, other = draw.normal(0, 2, (2, 4000, 7)).astype(np.float32)
+    odds = np.exp(0.8 * truth + 0.3 * other)
+    targets = (draw.random((4000, 1)) > (odds / odds.sum(1, keepdims=True)).cumsum(1)).sum(1)
+    weights, loss = fit_weights([truth, other], targets)
+    assert weights == pytest.approx([0.8, 0.3], abs=0.05)
+    for nudge in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)):
+        first, second = np.array(weights) + nudge
+        scores = np.asarray(first * truth + second * other)
+        there = np.log(np.exp(scores).sum(1)) - scores[np.arange(4000), targets]
+        assert there.mean() > loss
+    with pytest.raises(TrainingError, match="finite"):
+        fit_weights([np.full_like(truth, np.nan)], targets)
+    held, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e12, 1e12])
+    assert held == [0.5, 0.5]
+    near, _ = fit_weights([truth, other], targets, [0.5, 0.5], [1e4, 1e4])
+    assert 0.5 < near[0] < weights[0] and weights[1] < near[1] < 0.5
+
+
+def test_scores_of_one_token_are_those_of_a_whole_row() -> None:
+    draw = np.random.default_rng(1)
+    truth, values = draw.normal(0, 2, (500, 7)), draw.normal(0, 1, 500)
+    whole = np.zeros((500, 7))
+    whole[:, 3] = values
+    targets = draw.integers(0, 7, 500)
+    thin = fit_weights([truth, OfOneToken(3, values, 7)], targets)
+    assert thin == fit_weights([truth, whole], targets)

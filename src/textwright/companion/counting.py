@@ -1,4 +1,6 @@
-"""An n-gram model: interpolated modified Kneser-Ney.
+"""What is counted in a text: n-grams, and how long its lines are.
+
+The n-gram model is interpolated modified Kneser-Ney:
 
 Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998), with
 their three discounts an order. Why not a library: `nltk.lm` is Python dictionaries, too slow for
@@ -15,8 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textwright.arrays import Floats
+
 Ids = NDArray[np.int64]
 Doubles = NDArray[np.float64]
+
+COLUMNS = 128
+"""Lengths of lines that are told apart: each shorter one, and all from here on."""
 
 
 @dataclass(frozen=True)
@@ -186,3 +193,41 @@ def _discounts(counts: Ids) -> Doubles:
     raw = (0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
     # With few n-grams they may be 0, which would leave no mass for unseen ones
     return np.array([min(max(value, 0.1), count) for count, value in enumerate(raw)])
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a line's length says of its end: terms for the logit of it.
+
+    In a text of lines of about the same length, as books are wrapped, the length says best where
+    the next line begins, and neither a network of half a megabyte nor n-grams count that far.
+    """
+
+    newline: int
+    """The token that ends a line."""
+    terms: Floats
+    """What is added to its logit after so many tokens of a line, (columns,); the last one after so
+    many or more."""
+
+
+def lengths(tokens: Ids, newline: int) -> Ids:
+    """How many tokens of its line there are after each token, (n,); the text begins a line."""
+    places = np.arange(len(tokens))
+    ends = np.where(tokens == newline, places, -1)
+    found: Ids = places - np.maximum.accumulate(ends)
+    return found
+
+
+def log_odds(tokens: Ids, starts: Ids, newline: int) -> Doubles:
+    """Of a line's end after so many tokens of it, as a text has it, (COLUMNS,).
+
+    Args:
+        tokens, starts: as those of an `NGramModel`; the lines that starts cut count as they are.
+        newline: the token that ends a line.
+    """
+    before = np.append(0, np.minimum(lengths(tokens, newline), COLUMNS - 1)[:-1])
+    before[starts] = 0
+    ended = np.bincount(before, weights=tokens == newline, minlength=COLUMNS)
+    went_on = np.bincount(before, minlength=COLUMNS) - ended
+    odds: Doubles = np.log((ended + 0.5) / (went_on + 0.5))
+    return odds

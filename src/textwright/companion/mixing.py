@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from textwright.arrays import Floats, Tokens
-from textwright.companion.file import read_counts, write_counts
-from textwright.companion.lines import Lines
-from textwright.companion.table import UNIT, Nodes, Table
+from textwright.companion.counting import Lines
+from textwright.companion.table import UNIT, Nodes, Table, read_counts, write_counts
 from textwright.errors import RunError
 from textwright.kernels import kernels
 from textwright.kernels.structures import (

@@ -1,8 +1,8 @@
 """Evaluation of finished models: loss on any text, memorization, and conversations.
 
 Begin with `scoring`, behind `textwright eval`; `memorization` compares what a model wrote with its
-training text by `copied_spans`; `chat_eval` ranks replies beside n-gram models; `companion_model`
-lets a run's companion be measured. Nothing here trains or writes a file. `memorization` and what it
+training text by `copied_spans`; `chat_eval` ranks replies beside n-gram models.
+Nothing here trains or writes a file. `memorization` and what it
 imports do without torch, so that a server can use it; hence names are imported when first used.
 """
 

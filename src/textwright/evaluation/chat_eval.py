@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textwright.companion.counting import NGramModel, unigram_log_probabilities
-from textwright.data import Conversation, ConversationPart
-from textwright.generation import Generator, Message
+from textwright.data.formats.conversations import Conversation
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.generation.chat_template import Message
+from textwright.generation.generator import Generator
 from textwright.models import LanguageModel
 from textwright.tokenizers import Tokenizer, check_role
 

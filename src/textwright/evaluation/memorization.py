@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from textwright.data import ConversationPart, Corpus, TextPart
+from textwright.data.corpus import Corpus
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.text import TextPart
 from textwright.data.training_corpus import find_training_corpus
 from textwright.errors import RequestError
 from textwright.evaluation.copied_spans import PassageOverlap, find_copied_spans

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from textwright.configs import ModelConfig
-from textwright.generation import load
+from textwright.generation.loading import load
 from textwright.models import LanguageModel, Matrices, State
 from textwright.runs import Run
 from textwright.runtimes.base import Runtime

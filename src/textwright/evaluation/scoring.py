@@ -9,18 +9,19 @@ from typing import Any
 
 from textwright.companion.mixing import Companion
 from textwright.configs import check_companion
-from textwright.data import ConversationPart, TextPart, open_text, prepare_tokens
-from textwright.data.corpus import open_training_corpus
+from textwright.data.corpus import open_text, open_training_corpus
+from textwright.data.prepared_conversations import ConversationPart
+from textwright.data.text import TextPart
+from textwright.data.tokens import prepare_tokens
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.chat_eval import ConversationScore, evaluate_chat
-from textwright.evaluation.companion_model import CompanionModel
 from textwright.evaluation.runtime_model import as_torch_model
-from textwright.generation import load
+from textwright.generation.loading import load
 from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
-from textwright.training.loop.evaluation import evaluate
+from textwright.training.loop.evaluation import CompanionModel, evaluate
 
 log = logging.getLogger("textwright")
 

@@ -21,15 +21,6 @@ _SECONDS = 0.5
 """Between two updates: a notebook keeps up with more, a network connection to it doesn't."""
 
 
-def default_observers() -> list[Observer]:
-    """Who watches a training that was started without observers: a notebook's display, lines at
-    an interactive prompt, nobody in a program."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if getattr(shell, "kernel", None) is not None:
-        return [Display()]
-    return [Lines()] if shell is not None or hasattr(sys, "ps1") else []
-
-
 class Display(Observer):
     """Curve, latest sample, bar and time left in one output, replaced as training goes on."""
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from textwright.companion.file import narrowed
 from textwright.companion.mixing import Companion
-from textwright.companion.table import UNIT, nothing
+from textwright.companion.table import UNIT, narrowed, nothing
 
 
 def companion_data(companion: Companion, vocab_size: int) -> dict[str, Any]:

@@ -7,15 +7,19 @@ as text. The same run gives the same bytes.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textwright import atomic
+from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
 from textwright.reporting.facts import as_list, commands, facts
-from textwright.reporting.pages import render_page
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 STAGES = 6
 """Samples shown at first; the others are collapsed below."""
@@ -251,3 +255,34 @@ def _records(summary: RunSummary) -> list[dict[str, Any]]:
 def _footer(summary: RunSummary) -> str:
     version = summary.section("run").get("textwright")
     return f"Written by textwright{f' {version}' if version else ''} from {summary.name}."
+
+
+def render_page(template: str, **values: Any) -> str:
+    """A page as text: this one, or that of a sweep.
+
+    Args:
+        template: of this folder; it extends `page.html.jinja`.
+        values: what it names.
+
+    Raises:
+        MissingPackageError: Jinja is not installed.
+    """
+    try:
+        environment = _environment()
+    except ImportError as error:
+        page = template.removesuffix(".jinja")
+        raise MissingPackageError(
+            f"{page} needs jinja2; pip install 'textwright[train]'"
+        ) from error
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "replace").decode("utf-8")  # lone surrogates
+
+
+@functools.cache  # it keeps templates as compiled
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip

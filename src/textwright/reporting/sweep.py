@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textwright import atomic
 from textwright.reporting import charts, numbers
-from textwright.reporting.pages import render_page
+from textwright.reporting.report import render_page
 from textwright.reporting.summary import RunSummary, number
 
 COLOURS = 8

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import ContextDecorator
+from dataclasses import dataclass, field
 
 from threadpoolctl import LibController, ThreadpoolController  # type: ignore[import-untyped]
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
-
-class _SingleThreaded:
+@dataclass(eq=False)
+class _SingleThreaded(ContextDecorator):
     """Counts the calls in progress: the first sets the limit, the last restores the number.
 
     The number of threads belongs to the process, so concurrent calls that each restored what they
     found would leave it wrong.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._active = 0
-        self._before: list[int] = []
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _active: int = 0
+    _before: list[int] = field(default_factory=list)
 
     @functools.cached_property
     def _libraries(self) -> list[LibController]:
@@ -50,15 +47,5 @@ class _SingleThreaded:
                     library.set_num_threads(threads)
 
 
-_LIMIT = _SingleThreaded()
-
-
-def single_threaded(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorator: `function` runs with NumPy's matrix products on one thread."""
-
-    @functools.wraps(function)
-    def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with _LIMIT:
-            return function(*args, **kwargs)
-
-    return limited
+single_threaded = _SingleThreaded()
+"""Decorator: the function runs with NumPy's matrix products on one thread."""

@@ -19,42 +19,35 @@ from typing import Any
 
 import torch
 
-from textwright import atomic, runs
+from textwright import runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings, hints
-from textwright.data.corpus import STANDARD_INPUT, open_training_corpus, sources_of
+from textwright.data.corpus import STANDARD_INPUT, absolute_source, open_training_corpus, sources_of
 from textwright.data.sources.addresses import without_secrets
 from textwright.errors import DivergedError, RequestError, TextwrightError
 from textwright.models import LanguageModel
 from textwright.models.base import load_model
 from textwright.models.resizing import resize_vocab
-from textwright.notebook.training import default_observers
 from textwright.runs import Run, training_lock
 from textwright.tokenizers import encode_new_tokens
 from textwright.training.companion import Gain, add_companion
 from textwright.training.follower import run_follower
 from textwright.training.loop import distributed
-from textwright.training.loop.callbacks import Observer, Result, log_observers
-from textwright.training.loop.checkpoints import remove_old
-from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.callbacks import Observer, log_observers
+from textwright.training.loop.dataset import Dataset, prepare
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.stopping import stop_signals
 from textwright.training.loop.trainer import Trainer, write_weights
 from textwright.training.planning.going_on import go_on, reached, reaches
 from textwright.training.planning.parent import Parent
-from textwright.training.planning.planner import (
-    absolute_sources,
-    check_machine,
-    plan_recipe,
-    prepare,
-)
+from textwright.training.planning.planner import check_machine, plan_recipe
 from textwright.training.planning.request import Request, apply_parent, make_request
 from textwright.training.record import (
     check_unchanged,
+    complete,
     load_recipe,
     open_dataset,
     result_if_done,
     run_to_resume,
-    write_card_and_report,
     write_leg,
     write_result,
     write_start,
@@ -172,13 +165,23 @@ def train(
     with distributed.process_group(request.settings().training.device), _threads_restored():
         if not distributed.is_rank_zero():
             return Run(Path(run_follower(request.sources)))
-        observers = default_observers() if observers is None else observers
+        observers = _default_observers() if observers is None else observers
         if resume and (found := run_to_resume(request)) is not None:
             run = _resume(found, request, begin, observers, logs, command)
         else:
             run = _train_new(request, begin, observers, logs, command)
         distributed.broadcast_result(str(run.path))
         return run
+
+
+def _default_observers() -> list[Observer]:
+    """A notebook's display, lines at an interactive prompt, nobody in a program."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None and not hasattr(sys, "ps1"):
+        return []
+    from textwright.notebook.training import Display, Lines
+
+    return [Display() if getattr(shell, "kernel", None) is not None else Lines()]
 
 
 def _train_new(
@@ -233,25 +236,12 @@ def _leave_as_it_is(run: Run, request: Request, observers: Sequence[Observer], w
         open_training_corpus(run, request.sources)  # another text is not this run's
     done = result_if_done(run)
     if done is not None:
-        _complete(run, done)
+        complete(run, done)
     log.warning("run %s %s", run.name, why)
     if done is not None:
         for observer in observers:
             observer.finished(run, done)
     return run
-
-
-def _complete(run: Run, result: Result) -> None:
-    """Write and remove what a process that was killed after its last step didn't get to."""
-    atomic.remove_partials(run.path)
-    atomic.remove_partials(run.checkpoints_folder)
-    keep = run.settings().get("training", {}).get("keep_checkpoints", 1)
-    remove_old(run, keep, result.best_step)
-    told = run.settings_file.stat().st_mtime
-    for file in (run.card_file, run.report_file):
-        if not file.is_file() or file.stat().st_mtime < told:  # of before it was done
-            write_card_and_report(run)
-            return
 
 
 def _train(
@@ -356,8 +346,9 @@ def _prepare(request: Request) -> Dataset:
     split = settings.corpus
     if distributed.world_size() > 1 and STANDARD_INPUT in (*request.sources, split.validation):
         raise RequestError("several workers can't share standard input; name a file")
-    dataset = prepare(request)
-    sources = absolute_sources(request.sources, dataset.corpus)
+    parent = request.parent.tokenizer if request.parent is not None else None
+    dataset = prepare(request.sources, settings, parent)
+    sources = [absolute_source(source) for source in request.sources or [dataset.corpus.name]]
     _broadcast_dataset(dataset, split, sources, settings.training.loss_on)
     return dataset
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from textwright import runs
+from textwright import atomic, runs
 from textwright.configs import Settings, one_line
 from textwright.data.corpus import Corpus, open_training_corpus, recorded_source
 from textwright.data.prepared_conversations import ConversationPart
@@ -30,6 +30,7 @@ from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.companion import Gain
 from textwright.training.loop.callbacks import Result
+from textwright.training.loop.checkpoints import remove_old
 from textwright.training.loop.dataset import Dataset, tokenize_corpus
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import Parent, same_parent
@@ -249,3 +250,16 @@ def write_card_and_report(run: Run) -> None:
         write_report(run)
     except MissingPackageError as error:  # the model is there; how it came to be can wait
         log.warning("%s", error)
+
+
+def complete(run: Run, result: Result) -> None:
+    """Write and remove what a process that was killed after its last step didn't get to."""
+    atomic.remove_partials(run.path)
+    atomic.remove_partials(run.checkpoints_folder)
+    keep = run.settings().get("training", {}).get("keep_checkpoints", 1)
+    remove_old(run, keep, result.best_step)
+    told = run.settings_file.stat().st_mtime
+    for file in (run.card_file, run.report_file):
+        if not file.is_file() or file.stat().st_mtime < told:  # of before it was done
+            write_card_and_report(run)
+            return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textwright.data.corpus import Corpus
+from textwright.configs import Settings
+from textwright.data.corpus import Corpus, open_corpus
 from textwright.data.tokens import LossOn, TokenFile, prepare_tokens
-from textwright.errors import CorpusError, counted
+from textwright.errors import CorpusError, RequestError, counted
 from textwright.reporting import numbers
-from textwright.tokenizers import Tokenizer
+from textwright.tokenizers import Tokenizer, extend_tokenizer, train_tokenizer
 
 log = logging.getLogger("textwright")
 
@@ -22,6 +24,50 @@ class Dataset:
     tokenizer: Tokenizer
     train: TokenFile
     validation: TokenFile
+
+
+def prepare(sources: Sequence[str], settings: Settings, parent: Tokenizer | None = None) -> Dataset:
+    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
+
+    The tokenizer of a parent, grown by what the text needs or `tokenizer.vocab_size` asks for,
+    takes the place of a new one.
+    """
+    corpus = open_corpus(
+        list(sources) or None,
+        validation=settings.corpus.validation,
+        validation_fraction=settings.corpus.validation_fraction,
+        **settings.corpus.reading(),
+    )
+    loss_on = settings.training.loss_on
+    if loss_on != "both" and not corpus.conversations:
+        raise RequestError(
+            f"--loss-on {loss_on}: {corpus.name} is running text, in which nobody takes turns; "
+            "leave it out"
+        )
+    if parent is None:
+        tokenizer = train_tokenizer(
+            settings.tokenizer.kind,
+            corpus.train.chunks,
+            vocab_size=settings.tokenizer.vocab_size,
+            lowercase=settings.tokenizer.lowercase,
+            word_form=corpus.word_form,
+            conversations=corpus.conversations,
+        )
+        return tokenize_corpus(corpus, tokenizer, loss_on)
+    grown = extend_tokenizer(
+        parent,
+        corpus.train.chunks,
+        vocab_size=settings.tokenizer.vocab_size,
+        conversations=corpus.conversations,
+    )
+    dataset = tokenize_corpus(corpus, grown, loss_on)
+    if dataset.validation.unk_tokens:
+        log.info(
+            "the vocabulary is the parent's; --vocab-size, with more than %d, adds the most "
+            "frequent words that it lacks",
+            grown.vocab_size,
+        )
+    return dataset
 
 
 def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:

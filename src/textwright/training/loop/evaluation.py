@@ -20,6 +20,7 @@ conversations has one, of four turns, with itself: the first is given.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from textwright.companion.mixing import Companion, MixedState, Mixer
+from textwright.companion.table import nothing
 from textwright.configs import ModelConfig, SamplingSettings, TrainingSettings
 from textwright.data.tokens import Tokens
 from textwright.errors import CorpusError, RequestError
@@ -34,7 +37,7 @@ from textwright.generation.chat import converse
 from textwright.generation.chat_template import SpeakerNames
 from textwright.generation.generator import Generator
 from textwright.generation.options import GenerationConfig
-from textwright.models import LanguageModel
+from textwright.models import LanguageModel, Matrices, State
 from textwright.runtimes.registry import load_runtime
 from textwright.tokenizers import Tokenizer
 from textwright.training.loop.batches import NOT_COUNTED, inputs_and_targets
@@ -270,3 +273,32 @@ def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, st
     names = {"user": SpeakerNames().user, "assistant": SpeakerNames().model}
     first, *rest = (f"{names[one.role]}: {one.content}" for one in said)
     return f"{first}\n", "\n".join(rest)
+
+
+class CompanionModel(LanguageModel):
+    """What `companion` makes of the network's logits, to be evaluated; it can't be trained.
+
+    Its state is the network's, and that of the mixer, (batch, order).
+    """
+
+    def __init__(self, network: LanguageModel, companion: Companion) -> None:
+        super().__init__(network.config)
+        self.network, self.companion = network, companion
+        self._mixer = Mixer(companion, companion.table or nothing(network.config.vocab_size))
+
+    def initial_state(self, batch_size: int) -> State:
+        nodes = torch.from_numpy(np.tile(self._mixer.initial_state(), (batch_size, 1)))
+        return self.network.initial_state(batch_size) | {"companion": nodes}
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        inner = dict(self.initial_state(len(tokens)) if state is None else state)
+        nodes = inner.pop("companion").numpy().copy()
+        logits, after = self.network(tokens, inner)
+        mixed = np.array(logits.float().cpu().numpy(), order="C")
+        for row, state_of_row, read in zip(mixed, nodes, tokens.cpu().numpy(), strict=True):
+            self._mixer.read(read, MixedState(None, state_of_row), row)
+        after = after | {"companion": torch.from_numpy(nodes)}
+        return torch.from_numpy(mixed).to(logits.device), after
+
+    def matrices(self) -> Iterable[Matrices]:
+        return ()

@@ -15,7 +15,8 @@ import numpy as np
 
 from textwright import runs
 from textwright.errors import TextwrightError
-from textwright.generation import Generator, load
+from textwright.generation.generator import Generator
+from textwright.generation.loading import load
 from textwright.runs import Run
 from textwright.training.loop.dataset import Dataset
 

@@ -1,4 +1,4 @@
-"""From a request to a dataset and a plan: how large, how many steps, how often to evaluate.
+"""From a request and a dataset to a plan: how large, how many steps, how often to evaluate.
 
 With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it measures this machine:
 a few steps of the smallest size tell which size can read enough text in the time, a few steps of
@@ -11,20 +11,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from textwright import machine
 from textwright.configs import ModelConfig, TrainingSettings
-from textwright.data.corpus import Corpus, absolute_source, open_corpus, recorded_source
+from textwright.data.corpus import recorded_source
 from textwright.data.tokens import Tokens
 from textwright.errors import RequestError, counted
 from textwright.models.device import choose_device, resolve_auto, use_threads
-from textwright.tokenizers import extend_tokenizer, train_tokenizer
 from textwright.training.loop import distributed
-from textwright.training.loop.dataset import Dataset, tokenize_corpus
+from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import protocol
 from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.loop.shards import resolve_shards
@@ -70,51 +68,6 @@ def check_machine(request: Request) -> None:
     training = request.settings().training
     choose_device(training.device)
     use_threads(training.threads)
-
-
-def prepare(request: Request) -> Dataset:
-    """Open the corpus, train the tokenizer on its training text, and make tokens of all of it.
-
-    With a parent its tokenizer, grown by what the text needs or `tokenizer.vocab_size` asks for,
-    takes the place of a new one.
-    """
-    settings, parent = request.settings(), request.parent
-    corpus = open_corpus(
-        list(request.sources) or None,
-        validation=settings.corpus.validation,
-        validation_fraction=settings.corpus.validation_fraction,
-        **settings.corpus.reading(),
-    )
-    loss_on = settings.training.loss_on
-    if loss_on != "both" and not corpus.conversations:
-        raise RequestError(
-            f"--loss-on {loss_on}: {corpus.name} is running text, in which nobody takes turns; "
-            "leave it out"
-        )
-    if parent is not None:
-        grown = extend_tokenizer(
-            parent.tokenizer,
-            corpus.train.chunks,
-            vocab_size=settings.tokenizer.vocab_size,
-            conversations=corpus.conversations,
-        )
-        dataset = tokenize_corpus(corpus, grown, loss_on)
-        if dataset.validation.unk_tokens:
-            log.info(
-                "the vocabulary is that of %s; --vocab-size, with more than %d, adds the most "
-                "frequent words that it lacks",
-                parent.name, grown.vocab_size,
-            )  # fmt: skip
-        return dataset
-    tokenizer = train_tokenizer(
-        settings.tokenizer.kind,
-        corpus.train.chunks,
-        vocab_size=settings.tokenizer.vocab_size,
-        lowercase=settings.tokenizer.lowercase,
-        word_form=corpus.word_form,
-        conversations=corpus.conversations,
-    )
-    return tokenize_corpus(corpus, tokenizer, loss_on)
 
 
 def plan_recipe(
@@ -172,11 +125,6 @@ def plan_recipe(
     if settings.corpus.validation is not None:
         settings.corpus.validation = recorded_source(settings.corpus.validation)
     return Recipe(option.model, settings, plan)
-
-
-def absolute_sources(sources: Sequence[str], corpus: Corpus) -> list[str]:
-    """The sources as they can be opened from any folder; where none were named, what was taken."""
-    return [absolute_source(source) for source in sources or [corpus.name]]
 
 
 def size_options(request: Request, vocab_size: int, tokens: int) -> list[SizeOption]:
