@@ -18,15 +18,9 @@ from hostile_files import FILES, TEXT, WORDS, damaged, epub, page, zipped
 
 from textwright.data import open_corpus, open_text
 from textwright.data.formats.conversations import SkippedRecords, parse_records
-from textwright.data.formats.files import (
-    CONVERSATIONS,
-    InspectedFile,
-    SourceFile,
-    conversation_records,
-    inspect_file,
-    read_text,
-)
+from textwright.data.formats.files import CONVERSATIONS, InspectedFile, SourceFile, inspect_file
 from textwright.data.formats.pages import page_text
+from textwright.data.formats.reading import conversation_records, read_text
 from textwright.data.sources.cache import LargeFile
 from textwright.data.text import _TextWriter
 from textwright.errors import CorpusError

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 import textwright
 from textwright import publishing, runs
 from textwright.data import open_text, prepare_tokens
-from textwright.data.corpus import open_training_corpus
+from textwright.data.training_corpus import open_training_corpus
 from textwright.errors import RunError
 from textwright.kernels import FOLDER
 from textwright.models.base import load_model

@@ -1,5 +1,4 @@
-"""Opening a corpus: sources → prepared text → parts for training, validation and test; or the one
-that a run was trained on, whose `run.toml` records its sources and sha256."""
+"""Opening a corpus: sources → prepared text → parts for training, validation and test."""
 
 from __future__ import annotations
 
@@ -12,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from textwright.configs import CorpusSettings
 from textwright.data.formats.conversations import check_not_empty
 from textwright.data.formats.files import (
     CONVERSATIONS,
@@ -22,7 +20,7 @@ from textwright.data.formats.files import (
     SourceFile,
     inspect_file,
 )
-from textwright.data.likewise import Likewise
+from textwright.data.formats.findings import likewise
 from textwright.data.prepared_conversations import (
     ConversationPart,
     PreparedConversations,
@@ -39,12 +37,12 @@ from textwright.errors import (
     DownloadError,
     MissingPackageError,
     RequestError,
-    RunError,
     counted,
 )
-from textwright.runs import Run, is_model_folder, resume_command
+from textwright.runs import is_model_folder
 
 DEFAULT = "shakespeare"
+STANDARD_INPUT = "-"
 MIN_CHARACTERS = 2
 """Of a part: one to read and one to predict."""
 
@@ -171,8 +169,9 @@ class _CorpusBuilder:
         self.how = how
         self.warnings: list[str] = []
         self.sources: list[Source] = []
-        self._warnings = Likewise()
-        self._notes = Likewise()
+        self._warnings: list[str] = []
+        self._notes: list[str] = []
+        self._labels: set[str] = set()
 
     def warn(self, line: str) -> None:
         self.warnings.append(line)
@@ -180,16 +179,17 @@ class _CorpusBuilder:
 
     def say_gathered(self) -> None:
         """Say what was found out about files, like lines once."""
-        for line in self._warnings.take():
-            self.warn(line)
-        for line in self._notes.take():
-            _logger.info(line)
+        for lines, say in ((self._warnings, self.warn), (self._notes, _logger.info)):
+            if lines:
+                for line in likewise(lines, self._labels):
+                    say(line)
+                lines.clear()
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
         resolved = [resolve(source, self.cache, self.stack, is_model_folder) for source in sources]
         for line in dict.fromkeys(line for one in resolved for line in one.left_out):
-            self._warnings.know([line.partition(": ")[0]])
-            self._warnings.add(f"skipped {line}")
+            self._labels.add(line.partition(": ")[0])
+            self._warnings.append(f"skipped {line}")
         return resolved
 
     def default(self) -> ResolvedSource:
@@ -203,8 +203,7 @@ class _CorpusBuilder:
 
     def prepare(self, files: Sequence[SourceFile], label: str) -> Prepared:
         """One prepared text of `files`; unusable ones that weren't named are skipped."""
-        for gathered in (self._warnings, self._notes):
-            gathered.know(file.label for file in files)
+        self._labels.update(file.label for file in files)
         try:
             return self._prepare(files, label)
         finally:  # they may tell why there is nothing to read
@@ -215,10 +214,8 @@ class _CorpusBuilder:
         if not inspected:
             raise CorpusError(f"{label} holds no usable text; give a file of text")
         text = self._prepare_inspected(inspected)
-        for line in text.warnings:
-            self._warnings.add(line)
-        for line in text.notes:
-            self._notes.add(line)
+        self._warnings += text.warnings
+        self._notes += text.notes
         for index, one in enumerate(inspected):
             if index not in text.skipped:
                 self._record(one)
@@ -242,7 +239,7 @@ class _CorpusBuilder:
             except (CorpusError, MissingPackageError) as error:
                 if file.explicit:
                     raise
-                self._warnings.add(f"skipped {error}")
+                self._warnings.append(f"skipped {error}")
         return inspected
 
     def _prepare_inspected(self, files: Sequence[InspectedFile]) -> Prepared:
@@ -265,13 +262,9 @@ class _CorpusBuilder:
     def _record(self, file: InspectedFile) -> None:
         source, sha256, size = file.source, file.inspection.sha256, file.inspection.size
         known = sha256 in source.editions if source.editions else None
-        for warning in file.warnings:
-            if known:  # what such an edition has of damage is known
-                self._notes.add(warning)
-            else:
-                self._warnings.add(warning)
-        for note in file.notes:
-            self._notes.add(note)
+        gathered = self._notes if known else self._warnings  # its damage is known then, too
+        gathered += file.warnings
+        self._notes += file.notes
         if known is False:
             self.warn(
                 f"{source.label} is an edition that textwright does not know (sha256 "
@@ -379,12 +372,6 @@ def _with_role(resolved: ResolvedSource, role: str) -> list[SourceFile]:
     return [file for file in resolved.files if file.role == role]
 
 
-__all__ = ["Corpus", "Source", "open_corpus", "open_text"]
-
-
-STANDARD_INPUT = "-"
-
-
 def recorded_source(source: str) -> str:
     """`source` as a run records it: absolute, and without the secret part of an address."""
     return without_secrets(absolute_source(source))
@@ -396,41 +383,3 @@ def absolute_source(source: str) -> str:
     if is_remote or source.split(":", maxsplit=1)[0] in BUILT_INS:  # `resolve` looks here first
         return source
     return str(Path(source).expanduser().absolute())
-
-
-def sources_of(run: Run, settings: CorpusSettings) -> list[str]:
-    """What `run` was trained on, from any folder; `settings` are its own."""
-    brought = run.text_file.absolute()
-    return [
-        str(brought) if source == brought.name and brought.is_file() else source
-        for source in settings.sources
-    ]
-
-
-def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
-    """The corpus that `run` was trained on, from `sources`, or from those that it recorded.
-
-    Raises:
-        RunError: it recorded none, they were standard input, or the text's sha256 has changed.
-    """
-    recorded = run.settings()
-    settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))
-    if not settings.sources:
-        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
-    if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
-        raise RunError(
-            f"run {run.name!r} read its text from standard input, which is gone; give it again: "
-            f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
-        )
-    corpus = open_corpus(
-        list(sources) or sources_of(run, settings),
-        validation=settings.validation,
-        validation_fraction=settings.validation_fraction,
-        **settings.reading(),
-    )
-    if corpus.sha256 != recorded.get("data", {}).get("sha256"):
-        raise RunError(
-            f"the text of run {run.name!r} has changed since it began, or this is another: begin "
-            "a new run on the new text, or name a file to evaluate on"
-        )
-    return corpus

@@ -25,7 +25,8 @@ import numpy.typing as npt
 from textwright import atomic
 from textwright.data.formats import conversations
 from textwright.data.formats.conversations import Conversation, SkippedRecords
-from textwright.data.formats.files import InspectedFile, conversation_records
+from textwright.data.formats.files import InspectedFile
+from textwright.data.formats.reading import conversation_records
 from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.data.text import CHUNK, TextPart
 from textwright.errors import CorpusError, TextwrightError

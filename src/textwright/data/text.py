@@ -20,16 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from textwright import atomic
-from textwright.data.formats.fields import Findings
-from textwright.data.formats.files import (
-    InspectedFile,
-    findings_of,
-    read_text,
-    strips_gutenberg,
-)
+from textwright.data.formats.files import InspectedFile
+from textwright.data.formats.findings import Findings
 from textwright.data.formats.gutenberg import strip_boilerplate
 from textwright.data.formats.normalization import normalize
-from textwright.data.formats.packed import is_packed_name
+from textwright.data.formats.packed import PACKED
+from textwright.data.formats.reading import findings_of, read_text, strips_gutenberg
 from textwright.data.sources.cache import LargeFile, cache_key, cached_record
 from textwright.errors import CorpusError, TextwrightError
 
@@ -263,7 +259,7 @@ def prepare_text(files: Sequence[InspectedFile], cache: Path) -> PreparedText:
 def _use_in_place(file: InspectedFile) -> PreparedText | None:
     """A local file whose bytes are prepared text already, not copied; None for others."""
     inspection, path = file.inspection, file.source.path
-    if not inspection.clean or file.kind != "plain" or not path or is_packed_name(path):
+    if not inspection.clean or file.kind != "plain" or not path or path.suffix.lower() in PACKED:
         return None
     return PreparedText(
         path.absolute(),

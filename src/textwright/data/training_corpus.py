@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from textwright.configs import CorpusSettings
-from textwright.data.corpus import Corpus, open_corpus, open_training_corpus
+from textwright.data.corpus import STANDARD_INPUT, Corpus, open_corpus
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.builtin import BUILT_INS
 from textwright.data.text import TextPart
 from textwright.errors import CorpusError, DownloadError, RunError
-from textwright.runs import Run
+from textwright.runs import Run, resume_command
 
 log = logging.getLogger("textwright")
 
@@ -44,6 +44,44 @@ def find_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
         if isinstance(error, DownloadError):
             raise DownloadError(f"{what} is not here: {error}") from error
         raise RunError(f"{what} is gone: {error}") from error
+
+
+def sources_of(run: Run, settings: CorpusSettings) -> list[str]:
+    """What `run` was trained on, from any folder; `settings` are its own."""
+    brought = run.text_file.absolute()
+    return [
+        str(brought) if source == brought.name and brought.is_file() else source
+        for source in settings.sources
+    ]
+
+
+def open_training_corpus(run: Run, sources: Sequence[str] = ()) -> Corpus:
+    """The corpus that `run` was trained on, from `sources`, or from those that it recorded.
+
+    Raises:
+        RunError: it recorded none, they were standard input, or the text's sha256 has changed.
+    """
+    recorded = run.settings()
+    settings = CorpusSettings.model_validate(recorded.get("corpus", {"sources": []}))
+    if not settings.sources:
+        raise RunError(f"run {run.name!r} doesn't say what it was trained on; name a file")
+    if not sources and STANDARD_INPUT in (*settings.sources, settings.validation):
+        raise RunError(
+            f"run {run.name!r} read its text from standard input, which is gone; give it again: "
+            f"{resume_command(run, STANDARD_INPUT)} < FILE, or name a file to evaluate on"
+        )
+    corpus = open_corpus(
+        list(sources) or sources_of(run, settings),
+        validation=settings.validation,
+        validation_fraction=settings.validation_fraction,
+        **settings.reading(),
+    )
+    if corpus.sha256 != recorded.get("data", {}).get("sha256"):
+        raise RunError(
+            f"the text of run {run.name!r} has changed since it began, or this is another: begin "
+            "a new run on the new text, or name a file to evaluate on"
+        )
+    return corpus
 
 
 def _builtin_of_card(run: Run) -> str:

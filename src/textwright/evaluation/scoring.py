@@ -9,10 +9,11 @@ from typing import Any
 
 from textwright.companion.mixing import Companion
 from textwright.configs import check_companion
-from textwright.data.corpus import open_text, open_training_corpus
+from textwright.data.corpus import open_text
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.text import TextPart
 from textwright.data.tokens import prepare_tokens
+from textwright.data.training_corpus import open_training_corpus
 from textwright.errors import CorpusError, DownloadError, RequestError, RunError
 from textwright.evaluation.chat_eval import ConversationScore, evaluate_chat
 from textwright.evaluation.runtime_model import as_torch_model

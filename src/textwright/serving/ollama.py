@@ -6,25 +6,19 @@ Answers are lines of JSON, streamed unless `stream` is false. A model's name may
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import json
 import time
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from textwright.configs import ModelConfig, model_config
 from textwright.engine import Job
-from textwright.errors import TextwrightError
 from textwright.generation import Message, StreamStripper
-from textwright.runs import Run
 from textwright.serving.chat import MAX_MESSAGES, as_message, content_logprobs, reply_jobs
-from textwright.serving.errors import HTTPError, NativeError, error_responses, to_http_error
+from textwright.serving.errors import NativeError, error_responses, to_http_error
 from textwright.serving.fields import (
     AS_INTEGER,
     Body,
@@ -36,6 +30,15 @@ from textwright.serving.fields import (
     TopP,
 )
 from textwright.serving.foreign import MESSAGE, OLLAMA, OLLAMA_OPTIONS
+from textwright.serving.ollama_models import (
+    TAG,
+    Shown,
+    ShowRequest,
+    Tags,
+    list_tags,
+    show_model,
+    time_text,
+)
 from textwright.serving.openai import (
     MAX_LOGPROBS,
     RequestFields,
@@ -48,9 +51,6 @@ from textwright.serving.service import Service, log_jobs
 
 VERSION = "0.12.11"
 """Of Ollama, whose API is spoken here: clients ask for it."""
-
-TAG = ":latest"
-"""Ends a model's name where nothing else does."""
 
 LINES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-ndjson": {}}}}
 
@@ -134,58 +134,6 @@ class ChatRequest(OllamaRequest):
     )
 
 
-class ShowRequest(Body):
-    """A model to tell of."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "shakespeare"}]})
-
-    model: ModelName = ""
-    name: ModelName = Field(default="", description="The older name of `model`.")
-    verbose: bool = False
-
-
-class Details(BaseModel):
-    """What a model is."""
-
-    parent_model: str
-    format: str
-    family: str
-    families: list[str]
-    parameter_size: str
-    quantization_level: str
-
-
-class Tag(BaseModel):
-    """A model."""
-
-    name: str
-    model: str
-    modified_at: str
-    size: int
-    digest: str
-    details: Details
-
-
-class Tags(BaseModel):
-    """The models that can be asked."""
-
-    models: list[Tag]
-
-
-class Shown(BaseModel):
-    """A model, in detail."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    modelfile: str
-    parameters: str
-    template: str
-    details: Details
-    model_info: dict[str, Any]
-    capabilities: list[str]
-    modified_at: str
-
-
 class Version(BaseModel):
     """The version of Ollama whose API this is."""
 
@@ -253,12 +201,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/tags", response_model=Tags, responses=errors)
     async def tags() -> Response:
         """The models that can be asked."""
-        return json_response({"models": await asyncio.to_thread(_tags, service)})
+        return json_response({"models": await asyncio.to_thread(list_tags, service)})
 
     @routes.post("/show", response_model=Shown, responses=errors)
     async def show(body: ShowRequest) -> Response:
         """One model."""
-        return json_response(await _show(service, (body.model or body.name).removesuffix(TAG)))
+        return json_response(await show_model(service, (body.model or body.name).removesuffix(TAG)))
 
     @routes.get("/version", response_model=Version)
     async def version() -> Response:
@@ -290,7 +238,7 @@ def _as_message(text: str) -> dict[str, Any]:
 
 
 def _head(body: OllamaRequest) -> dict[str, Any]:
-    return {"model": body.model, "created_at": _time(time.time())}
+    return {"model": body.model, "created_at": time_text(time.time())}
 
 
 def _loaded(body: OllamaRequest, empty: dict[str, Any]) -> Response:
@@ -382,72 +330,3 @@ def _end(job: Job, warnings: list[str]) -> dict[str, Any]:
         "eval_count": len(job.tokens),
         "eval_duration": round(1e9 * (ended - first)),
     } | ({"warnings": warnings} if warnings else {})
-
-
-def _tags(service: Service) -> list[dict[str, Any]]:
-    tags = []
-    for name in service.pool.names():
-        with contextlib.suppress(TextwrightError, OSError):  # removed in the meantime
-            tags.append(_tag(service, name))
-    return tags
-
-
-def _tag(service: Service, name: str) -> dict[str, Any]:
-    """What `/api/tags` says of a model; its digest changes when its weights do."""
-    run = service.pool.run(name)
-    facts = run.weights_file.stat()
-    digest = hashlib.sha256(f"{name} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
-    return {
-        "name": f"{name}{TAG}",
-        "model": f"{name}{TAG}",
-        "modified_at": _time(facts.st_mtime),
-        "size": facts.st_size,
-        "digest": digest,
-        "details": _details(_config(run)),
-    }
-
-
-def _config(run: Run) -> ModelConfig:
-    return model_config(run.read_json(run.config_file))
-
-
-def _details(config: ModelConfig) -> dict[str, Any]:
-    return {
-        "parent_model": "",
-        "format": "safetensors",
-        "family": config.family,
-        "families": [config.family],
-        "parameter_size": f"{config.parameter_count() / 1e6:.1f}M",
-        "quantization_level": "",
-    }
-
-
-async def _show(service: Service, name: str) -> dict[str, Any]:
-    if not name:
-        raise HTTPError(400, "model: say which", param="model")
-    model = await service.model(name)
-    run = service.pool.run(name)
-    config = await asyncio.to_thread(_config, run)
-    info: dict[str, Any] = {
-        "general.architecture": config.family,
-        "general.basename": model.name,
-        "general.parameter_count": config.parameter_count(),
-        f"{config.family}.vocab_size": config.vocab_size,
-    }
-    if model.runtime.block_size is not None:
-        info[f"{config.family}.context_length"] = model.runtime.block_size
-    sampling = model.defaults.sampling
-    return {
-        "modelfile": f"FROM {model.name}",
-        "parameters": f"temperature {sampling.temperature}\ntop_k {sampling.top_k}\n"
-        f"top_p {sampling.top_p}",
-        "template": "{{ .Prompt }}",
-        "details": _details(config),
-        "model_info": info,
-        "capabilities": ["completion"],
-        "modified_at": _time(run.weights_file.stat().st_mtime),
-    }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

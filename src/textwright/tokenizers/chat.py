@@ -20,7 +20,11 @@ from textwright.tokenizers.words import BOS, EOS, PAD, UNK
 Role: TypeAlias = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-ROLE_TOKENS: dict[Role, str] = {role: f"<{role}>" for role in ROLES}
+ROLE_TOKENS: dict[Role, str] = {
+    "system": "<system>",
+    "user": "<user>",
+    "assistant": "<assistant>",
+}
 SPECIALS = (PAD, BOS, EOS, UNK, *ROLE_TOKENS.values())
 """In the order of their ids; `<unk>` only for `word`."""
 
@@ -122,12 +126,6 @@ class ChatFormat:
         self.role_ids: dict[Role, int] = {
             role: vocabulary[token] for role, token in ROLE_TOKENS.items()
         }
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any], vocabulary: Mapping[str, int]) -> ChatFormat | None:
-        """The format of a parsed `tokenizer.json`; None where it is for running text."""
-        added = {one["content"] for one in data.get("added_tokens") or [] if one.get("special")}
-        return cls(vocabulary) if added.issuperset((BOS, EOS, *ROLE_TOKENS.values())) else None
 
 
 def check_role(role: str) -> Role:

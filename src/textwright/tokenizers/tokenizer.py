@@ -17,6 +17,7 @@ from textwright.errors import RunError, TokenizerError
 from textwright.tokenizers import bytepairs, words
 from textwright.tokenizers.characters import CharacterTable
 from textwright.tokenizers.chat import (
+    ROLE_TOKENS,
     SPECIALS,
     ChatFormat,
     chat_template,
@@ -124,7 +125,7 @@ class Tokenizer:
             reason = " ".join(str(error).split())[:200]
             raise TokenizerError(f"no tokenizer file: {reason}") from error
         vocabulary = self.backend.get_vocab()
-        self.chat = ChatFormat.of(data, vocabulary)
+        self.chat = ChatFormat(vocabulary) if _is_of_conversations(data) else None
         if self.chat:
             self.backend.encode_special_tokens = True  # "<eos>" in a text is text
         detected = _detect_kind(data, vocabulary)
@@ -222,17 +223,17 @@ class Tokenizer:
         """
         unknown: Counter[str] = Counter()
         characters = 0
-        capitals = Capitals()
+        capitals = Capitals() if self.lowercase else None
         for text in map(_encodable, texts):
             characters += len(text)
-            if self.lowercase:
+            if capitals is not None:
                 capitals.add(text)
             if self.kind == "char":
                 unknown.update(self._table.unknown(text))
             elif self.kind == "word":
                 unknown.update(words.unknown_words(self.backend, text))
         written = unknown.pop(words.UNK, 0) if self.kind == "word" else 0
-        bits = capitals.bits()
+        bits = capitals.bits() if capitals is not None else 0.0
         if not unknown:
             return bits
         count = unknown.total()
@@ -406,6 +407,12 @@ def _detect_kind(data: dict[str, Any], vocabulary: dict[str, int]) -> Kind | Non
     ):
         return "char" if data.get("normalizer") and not data.get("pre_tokenizer") else None
     return None
+
+
+def _is_of_conversations(data: dict[str, Any]) -> bool:
+    """Whether a parsed `tokenizer.json` has what a conversation is formatted by."""
+    added = {one["content"] for one in data.get("added_tokens") or [] if one.get("special")}
+    return added.issuperset((words.BOS, words.EOS, *ROLE_TOKENS.values()))
 
 
 def _without_specials(vocabulary: dict[str, int]) -> dict[str, int]:

@@ -21,8 +21,9 @@ import torch
 
 from textwright import runs
 from textwright.configs import CorpusSettings, ModelConfig, Settings, hints
-from textwright.data.corpus import STANDARD_INPUT, absolute_source, open_training_corpus, sources_of
+from textwright.data.corpus import STANDARD_INPUT, absolute_source
 from textwright.data.sources.addresses import without_secrets
+from textwright.data.training_corpus import open_training_corpus, sources_of
 from textwright.errors import DivergedError, RequestError, TextwrightError
 from textwright.models import LanguageModel
 from textwright.models.base import load_model

@@ -19,9 +19,10 @@ from pydantic import ValidationError
 
 from textwright import atomic, runs
 from textwright.configs import Settings, one_line
-from textwright.data.corpus import Corpus, open_training_corpus, recorded_source
+from textwright.data.corpus import Corpus, recorded_source
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.addresses import without_secrets
+from textwright.data.training_corpus import open_training_corpus
 from textwright.errors import MissingPackageError, RequestError, RunError
 from textwright.generation.options import write_generation_config
 from textwright.models.device import choose_device, precision_to_resume, use_threads

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from textwright.data.formats.findings import Findings
 
 TEXT_FIELDS = (
     "text", "content", "contents", "body", "article", "document", "story", "passage", "paragraph",
@@ -16,47 +18,13 @@ TEXT_FIELDS = (
 )  # fmt: skip
 """Names that fields of text have in use, the likeliest first; `review_body` counts as `body`."""
 
-_RANKS = {name: rank for rank, name in enumerate(TEXT_FIELDS)}
+_RANKS = dict(zip(TEXT_FIELDS, range(len(TEXT_FIELDS)), strict=True))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 _MIN_PROSE = 15
 """Characters that the texts of a field have at least, on average, if its name says nothing."""
 _MAX_NAMED = 20
 _MOST_FIELDS = 100
 """Of an object that has fields; one of more has data in their names."""
-
-
-class Findings:
-    """What there is to say about how one file was read, in lines."""
-
-    def __init__(self, label: str, unit: str = "record") -> None:
-        """Of the file `label`, whose positions are counted in `unit`s."""
-        self._label, self._unit = label, unit
-        self._left_out: dict[str, Counter[int]] = {}
-        self._positions: dict[str, list[int]] = {}
-        self.notes: list[str] = []
-        """What was done and loses nothing."""
-
-    def leave_out(self, reason: str, position: int) -> None:
-        """Count a record that isn't used, or not whole."""
-        self._count(reason)
-        if len(self._positions[reason]) < _MAX_NAMED:
-            self._positions[reason].append(position)
-
-    def _count(self, reason: str) -> None:
-        self._left_out.setdefault(reason, Counter())[0] += 1
-        self._positions.setdefault(reason, [])
-
-    def warnings(self) -> Iterator[str]:
-        """A line for each reason, with its count and the first positions."""
-        for reason, counter in self._left_out.items():
-            count, listed = counter[0], self._positions[reason]
-            more = f" and {count - len(listed):,} more" if count > len(listed) else ""
-            places = ", ".join(map(str, listed))
-            yield f"{self._label}: {reason}: {count:,} ({self._unit} {places}{more})"
-
-    def note(self, line: str) -> None:
-        """Add a note about the file."""
-        self.notes.append(f"{self._label}: {line}")
 
 
 class TextField:

@@ -1,4 +1,4 @@
-"""One file: how to open it, its format and encoding, and its text or its conversations."""
+"""One file before it is read: how to open it, its hash, its format and encoding."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
-from textwright.data.formats import chat_exports, documents, pages, pdf, records, tables
-from textwright.data.formats.conversations import json_records, read_json_lines
-from textwright.data.formats.encodings import BLOCK, Inspection, inspect
-from textwright.data.formats.fields import Findings
-from textwright.data.formats.json_fragments import find_conversations, has_conversations
+from textwright.data.formats import chat_exports, documents, pages, records, tables
+from textwright.data.formats.encodings import Inspection, inspect
+from textwright.data.formats.json_fragments import has_conversations
 from textwright.data.formats.lines import MAX_LINE
-from textwright.data.formats.packed import is_packed_name, open_packed
-from textwright.data.formats.transcripts import looks_like_transcript, read_transcript
+from textwright.data.formats.packed import PACKED, open_packed
+from textwright.data.formats.transcripts import looks_like_transcript, looks_like_whatsapp
 from textwright.errors import CorpusError, TextwrightError, counted
 
 Role = Literal["whole", "train", "validation", "test"]
@@ -146,7 +144,7 @@ def local_file(path: Path, label: str | None = None, *, explicit: bool = True) -
     """A local file; opening a `.gz`, `.bz2` or `.xz` unpacks it."""
     name = path.name
     opener: Callable[[Path], BinaryIO] = _open_plain
-    if is_packed_name(path):
+    if path.suffix.lower() in PACKED:
         name = name[: -len(path.suffix)]
         opener = open_packed
     return SourceFile(label or str(path), name, partial(opener, path), explicit=explicit, path=path)
@@ -237,7 +235,7 @@ def _talk_kind(inspection: Inspection, suffix: str, how: Reading) -> Kind:
     """What a file is that is no table: a chat, conversations, a transcript, or running text."""
     head = _decode_head(inspection)
     may_be_talk = suffix in _TRANSCRIPT_EXTENSIONS
-    if may_be_talk and chat_exports.looks_like_whatsapp(head):
+    if may_be_talk and looks_like_whatsapp(head):
         return _export_kind(how)
     if how.form == "conversations" or (how.form == "auto" and may_be_talk):
         is_whole = inspection.size <= len(inspection.head)
@@ -306,100 +304,6 @@ def _table_kind(
     return kind if shape == "documents" else "plain", None
 
 
-def read_text(file: InspectedFile, findings: Findings | None = None) -> Iterator[str]:
-    """The decoded text of a file in pieces, not normalised.
-
-    Args:
-        file: the file.
-        findings: what was left out, and which field was read, is added to it.
-
-    Raises:
-        CorpusError: the file is damaged.
-        MissingPackageError: its format needs an extra.
-    """
-    source, encoding, label = file.source, file.inspection.encoding, file.source.label
-    found = findings or Findings(label)
-    with faults_of(label), source.open() as stream:
-        if file.kind == "plain":
-            yield from _decode(stream, encoding)
-        elif file.kind == "jsonl":
-            texts = records.read_lines(stream, encoding, label, file.head(), file.field, found)
-            yield from records.join_documents(texts)
-        elif file.kind == "json":
-            data = records.load_json(stream, encoding, label)
-            yield from records.join_documents(records.json_documents(data, file.field, found)[1])
-        elif file.kind == "csv":
-            assert file.table is not None
-            texts = tables.read_csv(stream, encoding, label, file.table, found)
-            yield from records.join_documents(texts)
-        elif file.kind == "parquet":
-            texts = tables.read_parquet(stream, label, file.field, found)
-            yield from records.join_documents(texts)
-        elif file.kind == "html":
-            yield from documents.read_html(stream, label, encoding)
-        elif file.kind == "epub":
-            yield from documents.read_epub(stream, label)
-        elif file.kind == "pdf":
-            yield from pdf.read_pdf(stream, label, found)
-        elif file.kind == "chat-export-as-text":
-            yield from chat_exports.as_text(_exported_chats(file, stream))
-        else:
-            yield from documents.read_docx(stream, label)
-
-
-def findings_of(file: InspectedFile) -> Findings:
-    """Empty findings of a file, to be filled by `read_text`."""
-    units = {"jsonl": "line", "csv": "line", "parquet": "row", "pdf": "page"}
-    return Findings(file.source.label, units.get(file.kind, "record"))
-
-
-def _exported_chats(file: InspectedFile, stream: BinaryIO) -> list[chat_exports.Chat]:
-    source, encoding = file.source, file.inspection.encoding
-    if Path(source.name).suffix.lower() == ".json":
-        data = records.load_json(stream, encoding, source.label)
-        return chat_exports.json_chats(data) or []
-    return chat_exports.read_whatsapp(stream, encoding, source.label)
-
-
-def conversation_records(
-    file: InspectedFile, notes: list[str] | None = None
-) -> Iterator[tuple[int, Any]]:
-    """(position, parsed record) of each conversation of a file: its line, or its number, from 1.
-
-    Args:
-        file: of a kind in `CONVERSATIONS`.
-        notes: what there is to say about how it was read is added to them.
-
-    Raises:
-        CorpusError: the file is damaged, or it doesn't say who is who.
-    """
-    source, encoding = file.source, file.inspection.encoding
-    with faults_of(source.label), source.open() as stream:
-        if file.kind == "chat-export":
-            exported = chat_exports.conversations_of(
-                _exported_chats(file, stream), source.label, file.assistant
-            )
-            if notes is not None:
-                notes += exported.notes
-            yield from exported.records
-        elif file.kind == "talk-json":
-            yield from json_records(records.load_json(stream, encoding, source.label))
-        elif file.kind == "talk-values":
-            text = records.load_text(stream, encoding, source.label)
-            yield from find_conversations(text)
-        elif file.kind == "talk-jsonl":
-            yield from read_json_lines(stream, encoding, source.label)
-        else:
-            yield from read_transcript(stream, encoding, source.label)
-
-
-def _decode(file: BinaryIO, encoding: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    while block := file.read(BLOCK):
-        yield decoder.decode(block)
-    yield decoder.decode(b"", final=True)
-
-
 @contextmanager
 def faults_of(label: str) -> Iterator[None]:
     """Makes every fault of reading the file `label` a `CorpusError`, whatever a library raises.
@@ -440,11 +344,6 @@ def fingerprint(file: SourceFile) -> tuple[int, int] | None:
     except OSError:
         return None
     return (status.st_size, status.st_mtime_ns) if status else None
-
-
-def strips_gutenberg(kind: Kind) -> bool:
-    """Whether Project Gutenberg publishes books in this format."""
-    return kind in ("plain", "html", "epub", "pdf")
 
 
 def read_error(label: str, error: OSError) -> CorpusError:

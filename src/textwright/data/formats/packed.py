@@ -16,18 +16,14 @@ from textwright.errors import CorpusError
 MAX_UNPACKED = 1 << 30
 """A packed file may unpack to this many bytes, or to 100 times its own size if that is more."""
 
-_PACKED: dict[str, Callable[..., Any]] = {
+PACKED: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
     ".lzma": lzma.open,
 }
+"""By the extensions that say it."""
 _MARKS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\0\0")
-
-
-def is_packed_name(path: Path) -> bool:
-    """Whether a file's name says that it is packed."""
-    return path.suffix.lower() in _PACKED
 
 
 def open_packed(path: Path) -> BinaryIO:
@@ -43,7 +39,7 @@ class _Bounded(io.RawIOBase):
     """Decompresses up to a bound: a small file must not fill the disk."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _PACKED[path.suffix.lower()](path, "rb")
+        self._file = PACKED[path.suffix.lower()](path, "rb")
         self._label = str(path)
         self._left = max(MAX_UNPACKED, 100 * path.stat().st_size)
 

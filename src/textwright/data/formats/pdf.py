@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from textwright.data.formats.fields import Findings
+from textwright.data.formats.findings import Findings
 from textwright.errors import CorpusError, MissingPackageError
 
 MOST_CHARACTERS = 1 << 26

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, Literal
 
 from textwright.data.formats.conversations import LISTS, is_conversation
 from textwright.data.formats.encodings import BLOCK
-from textwright.data.formats.fields import TEXT_FIELDS, Findings, TextField, flattened, name_rank
+from textwright.data.formats.fields import TEXT_FIELDS, TextField, flattened, name_rank
+from textwright.data.formats.findings import Findings
 from textwright.data.formats.large_exports import read_export
 from textwright.data.formats.lines import MAX_LINE, read_numbered
 from textwright.errors import CorpusError

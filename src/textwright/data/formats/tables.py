@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from textwright.data.formats.fields import Findings, TextField
+from textwright.data.formats.fields import TextField
+from textwright.data.formats.findings import Findings
 from textwright.data.formats.lines import MAX_LINE
 from textwright.data.formats.records import NO_TEXT
 from textwright.errors import CorpusError, MissingPackageError
