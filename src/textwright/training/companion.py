@@ -6,6 +6,7 @@ the network alone is measured too. What doesn't help isn't kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -45,6 +46,9 @@ _FEWEST = 1000
 """Tokens that weights can be fitted on."""
 _FIT_VALUES = 1 << 23
 """Logits that weights are fitted on at most: 32 MiB of either side."""
+_THINNED = 32
+"""Where a vocabulary is so large that these are few predictions, they are one of so many tokens, so
+that they aren't all of one passage."""
 _MEASURED = 100_000
 """Tokens that a companion is measured on at most."""
 _CHUNK = 256
@@ -236,11 +240,14 @@ def _collect(network: LanguageModel, tokens: Tokens) -> _Sample:
     """As many predictions as weights are fitted on, and what came."""
     windows = network.config.order == "windows"
     size = network.config.block_size if windows else _CHUNK
-    most = min(len(tokens) - 1, _FIT_VALUES // network.config.vocab_size)
+    rows = _FIT_VALUES // network.config.vocab_size
+    every = min(_THINNED, math.ceil((len(tokens) - 1) / rows))
+    most = min(len(tokens) - 1, rows * every)
     device = next(network.parameters()).device
     state, logits = None, []
     some = np.asarray(tokens[: most + 1]).astype(np.int64)
     inputs, counted = _ids(some[:-1]), some[1:] >= 0
+    counted[np.arange(most) % every > 0] = False
     with torch.inference_mode():
         for begin in range(0, most, size):
             piece = torch.from_numpy(inputs[begin : begin + size])[None].to(device)
@@ -253,12 +260,16 @@ def _collect(network: LanguageModel, tokens: Tokens) -> _Sample:
 def _scores(table: Table, sample: _Sample) -> NDArray[np.float32]:
     """log q of the table at each prediction, (T, V)."""
     mixer = Mixer(Companion(0.0, 1.0), table)
-    found = []
+    found, at = [], 0
     for piece in sample.pieces:
-        rows = np.zeros((len(piece), table.vocab_size), np.float32)
-        mixer.read(piece, MixedState(None, mixer.initial_state()), rows)
-        found.append(rows)
-    return np.concatenate(found)[sample.counted]
+        state = MixedState(None, mixer.initial_state())
+        for begin in range(0, len(piece), _CHUNK):
+            read = piece[begin : begin + _CHUNK]
+            rows = np.zeros((len(read), table.vocab_size), np.float32)
+            mixer.read(read, state, rows)
+            found.append(rows[sample.counted[at : at + len(read)]])
+            at += len(read)
+    return np.concatenate(found)
 
 
 class Scores(Protocol):
