@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import textwright
+from textwright.companion.counting import NGramModel
+from textwright.companion.table import make_table
 from textwright.engine import Engine
 from textwright.errors import RequestError, TrainingError
 from textwright.evaluation import Score, evaluate_run
+from textwright.models import build
 from textwright.runs import Run
 from textwright.training import companion, pipeline
 from textwright.training.companion import OfOneToken, fit_weights
+from textwright.training.planning.presets import model_settings
 
 
 def train(text: Path, **options: object) -> Run:
@@ -151,3 +157,25 @@ def test_scores_of_one_token_are_those_of_a_whole_row() -> None:
     targets = draw.integers(0, 7, 500)
     thin = fit_weights([truth, OfOneToken(3, values, 7)], targets)
     assert thin == fit_weights([truth, whole], targets)
+
+
+@pytest.mark.parametrize("family", ["lstm", "gpt"])
+def test_few_predictions_of_a_large_vocabulary_are_far_apart(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are fitted on what the whole of the text says, in as little memory as before."""
+    network = build(model_settings(family, "pico", 20, {}), seed=1).eval()
+    tokens = np.random.default_rng(1).integers(20, size=2_001)
+    monkeypatch.setattr(companion, "_FIT_VALUES", 100 * 20)
+    sample = companion._collect(network, tokens)
+    assert len(sample.targets) == len(sample.logits) == 100
+    assert sample.targets.tolist() == tokens[1::20].tolist()
+    with torch.inference_mode():
+        block = network.config.block_size
+        place = 280 if family == "lstm" else 280 % block  # where it began to read
+        whole = network(torch.from_numpy(tokens[280 - place : 281])[None])[0][0, -1]
+    assert sample.logits[14] == pytest.approx(whole.numpy(), abs=1e-3)
+    table = make_table(NGramModel(tokens, np.zeros(1, np.int64), 20, 3))
+    scores = companion._scores(table, sample)
+    every = companion._scores(table, replace(sample, counted=np.ones_like(sample.counted)))
+    assert scores.shape == (100, 20) and (scores == every[::20]).all()
