@@ -308,12 +308,12 @@ def test_what_the_engine_does_not_hold_is_refused(there: Jobs) -> None:
 )
 def test_after_many_steps_the_loss_is_that_of_torch(there: Jobs, config: ModelConfig) -> None:
     """Where rounding has had its way with the weights: prose of Python's own, of characters."""
-    prose = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:400_000]
+    prose = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:370_000]
     places = {letter: place for place, letter in enumerate(sorted(set(prose)))}
     assert len(places) <= config.vocab_size
     text = np.array([places[letter] for letter in prose], dtype=np.int32)
     learned, held_out = text[:360_000], text[360_000:]
-    steps = 150
+    steps = 60
     settings = settings_of(config, batch_size=16, shards=2, steps=steps)
     learner = Learner(config, settings, learned, [(0, steps)])
     for step in range(steps):
@@ -324,5 +324,5 @@ def test_after_many_steps_the_loss_is_that_of_torch(there: Jobs, config: ModelCo
     job["recipe"]["course"] = [[0, steps]]
     (found,) = there(job)
     print(f"{told.loss:.4f} nats, in the tab {found['evaluated']['loss']:.4f}")
-    assert told.loss < 2.6
+    assert told.loss < 3
     assert found["evaluated"]["loss"] == pytest.approx(told.loss, abs=0.005)

@@ -28,6 +28,7 @@ import pytest
 from pages import PAGES, ROOT, Block, blocks, command_lines, first_column, section
 from sessions import RUN_ONCE, difference, sessions
 
+import lent_compiler
 import textwright
 from textwright import models
 from textwright.cli.app import main
@@ -97,6 +98,8 @@ def here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TEXTWRIGHT_CACHE", str(workspace / "cache"))
     monkeypatch.setenv("TEXTWRIGHT_CORPORA", str(workspace / "corpora"))
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hello!\n"))
+    for name, value in lent_compiler.variables().items():  # for the wheels that go along
+        monkeypatch.setenv(name, value)
     # How long a training would take need not be told exactly
     monkeypatch.setattr("textwright.training.planning.planner._MEASURING_SECONDS", 0.05)
     logger = logging.getLogger("textwright")

@@ -82,14 +82,26 @@ def test_the_openai_client_talks_as_the_chat_does() -> None:
 
 def test_the_client_tries_again_when_the_queue_is_full(process: Process) -> None:
     openai = pytest.importorskip("openai", reason="openai is not installed")
-    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 200_000}
-    filler = threading.Thread(
-        target=lambda: httpx.post(f"{process.url}/v1/completions", json=body, timeout=SECONDS)
-    )
+    body = {"model": "two", "prompt": "It", "n": 6, "max_tokens": 1_000_000, "ignore_eos": True}
+    refused = threading.Event()
+
+    def fill() -> None:  # and leave once the client was told that it is full
+        url = f"{process.url}/v1/completions"
+        with httpx.stream("POST", url, json={**body, "stream": True}, timeout=SECONDS):
+            refused.wait(SECONDS)
+
+    def look(response: Any) -> None:
+        if response.status_code == 429:
+            refused.set()
+
+    filler = threading.Thread(target=fill)
     filler.start()
     process.until(lambda: "num_requests_waiting 2.0" in httpx.get(f"{process.url}/metrics").text)
-    client = openai.OpenAI(base_url=f"{process.url}/v1", api_key="none", max_retries=10)
-    assert client.completions.create(model="one", prompt="It", max_tokens=3).choices
+    http = openai.DefaultHttpxClient(event_hooks={"response": [look]})
+    options = {"base_url": f"{process.url}/v1", "api_key": "none", "http_client": http}
+    with openai.OpenAI(**options, max_retries=10) as client:
+        assert client.completions.create(model="one", prompt="It", max_tokens=3).choices
+    assert refused.is_set()
     filler.join()
 
 
@@ -139,7 +151,7 @@ def test_folders_come_change_break_and_go(
 
 def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
     answers: list[Any] = []
-    body = {"model": "two", "prompt": "It", "max_tokens": 200_000, "ignore_eos": True}
+    body = {"model": "two", "prompt": "It", "max_tokens": 100_000, "ignore_eos": True}
     askers = [
         threading.Thread(
             target=lambda: answers.append(
@@ -156,10 +168,10 @@ def test_sigterm_finishes_what_is_under_way(process: Process) -> None:
     for asker in askers:
         asker.join()
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert all(answer.json()["usage"]["completion_tokens"] == 200_000 for answer in answers)
+    assert all(answer.json()["usage"]["completion_tokens"] == 100_000 for answer in answers)
     lines = [json.loads(line) for line in process.lines if line.startswith("{")]
     logged = [line for line in lines if line["message"] == "request"]
-    assert sum(line.get("generated_tokens") == 200_000 for line in logged) == 4
+    assert sum(line.get("generated_tokens") == 100_000 for line in logged) == 4
     assert not any("It was" in line for line in process.lines[5:])
 
 
