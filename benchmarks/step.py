@@ -5,8 +5,8 @@
         TEXTWRIGHT_KERNELS=avx2 python benchmarks/step.py
 
 Milliseconds of the thread's CPU time, the lower quartile: forwards and backwards, clipping, AdamW,
-Muon; and of the kernels, each by name, so many calls a step. Tokens are drawn at random, which
-takes as long as any. Recurrent models have no kernels of training, and so one row.
+Muon; and of the kernels between products, each by name, so many calls a step. Tokens are drawn at
+random, which takes as long as any. Of recurrent models the kernels do Muon alone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure(family: str, size: str, steps: int, dropout: float) -> None:
     tokens = np.random.default_rng(1).integers(0, VOCABULARY, 1 << 20).astype(np.uint16)
     learner = Learner(config, TrainingSettings(**recipe), tokens, [(0, 10_000)])
     chosen, own = os.environ.get(VARIABLE, "auto"), kernels().name
-    ways = {"torch": "off"} | ({own: chosen} if config.order == "windows" else {})
+    ways = {"torch": "off", own: chosen}
     found: dict[str, Times] = {way: defaultdict(list) for way in ways}
     call, clip, backward = fused._call, nn.utils.clip_grad_norm_, learner._backward
     parts = {type(one).__name__: (one, one.tasks) for one in learner.optimizers.all}

@@ -121,6 +121,16 @@ for narrow in (0, 1):
         weights = of(3, time, time)
         call("attention_weights", 3, time, 0.2, weights, narrow)
         call("attention_weights_backward", 3, time, 0.2, weights, of(3, time, time), narrow)
+for n, m, most in ((1, 1, 1), (3, 70, 64), (64, 64, 64), (65, 67, 64), (66, 99, 66), (90, 99, 20)):
+    for standing in (0, 1):
+        lines, length = (m, n) if standing else (n, m)
+        count = lines * (length + 1) - 1  # behind the last line there is nothing
+        gradient, weights = numbers(count), numbers(count)
+        call(
+            "muon", n, m, most, standing, 0.9, 0.1, 1.0, 0.02, gradient, length + 1,
+            numbers(lines, length), length, weights, np.empty(library.muon_room(n, m, most), "f"),
+        )
+        assert np.isfinite(weights).all()
 print("read")
 """
 

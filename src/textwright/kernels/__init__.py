@@ -4,8 +4,8 @@
 sets; `kernels()` chooses one, by default the fastest that runs, and `$TEXTWRIGHT_KERNELS` overrides
 it: `auto`, `off`, or the name of a build. Without a library the runtimes are NumPy's, and training
 is torch's alone. Begin with `gpt.c` and `products.h`; `structures.py` mirrors their structures with
-ctypes. Nothing here knows a family's Python side, which is `runtimes`, and `models.fused` for
-training (`training.c`).
+ctypes. Nothing here knows a family's Python side, which is `runtimes`; of training
+that is `models.fused` (`training.c`) and `training.optim.muon` (`muon.c`).
 
 `learning/` is the engine that trains in a browser's tab: C too, compiled to WebAssembly, and called
 by the page's `learning/*.js` alone. Begin with `learning/products.h`.

@@ -62,6 +62,27 @@ INLINE Vector choose(Integers mask, Vector a, Vector b) {
     return (Vector)((mask & (Integers)a) | (~mask & (Integers)b));
 }
 
+typedef float Four __attribute__((vector_size(16)));
+typedef float FourInMemory __attribute__((vector_size(16), aligned(4), may_alias));
+#if defined(__clang__)
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t Places __attribute__((vector_size(16)));
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (Places){__VA_ARGS__})
+#endif
+
+/* Four rows of four numbers as columns; the next row begins so many numbers after one. */
+INLINE void turn_four(const float *from, size_t stride, float *to, size_t to_stride) {
+    Four rows[4];
+    UNROLL for (int i = 0; i < 4; i++) rows[i] = *(const FourInMemory *)(from + i * stride);
+    const Four ab = PICK(rows[0], rows[1], 0, 4, 1, 5), cd = PICK(rows[2], rows[3], 0, 4, 1, 5);
+    const Four ba = PICK(rows[0], rows[1], 2, 6, 3, 7), dc = PICK(rows[2], rows[3], 2, 6, 3, 7);
+    *(FourInMemory *)to = PICK(ab, cd, 0, 1, 4, 5);
+    *(FourInMemory *)(to + to_stride) = PICK(ab, cd, 2, 3, 6, 7);
+    *(FourInMemory *)(to + 2 * to_stride) = PICK(ba, dc, 0, 1, 4, 5);
+    *(FourInMemory *)(to + 3 * to_stride) = PICK(ba, dc, 2, 3, 6, 7);
+}
+
 /* Numbers of 16 bits (IEEE 754 binary16), widened, which is exact. */
 INLINE Vector load_halves(const uint16_t *from) {
 #if defined(__AVX512F__)

@@ -27,20 +27,8 @@ INLINE void pack(int count, int inputs, const float *at, size_t across, size_t a
         } else {
             int j = 0;
             for (; j + 4 <= inputs && along == 1; j += 4) /* squares of 4, turned */
-                for (int i = 0; i < width; i += 4) {
-                    const float *corner = from + i * across + j;
-                    Vector a = load(corner), b = load(corner + across);
-                    Vector c = load(corner + 2 * across), d = load(corner + 3 * across);
-                    Vector ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-                    Vector cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-                    Vector ba = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-                    Vector dc = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-                    float *to = panels + j * width + i;
-                    store(to, __builtin_shufflevector(ab, cd, 0, 1, 4, 5));
-                    store(to + width, __builtin_shufflevector(ab, cd, 2, 3, 6, 7));
-                    store(to + 2 * width, __builtin_shufflevector(ba, dc, 0, 1, 4, 5));
-                    store(to + 3 * width, __builtin_shufflevector(ba, dc, 2, 3, 6, 7));
-                }
+                for (int i = 0; i < width; i += 4)
+                    turn_four(from + i * across + j, across, panels + j * width + i, width);
             for (; j < inputs; j++)
                 for (int i = 0; i < width; i++)
                     panels[j * width + i] = from[i * across + j * along];
@@ -52,9 +40,9 @@ void pack_columns(int inputs, int columns, View b, float *panels) {
     pack(columns, inputs, b.at, b.column, b.row, COLUMNS, panels);
 }
 
-/* One tile of C, of which `rows` × `columns` are there: C = kept · C + scale · (panels). */
+/* One tile of C, of which `rows` × `columns` are there: C = kept · C + (panels). */
 INLINE void tile(int inputs, const float *a, const float *b, float *c, int stride, int rows,
-                 int columns, float kept, float scale) {
+                 int columns, int kept) {
     Vector sums[ROWS][COLUMNS / LANES];
     UNROLL for (int row = 0; row < ROWS; row++)
         UNROLL for (int v = 0; v < COLUMNS / LANES; v++) sums[row][v] = all(0);
@@ -71,74 +59,49 @@ INLINE void tile(int inputs, const float *a, const float *b, float *c, int strid
         UNROLL for (int row = 0; row < ROWS; row++)
             UNROLL for (int v = 0; v < COLUMNS / LANES; v++) {
                 float *there = c + (size_t)row * stride + v * LANES;
-                Vector made = sums[row][v] * scale;
-                store(there, kept != 0 ? load(there) * kept + made : made);
+                store(there, kept ? load(there) + sums[row][v] : sums[row][v]);
             }
         return;
     }
     float numbers[ROWS * COLUMNS];
     UNROLL for (int row = 0; row < ROWS; row++)
         UNROLL for (int v = 0; v < COLUMNS / LANES; v++)
-            store(numbers + row * COLUMNS + v * LANES, sums[row][v] * scale);
+            store(numbers + row * COLUMNS + v * LANES, sums[row][v]);
     for (int row = 0; row < least(rows, ROWS); row++)
         for (int i = 0; i < least(columns, COLUMNS); i++) {
             float *there = c + (size_t)row * stride + i;
-            *there = (kept != 0 ? *there * kept : 0) + numbers[row * COLUMNS + i];
+            *there = (kept ? *there : 0) + numbers[row * COLUMNS + i];
         }
 }
 
-/* All tiles of some packed rows and columns. With `upper`, those below the diagonal are left out,
-   which runs from C's element (0, `first`) on. */
+/* All tiles of some packed rows and columns. */
 static void tiles(int rows, int columns, int inputs, const float *a, const float *b, float *c,
-                  int stride, float kept, float scale, int upper, int first) {
+                  int stride, int kept) {
     for (int j = 0; j < columns; j += COLUMNS)
-        for (int i = 0; i < rows; i += ROWS) {
-            if (upper && j + COLUMNS <= i + first) continue;
+        for (int i = 0; i < rows; i += ROWS)
             tile(inputs, a + (size_t)i * inputs, b + (size_t)j * inputs,
-                 c + (size_t)i * stride + j, stride, rows - i, columns - j, kept, scale);
-        }
+                 c + (size_t)i * stride + j, stride, rows - i, columns - j, kept);
 }
 
-static void multiply(int rows, int columns, int inputs, View a, View b, float *c, int stride,
-                     float kept, float scale, int upper) {
-    for (int j = 0; j < columns; j += WIDE)
-        for (int k = 0; k < inputs; k += DEEP) {
-            const int wide = least(WIDE, columns - j), deep = least(DEEP, inputs - k);
-            View right = {b.at + (size_t)k * b.row + (size_t)j * b.column, b.row, b.column};
-            pack_columns(deep, wide, right, packed_columns);
-            for (int i = 0; i < rows; i += TALL) {
-                const int tall = least(TALL, rows - i);
-                if (upper && j + wide <= i) continue;
-                pack(tall, deep, a.at + (size_t)i * a.row + (size_t)k * a.column, a.row, a.column,
-                     ROWS, packed_rows);
-                tiles(tall, wide, deep, packed_rows, packed_columns, c + (size_t)i * stride + j,
-                      stride, k ? 1 : kept, scale, upper, i - j);
-            }
-        }
-}
-
-/* C = kept · C + scale · A · B.
+/* C = kept · C + A · B; `kept` is 0 or 1.
 
    `rows` × `inputs` of A, whose element (i, j) is a[i * a_row + j * a_column], one of these 1;
    `inputs` × `columns` of B, likewise; a row of C begins `stride` numbers after the one above. */
 EXPORT void product(int rows, int columns, int inputs, const float *a, int a_row, int a_column,
-                    const float *b, int b_row, int b_column, float *c, int stride, float kept,
-                    float scale) {
-    multiply(rows, columns, inputs, (View){a, a_row, a_column}, (View){b, b_row, b_column}, c,
-             stride, kept, scale, 0);
-}
-
-void multiply_matrices(int n, int m, const float *a, const float *b, float *c) {
-    multiply(n, m, n, (View){a, n, 1}, (View){b, m, 1}, c, m, 0, 1, 0);
-}
-
-/* C = kept · C + scale · A · Aᵀ, where C is symmetric: half of it is computed, and copied.
-
-   `rows` × `inputs` of A, row by row, each after the other; C likewise. */
-void gram(int rows, int inputs, const float *a, float *c, float kept, float scale) {
-    multiply(rows, rows, inputs, (View){a, inputs, 1}, (View){a, 1, inputs}, c, rows, kept, scale, 1);
-    for (int i = 1; i < rows; i++)
-        for (int j = 0; j < i; j++) c[(size_t)i * rows + j] = c[(size_t)j * rows + i];
+                    const float *b, int b_row, int b_column, float *c, int stride, int kept) {
+    for (int j = 0; j < columns; j += WIDE)
+        for (int k = 0; k < inputs; k += DEEP) {
+            const int wide = least(WIDE, columns - j), deep = least(DEEP, inputs - k);
+            View right = {b + (size_t)k * b_row + (size_t)j * b_column, b_row, b_column};
+            pack_columns(deep, wide, right, packed_columns);
+            for (int i = 0; i < rows; i += TALL) {
+                const int tall = least(TALL, rows - i);
+                pack(tall, deep, a + (size_t)i * a_row + (size_t)k * a_column, a_row, a_column,
+                     ROWS, packed_rows);
+                tiles(tall, wide, deep, packed_rows, packed_columns, c + (size_t)i * stride + j,
+                      stride, kept || k);
+            }
+        }
 }
 
 void product_of_packed(int rows, int columns, int inputs, View a, const float *b, float *c,
@@ -151,6 +114,6 @@ void product_of_packed(int rows, int columns, int inputs, View a, const float *b
             for (int j = 0; j < columns; j += COLUMNS)
                 tiles(tall, least(COLUMNS, columns - j), deep, packed_few,
                       b + (size_t)j * inputs + (size_t)k * COLUMNS,
-                      c + (size_t)i * stride + j, stride, k ? 1 : kept, 1, 0, 0);
+                      c + (size_t)i * stride + j, stride, kept || k);
         }
 }

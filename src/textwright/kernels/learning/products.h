@@ -38,9 +38,3 @@ void pack_columns(int inputs, int columns, View b, float *panels);
    `rows` × `inputs` of A, `inputs` × `columns` of B; `kept` is 0 or 1. */
 void product_of_packed(int rows, int columns, int inputs, View a, const float *b, float *c,
                        int stride, int kept);
-
-/* C = A · B of `n` × `n` and `n` × `m` numbers, row by row. */
-void multiply_matrices(int n, int m, const float *a, const float *b, float *c);
-
-/* C = kept · C + scale · A · Aᵀ; see products.c. */
-void gram(int rows, int inputs, const float *a, float *c, float kept, float scale);

@@ -1,14 +1,17 @@
-"""Muon (Jordan et al., 2024) for many small matrices, in blocks of rows, many blocks a call.
+"""Muon (Jordan et al., 2024) for many small matrices, in blocks of rows.
 
 `torch.optim.Muon` but for polynomials and blocks, with the same state, so that a checkpoint of one
 goes on in the other. A matrix is orthogonalised in blocks of at most `BLOCK` rows, or columns where
 there are fewer of them, each by itself. That takes a fifth of the products or less, and no training
-that was tried learned less in the same time (see `docs/log.md`). All is float32, which every
-processor multiplies fast.
+that was tried learned less in the same time (see `docs/log.md`). All is float32.
+
+On a processor `kernels/muon.c` does a step of one matrix, each block while it lies in the caches;
+on other devices, and without kernels, torch does the same of many blocks a call.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +19,9 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from textwright.kernels import kernels
+from textwright.kernels.structures import FLOAT, INTEGER, POINTER
 
 _POLYNOMIALS = (
     (8.3007, -24.0375, 17.4661),
@@ -35,8 +41,11 @@ BLOCK = 64
 """Rows of a block. A training that begins with another's weights takes whole matrices: in blocks it
 forgets more of what those know (`docs/log.md`)."""
 _AT_ONCE = 1 << 18
-"""On a processor, how many numbers are done at once: more leave the caches, and threads want
-several parts of a step."""
+"""On a processor, how many numbers a part of a step has: more leave the caches, and threads want
+several parts."""
+
+_ARGUMENTS = (*[INTEGER] * 4, *[FLOAT] * 4, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER)
+"""Of `muon` in `kernels/muon.c`."""
 
 
 class Muon:
@@ -76,14 +85,39 @@ class Muon:
         matrices = [self.parameters[place] for place in group]
         gradients = [_gradient(matrix) for matrix in matrices]
         momenta = [self.state[place]["momentum_buffer"] for place in group]
+        if (library := _kernels(matrices, gradients)) is not None:
+            self._update_compiled(library, matrices, gradients, momenta, rate)
+            return
         torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
         looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
         wide = torch.stack([_transpose_if_tall(matrix) for matrix in looking_ahead])
         torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
         for matrix, update in zip(matrices, _orthogonal(wide, self._rows), strict=True):
+            lying = matrix.shape[0] <= matrix.shape[1]
+            matrix.add_(update if lying else update.T, alpha=-_scaled(rate, matrix))
+
+    def _update_compiled(
+        self,
+        library: ctypes.CDLL,
+        matrices: list[Tensor],
+        gradients: list[Tensor],
+        momenta: list[Tensor],
+        rate: float,
+    ) -> None:
+        n, m = sorted(matrices[0].shape)
+        most = self._rows or n
+        room = torch.empty(library.muon_room(n, m, most))
+        for matrix, gradient, momentum in zip(matrices, gradients, momenta, strict=True):
             rows, columns = matrix.shape
-            scaled = rate * math.sqrt(max(1, rows / columns))
-            matrix.add_(update if rows <= columns else update.T, alpha=-scaled)
+            by_rows = matrix.stride(1) == 1  # else by columns
+            library.muon(
+                n, m, most, (rows > columns) == by_rows,
+                self._momentum, 1 - self._momentum, 1 - rate * self._weight_decay,
+                _scaled(rate, matrix),
+                gradient.data_ptr(), matrix.stride(1 - by_rows),
+                momentum.data_ptr(), momentum.stride(1 - by_rows),
+                matrix.data_ptr(), room.data_ptr(),
+            )  # fmt: skip
 
 
 def _orthogonal(matrices: Tensor, most: int) -> Tensor:
@@ -112,6 +146,24 @@ def _orthogonal(matrices: Tensor, most: int) -> Tensor:
         left = step if left is None else torch.bmm(step, left)
     assert left is not None
     return torch.bmm(left / norms, x).view(number, many * size, columns)[:, :rows]
+
+
+def _kernels(matrices: list[Tensor], gradients: list[Tensor]) -> ctypes.CDLL | None:
+    """The library whose `muon` does these, which lie in memory by rows or by columns; else None."""
+    library = kernels().library
+    if library is None or not all(
+        one.device.type == "cpu" and one.dtype == gradient.dtype == torch.float32
+        and 1 in one.stride() and one.stride() == gradient.stride()
+        for one, gradient in zip(matrices, gradients, strict=True)
+    ):  # fmt: skip
+        return None
+    library.muon.argtypes = _ARGUMENTS
+    return library
+
+
+def _scaled(rate: float, matrix: Tensor) -> float:
+    rows, columns = matrix.shape
+    return rate * math.sqrt(max(1, rows / columns))
 
 
 def _gradient(matrix: Tensor) -> Tensor:

@@ -97,14 +97,14 @@ export class GPT {
 
   /** y = x · Wᵀ, W (outputs, inputs). */
   times(rows, outputs, inputs, x, weight, y, stride = outputs) {
-    this.engine.call.product(rows, outputs, inputs, x, inputs, 1, weight, 1, inputs, y, stride, 0, 1);
+    this.engine.call.product(rows, outputs, inputs, x, inputs, 1, weight, 1, inputs, y, stride, 0);
   }
 
   /** Gradients of such a product: the weight's is added, that of x goes to `dx`. */
   timesBack(rows, outputs, inputs, x, weight, dy, dWeight, dx, stride = outputs) {
     const { call } = this.engine;
-    call.product(outputs, inputs, rows, dy, 1, stride, x, inputs, 1, dWeight, inputs, 1, 1);
-    call.product(rows, inputs, outputs, dy, stride, 1, weight, inputs, 1, dx, inputs, 0, 1);
+    call.product(outputs, inputs, rows, dy, 1, stride, x, inputs, 1, dWeight, inputs, 1);
+    call.product(rows, inputs, outputs, dy, stride, 1, weight, inputs, 1, dx, inputs, 0);
   }
 
   attention(layer, number) {
@@ -118,11 +118,11 @@ export class GPT {
     this.engine.floats(layer.heads, 9)[4] = epsilon;
     call.split_heads(layer.heads, layer.qkv, layer.q, layer.k, layer.v, 0);
     this.eachHead((at, mixed, scores) => {
-      call.product(time, time, size, layer.q + at, size, 1, layer.k + at, 1, size, layer.weights + scores, time, 0, 1);
+      call.product(time, time, size, layer.q + at, size, 1, layer.k + at, 1, size, layer.weights + scores, time, 0);
     });
     call.attention_weights(this.samples * heads, time, size ** -0.5, layer.weights, 0);
     this.eachHead((at, mixed, scores) => {
-      call.product(time, size, time, layer.weights + scores, time, 1, layer.v + at, size, 1, layer.mixed + mixed, width, 0, 1);
+      call.product(time, size, time, layer.weights + scores, time, 1, layer.v + at, size, 1, layer.mixed + mixed, width, 0);
     });
     this.times(count, width, width, layer.mixed, of("self_attn.o_proj"), this.rooms[0]);
     call.add_dropped(this.samples, time * width, layer.x, this.rooms[0], ...this.dropout.at(2 * number + 1), layer.between, 0);
@@ -190,14 +190,14 @@ export class GPT {
     call.add_dropped_backward(this.samples, time * width, this.gradient, ...this.dropout.at(2 * number + 1), one, 0);
     this.timesBack(count, width, width, layer.mixed, of("self_attn.o_proj"), one, gradient("self_attn.o_proj"), two);
     this.eachHead((at, mixed, scores) => {
-      call.product(time, time, size, two + mixed, width, 1, layer.v + at, 1, size, ofScores + scores, time, 0, 1);
+      call.product(time, time, size, two + mixed, width, 1, layer.v + at, 1, size, ofScores + scores, time, 0);
     });
     call.attention_weights_backward(this.samples * heads, time, size ** -0.5, layer.weights, ofScores, 0);
     const [dq, dk, dv] = [0, 1, 2].map((part) => three + 4 * part * count * width);
     this.eachHead((at, mixed, scores) => {
-      call.product(time, size, time, ofScores + scores, time, 1, layer.k + at, size, 1, dq + at, size, 0, 1);
-      call.product(time, size, time, ofScores + scores, 1, time, layer.q + at, size, 1, dk + at, size, 0, 1);
-      call.product(time, size, time, layer.weights + scores, 1, time, two + mixed, width, 1, dv + at, size, 0, 1);
+      call.product(time, size, time, ofScores + scores, time, 1, layer.k + at, size, 1, dq + at, size, 0);
+      call.product(time, size, time, ofScores + scores, 1, time, layer.q + at, size, 1, dk + at, size, 0);
+      call.product(time, size, time, layer.weights + scores, 1, time, two + mixed, width, 1, dv + at, size, 0);
     });
     call.split_heads_backward(layer.heads, layer.qkv, dq, dk, dv, one, gradient("self_attn.q_norm"), gradient("self_attn.k_norm"), 0);
     this.timesBack(count, 3 * width, width, layer.normal, of("self_attn.q_proj"), one, gradient("self_attn.q_proj"), two);

@@ -74,7 +74,7 @@ export class LSTM {
     const top = this.layers.at(-1).width;
     this.features = x;
     call.fill_rows(this.count, types, this.width, this.place("output.bias"), 0, this.logits);
-    call.product(this.count, types, top, x, top, 1, this.place(this.output), 1, top, this.logits, this.width, 1, 1);
+    call.product(this.count, types, top, x, top, 1, this.place(this.output), 1, top, this.logits, this.width, 1);
     return call.cross_entropy(this.count, types, this.width, this.logits, this.targets, share);
   }
 
@@ -109,7 +109,7 @@ export class LSTM {
     this.engine.floats(layer.h, size).set(state[`h.${number}`]);
     this.engine.floats(layer.c, size).set(state[`c.${number}`]);
     call.fill_rows(this.count, GATES * width, GATES * width, of("bias_ih"), of("bias_hh"), layer.gates);
-    call.product(this.count, GATES * width, inputs, layer.from, inputs, 1, of("weight_ih"), 1, inputs, layer.gates, GATES * width, 1, 1);
+    call.product(this.count, GATES * width, inputs, layer.from, inputs, 1, of("weight_ih"), 1, inputs, layer.gates, GATES * width, 1);
     call.lstm_forward(layer.shape);
     const last = 4 * this.time * size;
     state[`h.${number}`].set(this.engine.floats(layer.h + last, size));
@@ -126,9 +126,9 @@ export class LSTM {
     const { vocab_size: types, embedding_size: inputs } = this.config;
     const { count, width, logits } = this;
     const top = this.layers.at(-1).width;
-    call.product(types, top, count, logits, 1, width, this.features, top, 1, gradient(this.output), top, 1, 1);
+    call.product(types, top, count, logits, 1, width, this.features, top, 1, gradient(this.output), top, 1);
     call.add_rows_up(count, types, width, logits, gradient("output.bias"));
-    call.product(count, top, types, logits, width, 1, this.place(this.output), top, 1, this.gradient, top, 0, 1);
+    call.product(count, top, types, logits, width, 1, this.place(this.output), top, 1, this.gradient, top, 0);
     for (let number = this.layers.length - 1; number >= 0; number--) this.walkBack(this.layers[number], number, gradient);
     this.undrop(0, inputs);
     call.embed_backward(count, inputs, this.tokens, this.gradient, gradient("embedding.weight"));
@@ -144,10 +144,10 @@ export class LSTM {
     this.undrop(number + 1, width);
     for (const at of [this.back, this.backCell]) this.engine.floats(at, size).fill(0);
     call.lstm_backward(layer.shape, this.gradient, this.back, this.backCell);
-    call.product(outputs, width, this.count, gates, 1, outputs, layer.h, width, 1, gradient(of("weight_hh")), width, 1, 1);
-    call.product(outputs, inputs, this.count, gates, 1, outputs, layer.from, inputs, 1, gradient(of("weight_ih")), inputs, 1, 1);
+    call.product(outputs, width, this.count, gates, 1, outputs, layer.h, width, 1, gradient(of("weight_hh")), width, 1);
+    call.product(outputs, inputs, this.count, gates, 1, outputs, layer.from, inputs, 1, gradient(of("weight_ih")), inputs, 1);
     for (const bias of ["bias_ih", "bias_hh"]) call.add_rows_up(this.count, outputs, outputs, gates, gradient(of(bias)));
-    call.product(this.count, inputs, outputs, gates, outputs, 1, this.place(of("weight_ih")), inputs, 1, this.spare, inputs, 0, 1);
+    call.product(this.count, inputs, outputs, gates, outputs, 1, this.place(of("weight_ih")), inputs, 1, this.spare, inputs, 0);
     [this.gradient, this.spare] = [this.spare, this.gradient];
   }
 
