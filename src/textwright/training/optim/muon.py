@@ -15,6 +15,7 @@ import ctypes
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +45,9 @@ _AT_ONCE = 1 << 18
 """On a processor, how many numbers a part of a step has: more leave the caches, and threads want
 several parts."""
 
-_ARGUMENTS = (*[INTEGER] * 4, *[FLOAT] * 4, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER)
+_ARGUMENTS: list[Any] = [
+    *[INTEGER] * 4, *[FLOAT] * 4, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER,
+]  # fmt: skip
 """Of `muon` in `kernels/muon.c`."""
 
 
