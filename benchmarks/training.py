@@ -53,7 +53,7 @@ SETTINGS = {
     },
     "gpt": {
         TO_LOSS: "--model gpt --size nano --set model.num_layers=2 --set model.block_size=64"
-        " --set training.matrix_learning_rate=0.03 --steps 370 --eval-every 1000"
+        " --set training.matrix_learning_rate=0.03 --steps 400 --eval-every 1000"
         " --set training.eval_tokens=8192",
         SAME_TOKENS: "--model gpt --size nano --eval-every 500",
         SAME_TIME: "--model gpt --size nano --eval-every 500",

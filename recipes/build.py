@@ -29,7 +29,7 @@ from safetensors.numpy import load_file, save_file
 from textwright import atomic, evaluation, training
 from textwright.cli.progress import progress
 from textwright.configs import TrainingSettings
-from textwright.data.corpus import open_training_corpus
+from textwright.data.training_corpus import open_training_corpus
 from textwright.errors import RequestError, RunError, TextwrightError
 from textwright.generation import load
 from textwright.page.timelines import TIMELINES

@@ -349,8 +349,9 @@ def test_the_engine_of_the_tab_says_what_it_was_made_of(
     here = Path(kernels.__file__).parent
     if kernels.learning_engine()[0] is None:
         pytest.skip("needs the engine: pip install ziglang, then `python hatch_build.py`")
-    for file in (here / "learning.wasm", here / "training.c", here / "vectors.h"):
-        shutil.copy(file, tmp_path)
+    shared = (here / "learning" / "shared.txt").read_text(encoding="utf-8").split()
+    for name in ("learning.wasm", *shared):
+        shutil.copy(here / name, tmp_path)
     shutil.copytree(here / "learning", tmp_path / "learning")
     monkeypatch.setattr(kernels, "FOLDER", tmp_path)
     assert kernels.learning_engine() == (tmp_path / "learning.wasm", "")
