@@ -40,6 +40,9 @@ PROCESSORS = {
     "aarch64": ("cortex-a53", "cortex-a57", "neoverse-n1", "max"),
 }
 """What QEMU calls them; `max` has all that it can emulate."""
+BEFORE_AVX = ("Nehalem",)
+"""Whose name OpenBLAS is told: by what QEMU passes on of some hosts it takes one of them for a
+later processor, and NumPy ends by an illegal instruction."""
 WHEEL = "manylinux_2_17_aarch64"
 TORCH = "torch==2.9.1"
 """A version whose wheel for ARM has no CUDA."""
@@ -123,6 +126,8 @@ def _emulator(folder: Path, machine: str, processor: str) -> tuple[list[str], di
     """The command of a Python on an emulated processor, and its variables."""
     qemu, variables = [f"qemu-{machine}", "-cpu", processor], {VARIABLE: "auto"}
     if machine == "x86_64":
+        if processor in BEFORE_AVX:
+            variables["OPENBLAS_CORETYPE"] = processor
         return [*qemu, sys.executable], variables
     python = [*qemu, "-L", str(folder / "root"), str(_python(folder))]
     home = {"PYTHONHOME": str(folder / "root" / "usr"), "PYTHONPATH": str(folder / "site")}
