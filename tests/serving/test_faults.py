@@ -32,7 +32,7 @@ def test_a_text_ends_on_the_weights_it_began_with(
     process: Process, folder: Path, make_model: Callable[..., Run]
 ) -> None:
     """While its model is asked for by others, replaced, broken, and deleted."""
-    request: dict[str, Any] = {"max_tokens": 4000, "seed": 3}
+    request: dict[str, Any] = {"max_tokens": 20_000, "seed": 3}
     right = load(folder / "one").generate("It was", **request).text
     statuses: list[int] = []
     stopped = threading.Event()
