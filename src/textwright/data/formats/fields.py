@@ -18,7 +18,7 @@ TEXT_FIELDS = (
 )  # fmt: skip
 """Names that fields of text have in use, the likeliest first; `review_body` counts as `body`."""
 
-_RANKS = dict(zip(TEXT_FIELDS, range(len(TEXT_FIELDS)), strict=True))
+_RANKS = {name: rank for rank, name in enumerate(TEXT_FIELDS)}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 _MIN_PROSE = 15
 """Characters that the texts of a field have at least, on average, if its name says nothing."""
