@@ -17,7 +17,8 @@ export class Alternatives {
     this.outside = (event) => this.element && !this.element.contains(event.target) && !this.near?.contains(event.target) && this.close();
     addEventListener("hashchange", () => this.close());
     addEventListener("keydown", (event) => event.key === "Escape" && this.close(true), true);
-    addEventListener("resize", () => this.close());
+    // Lines break anew where the width is another. A height is another whenever a phone shows its keyboard
+    addEventListener("resize", () => innerWidth !== this.width && this.close());
   }
 
   get pinned() {
@@ -35,6 +36,7 @@ export class Alternatives {
     const most = Math.max(...list.map(({ logprob }) => logprob));
     const small = SMALL.matches && !glance;
     this.near = span;
+    this.width = innerWidth;
     span.classList.add("open");
     const rows = list.slice(0, glance ? 6 : undefined).map((other) => this.row(other, most, other.text === name, glance));
     this.element = el("div", { class: `popover${glance ? " glance" : ""}${small ? " below" : ""}`, onkeydown: (event) => this.key(event) },
