@@ -252,5 +252,17 @@ def test_what_no_other_program_holds_is_said_and_left_out(
     assert len(said) == 1 and "the network alone is exported" in said[0]
     assert not (written / run.companion_file.name).exists()
     caplog.clear()
-    export(run, "page", tmp_path / "page")
+    export(run, "transformers", tmp_path / "transformers", companion="off")
+    page = export(run, "page", tmp_path / "page")
     assert not [one for one in caplog.records if "counted" in one.getMessage()]
+    assert '"companion":{' in page.read_text(encoding="utf-8")
+    with pytest.raises(RequestError, match="companion is auto or off, not 'none'"):
+        export(run, "page", tmp_path / "page", companion="none")
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(run.path), "--to", "page", "--out", str(page), "--companion", "off"])
+    assert not ended.value.code
+    lean = page.read_text(encoding="utf-8")
+    assert '"companion":{' not in lean
+    run.companion_file.write_bytes(b"broken")  # what is left out isn't read either
+    export(run, "page", page, companion="off")
+    assert page.read_text(encoding="utf-8") == lean

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from textwright.cli.generate import RunName, Runs
+from textwright.cli.generate import Companion, RunName, Runs
 
 
 class Target(enum.StrEnum):
@@ -55,6 +55,13 @@ def export(
         bool,
         typer.Option("--trainable", help="A page that can also train, in the browser's tab."),
     ] = False,
+    companion: Annotated[
+        Companion,
+        typer.Option(
+            help="What the run counted in its text: into a page with it (auto), or leave it out "
+            "(off). Other programs can't hold it."
+        ),
+    ] = Companion.auto,
     runs: Runs = None,
 ) -> None:
     """Write a model in the form of another program.
@@ -65,7 +72,12 @@ def export(
     from textwright.runs import find
 
     written = publishing.export(
-        find(run, runs), to.value, out, dtype=dtype and dtype.value, trainable=trainable
+        find(run, runs),
+        to.value,
+        out,
+        dtype=dtype and dtype.value,
+        trainable=trainable,
+        companion=companion.value,
     )
     typer.echo(written)
 

@@ -25,7 +25,13 @@ _LINK = '<link rel="stylesheet" href="{}">\n'
 _COMMENT = re.compile(r"/\*.*?\*/\n?|^\s+", re.DOTALL | re.MULTILINE)
 
 
-def offline_page(run: Run | None, *, dtype: Dtype = "float16", trainable: bool = False) -> str:
+def offline_page(
+    run: Run | None,
+    *,
+    dtype: Dtype = "float16",
+    trainable: bool = False,
+    companion: str = "auto",
+) -> str:
     """The page with the model of `run` inside, as the text of an HTML file.
 
     Args:
@@ -33,13 +39,14 @@ def offline_page(run: Run | None, *, dtype: Dtype = "float16", trainable: bool =
             and opens on training one.
         dtype: of the matrices; `int8` halves the file, at a small loss of quality.
         trainable: whether it can train, too; it always can where there is no model.
+        companion: `off` leaves out what the run counted in its text.
 
     Raises:
         RunError: there is no model, or a file of it is damaged.
         RequestError: the page can't run this family, or this package can't train in a tab.
     """
     trains = trainable or run is None
-    packed = None if run is None else pack(run, dtype)
+    packed = None if run is None else pack(run, dtype, companion)
     styles = [name for name in _STYLES if trains or name != _SERVED]
     style = _COMMENT.sub("", "".join(map(_read, styles)))
     program = bundle(_WEB / ("trainable.js" if trains else "offline.js"))
@@ -81,17 +88,19 @@ def write_offline_page(
     *,
     dtype: Dtype = "float16",
     trainable: bool = False,
+    companion: str = "auto",
 ) -> Path:
     """Write `offline_page` to the file `out`, atomically; returns its path.
 
     Args:
         run: a `Run`, or what `textwright.load` takes; None for a page that has no model yet.
         out: the file, which is replaced if it exists.
-        dtype, trainable: see `offline_page`.
+        dtype, trainable, companion: see `offline_page`.
     """
     found = find(run) if isinstance(run, str) else run
     out = Path(out)
-    atomic.write_text(out, offline_page(found, dtype=dtype, trainable=trainable))
+    page = offline_page(found, dtype=dtype, trainable=trainable, companion=companion)
+    atomic.write_text(out, page)
     return out
 
 

@@ -43,14 +43,14 @@ class Packed:
     weights: bytes
 
 
-def pack(run: Run, dtype: Dtype = "float16") -> Packed:
-    """Pack the model of `run`.
+def pack(run: Run, dtype: Dtype = "float16", companion: str = "auto") -> Packed:
+    """Pack the model of `run`; with `companion="off"` without what it counted.
 
     Raises:
         RunError: there is no model, or a file of it is damaged.
         RequestError: the page can't run this family.
     """
-    model = load(run)  # raises for damaged files
+    model = load(run, companion=companion)  # raises for damaged files
     config = run.config()
     if not isinstance(config, RecurrentConfig | GPTConfig | TransformerConfig):
         raise RequestError(
@@ -83,7 +83,7 @@ def pack(run: Run, dtype: Dtype = "float16") -> Packed:
             if token < config.vocab_size
         ),
     }
-    if run.companion_file.is_file():
+    if companion == "auto" and run.companion_file.is_file():
         beside = Companion.read(run.companion_file, config.vocab_size)
         data["companion"] = companion_data(beside, config.vocab_size)
     return Packed(data, weights)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from textwright.configs import nearest
+from textwright.configs import check_companion, nearest
 from textwright.errors import RequestError, RunError
 from textwright.runs import Run, runs_folder
 
@@ -40,7 +40,13 @@ def exporter(target: str) -> Export:
 
 
 def export(
-    run: Run, target: str, out: str | Path, *, dtype: str | None = None, trainable: bool = False
+    run: Run,
+    target: str,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    trainable: bool = False,
+    companion: str = "auto",
 ) -> Path:
     """Write `run` in the format of `target`.
 
@@ -52,31 +58,37 @@ def export(
             nothing else, and not be in the folder of runs.
         dtype: of a page's matrices: `float16`, the default, or `int8`, half the size.
         trainable: whether a page can also train, in the browser's tab.
+        companion: `auto` takes along what the run counted in its text, into a page, and says where
+            a format can't hold it; `off` leaves it out, and with it the phrases that it has.
 
     Returns:
         The folder or file written.
 
     Raises:
-        RequestError: the format can't express this model, or `out` can't be replaced.
+        RequestError: the format can't express this model, `out` can't be replaced, or `companion`
+            is neither.
         MissingPackageError: the format needs a package that isn't installed.
     """
     write = exporter(target)
+    check_companion(companion)
     if not run.has_model():
         raise RunError(
             f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
         )
-    if run.companion_file.is_file() and target != "page":
+    if companion == "auto" and run.companion_file.is_file() and target != "page":
         log.warning(
             "the network alone is exported: %s can't hold what %r counted; eval and generate with "
             "--companion off show it so",
             target,
             run.name,
         )
-    choices = {"dtype": dtype, "trainable": trainable or None}
+    choices: dict[str, object] = {"dtype": dtype, "trainable": trainable or None}
     chosen = {name: choice for name, choice in choices.items() if choice is not None}
     if chosen and target != "page":
         name = next(iter(chosen))
         raise RequestError(f"--{name} is for --to page; an export to {target} has one form")
+    if target == "page":
+        chosen["companion"] = companion
     return write(run, Path(out), **chosen)
 
 

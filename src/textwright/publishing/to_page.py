@@ -9,7 +9,14 @@ from textwright.page import DTYPES, Dtype, write_offline_page
 from textwright.runs import Run
 
 
-def export(run: Run, out: Path, dtype: Dtype = "float16", *, trainable: bool = False) -> Path:
+def export(
+    run: Run,
+    out: Path,
+    dtype: Dtype = "float16",
+    *,
+    trainable: bool = False,
+    companion: str = "auto",
+) -> Path:
     """Write the file `out`, or, where that doesn't end in `.html`, a file in it, named by the run.
 
     Raises:
@@ -21,4 +28,4 @@ def export(run: Run, out: Path, dtype: Dtype = "float16", *, trainable: bool = F
     file = out if out.suffix == ".html" else out / f"{run.name}.html"
     if file.is_dir():
         raise RequestError(f"{file} is a folder; name a file to write with --out")
-    return write_offline_page(run, file, dtype=dtype, trainable=trainable)
+    return write_offline_page(run, file, dtype=dtype, trainable=trainable, companion=companion)

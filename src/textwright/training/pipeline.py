@@ -347,8 +347,15 @@ def _prepare(request: Request) -> Dataset:
     split = settings.corpus
     if distributed.world_size() > 1 and STANDARD_INPUT in (*request.sources, split.validation):
         raise RequestError("several workers can't share standard input; name a file")
-    parent = request.parent.tokenizer if request.parent is not None else None
-    dataset = prepare(request.sources, settings, parent)
+    parent = request.parent
+    dataset = prepare(request.sources, settings, parent and parent.tokenizer)
+    if parent is not None and dataset.validation.unk_tokens:
+        log.info(
+            "the vocabulary is that of %s; --vocab-size, with more than %d, adds the most "
+            "frequent words that it lacks",
+            parent.name,
+            dataset.tokenizer.vocab_size,
+        )
     sources = [absolute_source(source) for source in request.sources or [dataset.corpus.name]]
     _broadcast_dataset(dataset, split, sources, settings.training.loss_on)
     return dataset

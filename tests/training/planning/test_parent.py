@@ -126,12 +126,16 @@ def conversations(file: Path, words: Sequence[str]) -> Path:
     return file
 
 
-def test_a_vocabulary_of_words_grows_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_vocabulary_of_words_grows_only_where_that_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     talk = conversations(tmp_path / "talk.jsonl", ["tea", "rain"])
     more = conversations(tmp_path / "more.jsonl", ["tea", "snow", "wind", "hail"])
     parent = make_parent(talk, tokenizer="word")
     size = parent.config().vocab_size
-    kept = go_on(more, name="kept")
+    with caplog.at_level("INFO"):
+        kept = go_on(more, name="kept")
+    assert f"the vocabulary is that of old; --vocab-size, with more than {size}, " in caplog.text
     assert kept.config() == parent.config()
     assert kept.tokenizer_file.read_bytes() == parent.tokenizer_file.read_bytes()
     shutil.copy(parent.weights_file, kept.weights_file)

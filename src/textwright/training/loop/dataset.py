@@ -60,14 +60,7 @@ def prepare(sources: Sequence[str], settings: Settings, parent: Tokenizer | None
         vocab_size=settings.tokenizer.vocab_size,
         conversations=corpus.conversations,
     )
-    dataset = tokenize_corpus(corpus, grown, loss_on)
-    if dataset.validation.unk_tokens:
-        log.info(
-            "the vocabulary is the parent's; --vocab-size, with more than %d, adds the most "
-            "frequent words that it lacks",
-            grown.vocab_size,
-        )
-    return dataset
+    return tokenize_corpus(corpus, grown, loss_on)
 
 
 def tokenize_corpus(corpus: Corpus, tokenizer: Tokenizer, loss_on: LossOn) -> Dataset:
