@@ -158,8 +158,10 @@ def test_a_run_without_its_text_says_so_and_one_with_it_is_guarded(
     tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     run = make_run("lstm")
-    with pytest.raises(RunError, match=r"copy_at_most compares with the text.*doesn't say what"):
+    with pytest.raises(RunError, match=r"compares with its training text:.*doesn't say what"):
         load(run, copy_at_most=40)
+    with pytest.raises(RunError, match=r"come with the package; bring that back, or leave"):
+        load("english", copy_at_most=40)
     with pytest.raises(RequestError, match="copy_at_most must be a whole number from 16"):
         load(run, copy_at_most=3)
     book = tmp_path / "book.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from hub_stand_in import TOKEN, Hub, hub_stand_in
 import textwright
 from commands import Command
 from textwright.cli.app import main
+from textwright.companion.mixing import Companion
 from textwright.publishing import push
 from textwright.runs import Run, shipped
 
@@ -156,6 +158,33 @@ def test_a_static_space_has_the_model_inside(
     command("export", runs / "cat-gpt", "--to", "page", "--trainable", "--out", page)
     assert page.read_bytes() == space[front["app_file"]]
     assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+def test_what_a_run_counted_is_published_unless_it_is_left_out(
+    here: Hub, command: Command, runs: Path, tmp_path: Path
+) -> None:
+    run = Run(shutil.copytree(runs / "cat-lstm", tmp_path / "counted"))
+    Companion(0.9).write(run.companion_file)
+    command("push", run.path, "ann/cat", "--space", "ann/page", "--static")
+    model, page = here.repositories["model", "ann/cat"], here.repositories["space", "ann/page"]
+    assert run.companion_file.name in model and b'"companion":{' in page["index.html"]
+    off = ("--companion", "off")
+    command("push", run.path, "ann/cat", "--space", "ann/page", "--static", *off)
+    assert run.companion_file.name not in model and b'"companion":{' not in page["index.html"]
+    assert "model.safetensors" in model and run.companion_file.is_file()
+
+
+def test_no_file_of_an_earlier_model_stays_beside_another(
+    here: Hub, command: Command, runs: Path, tmp_path: Path
+) -> None:
+    """Its counts would be mixed with a network that they weren't fitted to."""
+    run = Run(shutil.copytree(runs / "cat-lstm", tmp_path / "counted"))
+    Companion(0.9).write(run.companion_file)
+    command("push", run.path, "ann/cat")
+    files = here.repositories["model", "ann/cat"]
+    files["notes.txt"] = b"mine"
+    command("push", runs / "cat-gpt", "ann/cat")
+    assert run.companion_file.name not in files and files["notes.txt"] == b"mine"
 
 
 def refusal(words: list[str], runs: Path, capsys: pytest.CaptureFixture[str]) -> str:

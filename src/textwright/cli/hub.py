@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textwright.cli.generate import RunName, Runs
+from textwright.cli.generate import Companion, RunName, Runs
 
 Repository = Annotated[str, typer.Argument(metavar="USER/NAME", help="Its name on the Hub.")]
 
@@ -39,6 +39,13 @@ def push(
             help="Wheel of textwright that the Space installs; else the release, or one made here.",
         ),
     ] = None,
+    companion: Annotated[
+        Companion,
+        typer.Option(
+            help="What the run counted in its text, phrases of it: publish it too (auto), or leave "
+            "it out (off)."
+        ),
+    ] = Companion.auto,
     runs: Runs = None,
 ) -> None:
     """Publish a model on the Hugging Face Hub, with its card.
@@ -54,6 +61,7 @@ def push(
     for line in publishing.push(
         find(run, runs), repository, space=space, static=static, private=private,
         dry_run=(out or Path("hub")) if dry_run else None, wheel=wheel,
+        companion=companion.value,
     ):  # fmt: skip
         typer.echo(line)
 

@@ -91,7 +91,10 @@ def _builtin_of_card(run: Run) -> str:
     results = ModelCard.load(run.card_file).data.eval_results or []
     name = results[0].dataset_type if results else ""
     if name not in BUILT_INS:
-        raise RunError(f"the card of {run.name!r} names no text that it was trained on")
+        raise RunError(
+            f"the text that {run.name!r} was trained on doesn't come with the package; name that "
+            f"text: textwright eval {run.name} FILE --novelty"
+        )
     return name
 
 

@@ -78,7 +78,8 @@ def _guard(run: Run, tokenizer: Tokenizer, copy_at_most: int) -> CopyGuard:
     except (CorpusError, DownloadError, RunError) as error:
         reason = str(error).split("; ")[0]
         raise RunError(
-            f"copy_at_most compares with the text that {run.name!r} was trained on: {reason}"
+            f"copy_at_most compares with its training text: {reason}; bring that back, or leave "
+            "copy_at_most out"
         ) from error
     return CopyGuard(lambda: training_corpus.pieces(part, BETWEEN), tokenizer, copy_at_most)
 

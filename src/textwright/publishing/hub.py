@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from textwright import atomic, runs
+from textwright.configs import check_companion
 from textwright.errors import DownloadError, RequestError, RunError, TextwrightError
 from textwright.publishing.cards import write_card
 from textwright.publishing.defaults import write_defaults
@@ -33,8 +34,9 @@ def check_repository(name: str) -> str:
     return name
 
 
-def write_model_folder(run: Run, repository: str, folder: Path) -> None:
-    """Write the folder that is pushed: the model folder, with the card for the Hub.
+def write_model_folder(run: Run, repository: str, folder: Path, companion: str = "auto") -> None:
+    """Write the folder that is pushed: the model folder, with the card for the Hub; with
+    `companion="off"` without what the run counted.
 
     Raises:
         RunError: the run has no model yet.
@@ -44,6 +46,8 @@ def write_model_folder(run: Run, repository: str, folder: Path) -> None:
     with atomic.replacing(folder) as partial:
         partial.mkdir()
         for file in run.files_to_copy():
+            if companion == "off" and file == run.companion_file:
+                continue
             shutil.copyfile(file, partial / file.name)
         write_defaults(run, partial)
         write_card(run, partial, f"hf:{repository}")
@@ -58,6 +62,7 @@ def push(
     private: bool = False,
     dry_run: Path | None = None,
     wheel: Path | None = None,
+    companion: str = "auto",
 ) -> list[str]:
     """Push a model, and, with `space`, a Space that runs it.
 
@@ -70,6 +75,7 @@ def push(
         dry_run: write everything to this folder, and push nothing.
         wheel: a wheel of textwright that the Space installs; by default the release of this
             version or, where that is on no index, a wheel that is made here.
+        companion: `off` leaves out what the run counted in its text, here and in the Space.
 
     Returns:
         Addresses of what was pushed, or the folders written.
@@ -79,6 +85,7 @@ def push(
         TextwrightError: the Hub can't be reached or refuses.
     """
     repository = check_repository(repository)
+    check_companion(companion)
     if static and not space:
         raise RequestError("--static is a kind of Space; name it with --space user/space")
     if space and check_repository(space) == repository:
@@ -92,11 +99,11 @@ def push(
     with TemporaryDirectory() as scratch:
         root = dry_run or Path(scratch)
         folders = [("model", repository, root / repository)]
-        write_model_folder(run, repository, root / repository)
+        write_model_folder(run, repository, root / repository, companion)
         if space:
             folders.append(("space", space, root / "spaces" / space))
             if static:
-                write_static_space(run, repository, folders[-1][2])
+                write_static_space(run, repository, folders[-1][2], companion)
             else:
                 with TemporaryDirectory() as made:
                     chosen = wheel or wheel_for_hub(Path(made))
@@ -107,7 +114,7 @@ def push(
         # all repositories exist, and are private where requested, before the first upload
         addresses = [create_repository(kind, name, private, sdk) for kind, name, _ in folders]
         for kind, name, folder in folders:
-            _upload(kind, name, folder)
+            _upload(kind, name, folder, run)
         return addresses
 
 
@@ -129,13 +136,15 @@ def create_repository(kind: str, name: str, private: bool, sdk: str = "") -> str
     return str(address)
 
 
-def _upload(kind: str, name: str, folder: Path) -> None:
+def _upload(kind: str, name: str, folder: Path, run: Run) -> None:
+    """Upload a folder; a file of an earlier model that this one lacks doesn't stay beside it."""
     from huggingface_hub import HfApi
 
     with hub_errors(name):
         HfApi().upload_folder(
-            repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright"
-        )
+            repo_id=name, repo_type=kind, folder_path=folder, commit_message="Push from textwright",
+            delete_patterns=[file.name for file in run.model_files] if kind == "model" else None,
+        )  # fmt: skip
 
 
 def pull(repository: str, *, name: str | None = None, folder: str | Path | None = None) -> Run:

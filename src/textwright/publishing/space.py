@@ -66,7 +66,7 @@ def write_space(run: Run, repository: str, space: str, folder: Path, wheel: Path
             shutil.copyfile(wheel, partial / wheel.name)
 
 
-def write_static_space(run: Run, repository: str, folder: Path) -> None:
+def write_static_space(run: Run, repository: str, folder: Path, companion: str = "auto") -> None:
     """Write a static Space: the offline page with the model inside, which trains where it can.
 
     Raises:
@@ -78,7 +78,8 @@ def write_static_space(run: Run, repository: str, folder: Path) -> None:
     }  # fmt: skip
     with atomic.replacing(folder) as partial:
         partial.mkdir()
-        write_offline_page(run, partial / "index.html", trainable=can_learn())
+        page = partial / "index.html"
+        write_offline_page(run, page, trainable=can_learn(), companion=companion)
         atomic.write_text(partial / "README.md", _readme(front, repository))
 
 
