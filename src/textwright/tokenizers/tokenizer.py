@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import hashlib
 from collections import Counter
@@ -32,7 +33,6 @@ from textwright.tokenizers.splitting import ChunkEncoder
 
 if TYPE_CHECKING:
     from textwright.runs import Run
-import codecs
 
 
 class TextStream:

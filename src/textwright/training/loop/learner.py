@@ -11,7 +11,6 @@ from functools import partial
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -23,14 +22,13 @@ from textwright.models.base import dropout_keys
 from textwright.models.device import choose_device, resolve_auto, tune_malloc
 from textwright.training.loop import distributed
 from textwright.training.loop.batches import (
-    NOT_COUNTED,
     Batches,
     Streams,
     Windows,
     fresh_starts,
     inputs_and_targets,
 )
-from textwright.training.loop.sampled_softmax import sampled_cross_entropy
+from textwright.training.loop.loss import LossModule
 from textwright.training.loop.shards import Threads, add_gradients, resolve_shards, sharing
 from textwright.training.optim.optimizer import Course, Optimizers, lr_multiplier
 
@@ -66,7 +64,7 @@ class Learner:
         forward: nn.Module = (
             torch.compile(self.model) if settings.compile == "on" else self.model  # type: ignore[assignment]
         )
-        loss = _LossModule(forward, self._sampled)
+        loss = LossModule(forward, self._sampled)
         self.shards = distributed.worker_shards(settings.batch_size, settings.shards)
         self._losses = [loss, *(sharing(loss) for _ in self.shards[1:])]
         self.threads = Threads(1)
@@ -88,7 +86,7 @@ class Learner:
         inputs, targets = inputs.to(self.device), targets.to(self.device)
         share = 1 / counted if counted < targets.numel() else None
 
-        def learn(loss: _LossModule, samples: range) -> tuple[Tensor, list[State]]:
+        def learn(loss: LossModule, samples: range) -> tuple[Tensor, list[State]]:
             own = slice(samples.start - mine.start, samples.stop - mine.start)
             state = before and {name: part[own] for name, part in before.items()}
             return self._learn(loss, step, samples, inputs, targets, share, state)
@@ -110,7 +108,7 @@ class Learner:
 
     def _learn(
         self,
-        loss: _LossModule,
+        loss: LossModule,
         step: int,
         samples: range,
         inputs: Tensor,
@@ -179,7 +177,7 @@ class Learner:
 
     def _backward(
         self,
-        loss_of: _LossModule,
+        loss_of: LossModule,
         inputs: Tensor,
         targets: Tensor,
         share: float | None,
@@ -273,60 +271,3 @@ def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-class _LossModule(nn.Module):
-    """A model and its loss, which is what gradients are taken of.
-
-    Args:
-        model: a `LanguageModel`, or what `torch.compile` makes of one.
-        sampled: types to estimate the softmax with; 0 computes them all.
-    """
-
-    def __init__(self, model: nn.Module, sampled: int) -> None:
-        super().__init__()
-        self.model, self.sampled = model, sampled
-
-    @property
-    def language_model(self) -> LanguageModel:
-        """The model, without what `torch.compile` made of it."""
-        return cast(LanguageModel, getattr(self.model, "_orig_mod", self.model))
-
-    def forward(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        all_count: bool,
-        state: State | None,
-        key: tuple[int, ...],
-    ) -> tuple[Tensor, State]:
-        """The loss, its mean or, where not all targets count, its sum; and the state after it.
-
-        Args:
-            inputs: (samples, time).
-            targets: (samples × time,).
-            all_count: whether none of them is `NOT_COUNTED`.
-            state: of these samples.
-            key: decides which types are drawn, where they are sampled.
-        """
-        if not self.sampled:
-            logits, after = self.model(inputs, state)
-            reduction = "mean" if all_count else "sum"
-            loss = F.cross_entropy(
-                logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED,
-                reduction=reduction,
-            )  # fmt: skip
-            return loss, after
-        model = cast(LanguageModel, self.model)
-        features, after = model.features(inputs, state)
-        output = model.output_layer()
-        assert output is not None
-        features = features.flatten(0, 1)
-        if all_count:
-            return sampled_cross_entropy(features, output, targets, self.sampled, key), after
-        features, targets = features[targets >= 0], targets[targets >= 0]
-        if len(targets):
-            loss = sampled_cross_entropy(features, output, targets, self.sampled, key)
-            return loss * len(targets), after
-        # Nothing to learn, but every parameter has a gradient: other workers wait for it
-        return features.sum() + 0.0 * sum(part.sum() for part in output if part is not None), after

@@ -48,17 +48,17 @@ several parts."""
 _ARGUMENTS: list[Any] = [
     *[INTEGER] * 4, *[FLOAT] * 4, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER,
 ]  # fmt: skip
-"""Of `muon` in `kernels/muon.c`."""
+"""The C types of the arguments of `muon` in `kernels/muon.c`."""
 
 
 class Muon:
-    """All of whose matrices have a gradient at each step.
+    """Muon over some matrices, each of which has a gradient at each step.
 
     Args:
         matrices: (rows, columns) each.
-        weight_decay: by what share of the learning rate they decay.
-        momentum: what the mean of the gradients keeps of itself at a step; Nesterov's is taken.
-        rows: of a block, at most; 0: matrices are whole.
+        weight_decay: decoupled, times the learning rate.
+        momentum: decay rate of the mean of the gradients; Nesterov's update is taken.
+        rows: of a block, at most; 0 takes whole matrices.
     """
 
     def __init__(
@@ -73,6 +73,9 @@ class Muon:
         self.state = [{"momentum_buffer": torch.zeros_like(matrix)} for matrix in matrices]
         self._weight_decay, self._momentum = weight_decay, momentum
         self._groups = _group_by_shape(self.parameters)
+        self._library = kernels().library
+        if self._library is not None:
+            self._library.muon.argtypes = _ARGUMENTS
 
     def step(self, rate: float) -> None:
         """Update every matrix by its gradient, at the learning rate `rate`."""
@@ -88,8 +91,8 @@ class Muon:
         matrices = [self.parameters[place] for place in group]
         gradients = [_gradient(matrix) for matrix in matrices]
         momenta = [self.state[place]["momentum_buffer"] for place in group]
-        if (library := _kernels(matrices, gradients)) is not None:
-            self._update_compiled(library, matrices, gradients, momenta, rate)
+        if self._library is not None and _fits_kernel(matrices, gradients):
+            self._update_compiled(self._library, matrices, gradients, momenta, rate)
             return
         torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
         looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
@@ -151,17 +154,13 @@ def _orthogonal(matrices: Tensor, most: int) -> Tensor:
     return torch.bmm(left / norms, x).view(number, many * size, columns)[:, :rows]
 
 
-def _kernels(matrices: list[Tensor], gradients: list[Tensor]) -> ctypes.CDLL | None:
-    """The library whose `muon` does these, which lie in memory by rows or by columns; else None."""
-    library = kernels().library
-    if library is None or not all(
+def _fits_kernel(matrices: list[Tensor], gradients: list[Tensor]) -> bool:
+    """Whether the C kernel can do these: float32 on the CPU, contiguous by rows or by columns."""
+    return all(
         one.device.type == "cpu" and one.dtype == gradient.dtype == torch.float32
         and 1 in one.stride() and one.stride() == gradient.stride()
         for one, gradient in zip(matrices, gradients, strict=True)
-    ):  # fmt: skip
-        return None
-    library.muon.argtypes = _ARGUMENTS
-    return library
+    )  # fmt: skip
 
 
 def _scaled(rate: float, matrix: Tensor) -> float:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from textwright.configs import RecurrentConfig, TrainingSettings
 from textwright.models import OutputLayer
 from textwright.training.loop.learner import Learner
-from textwright.training.loop.sampled_softmax import sampled_cross_entropy
+from textwright.training.loop.loss import sampled_cross_entropy
 
 TYPES, WIDTH, TARGETS = 3000, 24, 64
 
