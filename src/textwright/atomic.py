@@ -77,12 +77,12 @@ def remove_abandoned(folder: Path, pattern: str) -> None:
 
 
 def _aside(path: Path) -> Path:
-    """Where a folder lies while its next version takes its place."""
+    """The path that a folder is moved to while its next version takes its place."""
     return path.with_name(f".{path.name}{REPLACED}")
 
 
 def _take_place(partial: Path, path: Path) -> None:
-    """Put `partial` where `path` is; a folder that was there is kept until the new one stands."""
+    """Move `partial` to `path`; a folder that was there is deleted only after that."""
     old = _aside(path)
     aside = path.is_dir() and not path.is_symlink()
     if aside:  # a rename can't replace a folder that holds something

@@ -12,7 +12,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u206
 
 def printable(text: str) -> str:
     """`text` as one line that a terminal can be shown: what comes from files, names and servers may
-    hold escape codes, which move its cursor or rewrite what stands there."""
+    hold escape codes, which move its cursor or rewrite what it shows."""
     return _CONTROL.sub("\ufffd", " ".join(text.split()))
 
 

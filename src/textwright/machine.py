@@ -3,7 +3,7 @@
 `os.cpu_count` and `sysconf` tell of the whole machine. A container, a systemd unit or a batch job
 has a part of it: fewer processors (affinity), a quota of processor time, or a limit of memory.
 Linux keeps quota and limit in control groups (cgroups, version 1 and 2), which nest; that of every
-group around a process holds for it. Where they lie is told in `/proc/self/cgroup` and
+group around a process holds for it. Their paths are in `/proc/self/cgroup` and
 `/proc/self/mountinfo`, see the manual page cgroups(7).
 """
 
@@ -123,11 +123,11 @@ def _memory_limits(system: Path) -> Iterator[int]:
     """Bytes that each group allows."""
     for group in _groups("memory", system):
         # From memory.high on a group is slowed down so much that nothing is gained above it
-        told = [_read(group / name) for name in ("memory.max", "memory.high",
+        read = [_read(group / name) for name in ("memory.max", "memory.high",
                                                  "memory.limit_in_bytes")]  # fmt: skip
         # Version 1 tells here of groups that a container can't see
-        told += re.findall(r"^hierarchical_memory_limit (\d+)$", _read(group / "memory.stat"), re.M)
-        yield from (int(limit) for limit in told if limit.isdecimal() and int(limit) < _UNLIMITED)
+        read += re.findall(r"^hierarchical_memory_limit (\d+)$", _read(group / "memory.stat"), re.M)
+        yield from (int(limit) for limit in read if limit.isdecimal() and int(limit) < _UNLIMITED)
 
 
 def _groups(controller: str, system: Path) -> Iterator[Path]:
@@ -144,7 +144,7 @@ def _groups(controller: str, system: Path) -> Iterator[Path]:
 
 
 def _below(path: str, root: str) -> PurePosixPath:
-    """Where a group lies in a mount that shows `root`; what lies outside is its top."""
+    """The path of a group in a mount of `root`; of a group outside it, the top of the mount."""
     group = PurePosixPath(path)
     if ".." in group.parts or not group.is_relative_to(root):
         return PurePosixPath()

@@ -1,9 +1,8 @@
 """How objects of the package look in a notebook.
 
-Notebooks ask an object for `_repr_html_`, and for the text beside it for `_repr_pretty_` (IPython's
-display protocol). What a run or a text looks like there is the subject of the room `notebook`,
-which stands above the classes that are shown: so it is found by name, when a notebook first asks,
-as the package's front door finds everything.
+Notebooks call `_repr_html_` of an object, and `_repr_pretty_` for the plain text (IPython's display
+protocol). `textwright.notebook` makes the HTML and imports the classes that it shows, so these
+can't import it: it is imported by name at the first call, as `textwright.__init__` does for all.
 """
 
 from __future__ import annotations

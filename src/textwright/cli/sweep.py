@@ -176,7 +176,7 @@ def _sweep_elsewhere(
         raise RequestError("val: a sweep's job can't read files of this machine; leave it out")
     for parent in (tried | same).get("from", []):
         check_parent(parent, runs)
-    # what is wrong with it is told here; how many the job trains side by side it knows there
+    # raises here what is wrong with it; the job decides how many train side by side
     planned = sweeping.plan_sweep(
         *corpus, tries=tried, fixed={key: ",".join(values) for key, values in same.items()},
         minutes=minutes, steps=steps, name=name, runs_folder=runs, jobs=jobs or 256,
@@ -201,8 +201,8 @@ def show(done: Sweep) -> None:
     rows = done.rows()
     show_table(columns, [row.cells() for row in rows], right=_RIGHT)
     if {"finished", "stopped"} <= {row.state for row in rows}:
-        told = "bits and loss: finished, of the whole validation text; stopped, of what evaluations"
-        typer.echo(f"{told} read of it", err=True)
+        note = "bits and loss: finished, of the whole validation text; stopped, of what evaluations"
+        typer.echo(f"{note} read of it", err=True)
     for trial in done.trials:
         if trial.reason:
             typer.echo(f"{trial.run.name} failed: {trial.reason}", err=True)

@@ -23,7 +23,7 @@ Ids = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 COLUMNS = 128
-"""Lengths of lines that are told apart: each shorter one, and all from here on."""
+"""Classes of line lengths: each shorter length, and all from this one on."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _distinct(
 ) -> tuple[list[tuple[Ids, Ids, Ids, Ids]], list[Ids]]:
     """Of each order: parents, tokens, suffixes and counts; and how often each begins a text.
 
-    A gram that is some other's context but never occurs as it stands has a count of 0.
+    A gram that is some other's context but never occurs by itself has a count of 0.
     """
     ends = np.append(starts[1:], len(tokens))
     left = np.repeat(ends, ends - starts) - np.arange(len(tokens))  # tokens of the text from here

@@ -177,12 +177,12 @@ class _CorpusBuilder:
         self.warnings.append(line)
         _logger.warning(line)
 
-    def say_gathered(self) -> None:
-        """Say what was found out about files, like lines once."""
-        for lines, say in ((self._warnings, self.warn), (self._notes, _logger.info)):
+    def _log_collected(self) -> None:
+        """Log the warnings and notes about files, similar lines once."""
+        for lines, log in ((self._warnings, self.warn), (self._notes, _logger.info)):
             if lines:
                 for line in likewise(lines, self._labels):
-                    say(line)
+                    log(line)
                 lines.clear()
 
     def resolve_all(self, sources: Sequence[str]) -> list[ResolvedSource]:
@@ -206,8 +206,8 @@ class _CorpusBuilder:
         self._labels.update(file.label for file in files)
         try:
             return self._prepare(files, label)
-        finally:  # they may tell why there is nothing to read
-            self.say_gathered()
+        finally:  # they may say why there is nothing to read
+            self._log_collected()
 
     def _prepare(self, files: Sequence[SourceFile], label: str) -> Prepared:
         inspected = self._inspect_all(files)
@@ -262,8 +262,8 @@ class _CorpusBuilder:
     def _record(self, file: InspectedFile) -> None:
         source, sha256, size = file.source, file.inspection.sha256, file.inspection.size
         known = sha256 in source.editions if source.editions else None
-        gathered = self._notes if known else self._warnings  # its damage is known then, too
-        gathered += file.warnings
+        lines = self._notes if known else self._warnings  # the damage of a known file is known
+        lines += file.warnings
         self._notes += file.notes
         if known is False:
             self.warn(

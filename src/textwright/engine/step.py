@@ -106,7 +106,7 @@ class StepRunner:
     def _advance(self, jobs: list[Job], result: StepResult) -> None:
         """Read a chunk or a token of each, and sample where nothing is left to read.
 
-        Where that fails each begins anew by itself: what ends one text is no fault of the others in
+        Where that fails, each is run by itself: an error of one text must not end the others in
         its batch, whose states may be half changed.
         """
         cursors = [job.cursor for job in jobs if job.cursor is not None]

@@ -36,7 +36,7 @@ _LAST_PART = 4
 """A word that would begin in the last quarter of the N characters begins otherwise, for what is
 banned inside of a word leaves a misspelt one."""
 BETWEEN = "\0"
-"""Between two texts: it stands in none, so that no stretch reaches over it."""
+"""Between two texts: no text has it, so no match crosses it."""
 
 Hashes = NDArray[np.uint64]
 
@@ -52,7 +52,7 @@ def check_copy_at_most(count: int) -> int:
 
 
 class Stretches:
-    """Whether a stretch of exactly so many characters stands in a text."""
+    """Whether a text has a substring of exactly so many characters."""
 
     def __init__(self, texts: Iterable[NDArray[np.uint32]], length: int) -> None:
         """
@@ -181,7 +181,7 @@ class _Limit:
         return found
 
     def _has_any(self, points: NDArray[np.uint32], new: int) -> bool:
-        """Whether a stretch that ends within the last `new` characters stands in the text."""
+        """Whether a substring that ends within the last `new` characters is in the text."""
         points = points[-(self._stretch - 1 + new) :]
         return len(points) >= self._stretch and bool(
             self._known.has(_hashes_of(points, self._stretch)).any()
@@ -196,7 +196,7 @@ class CopyGuard:
     ) -> None:
         """
         Args:
-            texts: the training text in pieces; `BETWEEN` stands between two texts.
+            texts: the training text in pieces; `BETWEEN` separates two texts.
             tokenizer: of the model.
             at_most: N, characters.
         """

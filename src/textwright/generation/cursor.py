@@ -174,7 +174,7 @@ def write_ahead(
     are the same however many it is.
 
     Args:
-        drafts: of one runtime; None stands for a text whose tokens are drawn one by one.
+        drafts: of one runtime; None for a text whose tokens are drawn one by one.
 
     Returns:
         The tokens of each, with the logits that they were drawn from where they are kept; None

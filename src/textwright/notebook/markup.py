@@ -102,13 +102,13 @@ def legend() -> str:
 
 
 def _token(token: Explanation) -> str:
-    told = f"{token.token!r} {_chance(token.probability)}"
+    title = f"{token.token!r} {_chance(token.probability)}"
     if token.alternatives:
         others = " · ".join(f"{text!r} {_chance(chance)}" for text, chance in token.alternatives)
-        told += f"\nlikeliest: {others}"
+        title += f"\nlikeliest: {others}"
     # a line end has no width that could be coloured
     shown = escape(token.token).replace("\n", f'<span style="{QUIET}">↵</span>\n')
-    return f'<span title="{escape(told)}" style="{_tint(token.probability)}">{shown}</span>'
+    return f'<span title="{escape(title)}" style="{_tint(token.probability)}">{shown}</span>'
 
 
 def _tint(probability: float) -> str:

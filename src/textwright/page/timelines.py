@@ -19,8 +19,8 @@ def timeline(run: Run, fields: Collection[str]) -> dict[str, list[dict[str, Any]
     samples: list[dict[str, Any]] = run.samples()
     metrics = run.metrics()
     if not samples and run.is_shipped:
-        told = _shipped().get(run.name, {})
-        samples, metrics = told.get("samples", []), told.get("metrics", [])
+        found = _shipped().get(run.name, {})
+        samples, metrics = found.get("samples", []), found.get("metrics", [])
     rows = [{name: row.get(name) for name in fields} for row in metrics]
     return {"samples": samples, "metrics": rows}
 
@@ -34,5 +34,5 @@ def beginnings(run: Run) -> list[str]:
 
 @cache
 def _shipped() -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(TIMELINES.read_text(encoding="utf-8"))
-    return told
+    found: dict[str, Any] = json.loads(TIMELINES.read_text(encoding="utf-8"))
+    return found

@@ -107,7 +107,7 @@ def curves_chart(
     """Several curves of one quantity, each with a dot where it ends, as an `<svg>`.
 
     Args:
-        curves: each with its colour, a variable of the page, and whether it stands out.
+        curves: each with its colour, a variable of the page, and whether it is emphasised.
         label: of what goes up.
         x_label: of what goes right.
         narrow: for a phone: smaller, with the same font size.

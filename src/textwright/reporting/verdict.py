@@ -288,8 +288,8 @@ def _plateau_verdict(
 ) -> Verdict:
     best = curve.best
     loss, step = curve.validation[best], f"{curve.steps[best]:,}"
-    told = loss if whole_loss is None else whole_loss
-    text = f"levelled off at a validation loss of {told:.4f}"
+    shown = loss if whole_loss is None else whole_loss
+    text = f"levelled off at a validation loss of {shown:.4f}"
     if stopped:
         text += f"; stopped early and kept step {step}"
         grounds = f"No evaluation after step {step} was better."

@@ -98,8 +98,7 @@ class Run:
 
     @property
     def text_file(self) -> Path:
-        """The text that it is trained on, prepared, where the run brings it with it: one that was
-        trained in a browser's tab does, for it can be opened nowhere else."""
+        """The prepared training text, where the run has the only copy: one trained in a browser."""
         return self.path / "text.utf8"
 
     @property
@@ -116,7 +115,7 @@ class Run:
 
     @property
     def live_file(self) -> Path:
-        """What a training that is under way tells between two evaluations."""
+        """Progress of a running training between two evaluations."""
         return self.path / "live.json"
 
     @property

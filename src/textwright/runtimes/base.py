@@ -108,8 +108,8 @@ class Writer(Protocol):
                 its window has room for.
 
         Returns:
-            The tokens drawn of each, up to its limit, an end of text, or a −1, which stands for
-            logits that are NaN or infinite. The last one isn't read.
+            The tokens drawn of each, up to its limit, an end of text, or a −1 for logits that
+            are NaN or infinite. The last one isn't read.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""`/invocations`: one route for all kinds of requests, told apart by the body.
+"""`/invocations`: one route for all kinds of requests, distinguished by the body.
 
 Bodies and responses are those of the HTTP API: with `messages` it is a chat completion, with
 `prompt` a completion, with `inputs` texts in bulk, without any of them a native request. A body of

@@ -68,13 +68,13 @@ def router(service: Service, *, local: bool) -> APIRouter:
     @routes.post("/read")
     async def read(body: ReadRequest, http: Request) -> Response:
         model = await service.model(body.model)
-        told = await reading.run(
+        tokens = await reading.run(
             http,
             lambda: reader.read(
                 model, body.text, start=body.start, top=body.top, following=body.following
             ),
         )
-        return json_response(told)
+        return json_response(tokens)
 
     @routes.post("/look")
     async def inspect(body: Passage, http: Request) -> Response:

@@ -131,13 +131,13 @@ def _whole(page: str, api: str | None, *, learns: bool) -> str:
     """The page, with its languages, the address of the server that it sends requests to, and
     whether it can train in its tab."""
     page = page.replace('data-languages=""', f'data-languages="{" ".join(languages())}"')
-    told = []
+    tags = []
     if api is not None:
-        told.append(f'<meta name="api" content="{html.escape(api)}">\n')
+        tags.append(f'<meta name="api" content="{html.escape(api)}">\n')
     if learns:
-        told.append('<meta name="learns" content="yes">\n')
-        told.append('<link rel="manifest" href="app.webmanifest">\n')
-    return page.replace("</head>", f"{''.join(told)}</head>")
+        tags.append('<meta name="learns" content="yes">\n')
+        tags.append('<link rel="manifest" href="app.webmanifest">\n')
+    return page.replace("</head>", f"{''.join(tags)}</head>")
 
 
 def _policy(api: str | None, *, learns: bool) -> str:

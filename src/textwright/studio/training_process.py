@@ -206,7 +206,7 @@ class TrainingProcess:
             )  # fmt: skip
         try:
             self._write_record(record.model_copy(update={"pid": process.pid}))
-        except BaseException:  # on a full disk: nobody would know of it, nor could stop it
+        except BaseException:  # on a full disk: without a record nobody could stop it
             process.kill()
             process.wait()
             raise
@@ -271,9 +271,8 @@ class TrainingProcess:
             record = self._read_record()
             if record is None:
                 return None
-            alive = (
-                not record.ended and self._alive()
-            )  # before the run is read: if dead, it's final
+            # Before the run is read: what a dead process wrote is final
+            alive = not record.ended and self._alive()
             run = self.run()
             summary = None if run is None else RunSummary.read(run)
             phase, reason = self._phase(record, alive, summary)
@@ -312,7 +311,7 @@ class TrainingProcess:
                 return "stopping", None
             return ("training" if summary is not None else "preparing"), None
         phase, reason = self._outcome(record, summary)
-        with suppress(TextwrightError):  # on a full disk the next call finds it again
+        with suppress(TextwrightError):  # on a full disk; the next call tries again
             self._write_record(record.model_copy(update={"ended": phase, "reason": reason}))
         return phase, reason
 
@@ -419,12 +418,12 @@ def _progress(summary: RunSummary) -> dict[str, Any]:
 
 
 def _live(run: Run) -> dict[str, Any] | None:
-    """What it tells between two evaluations: `step`, `losses` (step, loss), `sample`."""
+    """The content of `live.json`: `step`, `losses` (step, loss), `sample`; None without one."""
     try:
-        told = json.loads(run.live_file.read_bytes())
+        live = json.loads(run.live_file.read_bytes())
     except (OSError, ValueError):  # not yet
         return None
-    return told if isinstance(told, dict) else None
+    return live if isinstance(live, dict) else None
 
 
 def _already_training(record: TrainingRecord | None) -> HTTPError:

@@ -9,7 +9,7 @@ length of a code that tells it.
   each word of the vocabulary counts once.
 - *Left-out characters* are named by their block of Unicode and their place in it, and their
   positions enumerated.
-- *Capitals* are told letter by letter by an adaptive code (Krichevsky and Trofimov, "The
+- *Capitals* are encoded letter by letter by an adaptive code (Krichevsky and Trofimov, "The
   Performance of Universal Encoding", 1981) that knows the two characters before.
 
 Each is a code that could be decoded, so the charge is never too low. All of it follows from the
@@ -123,7 +123,7 @@ def _kind(character: str) -> int:
 
 
 def _adaptive_bits(one: int, other: int) -> float:
-    """The bits of a sequence of so many of two kinds, told one by one, with no knowledge before."""
+    """The bits of an adaptive code for a sequence of two kinds, so many of each."""
     lgamma, half = math.lgamma, 0.5
     nats = lgamma(one + other + 1) - lgamma(one + half) - lgamma(other + half) + math.log(math.pi)
     return nats / math.log(2)

@@ -1,4 +1,4 @@
-"""`Tokenizer`, the class of all kinds, around a `tokenizer.json`."""
+"""`Tokenizer`, one class for all kinds, around a `tokenizer.json`; and incremental decoding."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class TextStream:
 class TokenPlaces:
     """Where in the decoded text each token begins, in characters: places never go back.
 
-    A token that is part of a character is where the character is, one without text where the next
-    text comes.
+    The place of a token that is part of a character is the character's; that of one without text is
+    the end of the text so far.
     """
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
@@ -71,7 +71,7 @@ class TokenPlaces:
         self._length = 0  # of the text so far, without an incomplete character
 
     def push(self, token: int) -> int:
-        """The place of the id `token`, which comes next."""
+        """The place of the next id, `token`."""
         piece = self._pieces[token]
         if not piece:
             return self._length
@@ -215,7 +215,7 @@ class Tokenizer:
         return self._table.unknown(_encodable(text)) if self.kind == "char" else Counter()
 
     def hidden_bits(self, texts: Iterable[str]) -> float:
-        """The bits that tell what the ids of a text don't: unknown words, characters that are left
+        """The bits that encode what the ids of a text hide: unknown words, characters that are left
         out, capitals; see `textwright.tokenizers.hidden`.
 
         Args:
@@ -269,7 +269,7 @@ class Tokenizer:
     def prompt_places(self, text: str) -> list[int]:
         """Where in `text` each id of `encode_prompt` is, in characters; places never go back.
 
-        An id of what was read as another form is where that stands in `text`.
+        Where another form was read, the place is that of the original in `text`.
         """
         return self._prompts.places(text)
 

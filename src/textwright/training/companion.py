@@ -1,7 +1,8 @@
-"""After the last step: what the run counted in its text, and whether that helps its network.
+"""After the last step: n-grams of the training text are counted, mixed with the network, and kept
+where that lowers the loss.
 
-The weights are fitted on the first half of the validation text and measured on the second, where
-the network alone is measured too. What doesn't help isn't kept.
+The weights of the mix are fitted on the first half of the validation text. Mix and network alone
+are evaluated on the second.
 """
 
 from __future__ import annotations
@@ -36,41 +37,41 @@ from textwright.training.loop.dataset import Dataset
 from textwright.training.loop.evaluation import CompanionModel, evaluate
 
 WORTH = 0.002
-"""Bits a character, on text that nothing was fitted on, for which a companion is kept."""
+"""Bits a character that a companion must save on the second half to be kept."""
 ORDERS = {"char": 9, "bpe": 5, "word": 4}
 """Tokens of the longest n-gram, by the kind of tokenizer."""
 MOST_TOKENS = 1 << 22
-"""Tokens that are counted at most, in stretches spread evenly."""
+"""Training tokens that are counted at most, in `_STRETCHES` spread evenly."""
 _STRETCHES = 64
 _FEWEST = 1000
-"""Tokens that weights can be fitted on."""
+"""Validation tokens to fit weights on, at least."""
 _FIT_VALUES = 1 << 23
-"""Logits that weights are fitted on at most: 32 MiB of either side."""
+"""Logits to fit weights on, at most: 32 MiB for each model of the mix."""
 _THINNED = 32
-"""Where a vocabulary is so large that these are few predictions, they are one of so many tokens, so
-that they aren't all of one passage."""
+"""With a large vocabulary those are few predictions: they are then every n-th, n at most this, and
+so cover more than one passage."""
 _MEASURED = 100_000
-"""Tokens that a companion is measured on at most."""
+"""Tokens to evaluate a companion on, at most."""
 _CHUNK = 256
 _PULL = 30.0
-"""How near the weights of a context of some length stay to those of all: so far apart as 21 nats
-of its text are worth are they by 1. Chosen on three books."""
+"""Precision of the prior that pulls the weights of a context length to the shared ones: half of it
+times the squared distance, in nats over the whole text. Chosen on three books."""
 _NEWTON_STEPS = 30
 _CONVERGED = 1e-5
 _AT_ONCE = 1 << 18
-"""Numbers of a model that are looked at together."""
+"""Scores of a model in memory at once while weights are fitted."""
 _RIDGE = 1e-9
-"""Keeps the steps finite where a table says nothing, as of a text of one character."""
+"""On the diagonal of the Hessian, so that steps stay finite with a table of one character."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a companion does for its network, on the second half of the validation text."""
+    """A companion, and its effect on the second half of the validation text."""
 
     network: float
-    """Weight of the network's logits, all contexts taken together."""
+    """Weight of the network's logits, shared by all contexts."""
     weight: float
-    """Weight of the table's logarithms, likewise; 0 without one."""
+    """Weight of the table's log probabilities, likewise; 0 without a table."""
     order: int
     """Tokens of its longest n-gram; 0 without a table."""
     grams: int
@@ -78,9 +79,9 @@ class Gain:
     folded: bool = False
     """Whether the end of a line counts as a space in its contexts."""
     lines: bool = False
-    """Whether a line's length says where it ends."""
+    """Whether the length of a line predicts its end."""
     tokens: int = 0
-    """Predictions that it was measured on."""
+    """Predictions of the evaluation."""
     network_bits_per_char: float = 0.0
     """Of the network alone."""
     bits_per_char: float = 0.0
@@ -92,7 +93,7 @@ class Gain:
 
 
 def add_companion(run: Run, dataset: Dataset, device: str = "auto") -> Gain | None:
-    """Count, fit, measure, and write what helps into `run`; None where nothing does."""
+    """Count, fit and evaluate a companion; written to `run` where it helps, else None."""
     run.companion_file.unlink(missing_ok=True)
     tokens = dataset.validation.array()
     half = len(tokens) // 2
@@ -123,9 +124,9 @@ class _Sample:
     """Predictions that weights are fitted on."""
 
     pieces: list[Ids]
-    """What was read, each from nothing."""
+    """The input, each piece from the initial state."""
     counted: NDArray[np.bool_]
-    """Which of the tokens after those of the pieces count in the loss."""
+    """Which targets of the pieces count, (tokens,)."""
     logits: NDArray[np.float32]
     """The network's, of those that count, (T, V)."""
     targets: Ids
@@ -133,7 +134,9 @@ class _Sample:
 
 
 def _fit(sample: _Sample, dataset: Dataset, worth: float) -> tuple[Companion, Gain]:
-    """What fits the sample best, of as many parts as save `worth` nats a token each."""
+    """The companion that fits the sample best; each part of it saves at least `worth` nats a token.
+
+    Its gain has no results of an evaluation yet."""
     tokens, starts = _counted_tokens(dataset)
     tokenizer = dataset.tokenizer
     (scale,), scaled = fit_weights([sample.logits], sample.targets)
@@ -182,10 +185,10 @@ def _fit(sample: _Sample, dataset: Dataset, worth: float) -> tuple[Companion, Ga
 def _by_context(
     table: Table, sample: _Sample, parts: list[Any], weights: list[float], most: float
 ) -> tuple[tuple[float, float], ...]:
-    """Weights of network and table for each number of known tokens of context; none where the loss
-    isn't below `most`, in nats a token."""
+    """Weights of network and table by the number of known tokens of context; empty where the loss
+    is above `most`, in nats a token."""
     known = np.concatenate([table.known_along(piece) for piece in sample.pieces])[sample.counted]
-    pulls = [_PULL] * 2 + [1e12] * (len(parts) - 2)  # those of lines stay
+    pulls = [_PULL] * 2 + [1e12] * (len(parts) - 2)  # the weights of lines stay
     pairs, total = [], 0.0
     for depth in range(table.order):
         rows = np.flatnonzero(known == depth)
@@ -204,7 +207,7 @@ def _by_context(
 
 
 def _counted_tokens(dataset: Dataset) -> tuple[Ids, Ids]:
-    """The training text, or as much of it as is counted, and where its stretches begin."""
+    """The training tokens that are counted, (tokens,), and where stretches of them begin."""
     tokens = _ids(dataset.train.array())
     starts = np.zeros(1, np.int64)
     if len(tokens) > MOST_TOKENS:
@@ -216,7 +219,7 @@ def _counted_tokens(dataset: Dataset) -> tuple[Ids, Ids]:
 
 
 def _foldings(tokenizer: Tokenizer) -> list[Ids]:
-    """As what tokens may count in contexts: as themselves, or the end of a line as a space."""
+    """Mappings of the tokens of contexts: identity, and one that takes a line end for a space."""
     every = np.arange(tokenizer.vocab_size)
     newline, space = _token(tokenizer, "\n"), _token(tokenizer, " ")
     if newline is None or space is None:
@@ -225,19 +228,18 @@ def _foldings(tokenizer: Tokenizer) -> list[Ids]:
 
 
 def _token(tokenizer: Tokenizer, character: str) -> int | None:
-    """The token that is this character; None where words or byte pairs are tokens, or it has
-    none."""
+    """The id of a character; None for tokens of words or byte pairs, or where it is unknown."""
     ids = tokenizer.encode(character) if tokenizer.kind == "char" else []
     return ids[0] if len(ids) == 1 else None
 
 
 def _ids(tokens: NDArray[Any]) -> NDArray[Any]:
-    """Ids, also of tokens that don't count in the loss, which are kept as complements."""
+    """Ids without the complements that mark tokens as left out of the loss."""
     return np.where(tokens < 0, ~tokens, tokens) if tokens.dtype.kind == "i" else tokens
 
 
 def _collect(network: LanguageModel, tokens: Tokens) -> _Sample:
-    """As many predictions as weights are fitted on, and what came."""
+    """The network's predictions of the first tokens, as many as weights are fitted on."""
     windows = network.config.order == "windows"
     size = network.config.block_size if windows else _CHUNK
     rows = _FIT_VALUES // network.config.vocab_size
@@ -273,7 +275,7 @@ def _scores(table: Table, sample: _Sample) -> NDArray[np.float32]:
 
 
 class Scores(Protocol):
-    """Log probabilities or logits of one model, (T, V), of which some rows are looked at."""
+    """Log probabilities or logits of one model, (T, V), read by slices of rows."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -283,7 +285,7 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class OfOneToken:
-    """Scores of a model that speaks of one token alone, and says 0 of all others."""
+    """Scores of one token, (T,), as those of a model that gives 0 to all others, (T, V)."""
 
     token: int
     values: Doubles
@@ -307,17 +309,17 @@ def fit_weights(
     near: Sequence[float] = (),
     pulls: Sequence[float] = (),
 ) -> tuple[list[float], float]:
-    """The weights of a mix under which held-out text is likeliest, and its loss, nats a token.
+    """The maximum-likelihood weights of a mix, and its loss in nats a token.
 
     The loss of `softmax(w1 · log p + w2 · log q)` is convex in its weights, so Newton's method
     finds its only minimum in a handful of steps.
 
     Args:
         scores: of each model, (T, V).
-        targets: the token that came, (T,).
-        near: weights that are likely before the text is looked at.
-        pulls: how likely: half of it times the squared distance is nats over the whole text, which
-            are part of the loss.
+        targets: ids, (T,).
+        near: center of a Gaussian prior on the weights.
+        pulls: its precision: half of it times the squared distance, in nats over the whole text, is
+            part of the loss.
 
     Raises:
         TrainingError: the scores aren't finite.
@@ -350,7 +352,7 @@ def fit_weights(
 def _loss(
     scores: Sequence[Scores], targets: Ids, weights: Doubles
 ) -> tuple[float, Doubles, Doubles]:
-    """Mean loss in nats, its gradient and its second derivatives by the weights."""
+    """The mean loss in nats, its gradient (models,) and its Hessian (models, models)."""
     count = len(scores)
     loss, gradient, curvature = 0.0, np.zeros(count), np.zeros((count, count))
     rows_at_once = max(1, _AT_ONCE // scores[0].shape[1])

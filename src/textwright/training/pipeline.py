@@ -1,7 +1,7 @@
 """A training from request to report: text, tokenizer, plan, run folder, loop, report.
 
-`train` reads top to bottom as what happens. Nothing is left in the runs folder before a plan
-stands; from then on the folder holds all that resuming needs.
+`train` reads top to bottom as what happens. The run folder is made once the plan is complete; from
+then on it holds all that resuming needs.
 """
 
 from __future__ import annotations
@@ -215,33 +215,34 @@ def _resume(
     """Go on with a run: as `_train_new`, with recipe and dataset opened in place of made."""
     check_unchanged(run, request)
     with training_lock(run):
-        asked = request.beyond(run.settings(), done=result_if_done(run) is not None)
-        if asked is None and result_if_done(run) is not None:
+        finished = result_if_done(run) is not None
+        budget = request.beyond(run.settings(), done=finished)
+        if budget is None and finished:
             return _leave_as_it_is(run, request, observers, "has been trained to its end already")
         recipe = load_recipe(run)
-        state = None if asked is None else reached(run)
-        if asked is not None and state is not None and (done := reaches(run, recipe, asked, state)):
-            why = f"has {done} already; {asked} asks for no more, and nothing is trained"
+        state = None if budget is None else reached(run)
+        if budget and state and (done := reaches(run, recipe, budget, state)):
+            why = f"has {done} already; {budget} asks for no more, and nothing is trained"
             return _leave_as_it_is(run, request, observers, why)
         dataset = _open_recorded(run, recipe, request)
-        if asked is not None and state is not None:
+        if budget and state:
             typed = without_secrets(command or shlex.join(sys.argv))
-            recipe = go_on(run, recipe, dataset, asked, state, begin, typed)
+            recipe = go_on(run, recipe, dataset, budget, state, begin, typed)
             write_leg(run, recipe)
         return _train(run, recipe, dataset, observers, logs)
 
 
 def _leave_as_it_is(run: Run, request: Request, observers: Sequence[Observer], why: str) -> Run:
-    """Train nothing, and say why."""
+    """Train nothing; logs why, and notifies the observers of a run that has a result."""
     if request.sources:
-        open_training_corpus(run, request.sources)  # another text is not this run's
-    done = result_if_done(run)
-    if done is not None:
-        complete(run, done)
+        open_training_corpus(run, request.sources)  # raises where it is another text
+    result = result_if_done(run)
+    if result is not None:
+        complete(run, result)
     log.warning("run %s %s", run.name, why)
-    if done is not None:
+    if result is not None:
         for observer in observers:
-            observer.finished(run, done)
+            observer.finished(run, result)
     return run
 
 
@@ -257,7 +258,7 @@ def _train(
     distributed.broadcast_training(run, recipe)
     trainer = Trainer(run, recipe, dataset, observers)
     if recipe.training.parent is not None:
-        # What it began with lies in the run itself; a checkpoint has all that is trained since
+        # The run has the parent's weights; a checkpoint, if there is one, replaces them
         if run.start_file.is_file():
             run.start_file.replace(run.weights_file)
         trainer.learner.load_weights(load_model(run, "cpu").weights())
@@ -279,7 +280,7 @@ def _train(
 
 
 def _finish(trainer: Trainer, status: str) -> None:
-    """Write how it ended, and tell it."""
+    """Write the result, the card and the report, then notify the observers."""
     result = trainer.result(status)
     write_result(trainer.run, result, _companion(trainer, status))
     if trainer.observer_error is not None:
@@ -289,7 +290,7 @@ def _finish(trainer: Trainer, status: str) -> None:
 
 
 def _companion(trainer: Trainer, status: str) -> Gain | None:
-    """What is counted at the end of a training; without it the training counts all the same."""
+    """The companion of a finished training; None where it has none, or counting failed."""
     if trainer.settings.companion == "off" or status not in ("finished", "stopped early"):
         return None
     try:
@@ -318,23 +319,23 @@ def plan_training(
         elif resume and (run := run_to_resume(request)) is not None:
             check_unchanged(run, request)
             if request.sources:
-                open_training_corpus(run, request.sources)  # another text is not this run's
+                open_training_corpus(run, request.sources)  # raises where it is another text
             recipe = load_recipe(run)
-            asked = request.beyond(run.settings(), done=result_if_done(run) is not None)
-            state = None if asked is None else reached(run)
-            if asked and state and not reaches(run, recipe, asked, state):
+            budget = request.beyond(run.settings(), done=result_if_done(run) is not None)
+            state = None if budget is None else reached(run)
+            if budget and state and not reaches(run, recipe, budget, state):
                 dataset = _open_recorded(run, recipe, request)
-                recipe = go_on(run, recipe, dataset, asked, state, begin, "")
+                recipe = go_on(run, recipe, dataset, budget, state, begin, "")
             distributed.broadcast_result(recipe.record())
         else:
-            request = _checked(replace(request, name=None))  # which may be taken: nothing is made
+            request = _checked(replace(request, name=None))  # no run is made: its name may be taken
             recipe = plan_recipe(request, _prepare(request), begin, measured=True)
             distributed.broadcast_result(recipe.record())
     return recipe.model, recipe.settings, recipe.plan
 
 
 def _checked(request: Request) -> Request:
-    """The request with its parent; what can't work is named before a large text is read."""
+    """The request with its parent applied; errors are raised before a large text is read."""
     if request.name is not None:
         runs.check_free(request.name, request.folder)
     check_machine(request)
@@ -342,7 +343,7 @@ def _checked(request: Request) -> Request:
 
 
 def _prepare(request: Request) -> Dataset:
-    """The text as tokens, at every worker."""
+    """The text as tokens; the other workers get it too."""
     settings = request.settings()
     split = settings.corpus
     if distributed.world_size() > 1 and STANDARD_INPUT in (*request.sources, split.validation):
@@ -362,7 +363,7 @@ def _prepare(request: Request) -> Dataset:
 
 
 def _open_recorded(run: Run, recipe: Recipe, request: Request) -> Dataset:
-    """The text that a run was begun with as tokens, at every worker."""
+    """The text of an existing run as tokens; the other workers get it too."""
     dataset = open_dataset(run, recipe, request.sources)
     split = recipe.settings.corpus
     sources = list(request.sources) or sources_of(run, split)
@@ -378,14 +379,14 @@ def _broadcast_dataset(
 
 
 def _continued_model(parent: Parent, dataset: Dataset, recipe: Recipe) -> LanguageModel:
-    """The model of the parent, with rows for the tokens that the text brought."""
+    """The parent's model, with embedding rows for the tokens that the text added."""
     similar = encode_new_tokens(parent.tokenizer, dataset.tokenizer)
     return resize_vocab(load_model(parent.run, "cpu"), similar, recipe.training.seed)
 
 
 @contextmanager
 def _threads_restored() -> Iterator[None]:
-    """How many threads torch takes is the process's own affair once a training is over."""
+    """Restore torch's number of threads at the end."""
     before = torch.get_num_threads()
     try:
         yield
@@ -395,11 +396,11 @@ def _threads_restored() -> Iterator[None]:
 
 @contextmanager
 def _removed_on_failure(run: Run) -> Iterator[None]:
-    """A run that fails before its first checkpoint leaves nothing behind; on Windows, where its
-    lock is still open, an empty folder."""
+    """Delete the folder of a run that fails before its first checkpoint; on Windows, where its lock
+    is still open, an empty folder stays."""
     try:
         yield
     except BaseException:
         if not run.checkpoints():
-            shutil.rmtree(run.path, ignore_errors=True)  # what went wrong before is what is told
+            shutil.rmtree(run.path, ignore_errors=True)  # the first error is the one to report
         raise

@@ -1,5 +1,5 @@
-"""A training as the folder of its run has it: which run is to be gone on with, whether it may, with
-what; and all that is written there before the first step, for a leg beyond the plan, at the end."""
+"""A training as its run folder records it: finding the run to resume and opening its recipe and
+dataset; and what is written before the first step, for a leg beyond the plan, and at the end."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ from textwright.version import VERSION
 
 log = logging.getLogger("textwright")
 
-_BEFORE = {"shards": 1}
-"""Settings of a training that runs were made without: how it was, so that they go on exactly."""
+_OLDER_RUNS = {"shards": 1}
+"""Settings that older runs don't record, with the values that resume them exactly."""
 
 
 def run_to_resume(request: Request) -> Run | None:
-    """The run that `--resume` means; None where it is to be begun.
+    """The run that `--resume` means; None where there is none yet and a text was named.
 
     That is the run that is named; without a name the latest run on the sources, or without those
     the latest.
 
     Raises:
-        RunError: there is none, and no text to begin with.
+        RunError: there is no such run, and no text to begin one with.
     """
     name, folder = request.name, request.folder
     if name is not None:
@@ -128,7 +128,7 @@ def result_if_done(run: Run) -> Result | None:
 
 
 def load_recipe(run: Run) -> Recipe:
-    """The recipe that a run began with; its thread count is in force then.
+    """The recipe that a run began with; sets torch's number of threads to the recipe's.
 
     Raises:
         RunError: the run is damaged.
@@ -136,7 +136,7 @@ def load_recipe(run: Run) -> Recipe:
     recorded = run.settings()
     try:
         sections = {name: recorded[name] for name in Settings.model_fields}
-        sections["training"] = {**_BEFORE, **sections["training"]}
+        sections["training"] = {**_OLDER_RUNS, **sections["training"]}
         settings = Settings.model_validate(sections)
         plan = Plan.from_record(recorded["plan"])
     except (KeyError, TypeError, ValidationError) as error:
@@ -155,7 +155,7 @@ def load_recipe(run: Run) -> Recipe:
 
 
 def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:
-    """The text that a run was trained on, as tokens; from `sources`, or from where it came.
+    """The tokens of the text that a run was trained on; from `sources`, or the recorded ones.
 
     Raises:
         RunError: the text has changed, or it was standard input.
@@ -167,14 +167,14 @@ def open_dataset(run: Run, recipe: Recipe, sources: Sequence[str]) -> Dataset:
 def write_start(
     run: Run, recipe: Recipe, dataset: Dataset, parent: Parent | None, command: str | None
 ) -> None:
-    """All that resuming needs, before the first step."""
+    """Write all that resuming needs, before the first step."""
     corpus = dataset.corpus
     config, settings = recipe.model, recipe.settings
     device = choose_device(settings.training.device, config.family)
     dataset.tokenizer.save(run)
     write_generation_config(run, settings.sampling, dataset.tokenizer)
     run.write_json(run.config_file, config.to_json())
-    run.write_settings(  # last: where it stands, the run can go on
+    run.write_settings(  # last: with this file the run can be resumed
         {
             **settings.model_dump(),
             "model": config.model_dump(),
@@ -223,7 +223,7 @@ def _conversations(corpus: Corpus) -> dict[str, int]:
 
 
 def write_leg(run: Run, recipe: Recipe) -> None:
-    """Write the plan that a run goes on by; from then on it is the run's."""
+    """Write the recipe of a new leg, which replaces the one before."""
     run.write_settings(
         {
             **run.settings(),
@@ -237,7 +237,7 @@ def write_leg(run: Run, recipe: Recipe) -> None:
 
 
 def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
-    """How it ended, what counting the text gained, the card and the report."""
+    """Write the result, the companion's gain, the card and the report."""
     settings = {**run.settings(), "result": asdict(result)}
     settings["companion"] = None if gain is None else gain.record()
     run.write_settings(settings)
@@ -245,7 +245,7 @@ def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
 
 
 def write_card_and_report(run: Run) -> None:
-    """Both, of what the folder has by now; the report is left out where a package is missing."""
+    """Write card and report from the folder; without the report where a package is missing."""
     write_card(run)
     try:
         write_report(run)
@@ -254,13 +254,13 @@ def write_card_and_report(run: Run) -> None:
 
 
 def complete(run: Run, result: Result) -> None:
-    """Write and remove what a process that was killed after its last step didn't get to."""
+    """Finish what a process killed after its last step left undone: files to write, to remove."""
     atomic.remove_partials(run.path)
     atomic.remove_partials(run.checkpoints_folder)
     keep = run.settings().get("training", {}).get("keep_checkpoints", 1)
     remove_old(run, keep, result.best_step)
-    told = run.settings_file.stat().st_mtime
+    ended = run.settings_file.stat().st_mtime
     for file in (run.card_file, run.report_file):
-        if not file.is_file() or file.stat().st_mtime < told:  # of before it was done
+        if not file.is_file() or file.stat().st_mtime < ended:
             write_card_and_report(run)
             return

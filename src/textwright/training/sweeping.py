@@ -212,14 +212,14 @@ def run_sweep(
         for rung in found.rungs:
             mine = workers.share(alive)
             _train_to(found, mine, rung.share, stop_requested, changed, workers)
-            told = workers.gather({one.run.name: (one.state, one.reason, _bits(one, rung.share))
-                                   for one in mine})  # fmt: skip
+            ended = workers.gather({one.run.name: (one.state, one.reason, _bits(one, rung.share))
+                                    for one in mine})  # fmt: skip
             for trial in alive:
-                trial.state, trial.reason, _ = told[trial.run.name]
+                trial.state, trial.reason, _ = ended[trial.run.name]
             found.interrupted = workers.any(stop_requested())
             if found.interrupted:
                 break
-            alive = _better(found, alive, rung, {name: bits for name, (*_, bits) in told.items()})
+            alive = _better(found, alive, rung, {name: bits for name, (*_, bits) in ended.items()})
             if workers.rank == 0:
                 found.save()
             changed(found)

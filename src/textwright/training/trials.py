@@ -134,7 +134,7 @@ def check_trial(sources: Sequence[str], values: Values, fixed: Values, folder: P
     """
     options: dict[str, Any] = {}
     changes = []
-    told = ", ".join(f"{name}={value}" for name, value in values.items())
+    named = ", ".join(f"{name}={value}" for name, value in values.items())
     try:
         for name, value in (fixed | values).items():
             if name.split(".")[-1] in ("minutes", "steps", "epochs"):
@@ -158,7 +158,7 @@ def check_trial(sources: Sequence[str], values: Values, fixed: Values, folder: P
         if len(faults) == len(sizes):
             raise faults[0]
     except RequestError as error:
-        raise RequestError(f"trial {told}: {str(error).replace('--set ', '--try ')}") from error
+        raise RequestError(f"trial {named}: {str(error).replace('--set ', '--try ')}") from error
 
 
 def plan_rungs(trials: int, jobs: int) -> list[Rung]:

@@ -53,7 +53,7 @@ _LINE = 60
 
 @dataclass(frozen=True)
 class Guess:
-    """A code page that nothing but the text itself speaks for."""
+    """A code page that was guessed from the text alone."""
 
     encoding: str
     sureness: Sureness

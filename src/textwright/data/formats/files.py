@@ -251,7 +251,7 @@ def _export_kind(how: Reading) -> Kind:
 
 
 def _read_raw(source: SourceFile, inspection: Inspection, suffix: str) -> str:
-    """Why a file of records is read as it lies. Raises `CorpusError` where it has none."""
+    """Why a file of records is read as plain text. Raises `CorpusError` where it has none."""
     if suffix == ".json" and inspection.size < MAX_LINE:
         with source.open() as file:
             text = records.load_text(file, inspection.encoding, source.label)

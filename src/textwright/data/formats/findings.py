@@ -80,10 +80,10 @@ def likewise(lines: Iterable[str], labels: Collection[str]) -> list[str]:
         kind.count += 1
         if 1 < kind.count <= 1 + _MOST_ALIKE:
             kind.others.append(str(PurePath(*PurePath(label).parts[-2:])) if label else line)
-    told = [str(kind) for kind in list(kinds.values())[:_MOST_KINDS]]
+    found = [str(kind) for kind in list(kinds.values())[:_MOST_KINDS]]
     if rest := sum(kind.count for kind in list(kinds.values())[_MOST_KINDS:]):
-        told.append(f"and {counted(rest, 'file')} more, each for a reason of its own")
-    return told
+        found.append(f"and {counted(rest, 'file')} more, each for a reason of its own")
+    return found
 
 
 def _label(line: str, labels: Collection[str]) -> str:

@@ -15,7 +15,7 @@ _BEGINS = re.compile(r'"messages"\s*:\s*\[')
 _LONGEST_BEGINNING = 64
 """Characters of what begins a list of messages, and may be cut in two."""
 _MOST = 1 << 24
-"""Characters of one message, and of all that stands around their lists."""
+"""Characters of one message, and of all text outside the lists of messages."""
 _KEPT = frozenset(
     ("id", "type", "date", "date_unixtime", "from", "from_id", "text", "forwarded_from", "via_bot",
      "author", "content", "timestamp")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands between evaluations."""
+    """The progress of a training between evaluations."""
 
     step: int
     steps: int
@@ -34,8 +34,8 @@ class Progress:
     seconds: float
     seconds_left: float
     write: Callable[[int], Sample] | None = None
-    """Lets the model as it is now write so many tokens; costs the time that takes, and changes
-    nothing."""
+    """Generates a sample of so many tokens with the current weights; training waits meanwhile, and
+    is not changed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Evaluation:
     """Mean since the evaluation before, nats a token; None where no step came between."""
     val_loss: float
     val_bits_per_char: float
-    """With what it takes to tell what the tokens hide; comparable between tokenizers."""
+    """Including what the tokens hide, such as unknown words; comparable between tokenizers."""
     val_unknown: float
     """Share of the validation text that the vocabulary lacks: `<unk>`, and left-out characters."""
     lr: float
@@ -94,22 +94,22 @@ class Result:
 
 
 class Observer:
-    """Told of everything; overrides what it cares about."""
+    """The base of all observers: override the methods that you need."""
 
     def started(self, run: Run, plan: Plan, step: int) -> None:
-        """Training begins, or goes on, at `step`."""
+        """Training begins, or resumes, at `step`."""
 
     def progressed(self, progress: Progress) -> None:
-        """A step is done; called at most a few times a second."""
+        """After a step; at most a few times a second."""
 
     def evaluated(self, evaluation: Evaluation, sample: Sample) -> None:
-        """An evaluation is done and written."""
+        """After an evaluation is written."""
 
     def finished(self, run: Run, result: Result) -> None:
-        """Training ended in order, or was interrupted and saved."""
+        """After the result is written, also that of an interrupted training."""
 
     def closed(self) -> None:
-        """Training is over, in whatever way; called last, always."""
+        """Called last, always, however training ended."""
 
 
 class CSVLog(Observer):

@@ -1,8 +1,8 @@
 """An evaluation: the loss over a whole text, by a protocol that has a name, and a sample.
 
 The loss is the mean over every token but the first, in nats; each token is predicted once. Of
-conversations where one side is learned, only the tokens of that side count. How
-much context a prediction gets is the protocol:
+conversations where one side is learned, only the tokens of that side count. The protocol says how
+much context a prediction gets:
 
 - *windows* (attention models, and any model with `window`): windows of `window` tokens, else of
   `block_size`, that don't overlap, each read from nothing; with `stride`, a window starts every
@@ -13,8 +13,8 @@ much context a prediction gets is the protocol:
 
 Models of different families compare in windows of the same size.
 
-The sample has the same prompt and seed each time, so that one sees the model learn. A model of
-conversations has one, of four turns, with itself: the first is given.
+Samples of a run have the same prompt and seed, so that they compare. That of a chat model is a
+conversation of four turns with itself; the first is given.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Loss:
     tokens: int
     """Predictions it is the mean of."""
     protocol: str
-    """How context was given, in words."""
+    """How much context predictions got, in words."""
 
     @property
     def perplexity(self) -> float:
@@ -221,7 +221,7 @@ def _streams(model: LanguageModel, tokens: Tokens, limit: int) -> tuple[float, i
 
 
 def _tokens_at_once(model: LanguageModel) -> int:
-    """So few that the logits of a large vocabulary fit into memory, and into caches."""
+    """Tokens of a forward pass: fewer where the vocabulary is large, for memory and caches."""
     return min(_TOKENS_AT_ONCE, _LOGITS_AT_ONCE // model.config.vocab_size)
 
 
@@ -242,14 +242,14 @@ def _sum(logits: Tensor, targets: Tensor) -> float:
 
 _SAMPLE_SEED = 1
 _OPENING = "Hello! How are you?"
-"""What a conversation begins with where no prompt is set."""
+"""The first turn where no prompt is set."""
 _TURNS = 4
 
 
 def write_sample(
     model: LanguageModel, tokenizer: Tokenizer, settings: TrainingSettings, step: int
 ) -> Sample:
-    """Let the model write, on the runtime that `generate` uses: what is shown is what one gets."""
+    """A sample of the model's text, by the runtime that `generate` uses, so of the same quality."""
     weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
     generator = Generator(
         load_runtime(model.config, weights),
@@ -261,7 +261,7 @@ def write_sample(
 
 
 def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, str]:
-    """(prompt, what follows), as `samples.jsonl` has them."""
+    """(prompt, generated text), as `samples.jsonl` has them."""
     if generator.tokenizer.chat is None:
         generation = generator.generate(
             settings.sample_prompt, seed=_SAMPLE_SEED, max_tokens=settings.sample_tokens
@@ -269,16 +269,16 @@ def sample_of(generator: Generator, settings: TrainingSettings) -> tuple[str, st
         return settings.sample_prompt, generation.text
     opening = settings.sample_prompt.strip() or _OPENING
     each = max(1, settings.sample_tokens // (_TURNS - 1))
-    said = converse(generator, opening, _TURNS, seed=_SAMPLE_SEED, max_tokens=each)
+    turns = converse(generator, opening, _TURNS, seed=_SAMPLE_SEED, max_tokens=each)
     names = {"user": SpeakerNames().user, "assistant": SpeakerNames().model}
-    first, *rest = (f"{names[one.role]}: {one.content}" for one in said)
+    first, *rest = (f"{names[one.role]}: {one.content}" for one in turns)
     return f"{first}\n", "\n".join(rest)
 
 
 class CompanionModel(LanguageModel):
-    """What `companion` makes of the network's logits, to be evaluated; it can't be trained.
+    """A network mixed with a companion, for evaluation only; it can't be trained.
 
-    Its state is the network's, and that of the mixer, (batch, order).
+    Its state is the network's, and the mixer's as `companion`, (batch, order).
     """
 
     def __init__(self, network: LanguageModel, companion: Companion) -> None:

@@ -1,7 +1,7 @@
-"""A model that learns: weights, optimisers, average and carried state, advanced one step at a time.
+"""One optimiser step at a time: model, optimisers, weight average and carried state.
 
-`Learner.step` is the whole recipe of one optimiser step; what happens between steps (evaluations,
-checkpoints, signals) is the trainer's business, and how fast a step is the plan's.
+`Learner.step` is all that a step does. Evaluations, checkpoints and signals, which come between
+steps, are in `trainer`; how long a step takes is measured in `planning.benchmark`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from textwright.training.optim.optimizer import Course, Optimizers, lr_multiplie
 
 _LARGE_VOCABULARY, _SAMPLED_TYPES = 8192, 2048
 _LOGITS_AT_ONCE = 1 << 24
-"""Of the samples that are in memory at once: 64 MB, and as much again for the gradient."""
+"""Logits of a micro-batch at most: 64 MB, and as much again for the gradient."""
 
 
 class Learner:
-    """The state of learning `tokens` by the recipe in `settings`."""
+    """A model that learns `tokens`, with all state that a checkpoint needs."""
 
     def __init__(
         self, config: ModelConfig, settings: TrainingSettings, tokens: Tokens, course: Course
@@ -72,13 +72,13 @@ class Learner:
             self.use_threads(settings.threads or torch.get_num_threads())
 
     def use_threads(self, count: int) -> None:
-        """Compute on so many threads: a shard each, or torch's own where there is one shard."""
+        """Compute on so many threads: one a shard, or torch's own where there is one shard."""
         split = len(self.shards) > 1
         torch.set_num_threads(1 if split else count)
         self.threads = Threads(min(count, len(self.shards)) if split else 1)
 
     def step(self, step: int) -> Tensor:
-        """Do optimiser step `step` (from 0); gives the mean training loss, a detached scalar."""
+        """Do optimiser step `step` (from 0); returns the mean training loss, a detached scalar."""
         mine = distributed.rank_slice(self.settings.batch_size)
         before = None if self.batches.resets_state(step) else self._carried_state(step, mine)
         rows = torch.from_numpy(self.batches.batch(step, 0, self.settings.batch_size))
@@ -116,16 +116,17 @@ class Learner:
         share: float | None,
         before: State | None,
     ) -> tuple[Tensor, list[State]]:
-        """Add the gradients of a shard to those of its copy of the model, a micro-batch at a time.
+        """Forward and backward of a shard, a micro-batch at a time.
 
         Args:
-            samples: of the batch, the shard's.
+            loss: the shard's copy of the model, which gets the gradients.
+            samples: the shard's, by their index in the batch.
             inputs, targets: of the whole batch, (batch, time).
-            share: of one target in the loss, where not all count.
+            share: the weight of a target in the loss; None where all count.
             before: the carried state of these samples.
 
         Returns:
-            Their share of the loss, and the state after each micro-batch.
+            Their part of the mean loss, a scalar, and the state after each micro-batch.
         """
         at_once = self.settings.micro_batch_size or self._auto_micro_batch()
         total = torch.zeros((), device=self.device)
@@ -145,7 +146,7 @@ class Learner:
         return total, states
 
     def _carried_state(self, step: int, mine: range) -> State | None:
-        """The state from the step before, but for the samples that begin from nothing."""
+        """The state after the step before; the initial one for samples drawn as fresh starts."""
         batch, share = self.settings.batch_size, self.settings.fresh_starts
         if not self.state or not share:
             return self.state
@@ -158,7 +159,7 @@ class Learner:
         }
 
     def _sampled_classes(self) -> int:
-        """How many types to estimate the softmax with, beside the targets; 0 computes them all."""
+        """Types that estimate the softmax, beside the targets; 0 computes it exactly."""
         wanted, vocabulary = self.settings.sampled_softmax, self.model.config.vocab_size
         if wanted is None:
             large = vocabulary > _LARGE_VOCABULARY and self.device.type == "cpu"
@@ -166,7 +167,7 @@ class Learner:
         return 0 if self.model.output_layer() is None else wanted
 
     def _auto_micro_batch(self) -> int:
-        """The batch, or so few that the logits of a large vocabulary don't fill the memory."""
+        """Samples of a micro-batch: all, or fewer where the vocabulary is large, for memory."""
         config = self.model.config
         types = config.vocab_size
         if self._sampled:
@@ -184,12 +185,12 @@ class Learner:
         state: State | None,
         place: tuple[int, int],
     ) -> tuple[Tensor, State]:
-        """Add the gradients of some samples; gives their share of the loss, and their new state.
+        """Forward and backward of a micro-batch; returns its part of the mean loss and its state.
 
         Args:
             loss_of: the model, or a copy with gradients of its own.
             inputs, targets: (samples, time).
-            share: of one target in the loss, where not all count.
+            share: the weight of a target in the loss; None where all count.
             state: of these samples.
             place: step and first sample.
         """
@@ -199,18 +200,18 @@ class Learner:
             key = (self.settings.seed, *place)
             loss, after = loss_of(inputs, targets.flatten(), share is None, state, key)
         loss = loss * (len(inputs) / self.settings.batch_size if share is None else share)
-        loss.backward()  # shares of one loss: their gradients add up
+        loss.backward()  # parts of one mean: their gradients add up
         if self.model.config.order == "windows":
             return loss.detach(), {}
         return loss.detach(), {name: part.detach().float() for name, part in after.items()}
 
     @property
     def evaluated_model(self) -> LanguageModel:
-        """The model that is evaluated and kept: the average where there is one."""
+        """The model that is evaluated and saved: the average where there is one."""
         return self.model if self.average is None else cast(LanguageModel, self.average.module)
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from the weights of another training, which `LanguageModel.weights` gave.
+        """Begin with the weights of another model, from `LanguageModel.weights`.
 
         Raises:
             RunError: they don't fit this model.
@@ -219,7 +220,7 @@ class Learner:
         self.evaluated_model.load_weights(weights)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that must survive, of all workers, named `part/name`, on the CPU."""
+        """The state of all workers for a checkpoint: tensors on the CPU, named `part/name`."""
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": dict(self.model.named_parameters()),
             "optimizer": self.optimizers.tensors(),
@@ -237,7 +238,7 @@ class Learner:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave, here or at another number of workers.
+        """Restore what `tensors` returned, also at another number of workers.
 
         Raises:
             TrainingError: they don't fit this model.
@@ -264,7 +265,7 @@ class Learner:
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """The tensors of a part, by their names inside it."""
+    """The tensors named `part/name`, by `name`."""
     prefix = f"{part}/"
     return {
         name.removeprefix(prefix): tensor

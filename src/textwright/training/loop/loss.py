@@ -2,8 +2,8 @@
 
 With tens of thousands of types nearly all work of a step goes into the logits of types that are
 neither targets nor likely. So a step computes only those of its own targets and of some types drawn
-at random from the others, each of which stands for as many as it was drawn from: the sum under the
-softmax is then right on average (importance sampling after Jean et al., "On Using Very Large Target
+at random from the others, each weighted by how many it was drawn from: the sum under the softmax is
+then right on average (importance sampling after Jean et al., "On Using Very Large Target
 Vocabulary", 2015, section 3). Frequent types are targets in nearly every batch, hence exact; the
 trained model is an ordinary one, and evaluated exactly.
 """

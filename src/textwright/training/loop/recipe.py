@@ -1,6 +1,6 @@
 """The recipe of a training: model, settings and plan, complete before the first step.
 
-A run folder holds it (`config.json`, `run.toml`), so that going on needs nothing else.
+A run folder holds it (`config.json`, `run.toml`), so that resuming needs nothing else.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from textwright.training.optim.optimizer import Course
 
 @dataclass(frozen=True)
 class Leg:
-    """A part of a training that was planned by itself: all of it, but where it was gone on with."""
+    """A planned part of a training: the whole of it, unless `--resume` went beyond the plan."""
 
     begin: int
-    """The step that it goes on from; 0 of the first."""
+    """Its first step; 0 for the first leg."""
     steps: int
-    """The step that it was planned to end at."""
+    """The step that it is planned to end at."""
     dropout: float
     asked: str
     """The budget, in words: `epochs 6`, `minutes +2`."""
@@ -50,23 +50,23 @@ class Plan:
     expected_seconds: float | None = None
     tokens_per_second: float | None = None
     base_bits: float | None = None
-    """Bits a character at which `--from english` would have begun, where that was looked at."""
+    """Bits a character of `--from english` before any step, where that was measured."""
     legs: tuple[Leg, ...] = ()
-    """Of a training that was gone on with beyond its plan, the first one included; `steps` is where
-    the last one ends."""
+    """All legs of a training that was resumed beyond its plan, else empty; the last ends at
+    `steps`."""
 
     @property
     def course(self) -> Course:
-        """Of the learning rate, and of what else depends on where a leg begins."""
+        """The legs, for what depends on where one begins, such as the learning rate."""
         return [(leg.begin, leg.steps) for leg in self.legs] or [(0, self.steps)]
 
     @property
     def leg_begin(self) -> int:
-        """The step that the last leg goes on from."""
+        """The first step of the last leg."""
         return self.course[-1][0]
 
     def record(self) -> dict[str, Any]:
-        """As `run.toml` holds it."""
+        """For `run.toml`."""
         record = asdict(self)
         if not self.legs:
             del record["legs"]
@@ -74,14 +74,14 @@ class Plan:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Plan:
-        """What `record` gave, with the Nones that TOML can't hold."""
+        """The inverse of `record`, also from TOML, which has no None."""
         legs = tuple(Leg(**leg) for leg in record.get("legs", ()))
         return cls(**{"size": None, **record, "legs": legs})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a training does to a text."""
+    """Everything that determines a training, but for the text."""
 
     model: ModelConfig
     settings: Settings
@@ -92,7 +92,7 @@ class Recipe:
         return self.settings.training
 
     def record(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """For JSON."""
         return {
             "model": self.model.to_json(),
             "settings": self.settings.model_dump(),
@@ -101,7 +101,7 @@ class Recipe:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Recipe:
-        """What `record` gave."""
+        """The inverse of `record`."""
         return cls(
             model_config(record["model"]),
             Settings.model_validate(record["settings"]),

@@ -1,13 +1,12 @@
-"""A batch in shards: each learns by itself, on a thread of its own where there are cores.
+"""Data parallelism over threads: a batch is cut into shards, and each thread learns some of them.
 
-Into how many shards a batch is cut is part of the recipe, how many threads work on them is not: the
-gradients of the shards are added in the order of the shards, so one core and eight make the same
-bytes. Each thread computes on itself alone (torch's own threads spin while they wait for each
-other, many times a step, which a busy neighbour turns into seconds); torch leaves Python's lock
-while it computes.
+The number of shards is part of the recipe, the number of threads isn't: gradients are added in the
+order of the shards, so one core and eight give the same bytes. A thread computes alone (torch's own
+threads spin while they wait for each other, many times a step, which a busy machine turns into
+seconds); torch releases Python's lock while it computes.
 
-Several workers (see `distributed`) share out the shards: what a worker's threads have added up
-is then added up over the workers.
+Several workers (see `distributed`) divide the shards among them; their gradients are summed after
+those of a worker's own shards.
 """
 
 from __future__ import annotations
@@ -27,16 +26,15 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 MOST_SHARDS = 8
 _SAMPLES, _POSITIONS = 16, 512
-"""Of a shard at least: products of fewer rows don't fill a core. A recurrent layer's have as many
-rows as there are samples, those of attention models as many as there are positions."""
+"""Of a shard at least: smaller matrix products don't fill a core. Those of a recurrent layer have a
+row for each sample, those of attention models one for each position."""
 
 
 def resolve_shards(
     settings: TrainingSettings, config: ModelConfig, device: torch.device
 ) -> TrainingSettings:
-    """`settings` with the number of shards chosen where it is 0; of what is trained alone, so that
-    machines of one kind agree. Beside a processor nothing is split: a GPU is filled by the batch.
-    """
+    """`settings` with the number of shards chosen where it is 0: by model and batch alone, so that
+    all machines agree. Only on a processor: a GPU computes the batch as one."""
     if settings.shards:
         return settings
     rows, least = settings.batch_size, _SAMPLES
@@ -51,14 +49,14 @@ def resolve_shards(
 
 
 def sharing(module: _Module) -> _Module:
-    """A copy that computes with the same weights, and has gradients and attributes of its own."""
+    """A copy with the same weights in memory, and gradients and attributes of its own."""
     memo: dict[int, Any] = {id(one): nn.Parameter(one.detach()) for one in module.parameters()}
     memo |= {id(buffer): buffer for buffer in module.buffers()}
     return copy.deepcopy(module, memo)
 
 
 def add_gradients(module: nn.Module, copies: Sequence[nn.Module]) -> None:
-    """Add the gradients of the copies to those of `module`, in their order, and clear theirs."""
+    """Add the gradients of the copies to those of `module`, in order, and clear the copies'."""
     for one in copies:
         mine, theirs = [], []
         for parameter, copied in zip(module.parameters(), one.parameters(), strict=True):
@@ -71,10 +69,10 @@ def add_gradients(module: nn.Module, copies: Sequence[nn.Module]) -> None:
 
 
 class Threads:
-    """Does independent tasks at once.
+    """A pool of threads for independent tasks.
 
     Args:
-        count: of threads; 1 does one task after the other, on the caller's.
+        count: of threads; 1 does one task after the other, on the calling thread.
     """
 
     def __init__(self, count: int) -> None:

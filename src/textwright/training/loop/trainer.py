@@ -1,12 +1,11 @@
-"""The training loop: learn a step; now and then look, keep, save; stop when it is time.
+"""The training loop: steps, with evaluations and checkpoints between them, and early stopping.
 
-Read `Trainer.train`. It can be left at any moment: a kill loses the steps since the last
-checkpoint and nothing else, what stops it in order (see `stopping`) saves first. Going on gives the
-same weights as never having stopped, to the byte, on the same machine with the same number of
-threads.
+Read `Trainer.train`. A kill at any moment loses the steps since the last checkpoint and nothing
+else; a stop signal (see `stopping`) saves a checkpoint first. A resumed training gives the same
+weights as one that never stopped, to the byte, on the same machine with the same number of threads.
 
-Several workers walk the same loop (see `workers`): each learns its share of a step, the first one
-looks, writes and saves, and tells the others what came of it.
+Several workers run the same loop (see `distributed`): each learns its slice of every batch; rank 0
+evaluates, writes and saves, and broadcasts the trainer state.
 """
 
 from __future__ import annotations
@@ -86,12 +85,12 @@ class Trainer:
         restored = self._restore()
 
         def stopped() -> bool:
-            asked = stop_requested() or self.observer_error is not None
-            return bool(distributed.all_reduce_any(asked))
+            here = stop_requested() or self.observer_error is not None
+            return distributed.all_reduce_any(here)
 
-        self._tell(lambda one: one.started(self.run, self.plan, self.trainer_state.step))
+        self._notify(lambda one: one.started(self.run, self.plan, self.trainer_state.step))
         if not restored:
-            self._evaluate()  # what it writes before any step is where the story begins
+            self._evaluate()  # the first point of the curve is the untrained model
             self._save()
         stop = stopped()
         while not self._is_done() and not stop:
@@ -122,7 +121,7 @@ class Trainer:
         return 0 < patience <= self.trainer_state.evaluations_since_best
 
     def _last_planned_evaluation(self) -> int:
-        """The step of it, at the step that training is at."""
+        """The step of the latest evaluation that the plan has, up to the current step."""
         step, every = self.trainer_state.step, self.plan.eval_every
         if step >= self.plan.steps:
             return step
@@ -131,25 +130,25 @@ class Trainer:
         return max(step - step % every, *begins)
 
     def _restore(self) -> bool:
-        """Take up the latest checkpoint; whether there was one."""
+        """Restore the latest checkpoint at every worker; returns whether there was one."""
         found = self._restore_on_rank_zero() if distributed.is_rank_zero() else None
         restored = distributed.broadcast(found is not None)
         if distributed.world_size() > 1:
-            # Of a beginning too: the first worker's weights may be those of a parent
-            begun = found.tensors if found is not None else self.learner.tensors()
-            self.learner.load(distributed.broadcast_tensors(begun))
+            # At the start of a training too: the weights of rank 0 may be a parent's
+            tensors = found.tensors if found is not None else self.learner.tensors()
+            self.learner.load(distributed.broadcast_tensors(tensors))
             self._broadcast_state()
         state = self.trainer_state
         if restored and state.step == self.plan.leg_begin > 0:
             state.evaluations_since_best, state.leg_loss = 0, None
-        elif state.leg_loss is None:  # a checkpoint of before there were legs
+        elif state.leg_loss is None:  # a checkpoint of a version without legs
             state.leg_loss = state.best_loss
         self._saved_step = self.trainer_state.step if restored else None
         self._clock.start(self.trainer_state.seconds)
         return bool(restored)
 
     def _broadcast_state(self) -> None:
-        """Those of the first worker, where there are others."""
+        """Replace the trainer state by that of rank 0."""
         self.trainer_state = TrainerState(**distributed.broadcast(asdict(self.trainer_state)))
 
     def _restore_on_rank_zero(self) -> Checkpoint | None:
@@ -167,14 +166,14 @@ class Trainer:
         if checkpoint is None:
             self.run.drop_after(-1)
             return None
-        looked = self._last_planned_evaluation()
-        if looked == 0 and any(record["step"] > 0 for record in self.run.metrics()):
+        last_evaluation = self._last_planned_evaluation()
+        if last_evaluation == 0 and any(record["step"] > 0 for record in self.run.metrics()):
             self._undo_evaluation_at_stop(checkpoint)
-        self.run.drop_after(looked)
+        self.run.drop_after(last_evaluation)
         return checkpoint
 
     def _undo_evaluation_at_stop(self, latest: Checkpoint) -> None:
-        """Keep the weights before the first step again, as if training had never stopped."""
+        """Write the untrained weights to the run again: resuming must be as if it never stopped."""
         first = checkpoints.load_step(self.run, 0)
         if first is not None:
             self.learner.load(first.tensors)
@@ -224,10 +223,10 @@ class Trainer:
         state.loss_sum, state.loss_count = 0.0, 0
         self.run.append(self.run.metrics_file, evaluation.record())
         self.run.append(self.run.samples_file, sample.record())
-        self._tell(lambda one: one.evaluated(evaluation, sample))
+        self._notify(lambda one: one.evaluated(evaluation, sample))
 
     def _save(self) -> None:
-        """Write a checkpoint of what all workers hold, where that isn't written already."""
+        """Write a checkpoint of all workers' state, unless this step has one already."""
         if self.trainer_state.step == self._saved_step:
             return
         self._sync_losses()
@@ -252,7 +251,7 @@ class Trainer:
         )
 
     def _sync_losses(self) -> None:
-        """Fetch the losses of the last steps from the device; a loss that isn't finite ends it."""
+        """Fetch the losses of the last steps from the device; `DivergedError` where one is NaN."""
         if self._losses and distributed.is_rank_zero():
             first = self.trainer_state.step - len(self._losses) + 1
             for offset, loss in enumerate(torch.stack(self._losses).tolist()):
@@ -277,29 +276,29 @@ class Trainer:
             seconds_left=seconds / done - seconds,
             write=self._write,
         )
-        self._tell(lambda one: one.progressed(progress))
+        self._notify(lambda one: one.progressed(progress))
 
     def _write(self, tokens: int) -> Sample:
-        """What the model as it is now writes."""
+        """A sample of the current model."""
         settings = self.settings.model_copy(update={"sample_tokens": tokens})
         with self._clock.paused():
             model = self.learner.evaluated_model
             return write_sample(model, self.dataset.tokenizer, settings, self.trainer_state.step)
 
-    def _tell(self, what: Callable[[Observer], None]) -> None:
-        """Tell the observers; where one fails, e.g. since its terminal is gone, training stops in
+    def _notify(self, call: Callable[[Observer], None]) -> None:
+        """Call every observer; the first error, e.g. of a closed terminal, stops training in
         order."""
         for observer in self.observers:
             try:
-                what(observer)
+                call(observer)
             except Exception as error:
                 self.observer_error = self.observer_error or error
 
     def result(self, status: str) -> Result:
-        """Where training stands, as the end of it.
+        """The result of a training that ends now.
 
-        Where evaluations read a part of the validation text, the weights that are kept are measured
-        on all of it once training is done.
+        Where evaluations read a part of the validation text, a finished training evaluates the kept
+        weights on all of it.
         """
         state, plan = self.trainer_state, self.plan
         metrics = self.run.metrics()
@@ -333,8 +332,8 @@ class Trainer:
         )
 
     def _evaluate_whole(self) -> Loss | None:
-        """The loss of the weights that are kept on all of the validation text; None where every
-        evaluation read that, and where Ctrl-C cuts it short."""
+        """The loss of the kept weights on all of the validation text; None where every evaluation
+        read all of it, and after Ctrl-C."""
         tokens = self.dataset.validation.array()
         if not 0 < self.plan.eval_tokens < len(tokens) - 1:
             return None
@@ -355,7 +354,7 @@ def write_weights(file: Path, model: LanguageModel) -> None:
 
 
 class _Clock:
-    """Time spent training, over all the times a run was resumed, with and without paused."""
+    """Seconds spent training, summed over resumptions, and the learning speed without pauses."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -383,7 +382,7 @@ class _Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time inside doesn't count as learning."""
+        """Leave the time inside out of the learning speed."""
         begin = time.monotonic()
         yield
         self._paused += time.monotonic() - begin
@@ -395,7 +394,7 @@ class _Clock:
 
 
 def check_finite(loss: float, step: int) -> None:
-    """Raise a `DivergedError` with advice where the loss is not a number any more."""
+    """Raise `DivergedError`, with advice, where the loss is NaN or infinite."""
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss is not finite at step {step}: training has diverged; halve the learning "

@@ -1,8 +1,8 @@
 """AdamW (Loshchilov and Hutter, 2019) by torch's fused kernel, without torch's class around it.
 
-The same numbers as `torch.optim.AdamW(fused=True)` and the same state, so that a checkpoint of one
-goes on in the other. Torch's class brings in its compiler, which costs every training more
-than a second before the first step and serves it nothing.
+The numbers and the state are those of `torch.optim.AdamW(fused=True)`, so either resumes a
+checkpoint of the other. Torch's class imports its compiler, which would cost every training more
+than a second before the first step.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _EPS = 1e-8
 
 
 class AdamW:
-    """All of whose parameters have a gradient at each step.
+    """AdamW over parameters that each have a gradient at each step.
 
     Args:
-        groups: parameters, and by what share of the learning rate they decay.
-        betas: what the means of the gradients, and of their squares, keep of themselves at a step.
+        groups: parameters and their weight decay, decoupled, times the learning rate.
+        betas: decay rates of the means of the gradients and of their squares.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class AdamW:
         self.state = [_initial_state(parameter) for parameter in self.parameters]
 
     def tasks(self, rate: float) -> list[Callable[[], None]]:
-        """The one part of a step."""
+        """A step as its one task."""
         return [partial(self.step, rate)]
 
     @torch.no_grad()

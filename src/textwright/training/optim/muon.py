@@ -1,12 +1,12 @@
 """Muon (Jordan et al., 2024) for many small matrices, in blocks of rows.
 
-`torch.optim.Muon` but for polynomials and blocks, with the same state, so that a checkpoint of one
-goes on in the other. A matrix is orthogonalised in blocks of at most `BLOCK` rows, or columns where
-there are fewer of them, each by itself. That takes a fifth of the products or less, and no training
-that was tried learned less in the same time (see `docs/log.md`). All is float32.
+`torch.optim.Muon` but for polynomials and blocks, with the same state, so that either resumes a
+checkpoint of the other. A matrix is orthogonalised in blocks of at most `BLOCK` rows, or columns
+where there are fewer of them, each by itself. That takes a fifth of the products or less, and no
+training that was tried learned less in the same time (see `docs/log.md`). All is float32.
 
-On a processor `kernels/muon.c` does a step of one matrix, each block while it lies in the caches;
-on other devices, and without kernels, torch does the same of many blocks a call.
+On a processor `kernels/muon.c` does a step of one matrix, each block while it is in the caches; on
+other devices, and without kernels, torch does the same, many blocks a call.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ and 1 nearest to 1, to 0.80 to 1.20 (Amsel et al., "The Polar Express", 2025, al
 the last made for values a hundredth larger, since products are rounded). A fifth less work than the
 five iterations of Jordan et al., and no higher a loss."""
 _MARGIN = 1.01
-"""By which what goes in is divided for the same reason."""
+"""The input is divided by it for the same reason."""
 _EPS = 1e-7
 
 BLOCK = 64
-"""Rows of a block. A training that begins with another's weights takes whole matrices: in blocks it
-forgets more of what those know (`docs/log.md`)."""
+"""Rows of a block. A training that begins with another's weights takes whole matrices: blocks
+forget more of what it knows (`docs/log.md`)."""
 _AT_ONCE = 1 << 18
-"""On a processor, how many numbers a part of a step has: more leave the caches, and threads want
-several parts."""
+"""Numbers of a task on a processor: more don't fit into the caches, and threads need several tasks
+each."""
 
 _ARGUMENTS: list[Any] = [
     *[INTEGER] * 4, *[FLOAT] * 4, POINTER, INTEGER, POINTER, INTEGER, POINTER, POINTER,
@@ -83,7 +83,7 @@ class Muon:
             task()
 
     def tasks(self, rate: float) -> list[Callable[[], None]]:
-        """The parts of a step, which may be done in any order and at once."""
+        """The parts of a step, which may run in any order and in parallel."""
         return [partial(self._update, group, rate) for group in self._groups]
 
     @torch.no_grad()
@@ -95,12 +95,12 @@ class Muon:
             self._update_compiled(self._library, matrices, gradients, momenta, rate)
             return
         torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
-        looking_ahead = torch._foreach_lerp(gradients, momenta, self._momentum)
-        wide = torch.stack([_transpose_if_tall(matrix) for matrix in looking_ahead])
+        nesterov = torch._foreach_lerp(gradients, momenta, self._momentum)
+        wide = torch.stack([_transpose_if_tall(update) for update in nesterov])
         torch._foreach_mul_(matrices, 1 - rate * self._weight_decay)
         for matrix, update in zip(matrices, _orthogonal(wide, self._rows), strict=True):
-            lying = matrix.shape[0] <= matrix.shape[1]
-            matrix.add_(update if lying else update.T, alpha=-_scaled(rate, matrix))
+            is_wide = matrix.shape[0] <= matrix.shape[1]
+            matrix.add_(update if is_wide else update.T, alpha=-_scaled(rate, matrix))
 
     def _update_compiled(
         self,
@@ -127,7 +127,7 @@ class Muon:
 
 
 def _orthogonal(matrices: Tensor, most: int) -> Tensor:
-    """Blocks of rows that are nearly the nearest with singular values 1, by polynomials of them.
+    """The matrices with each block of rows orthogonalised approximately, by matrix polynomials.
 
     Args:
         matrices: (number, rows, columns), rows ≤ columns.
@@ -179,7 +179,7 @@ def _transpose_if_tall(matrix: Tensor) -> Tensor:
 
 
 def _group_by_shape(matrices: list[Tensor]) -> list[list[int]]:
-    """Indices of the matrices that are orthogonalised at once, a list a group."""
+    """Groups of indices of matrices that are orthogonalised in one task."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for place, matrix in enumerate(matrices):
         shapes.setdefault(tuple(sorted(matrix.shape)), []).append(place)

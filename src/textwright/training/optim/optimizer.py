@@ -1,10 +1,10 @@
-"""Which optimiser updates what, and the learning rate of each step: warmup, a plateau, a decay.
+"""Which optimiser updates which parameters, and the learning-rate schedule: warmup, plateau, decay.
 
 Muon (Jordan et al., 2024) orthogonalises the momentum of the hidden matrices; everything else
 (embedding, output, norms, biases) takes AdamW (Loshchilov and Hutter, 2019).
 
-A training that goes on beyond its plan takes the rates that a longer one would have at that step,
-after a short rise to them; see `docs/log.md` for what else was tried.
+A training that goes on beyond its plan takes the rates of the longer plan, after a short warmup
+from its last rate to them; `docs/log.md` has what else was tried.
 """
 
 from __future__ import annotations
@@ -20,22 +20,17 @@ from textwright.training.optim.adamw import AdamW
 from textwright.training.optim.muon import BLOCK, Muon
 
 Task = Callable[[], None]
-"""A part of a step of an optimiser."""
+"""A part of an optimiser's step."""
 
 
 def run_in_turn(tasks: Iterable[Task]) -> None:
-    """One after the other, on this thread."""
+    """Run tasks one after the other, on this thread."""
     for task in tasks:
         task()
 
 
 class Optimizers:
-    """The one or two optimisers of a model, stepped together.
-
-    Args:
-        model: what is trained.
-        settings: of a training.
-    """
+    """The optimisers of a model, stepped together: AdamW, and Muon where the settings have it."""
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
         self.settings = settings
@@ -63,7 +58,8 @@ class Optimizers:
         """Update the parameters at `factor` × the learning rates, and clear the gradients.
 
         Args:
-            run: does tasks that don't depend on each other.
+            factor: see `lr_multiplier`.
+            run: runs tasks that don't depend on each other.
         """
         views = iter(self._views)
         for matrices in self._matrices:
@@ -88,22 +84,22 @@ class Optimizers:
         }
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave.
+        """Restore what `tensors` returned.
 
         Raises:
-            KeyError, RuntimeError: it is another model's.
+            KeyError, RuntimeError: they are another model's.
         """
         for name, own in self.tensors().items():
             own.copy_(tensors[name])
 
 
 Course = Sequence[tuple[int, int]]
-"""The legs of a training, in order: the step each begins at, and the step that it was planned to
-end at. One that goes as it was planned has one leg, `[(0, steps)]`."""
+"""The legs of a training, in order: first step, and the step that it was planned to end at. A
+training that wasn't gone on with beyond its plan has one, `[(0, steps)]`."""
 
 
 def lr_multiplier(step: int, settings: TrainingSettings, course: Course) -> float:
-    """What the learning rates are multiplied by at `step` (from 0)."""
+    """The factor on the learning rates at `step` (from 0)."""
     number = max(number for number, (begin, _) in enumerate(course) if begin <= step or not begin)
     begin, steps = course[number]
     planned = _planned_multiplier(step, settings, steps)
@@ -115,7 +111,7 @@ def lr_multiplier(step: int, settings: TrainingSettings, course: Course) -> floa
 
 
 def _planned_multiplier(step: int, settings: TrainingSettings, steps: int) -> float:
-    """The same of a training that was planned for so many steps from its beginning."""
+    """The factor of a training with one leg of so many steps."""
     warmup = math.ceil(settings.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -1,8 +1,8 @@
 """A training that goes on beyond its plan: `--resume` with other steps, epochs or minutes.
 
-What is there stays as it is, weights, optimiser and averages; the plan gets another leg, which
-begins at the latest checkpoint and ends where it was asked to. A number is of the whole training,
-`+` and a number what comes on top of what is done.
+Weights, optimiser and averages stay as they are; the plan gets another leg, from the latest
+checkpoint to the end of the new budget. A number is the budget of the whole training, `+` and a
+number comes on top of what is done.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from textwright.version import VERSION
 log = logging.getLogger("textwright")
 
 
-_TOLD = ("command", "created", "textwright")
-"""What `run.toml` says of a leg beside its steps."""
+_RECORDED = ("command", "created", "textwright")
+"""What `run.toml` records of a leg beside its steps."""
 
 
 def reached(run: Run) -> TrainerState:
-    """Where the latest whole checkpoint stands.
+    """The trainer state of the latest whole checkpoint.
 
     Raises:
-        RunError: there is none; what was learned can be begun with all the same.
+        RunError: there is none; the weights can still be a parent's.
     """
     checkpoint = checkpoints.load_latest(run)
     if checkpoint is None:
@@ -49,15 +49,15 @@ def reached(run: Run) -> TrainerState:
     return checkpoint.trainer_state
 
 
-def reaches(run: Run, recipe: Recipe, asked: Budget, state: TrainerState) -> str | None:
-    """How much a run has, in words, where that is as much as is asked for; else None."""
+def reaches(run: Run, recipe: Recipe, budget: Budget, state: TrainerState) -> str | None:
+    """How far a run is, in words, where that is as far as the budget; else None."""
     plan, tokens = recipe.plan, int(run.settings()["data"]["train_tokens"])
-    if asked.more:
+    if budget.more:
         return None
-    if asked.name == "minutes":
-        enough = 60 * asked.amount <= state.seconds
+    if budget.name == "minutes":
+        enough = 60 * budget.amount <= state.seconds
     else:
-        enough = _counted_steps(asked, plan, state, tokens) <= state.step
+        enough = _counted_steps(budget, plan, state, tokens) <= state.step
     if not enough:
         return None
     epochs = state.step * plan.tokens_per_step / tokens
@@ -68,21 +68,21 @@ def go_on(
     run: Run,
     recipe: Recipe,
     dataset: Dataset,
-    asked: Budget,
+    budget: Budget,
     state: TrainerState,
     begin: float,
     command: str,
 ) -> Recipe:
     """The recipe with one leg more.
 
-    Evaluations keep their distance and what they read, so that the curve is one. The dropout, where
-    the plan chose it, is that for a text read so often.
+    Evaluations keep their interval and the part of the text they read, so that the curve is one.
+    A dropout that the plan chose is chosen again, for the new number of epochs.
 
     Args:
-        asked: more than there is.
-        state: where the run stands.
-        begin: when the time of minutes began, on the clock of `time.monotonic`.
-        command: what went on with the run, as a person would type it.
+        budget: more than the run has.
+        state: of the run's latest checkpoint.
+        begin: when the minutes of the budget began, by `time.monotonic`.
+        command: that goes on with the run, as a person would type it.
     """
     train = dataset.train.array()
     plan, training = recipe.plan, recipe.training
@@ -90,38 +90,38 @@ def go_on(
     option = SizeOption(plan.size, recipe.model, recipe.settings, chooses_dropout=chooses)
     expected = plan.expected_seconds and plan.expected_seconds / plan.steps
     rate = plan.tokens_per_second
-    if asked.name == "minutes":
-        seconds = 60 * asked.amount - (0 if asked.more else state.seconds)
+    if budget.name == "minutes":
+        seconds = 60 * budget.amount - (0 if budget.more else state.seconds)
         steps, expected, rate = _timed_steps(option, dataset, plan, begin + seconds)
         steps += state.step
     else:
-        steps = _counted_steps(asked, plan, state, len(train))
+        steps = _counted_steps(budget, plan, state, len(train))
     epochs = steps * plan.tokens_per_step / len(train)
     option = option.with_dropout_for(len(train), epochs)
     if option.model.dropout != recipe.model.dropout:
         log.info("dropout is %g from here on, for a text read %.3g times",
                  option.model.dropout, epochs)  # fmt: skip
-    budget: dict[str, float | None] = {"epochs": None, "minutes": None, asked.name: asked.amount}
-    if asked.more:
+    total: dict[str, float | None] = {"epochs": None, "minutes": None, budget.name: budget.amount}
+    if budget.more:
         done = {"steps": state.step, "minutes": round(state.seconds / 60, 2)}
         done["epochs"] = state.step * plan.tokens_per_step / len(train)
-        budget[asked.name] = done[asked.name] + asked.amount
-    begun = run.settings().get("run", {})
+        total[budget.name] = done[budget.name] + budget.amount
+    recorded = run.settings().get("run", {})
     dropout = recipe.model.dropout
     first = Leg(
-        0, plan.steps, dropout, _words(recipe), *(str(begun.get(name, "")) for name in _TOLD)
+        0, plan.steps, dropout, _words(recipe), *(str(recorded.get(name, "")) for name in _RECORDED)
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    leg = Leg(state.step, steps, option.model.dropout, str(asked), command, now, VERSION)
+    leg = Leg(state.step, steps, option.model.dropout, str(budget), command, now, VERSION)
     earlier = [one for one in plan.legs or (first,) if one.begin < state.step or not one.begin]
     settings = recipe.settings.model_copy(
-        update={"training": training.model_copy(update={**budget, "steps": steps})}
+        update={"training": training.model_copy(update={**total, "steps": steps})}
     )
     plan = replace(
         plan,
         steps=steps,
         epochs=epochs,
-        minutes=budget["minutes"],
+        minutes=total["minutes"],
         expected_seconds=expected and expected * (steps - state.step),
         tokens_per_second=rate,
         legs=(*earlier, leg),
@@ -130,7 +130,7 @@ def go_on(
 
 
 def _words(recipe: Recipe) -> str:
-    """The budget that a run began with, in words."""
+    """The budget of a run's first leg, in words."""
     training = recipe.training
     for name in ("epochs", "minutes"):
         if (amount := getattr(training, name)) is not None:
@@ -138,12 +138,12 @@ def _words(recipe: Recipe) -> str:
     return f"steps {recipe.plan.steps}"
 
 
-def _counted_steps(asked: Budget, plan: Plan, state: TrainerState, tokens: int) -> int:
+def _counted_steps(budget: Budget, plan: Plan, state: TrainerState, tokens: int) -> int:
     """The step at which a leg of so many steps or epochs ends."""
-    done = state.step if asked.more else 0
-    if asked.name == "steps":
-        return done + int(asked.amount)
-    return done + max(1, math.ceil(asked.amount * tokens / plan.tokens_per_step))
+    done = state.step if budget.more else 0
+    if budget.name == "steps":
+        return done + int(budget.amount)
+    return done + max(1, math.ceil(budget.amount * tokens / plan.tokens_per_step))
 
 
 def _timed_steps(

@@ -2,7 +2,7 @@
 
 The parent decides family, shape, block size and tokenizer; the request keeps the rest: text, time,
 recipe, dropout. What the weights have read before, and under what licence, goes into `run.toml`,
-so that the lineage of a model is told however often it is continued.
+so that the lineage of a model is known however often it is continued.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user asked for, made into one request: a TOML file, options, `--set`; later wins.
+"""A user's request, merged from a TOML file, options and `--set`; the later layer wins.
 
 Every setting has one dotted name, the same in `run.toml`, `--config` and `--set`. Unknown names
 are errors that offer the nearest one. Presets fill what is left open once a size is chosen.
@@ -31,29 +31,29 @@ from textwright.training.planning.parent import Parent, find_parent, recipe_size
 from textwright.training.planning.presets import CONTINUED_RATE, SIZES, preset
 
 RECORDED = ("run", "data", "parent", "plan", "result", "companion")
-"""Sections of a run.toml that tell what happened; as `--config` they are read over."""
+"""Sections of a run.toml that record its training; ignored in a file given as `--config`."""
 
 SETTING_OF_PARENT = "training.parent"
 DEFAULT_MINUTES = 5.0
 DEFAULT_FAMILY = "lstm"
 BUDGETS = ("training.steps", "training.epochs", "training.minutes")
 _RATES = ("learning_rate", "matrix_learning_rate")
-_FREE = "model.dropout"
+_MAY_DIFFER = "model.dropout"
 """The one setting of the model that may differ from the parent's."""
 _NUMBERS = re.compile(r"\([\d.,\s]+\)|[\d.,\s]+")
-_GROWS = "tokenizer.vocab_size"
-"""The setting of the tokenizer that may be more than the parent's, for words."""
+_MAY_GROW = "tokenizer.vocab_size"
+"""The setting of a word tokenizer that may be larger than the parent's."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long, as it was asked for."""
+    """How long to train."""
 
     name: str
     """`steps`, `epochs` or `minutes`."""
     amount: float
     more: bool
-    """Whether it comes on top of what a run has done, as `+2` does."""
+    """Whether it is on top of what a run has done, as `+2` is."""
 
     def __str__(self) -> str:
         return f"{self.name} {'+' if self.more else ''}{self.amount:g}"
@@ -61,10 +61,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Request:
-    """A training as it was asked for, all its layers merged."""
+    """The training that was requested, all layers merged."""
 
     sources: tuple[str, ...]
-    """The text that was named; empty for the default."""
+    """As the user named them; empty for the default."""
     name: str | None
     """Of the run; None derives it from the text."""
     folder: Path
@@ -93,22 +93,22 @@ class Request:
         }
 
     def beyond(self, recorded: Mapping[str, Any], *, done: bool) -> Budget | None:
-        """How long was asked for, where that isn't what a run was planned for.
+        """The requested budget, where it isn't the one that a run was planned for; else None.
 
-        `+2` that was cut short is the same leg, not another.
+        Repeating the `+2` of an interrupted leg resumes that leg.
 
         Args:
             recorded: the run's settings.
             done: whether it has been trained to its end.
         """
-        asked = self.budget
-        if asked is None:
+        budget = self.budget
+        if budget is None:
             return None
-        if asked.more:
+        if budget.more:
             legs = recorded.get("plan", {}).get("legs") or [{}]
-            return None if not done and legs[-1].get("asked") == str(asked) else asked
-        planned = recorded.get("training", {}).get(asked.name)
-        return None if planned is not None and math.isclose(planned, asked.amount) else asked
+            return None if not done and legs[-1].get("asked") == str(budget) else budget
+        planned = recorded.get("training", {}).get(budget.name)
+        return None if planned is not None and math.isclose(planned, budget.amount) else budget
 
     def settings(self, size: str | None = None) -> Settings:
         """All settings but the model's, over the recipe of a size (None: that of the request).
@@ -162,12 +162,12 @@ def make_request(
     changes: Sequence[str] = (),
     resume: bool = False,
 ) -> Request:
-    """Merge what was asked for; the arguments are those of `textwright.train`.
+    """Merge the layers into a request; the arguments are those of `textwright.train`.
 
-    With a parent, family and size are not known yet: `apply_parent` goes on.
+    With a parent, family and size are not known yet: `apply_parent` sets them.
 
     Raises:
-        RequestError: a name is unknown, a value makes no sense, or two budgets are asked for.
+        RequestError: a name is unknown, a value makes no sense, or two budgets are given.
     """
     if isinstance(parent, Run):
         parent = parent.path
@@ -214,7 +214,7 @@ def make_request(
         sources, name, runs.runs_folder(runs_folder), family, size, values, given,
         _budget(given, more),
     )  # fmt: skip
-    request.settings()  # names what is out of range before anything is read
+    request.settings()  # raises where a value is out of range, before anything is read
     return request
 
 
@@ -237,7 +237,7 @@ def _amount(name: str, value: float | str) -> tuple[float, bool]:
 
 
 def _budget(given: Mapping[str, Any], more: Sequence[str]) -> Budget | None:
-    """The budget that counts of those that were given."""
+    """The given budget; None where there is none."""
     for setting in BUDGETS:
         if isinstance(amount := given.get(setting), int | float):
             name = setting.removeprefix("training.")
@@ -246,10 +246,10 @@ def _budget(given: Mapping[str, Any], more: Sequence[str]) -> Budget | None:
 
 
 def apply_parent(request: Request) -> Request:
-    """The request with its parent, and with all that the parent decides; as it was without one.
+    """The request with its parent and the settings that the parent decides; without one, as is.
 
     Raises:
-        RequestError: something was asked for that the parent decides otherwise.
+        RequestError: a setting was requested that the parent decides otherwise.
         RunError: there is no such run, or it is damaged.
         DownloadError: it is on the Hub, which can't be reached.
     """
@@ -261,14 +261,14 @@ def apply_parent(request: Request) -> Request:
     check_names(parent.config.family, request.values)
     vocab_size = _vocab_size(request, parent)
     for name, value in request.given.items():
-        if name in decided and name not in (_FREE, _GROWS) and value != decided[name]:
+        if name in decided and name not in (_MAY_DIFFER, _MAY_GROW) and value != decided[name]:
             raise RequestError(
                 f"{name} is {decided[name]!r} in {parent.name!r}, not {value!r}; --from keeps "
                 "model and tokenizer as they are: leave it out, or train without --from"
             )
-    for name in ("model.family", "model.vocab_size", _FREE):
+    for name in ("model.family", "model.vocab_size", _MAY_DIFFER):
         del decided[name]
-    decided[_GROWS] = vocab_size
+    decided[_MAY_GROW] = vocab_size
     applied = replace(
         request,
         family=parent.config.family,
@@ -276,40 +276,40 @@ def apply_parent(request: Request) -> Request:
         values={**request.values, **decided, SETTING_OF_PARENT: parent.reference},
         parent=parent,
     )
-    applied.settings()  # names what is out of range before anything is read
+    applied.settings()  # raises where a value is out of range, before anything is read
     return applied
 
 
 def _vocab_size(request: Request, parent: Parent) -> int | None:
-    """What the vocabulary of the parent may grow to: what was asked for, of a model of words."""
-    asked, old = request.settings().tokenizer.vocab_size, parent.tokenizer
-    if asked is None or asked == old.vocab_size:
+    """The size that the parent's vocabulary, of words, is to grow to; None where it stays."""
+    wanted, old = request.settings().tokenizer.vocab_size, parent.tokenizer
+    if wanted is None or wanted == old.vocab_size:
         return None
-    if old.kind != "word" or asked < old.vocab_size:
+    if old.kind != "word" or wanted < old.vocab_size:
         remedy = (
             f"--from keeps its words, so ask for more than {old.vocab_size}"
             if old.kind == "word"
             else "--from keeps model and tokenizer as they are: leave it out"
         )
         raise RequestError(
-            f"{_GROWS} is {old.vocab_size} in {parent.name!r}, not {asked}; {remedy}, or train "
+            f"{_MAY_GROW} is {old.vocab_size} in {parent.name!r}, not {wanted}; {remedy}, or train "
             "without --from"
         )
-    return asked
+    return wanted
 
 
 def _merge(
     config: Path | None, options: Mapping[str, Any], changes: Sequence[str]
 ) -> dict[str, Any]:
-    """The settings of a TOML file, those of options that aren't None, and those after `--set`."""
+    """Settings by dotted name: those of a TOML file, of options that aren't None, of `--set`."""
     values = _flat(_read(config)) if config else {}
     given = {name: value for name, value in options.items() if value is not None}
-    by_hand = dict(_change(change) for change in changes)
+    changed = dict(_change(change) for change in changes)
     flags = {name: "--" + name.removeprefix("training.") for name in BUDGETS if name in given}
-    budgets = {**{name: f"--set {name}" for name in BUDGETS if name in by_hand}, **flags}
+    budgets = {**{name: f"--set {name}" for name in BUDGETS if name in changed}, **flags}
     if len(budgets) > 1:
         raise RequestError(f"{' and '.join(budgets.values())}: take one of them")
-    for layer in (given, by_hand):
+    for layer in (given, changed):
         if any(name in layer for name in BUDGETS):  # a new budget replaces the file's
             values = {name: value for name, value in values.items() if name not in BUDGETS}
         values.update(layer)
@@ -318,14 +318,14 @@ def _merge(
 
 
 def _check(family: str, size: str | None, values: Mapping[str, Any]) -> str | None:
-    """Check names of family, size and settings; the size, also where the values describe one."""
+    """The size, also where the values describe one; checks the names of family and settings."""
     config_class(family)  # names an unknown family
     if values.get(SETTING_OF_PARENT) is None:
         check_names(family, values)
     else:
         if size is not None:
             raise RequestError("--from and --size: take one of them; a run that exists has a size")
-        # Whose settings those of the model are is the parent's to say
+        # The parent decides the family; `apply_parent` checks the settings of the model
         check_names(family, {n: v for n, v in values.items() if not n.startswith("model.")})
     if size is not None:
         preset(family, size)
@@ -335,7 +335,7 @@ def _check(family: str, size: str | None, values: Mapping[str, Any]) -> str | No
 
 
 def _describes_model(family: str, values: Mapping[str, Any]) -> bool:
-    """Whether the values give a model whole, as those of a run.toml do."""
+    """Whether the values describe the whole model, as those of a run.toml do."""
     smallest = next(iter(SIZES[family].values()))
     return all(f"model.{name}" in values for name in smallest.model)
 
