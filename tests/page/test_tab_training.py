@@ -27,7 +27,7 @@ from textwright.page.packing import pack
 from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
-from textwright.tokenizers.prompts import folding_tables
+from textwright.tokenizers.folding import folding_tables
 from textwright.training.loop import checkpoints
 from textwright.training.loop.callbacks import Evaluation, Observer, Sample
 from textwright.training.loop.evaluation import evaluate

@@ -8,7 +8,7 @@ from typing import Any
 
 from textwright.errors import RequestError
 from textwright.kernels import learning_engine
-from textwright.tokenizers.prompts import folding_tables
+from textwright.tokenizers.folding import folding_tables
 from textwright.version import VERSION
 
 

@@ -26,7 +26,7 @@ from textwright.runs import Run
 from textwright.runs.weights import read_weights
 from textwright.tokenizers import Tokenizer
 from textwright.tokenizers.chat import SPECIALS
-from textwright.tokenizers.prompts import folding_tables
+from textwright.tokenizers.folding import folding_tables
 
 Dtype: TypeAlias = Literal["float16", "int8"]
 DTYPES: tuple[str, ...] = get_args(Dtype)

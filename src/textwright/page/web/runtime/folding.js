@@ -1,5 +1,5 @@
 // The nearest known form of a character: “ → ", é → e, K → k. The algorithm of
-// `tokenizers/prompts.py`, whose tables are part of the model's data.
+// `tokenizers/folding.py`, whose tables are part of the model's data.
 
 const STEPS = 64;
 
