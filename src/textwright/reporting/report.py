@@ -8,18 +8,22 @@ as text. The same run gives the same bytes.
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textwright import atomic
 from textwright.errors import MissingPackageError
 from textwright.reporting import charts, numbers
+from textwright.reporting.card import write_card
 from textwright.reporting.facts import as_list, commands, facts
 from textwright.reporting.summary import RunSummary, number
 from textwright.runs import Run
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+log = logging.getLogger("textwright")
 
 STAGES = 6
 """Samples shown at first; the others are collapsed below."""
@@ -40,6 +44,15 @@ _COLUMNS = {
     "tokens_per_second": ("tokens a second", numbers.whole),
     "seconds": ("time", numbers.duration),
 }
+
+
+def write_card_and_report(run: Run) -> None:
+    """Write card and report from the folder; without the report where a package is missing."""
+    write_card(run)
+    try:
+        write_report(run)
+    except MissingPackageError as error:
+        log.warning("%s", error)
 
 
 def write_report(run: Run) -> Path:

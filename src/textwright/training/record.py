@@ -3,7 +3,6 @@ dataset; and what is written before the first step, for a leg beyond the plan, a
 
 from __future__ import annotations
 
-import logging
 import math
 import platform
 import shlex
@@ -23,10 +22,10 @@ from textwright.data.corpus import Corpus, recorded_source
 from textwright.data.prepared_conversations import ConversationPart
 from textwright.data.sources.addresses import without_secrets
 from textwright.data.training_corpus import open_training_corpus
-from textwright.errors import MissingPackageError, RequestError, RunError
+from textwright.errors import RequestError, RunError
 from textwright.generation.options import write_generation_config
 from textwright.models.device import choose_device, precision_to_resume, use_threads
-from textwright.reporting import write_card, write_report
+from textwright.reporting import write_card_and_report
 from textwright.runs import Run
 from textwright.tokenizers import Tokenizer
 from textwright.training.companion import Gain
@@ -37,8 +36,6 @@ from textwright.training.loop.recipe import Plan, Recipe
 from textwright.training.planning.parent import Parent, same_parent
 from textwright.training.planning.request import BUDGETS, SETTING_OF_PARENT, Request
 from textwright.version import VERSION
-
-log = logging.getLogger("textwright")
 
 _OLDER_RUNS = {"shards": 1}
 """Settings that older runs don't record, with the values that resume them exactly."""
@@ -242,15 +239,6 @@ def write_result(run: Run, result: Result, gain: Gain | None = None) -> None:
     settings["companion"] = None if gain is None else gain.record()
     run.write_settings(settings)
     write_card_and_report(run)
-
-
-def write_card_and_report(run: Run) -> None:
-    """Write card and report from the folder; without the report where a package is missing."""
-    write_card(run)
-    try:
-        write_report(run)
-    except MissingPackageError as error:  # the model is there; how it came to be can wait
-        log.warning("%s", error)
 
 
 def complete(run: Run, result: Result) -> None:
