@@ -1,8 +1,8 @@
-"""What a trained model makes of a text before any step: whether to begin with it.
+"""The loss of a trained model on a text before any step: whether to begin with its weights.
 
-`english` comes with the package. Offered, not imposed: a training begins knowing nothing unless
-`--from` says otherwise, and the plan and the verdict say where `--from english` would begin. Where
-a parent is no better than counting letters, as on another script or on DNA, they say that too.
+`english` comes with the package. Training begins with random weights unless `--from` is given; plan
+and verdict say at which loss `--from english` would begin, and where a parent is no better than
+letter frequencies, as on another script or on DNA.
 """
 
 from __future__ import annotations
@@ -23,17 +23,15 @@ from textwright.training.loop.dataset import Dataset
 BASE = "english"
 
 LIKE_ENGLISH = 2.6
-"""Bits a character up to which a text is taken for English. `english` reads novels that it never
-saw at 1.6 to 2.1, Shakespeare's verse at 2.4, source code, or German, above 3."""
+"""Bits a character up to which a text is taken for English. `english` has 1.6 to 2.1 on novels that
+it never saw, 2.4 on Shakespeare's verse, above 3 on source code or German."""
 _READ = 1024
-"""Tokens of the validation text that are looked at: a third of a second on one core."""
+"""Tokens of the validation text that are scored, in a third of a second on one core."""
 
 
 def base_bits(dataset: Dataset) -> float | None:
-    """Bits a character at which `--from english` would begin; None for what isn't like English.
-
-    Conversations have a model of their own, and words a vocabulary that `english` lacks.
-    """
+    """Bits a character of `--from english` before any step; None for a text unlike English, for
+    conversations and for tokens other than characters."""
     if dataset.corpus.conversations or dataset.tokenizer.kind != "char":
         return None
     try:
@@ -45,14 +43,14 @@ def base_bits(dataset: Dataset) -> float | None:
 
 
 NO_HELP = 2.0
-"""How many times the bits of counting letters a parent may need before it is in the way: source
-code (1.2 times) still ends better from `english` than from nothing, letters of genes (4) worse."""
+"""A parent's bits over those of letter frequencies from which on it does harm: on source code (1.2)
+training still ends better from `english` than from random weights, on genes (4) worse."""
 
 
 def unlikeness(run: Run, dataset: Dataset) -> float:
-    """A parent's bits a character over those of the frequencies of the text's own characters.
+    """A parent's bits a character over the entropy of the text's characters; 0 for conversations.
 
-    From 1 on it has read nothing like the text. Of conversations 0.
+    From 1 on the parent was trained on nothing like the text.
     """
     if dataset.corpus.conversations:
         return 0.0
@@ -79,7 +77,7 @@ def bits_before(run: Run, text: str) -> float | None:
 
 @cache
 def _loaded(run: Run) -> Generator:
-    return load(run, companion="off")  # its weights alone are what is gone on from
+    return load(run, companion="off")  # training begins with the network's weights alone
 
 
 def _beginning(dataset: Dataset) -> str:

@@ -21,29 +21,29 @@ from textwright.training.planning.presets import SizeOption
 _MEASURED_TOKENS = 8192
 """Tokens read to time an evaluation."""
 _WORTH_MORE_THREADS = 1.15
-"""How many times faster all of torch's own threads must be than one, where the batch is one shard.
-They gain small products little, and on a machine that does other work too, threads that wait for
-each other can be many times slower than one."""
+"""Least speed-up at which torch's own threads are taken, where the batch is one shard: they gain
+small products little, and on a busy machine threads that wait for each other can be many times
+slower than one."""
 _ROUNDS = 2
-"""In which thread counts are timed in turn, so that a neighbour slows down all of them."""
+"""In which thread counts are timed in turn, so that other load slows down all of them."""
 _CHECKPOINT_SECONDS = 3e-8
 """A parameter: 16 bytes to write and flush."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured on this machine, in seconds."""
+    """Seconds measured on this machine."""
 
     step_seconds: float
     evaluation_seconds: float
     """Of one evaluation of the whole validation text, with its sample and checkpoint."""
     fixed_seconds: float
-    """The part of it that doesn't shrink with the validation text."""
+    """The part of it that doesn't depend on the length of the text: sample and checkpoint."""
     threads: int = 1
-    """That were chosen."""
+    """The chosen number."""
 
     def seconds_for(self, eval_tokens: int, tokens: int) -> float:
-        """Of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
+        """Seconds of an evaluation that reads `eval_tokens` (0: all) of a text of `tokens`."""
         share = min(1.0, eval_tokens / tokens) if eval_tokens else 1.0
         return self.fixed_seconds + share * (self.evaluation_seconds - self.fixed_seconds)
 
@@ -57,7 +57,7 @@ def measure(
     threads: Sequence[int] = (),
     with_evaluation: bool = True,
 ) -> Timing:
-    """Time some steps for about `seconds`, and an evaluation; nothing is learned.
+    """Time some steps for about `seconds`, and an evaluation; the weights are discarded.
 
     Several workers take the steps together; the clock of rank 0 counts.
 
@@ -95,7 +95,7 @@ def measure(
 
 
 def _evaluation_seconds(learner: Learner, validation: Tokens) -> float:
-    """Of reading a token of `validation`."""
+    """Seconds a token of `validation`."""
     part_read = validation[: max(_MEASURED_TOKENS, learner.model.config.block_size) + 1]
     begin = time.perf_counter()
     evaluate(learner.model, part_read)
@@ -113,7 +113,7 @@ def _time_step(learner: Learner, number: int) -> float:
 
 
 def _trimmed_mean(times: Sequence[float]) -> float:
-    """The mean without the slowest tenth: a stall elsewhere tells nothing of the steps to come."""
+    """The mean without the slowest tenth, which are stalls by other load."""
     counted = sorted(times)[: math.ceil(0.9 * len(times))]
     return sum(counted) / len(counted)
 

@@ -1,9 +1,9 @@
 """From a request and a dataset to a plan: how large, how many steps, how often to evaluate.
 
-With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it measures this machine:
-a few steps of the smallest size tell which size can read enough text in the time, a few steps of
-that size and an evaluation tell how many steps fit. So the schedule is complete when
-the time is up, and the same plan, resumed or repeated, gives the same model.
+With `--steps` or `--epochs` the plan is arithmetic. With `--minutes` it is measured on this
+machine: a few steps of the smallest size decide the size, a few steps of that size and an
+evaluation the number of steps. So the learning rate has decayed when the time is up, and the same
+plan, resumed or repeated, gives the same model.
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ _MOST_EVALUATIONS, _FEWEST_EVALUATIONS = 20, 4
 _MEASURED_SHARE, _MEASURED_AT_MOST = 0.02, 10.0
 """Share of the time, and seconds, that a measurement takes."""
 _FEWEST_TOKENS = 4096
-"""Tokens an evaluation reads at least, however short the time: fewer tell nothing."""
+"""Tokens an evaluation reads at least, however short the time: with fewer the loss is noise."""
 AIM = 0.96
 """Share of the time to fill: machines get slower under a long load, seldom faster."""
 _TOKENS_A_PARAMETER = 2.0
 """A size is chosen only where the time suffices to read this many tokens a parameter. By the times
 of `nano` and `micro` in `docs/results.md`; a guess for the sizes above."""
 _PARAMETERS_A_TOKEN = 12.0
-"""A size is chosen only up to this many parameters a distinct training token: beyond, it learns
-the text by heart sooner than its language."""
+"""A size is chosen only up to this many parameters a training token: larger ones memorise the
+text."""
 _SHORT = 4096
-"""Tokens below which a text is too short for much but learning it by heart."""
+"""Training tokens below which a text is memorised rather than learned from."""
 _MEASURING_SECONDS = 2.0
-"""Spent on telling how long counted steps will take, where that is asked."""
+"""Spent on estimating the time of counted steps, for `--plan`."""
 _LEARNED_BY_READ = 3.0
-"""How many times longer it takes to learn from a token than to read it: forward, and twice that
-backward."""
+"""Time of a training step over that of a forward pass: a backward pass takes two of those."""
 _STEPS_WORTH_MEASURING = 200
-"""Of so many counted steps, the half dozen that tell how many threads pay are a small part."""
+"""From so many counted steps on, timing half a dozen to choose the threads costs little."""
 
 
 def check_machine(request: Request) -> None:
-    """Set the threads asked for; a device that isn't there is named before a text is prepared.
+    """Set torch's threads, and check the device before a text is prepared.
 
     Raises:
         RequestError: there is no such device.
@@ -73,11 +72,11 @@ def check_machine(request: Request) -> None:
 def plan_recipe(
     request: Request, dataset: Dataset, begin: float, *, measured: bool = False
 ) -> Recipe:
-    """The recipe of a training: what the request leaves open is chosen, and frozen.
+    """The complete recipe of a training: chooses what the request leaves open.
 
     Args:
-        begin: when the time of `--minutes` began, on the clock of `time.monotonic`.
-        measured: also tell how long counted steps will take.
+        begin: when the time of `--minutes` began, by `time.monotonic`.
+        measured: also estimate the time of counted steps.
 
     Raises:
         RequestError: no size fits the settings, or the memory of this machine.
@@ -99,7 +98,7 @@ def plan_recipe(
         bits = None if request.parent else base_bits(dataset)
         option, plan = timed_plan(options, train, validation, begin + 60 * training.minutes)
         plan = replace(plan, base_bits=bits)
-    else:  # nothing says how long it may take: the size that is soon done
+    else:  # without a time limit: the size that is soon done
         seconds = _MEASURING_SECONDS if measured else 0.0
         option, plan = counted_plan(options[0], train, validation, measured_for=seconds)
     if len(train) < _SHORT:
@@ -223,8 +222,8 @@ def _affordable_tokens(learned: int, evaluations: int, validation: int) -> int:
 
 
 def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, steps: int) -> int:
-    """The threads for so many steps; those that make the bytes of a model depend on them are not
-    taken, for counted steps promise the same ones."""
+    """The threads for so many steps; never such that the bytes of the model depend on the number,
+    for counted steps promise the same bytes."""
     counts = _thread_counts(option)
     if not counts:
         return option.training.threads or torch.get_num_threads()
@@ -236,7 +235,7 @@ def _counted_threads(option: SizeOption, train: Tokens, validation: Tokens, step
 
 
 def _thread_counts(option: SizeOption) -> tuple[int, ...]:
-    """The numbers of threads worth timing: all, and one; none where there is nothing to choose."""
+    """The numbers of threads to time: all, and one; empty where there is no choice."""
     training = option.training
     shards = len(distributed.worker_shards(training.batch_size, training.shards))
     threads = torch.get_num_threads()
@@ -251,12 +250,12 @@ def timed_plan(
 ) -> tuple[SizeOption, Plan]:
     """The plan for `training.minutes`, measured on this machine.
 
-    Steps of the smallest size tell which size the time suffices for, how often it will read the
-    text, and so its dropout; steps of that size, with that dropout, tell how many there will be.
+    Steps of the smallest size decide the size, and by its epochs the dropout; steps of that size,
+    with that dropout, decide how many there will be.
 
     Args:
         options: sizes to choose from, the smallest first; one where the user chose.
-        deadline: when training is to be over, on the clock of `time.monotonic`.
+        deadline: when training is to end, by `time.monotonic`.
     """
     budget = max(1.0, deadline - time.monotonic())
     measuring = measuring_seconds(budget)
@@ -296,14 +295,14 @@ def timed_plan(
 
 
 def measuring_seconds(budget: float) -> float:
-    """How long to measure for a training of so many seconds."""
+    """The seconds to measure for, of a training of so many."""
     return min(_MEASURED_AT_MOST, _MEASURED_SHARE * budget)
 
 
 def _choose_size(
     options: list[SizeOption], step_seconds: float, tokens: int, budget: float
 ) -> tuple[SizeOption, float]:
-    """The largest size that time and text suffice for, and about how many seconds its step takes.
+    """The largest size for which time and text suffice, and the estimated seconds of its step.
 
     Args:
         step_seconds: of the smallest size.
@@ -326,17 +325,17 @@ def _choose_size(
 def _choose_evaluations(
     option: SizeOption, validation: Tokens, timing: Timing, seconds: float
 ) -> tuple[int, int]:
-    """How many evaluations fit into their share of the time, and the tokens each reads (0: all).
+    """The number of evaluations, but for that before the first step, and the tokens each reads (0:
+    all).
 
-    Beside them there is the one before the first step. A validation text too large even for the
-    fewest is read in part.
+    Of a validation text too large even for the fewest evaluations, they read a part.
     """
-    asked = option.training.eval_tokens
-    each = timing.seconds_for(asked or 0, len(validation))
+    given = option.training.eval_tokens
+    each = timing.seconds_for(given or 0, len(validation))
     evaluations = int(_EVALUATION_SHARE * seconds / each) - 1
     evaluations = min(_MOST_EVALUATIONS, max(_FEWEST_EVALUATIONS, evaluations))
-    if asked is not None:
-        return evaluations, asked
+    if given is not None:
+        return evaluations, given
     most = _EVALUATION_SHARE * seconds / (evaluations + 1)
     if timing.evaluation_seconds <= most or len(validation) <= _FEWEST_TOKENS:
         return evaluations, 0

@@ -1,7 +1,7 @@
-"""The dials: what each size of each family is, and the recipe that goes with it. Imports no torch.
+"""The presets: settings of model and training for each size of each family. Imports no torch.
 
 A preset fills whatever the user didn't set. `nano` learns in minutes on a laptop's processor,
-`large` wants a GPU and hours. How `nano`'s numbers and the dropout were found is in `docs/log.md`;
+`large` takes a GPU and hours. How `nano`'s numbers and the dropout were found is in `docs/log.md`;
 those of the sizes above `micro`, and dropout beyond 30 epochs, are carried over from it unmeasured.
 """
 
@@ -91,25 +91,25 @@ SMALLER: dict[str, dict[str, Preset]] = {
     "lstm": {"pico": _recurrent(1, 256, 64, 64, 32)},
     "gpt": {"pico": _gpt(2, 128, 4, 128, 8, 0.02)},
 }
-"""Below the smallest, for a telephone's browser; taken where they are asked for, never chosen."""
+"""Sizes below those, for a browser on a phone; the planner never chooses them."""
 
 
 CONTINUED_RATE = 0.1
-"""What the learning rates of a recipe are multiplied by where training begins with a trained model:
-at full height the first steps undo much of what it knows; see `docs/log.md`."""
+"""Factor on the learning rates where training begins with a trained model: at the full rates the
+first steps undo much of what it knows; see `docs/log.md`."""
 
 DROPOUT_BY_EPOCHS = ((7.0, 0.1), (14.0, 0.2), (50.0, 0.3))
-"""(epochs, dropout): a text read so often, or oftener, takes so much. Below the first it only
-slows learning down; see `docs/log.md`."""
+"""(epochs, dropout): the dropout from so many epochs on; below the first it only slows learning
+down, see `docs/log.md`."""
 
 _DROPOUT_OF_MANY_EPOCHS = 0.2
 _CROWDED, _DROPOUT_WHERE_CROWDED = 5.0, 0.4
-"""With more parameters a distinct token than the first a recurrent model needs the second, once
-the text is read so often that others take the one above."""
+"""A recurrent model with more parameters a training token than the first takes the second, once
+others take the dropout above."""
 
 
 LARGE_VOCABULARY = 1024
-"""With more types most parameters are the two tables; one for both learns more a step."""
+"""With more types most parameters are in the two embedding tables: so they are tied."""
 
 
 def dropout_for(config: ModelConfig, tokens: int, epochs: float) -> float:
@@ -125,7 +125,7 @@ def preset(family: str, size: str) -> Preset:
     Raises:
         RequestError: the family or the size is unknown; the message offers the nearest.
     """
-    config_class(family)  # names an unknown family
+    config_class(family)  # raises for an unknown family
     if family not in SIZES:
         raise RequestError(f"model {family!r} has no sizes; set its model.* settings yourself")
     sizes = {**SMALLER.get(family, {}), **SIZES[family]}
@@ -160,7 +160,7 @@ def model_settings(
 
 
 def _tied(family: str, model: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """What shares one table between input and output, where `own` settings don't forbid it."""
+    """The settings that tie input and output embedding, where `own` ones don't forbid it."""
     if family in ("gpt", "transformer"):
         return {"tie_embeddings": True}
     if family in ("lstm", "gru", "rnn") and "embedding_size" not in own and "hidden_size" in model:
@@ -172,7 +172,7 @@ def _tied(family: str, model: dict[str, Any], own: dict[str, Any]) -> dict[str, 
 
 @dataclass(frozen=True)
 class SizeOption:
-    """A size that could be trained, with the settings that go with it."""
+    """A size that the planner may choose, with its settings."""
 
     size: str | None
     model: ModelConfig
@@ -189,13 +189,13 @@ class SizeOption:
         return self.training.batch_size * self.model.block_size
 
     def with_dropout_for(self, tokens: int, epochs: float) -> SizeOption:
-        """Itself with the dropout for a text read so often, where the planner sets it."""
+        """A copy with the dropout for so many epochs, where the planner sets it."""
         if not self.chooses_dropout:
             return self
         dropout = dropout_for(self.model, tokens, epochs)
         return replace(self, model=self.model.model_copy(update={"dropout": dropout}))
 
     def with_threads(self, threads: int) -> SizeOption:
-        """Itself with the number of threads that was chosen."""
+        """A copy with so many threads."""
         training = self.training.model_copy(update={"threads": threads})
         return replace(self, settings=self.settings.model_copy(update={"training": training}))
