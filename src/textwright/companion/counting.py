@@ -1,13 +1,11 @@
-"""What is counted in a text: n-grams, and how long its lines are.
+"""What is counted in a text: n-grams, and lengths of lines.
 
-The n-gram model is interpolated modified Kneser-Ney:
-
-Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998), with
-their three discounts an order. Why not a library: `nltk.lm` is Python dictionaries, too slow for
-millions of tokens and without the three discounts; the estimator of `kenlm`, `lmplz`, is not part
-of its Python package. Here an n-gram is a pair: the number of its first n - 1 tokens, and its last
-token. So counting is sorting whole numbers, an order at a time: a third of a second for the nine
-orders of a book.
+The n-gram model is interpolated modified Kneser-Ney with three discounts an order (Chen and
+Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", 1998). Why not a
+library: `nltk.lm` is Python dictionaries, too slow for millions of tokens and without the three
+discounts; the estimator of `kenlm`, `lmplz`, is not part of its Python package. Here an n-gram is a
+pair: the index of its first n - 1 tokens, and its last token. So counting is sorting integers, an
+order at a time: a third of a second for the nine orders of a book.
 """
 
 from __future__ import annotations
@@ -31,18 +29,18 @@ class Grams:
     """The n-grams of one length that occur, in order of their tokens; (n,) each."""
 
     parents: Ids
-    """Which gram of the order below their first tokens are; of single tokens, 0."""
+    """The index, in the order below, of the gram without its last token; 0 for single tokens."""
     tokens: Ids
     """Their last token."""
     suffixes: Ids
-    """Which gram of the order below their last tokens are; of single tokens, 0."""
+    """The index, in the order below, of the gram without its first token; 0 for single tokens."""
     counts: Ids
     """How often each occurs."""
     probabilities: Doubles
     """Of the last token after the others, interpolated with all lower orders."""
     backoffs: Doubles
-    """What the probability of a token that never followed is multiplied with: the mass that the
-    discounts leave to the lower order. 1 where nothing followed."""
+    """Weight of the lower order for tokens that never followed: the mass that the discounts take. 1
+    where nothing followed."""
 
 
 class NGramModel:
@@ -51,7 +49,7 @@ class NGramModel:
     Attributes:
         levels: the grams of 1 token, of 2 …; the first has every token of the vocabulary, its index
             the token.
-        folded: as what each token counts where it is context, (vocab_size,).
+        folded: the id that each token has as part of a context, (vocab_size,).
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""A runtime that has a companion beside its network, and is one itself.
+"""A runtime that mixes a network with a companion.
 
-Nothing above knows: a state of it is the network's and the table's, its logits are
-`network · logits + companion · log q`, whose softmax is the mix. Both weights depend on how many
-tokens of context the table knows, and where lines end has a term of its own. With the weights of
-one text each row is the same bits alone, in a batch, and on every processor.
+Its state is the network's and the table's; its logits are `network · logits + companion · log q`,
+whose softmax is the mix. Both weights depend on the number of context tokens that the table knows;
+line ends have a term of their own. Given the same logits, a row has the same bits alone, in a batch
+and on every processor.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Companion:
 
 
 _LONGEST_LINE = (1 << 31) - 1
-"""Its length is counted no further: it is a whole number of 32 bits."""
+"""The count of a line's tokens stops there: it is an int32."""
 
 
 class _Model(ctypes.Structure):
@@ -109,7 +109,7 @@ class _Model(ctypes.Structure):
 
 
 class Mixer:
-    """Takes states of a table past tokens, and mixes logits; compiled where there are kernels."""
+    """Updates states of a table and mixes logits; compiled where there are kernels."""
 
     def __init__(self, companion: Companion, table: Table) -> None:
         self.table = table
@@ -140,7 +140,7 @@ class Mixer:
             self._address = ctypes.addressof(self._model)
 
     def initial_state(self) -> Nodes:
-        """Of a text without a token: the table's, and the length of its line, (order,)."""
+        """The table's initial state, and the length of the current line, (order,)."""
         return np.append(self.table.initial_state(), np.int32(0))
 
     def read(self, tokens: Tokens, state: MixedState, logits: Floats) -> None:
@@ -177,7 +177,7 @@ class Mixer:
 
 
 class MixedState:
-    """Where a text is in the network, and in the table and its line."""
+    """The network's state, the table's, and the length of the current line."""
 
     def __init__(self, inner: Any, nodes: Nodes) -> None:
         self.inner, self.nodes = inner, nodes
@@ -193,7 +193,7 @@ class MixedState:
 
 
 class MixedRuntime:
-    """A network with a table of n-grams beside it."""
+    """A network mixed with a table of n-grams."""
 
     def __init__(self, network: Runtime, companion: Companion, table: Table) -> None:
         self.network = network
@@ -222,7 +222,7 @@ class MixedRuntime:
 
 
 class ScaledRuntime:
-    """A network whose logits are multiplied: one over a temperature that fits held-out text."""
+    """A network whose logits are scaled, as by a temperature that fits held-out text."""
 
     def __init__(self, network: Runtime, scale: float) -> None:
         self.network = network
@@ -245,7 +245,7 @@ class ScaledRuntime:
 
 
 def with_companion(network: Runtime, companion: Companion) -> Runtime:
-    """`network` with `companion` beside it."""
+    """The runtime of `network` mixed with `companion`."""
     if companion.table is None:
         return ScaledRuntime(network, companion.network)
     return MixedRuntime(network, companion, companion.table)

@@ -1,10 +1,9 @@
-"""The n-grams that are worth their place, as they go into a run: a tree, in 16 bits a number.
+"""A pruned n-gram model as a tree of 16-bit numbers, and its file in a run.
 
-A tree of n-grams with backoffs (Katz, 1987, whose form every smoothing can be written in): the
-probability of a token after a context is that of the longest n-gram with it that is in the tree,
-times the backoffs of the longer contexts that are in it too. Logarithms are whole numbers of
-1/1024 nat. So looking up is adding whole numbers, which any processor, and a page in a browser,
-does alike.
+The tree has backoffs (Katz, 1987; any smoothing can be written in this form): the probability of a
+token after a context is that of the longest n-gram in the tree that ends in it, times the backoffs
+of the longer contexts in the tree. Logarithms are integers, in units of 1/1024 nat, so that every
+processor, and a page in a browser, computes the same scores.
 """
 
 from __future__ import annotations
@@ -28,39 +27,40 @@ Halves: TypeAlias = NDArray[np.int16]
 Mask: TypeAlias = NDArray[np.bool_]
 
 UNIT = 1 / 1024
-"""Nats of a stored logarithm's 1."""
+"""Nats of 1 in a stored logarithm."""
 _LEAST_GAIN = 0.5
-"""Nats, over the whole text it was counted in, that an n-gram must save to be kept."""
+"""Nats over the whole counted text that an n-gram must save to be kept."""
 _HALVINGS = 5
-"""By which it is found how much one must save for so many to be kept as may be."""
+"""Steps of the bisection for the gain at which at most so many n-grams are kept."""
 MOST_GRAMS = 700_000
-"""That a table keeps: 4.1 MB of characters."""
+"""N-grams that a table keeps at most: 4.1 MB for characters."""
 _FORMAT = "textwright companion "
 _VERSIONS = ("1", "2")
-"""In the first every token was itself in contexts, and lines had no terms."""
+"""Version 1 had neither folded contexts nor lengths of lines."""
 
 
 @dataclass(frozen=True)
 class Table:
     """A tree whose nodes are n-grams, those of one token first, then those of two …
 
-    A state of it, by which it knows where in a text it is, is the nodes of the last 1, 2 … tokens,
-    (order - 1,), −1 for those that aren't in it.
+    Its state after a text is the nodes of the last 1, 2 … tokens, (order - 1,), −1 for those that
+    aren't in the tree.
     """
 
     vocab_size: int
     sizes: tuple[int, ...]
-    """Nodes of each order; of the first, the vocabulary, a node's number its token."""
+    """Nodes of each order; those of the first are the vocabulary, by id."""
     tokens: Nodes
     """The last token of each node, (nodes,)."""
     first: Nodes
-    """The first child of each node, (nodes + 1,): children are neighbours, by token."""
+    """The first child of each node, (nodes + 1,): children are adjacent, sorted by token."""
     log_probabilities: Halves
-    """Of each node's last token after its others, in `UNIT`s, (nodes,)."""
+    """Of each node's last token after the others, in `UNIT`s, (nodes,)."""
     backoffs: Halves
-    """What is added where a token is no child of the node, in `UNIT`s, (nodes,)."""
+    """Added to the lower order's score of a token that is no child of the node, in `UNIT`s,
+    (nodes,)."""
     folded: Nodes
-    """As what each token counts where it is context, (vocab_size,)."""
+    """The id that each token has as part of a context, (vocab_size,)."""
 
     @property
     def order(self) -> int:
@@ -68,11 +68,11 @@ class Table:
         return len(self.sizes)
 
     def initial_state(self) -> Nodes:
-        """Of a text without a token, (order - 1,)."""
+        """The state before any token, (order - 1,)."""
         return np.full(self.order - 1, -1, np.int32)
 
     def advance(self, state: Nodes, token: int) -> None:
-        """Take `state` in place past `token`."""
+        """Update `state` in place by the next token."""
         token = int(self.folded[token])
         for k in range(self.order - 2, 0, -1):
             state[k] = self._child(int(state[k - 1]), token)
@@ -80,13 +80,13 @@ class Table:
             state[0] = token
 
     def known(self, state: Nodes) -> int:
-        """How many tokens of context it has seen something follow, at most order - 1."""
+        """The length of the longest context with children in the tree, at most order - 1."""
         found = state >= 0
         found[found] = self.first[state[found]] < self.first[state[found] + 1]
         return int(np.append(found, False).argmin())
 
     def scores(self, state: Nodes) -> Nodes:
-        """log q of every token as the next one, in `UNIT`s, (vocab_size,)."""
+        """The log probabilities of the next token, in `UNIT`s, (vocab_size,)."""
         scores = self.log_probabilities[: self.vocab_size].astype(np.int32)
         for node in state[: self.known(state)]:
             begin, end = self.first[node], self.first[node + 1]
@@ -95,7 +95,7 @@ class Table:
         return scores
 
     def known_along(self, tokens: Ids) -> Ids:
-        """What `known` gives after each token of a text, (n,)."""
+        """`known` after each token of a text, (n,)."""
         as_context = self.folded[tokens].astype(np.int64)
         depths = np.zeros(len(tokens), np.int64)
         parents = np.repeat(np.arange(len(self.tokens)), np.diff(self.first))
@@ -120,7 +120,7 @@ class Table:
 
 
 def nothing(vocab_size: int) -> Table:
-    """A table that knows every token equally well."""
+    """A uniform table."""
     tokens = np.arange(vocab_size, dtype=np.int32)
     first = np.full(vocab_size + 1, vocab_size, np.int32)
     zeros = np.zeros(vocab_size, np.int16)
@@ -128,14 +128,14 @@ def nothing(vocab_size: int) -> Table:
 
 
 def make_table(model: NGramModel, most_grams: int = MOST_GRAMS) -> Table:
-    """The n-grams of `model` that save most, and all that they begin and end with.
+    """`model` pruned to the n-grams that save most, with their prefixes and suffixes.
 
-    Of an n-gram it is known how often it occurs and how much likelier it makes its last token than
-    the shorter context would (Seymore and Rosenfeld, "Scalable Backoff Language Models", 1996).
+    An n-gram saves its count times the log ratio of its last token's probability to that after the
+    shorter context (Seymore and Rosenfeld, "Scalable Backoff Language Models", 1996).
 
     Args:
-        model: what was counted.
-        most_grams: how many of two tokens or more are kept at most.
+        model: the counts.
+        most_grams: n-grams of two tokens or more, at most.
     """
     gains = [_gains(model.levels[k], model.levels[k - 1]) for k in range(1, model.order)]
 
@@ -155,7 +155,7 @@ def make_table(model: NGramModel, most_grams: int = MOST_GRAMS) -> Table:
 
 
 def _gains(level: Grams, below: Grams) -> Doubles:
-    """Nats that each gram saves over the text that was counted."""
+    """Nats that each gram saves over the whole counted text, (grams,)."""
     without = below.backoffs[level.parents] * below.probabilities[level.suffixes]
     return np.asarray(level.counts * np.log(level.probabilities / without), np.float64)
 
@@ -171,7 +171,7 @@ def _kept(levels: list[Grams], gains: list[Doubles], least: float) -> list[Mask]
 
 
 def _pruned(levels: list[Grams], kept: list[Mask]) -> list[Grams]:
-    """Those that are kept, with the backoffs that make all probabilities one whole again."""
+    """The grams in the masks, with backoffs that make probabilities sum to 1 again."""
     numbers = [np.cumsum(mask) - 1 for mask in kept]
     pruned: list[Grams] = []
     for k, (level, mask) in enumerate(zip(levels, kept, strict=True)):
@@ -183,7 +183,7 @@ def _pruned(levels: list[Grams], kept: list[Mask]) -> list[Grams]:
             count = len(below.tokens)
             here = np.bincount(parents, weights=probabilities, minlength=count)
             there = np.bincount(parents, weights=below.probabilities[suffixes], minlength=count)
-            # Where every token of the vocabulary followed, nothing is left on either side
+            # Both are 0 where every token of the vocabulary followed
             below.backoffs[:] = np.maximum(1 - here, 1e-9) / np.maximum(1 - there, 1e-9)
         pruned.append(
             Grams(
@@ -213,7 +213,7 @@ def _in_halves(levels: list[Grams], folded: Ids) -> Table:
 
 
 def first_children(sizes: tuple[int, ...], children: NDArray[Any]) -> Nodes:
-    """Where each node's children begin, by how many each has, (nodes + 1,)."""
+    """The index of each node's first child, (nodes + 1,), from the number of children, (nodes,)."""
     return np.concatenate(([sizes[0]], sizes[0] + np.cumsum(children))).astype(np.int32)
 
 
@@ -225,7 +225,7 @@ def _units(probabilities: Doubles) -> Halves:
 def write_counts(
     file: Path, table: Table | None, lines: Lines | None, facts: dict[str, str]
 ) -> None:
-    """Write what there is, and `facts`, whole or not at all."""
+    """Write table, lines and `facts`, whole or not at all."""
     tensors: dict[str, NDArray[Any]] = {}
     if table is not None:
         inner = sum(table.sizes[:-1])
@@ -245,14 +245,14 @@ def write_counts(
 
 
 def narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers in as few bytes as they fit into, the lowest first."""
+    """Unsigned integers in the smallest type that holds them, little-endian."""
     most = int(numbers.max(initial=0))
     width = "<u1" if most < 1 << 8 else "<u2" if most < 1 << 16 else "<u4"
     return np.ascontiguousarray(numbers, width)
 
 
 def read_counts(file: Path, vocab_size: int) -> tuple[Table | None, Lines | None, dict[str, str]]:
-    """What `write_counts` wrote, checked: a file may come from anywhere.
+    """Read and check what `write_counts` wrote: a file may come from anywhere.
 
     Raises:
         RunError: it is damaged, or of another vocabulary.
