@@ -123,8 +123,8 @@ def train_elsewhere(
     from textwright.training.planning.request import make_request
 
     def goes_further(run: Run) -> bool:
-        asked = make_request(*corpus, name=name, resume=True, **options)
-        return asked.beyond(run.settings(), done=True) is not None
+        request = make_request(*corpus, name=name, resume=True, **options)
+        return request.beyond(run.settings(), done=True) is not None
 
     run = _elsewhere(
         "train", corpus, _words(options), job, name=name, minutes=options["minutes"],

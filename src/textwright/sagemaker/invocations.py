@@ -45,20 +45,20 @@ async def invoke(service: Service, model: str, http: Request) -> Response:
         return await _continue(service, model, text, http)
     if media not in ("", "*/*", JSON) and not media.endswith("+json"):
         raise HTTPError(415, f"content type {content_type[:100]} is none of {JSON}, {TEXT}")
-    asked = await asyncio.to_thread(_read, body, model) if large else _read(body, model)
-    if isinstance(asked, chat.ChatCompletion):
-        return await chat.converse(service, asked, http)
-    if isinstance(asked, completions.Completion):
-        return await completions.complete(service, asked, http)
-    if isinstance(asked, native.AnyBulk):
-        return await native.generate_bulk(service, asked, http)
-    return await native.generate(service, asked, http)
+    parsed = await asyncio.to_thread(_read, body, model) if large else _read(body, model)
+    if isinstance(parsed, chat.ChatCompletion):
+        return await chat.converse(service, parsed, http)
+    if isinstance(parsed, completions.Completion):
+        return await completions.complete(service, parsed, http)
+    if isinstance(parsed, native.AnyBulk):
+        return await native.generate_bulk(service, parsed, http)
+    return await native.generate(service, parsed, http)
 
 
-_Asked: TypeAlias = chat.ChatCompletion | completions.Completion | native.AnyBulk | native.GenText
+_AnyBody: TypeAlias = chat.ChatCompletion | completions.Completion | native.AnyBulk | native.GenText
 
 
-def _read(body: bytes, model: str) -> _Asked:
+def _read(body: bytes, model: str) -> _AnyBody:
     """What a body asks of `model`.
 
     Raises:

@@ -56,13 +56,13 @@ def address_for_others(headers: Headers, host: str | None) -> str | None:
         host: the address that the server listens on; None: not known.
 
     Returns:
-        None where nobody else reaches it, or that can't be told.
+        None where nobody else reaches it, or that is unknown.
     """
     if any(header in headers for header in FORWARDED):
         return None
-    asked = _name(f"//{headers.get('host', '')}")
-    if asked and not is_loopback(asked):
-        return asked
+    name = _name(f"//{headers.get('host', '')}")
+    if name and not is_loopback(name):
+        return name
     if host is None or is_loopback(host):
         return None
     if host not in ("0.0.0.0", "::"):

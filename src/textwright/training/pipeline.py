@@ -349,7 +349,8 @@ def _prepare(request: Request) -> Dataset:
     if distributed.world_size() > 1 and STANDARD_INPUT in (*request.sources, split.validation):
         raise RequestError("several workers can't share standard input; name a file")
     parent = request.parent
-    dataset = prepare(request.sources, settings, parent and parent.tokenizer)
+    tokenizer = None if parent is None else parent.tokenizer
+    dataset = prepare(request.sources, settings, tokenizer)
     if parent is not None and dataset.validation.unk_tokens:
         log.info(
             "the vocabulary is that of %s; --vocab-size, with more than %d, adds the most "

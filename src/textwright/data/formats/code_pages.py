@@ -1,7 +1,7 @@
 """Which code page a text is in, where nothing says so: chardet's figures, and what it can't know.
 
 chardet, which has models of the letter pairs of many languages, says how well each code page fits;
-it is asked about those that people have files in. Its figure is weighed by whether the text looks
+only those that people have files in are tried. Its figure is weighed by whether the text looks
 like one: words of two scripts and symbols inside of words are what a wrong code page makes.
 `benchmarks/code_pages.py` measures it.
 """
@@ -92,18 +92,18 @@ def _rank(sample: bytes) -> list[tuple[str, float]]:
     import chardet
 
     if len(set(sample) - set(range(128))) < 3 and not re.search(rb"[A-Za-z]", sample):
-        return [("cp1252", 0.0)]  # one letter over and over: no language to tell it by
-    asked = (*_CODE_PAGES, *_MULTIBYTE)
+        return [("cp1252", 0.0)]  # one letter over and over: too little to recognise a language
+    known = (*_CODE_PAGES, *_MULTIBYTE)
     # Its own first choice has rules for pairs that are alike, and of the structure of multi-byte
-    first = chardet.detect(sample, compat_names=False, include_encodings=asked)["encoding"]
+    first = chardet.detect(sample, compat_names=False, include_encodings=known)["encoding"]
     found = chardet.detect_all(
-        sample, ignore_threshold=True, compat_names=False, include_encodings=asked
+        sample, ignore_threshold=True, compat_names=False, include_encodings=known
     )
     scores: dict[str, float] = {}
     is_english = _is_english(sample)
     for match in found:
         name = str(match["encoding"])
-        if name not in asked:
+        if name not in known:
             continue
         codec = _SUPERSETS.get(name, name).replace("mac-", "mac_")
         text = sample.decode(codec, "replace")[:_READ]

@@ -197,15 +197,15 @@ class _ByteStats:
         return self.ascii and not self.has_cr and not self.nuls and b"gutenberg" not in ends
 
 
-def inspect(open_file: Callable[[], BinaryIO], asked: str | None = None) -> Inspection:
+def inspect(open_file: Callable[[], BinaryIO], wanted: str | None = None) -> Inspection:
     """Read a file once (a second time where it isn't UTF-8), in bounded memory.
 
     Args:
         open_file: opens it.
-        asked: the encoding, if the user has named it.
+        wanted: the encoding, if the user named it.
     """
     stats = _ByteStats(open_file)
-    encoding, problem, guess = _decide(stats) if asked is None else _as_asked(stats, asked)
+    encoding, problem, guess = _decide(stats) if wanted is None else _as_wanted(stats, wanted)
     replaced, dropped = 0, stats.nuls
     if encoding in ("utf-8", "utf-8-sig"):
         replaced = stats.utf8.bad + 3 * stats.utf8.halves
@@ -218,10 +218,10 @@ def inspect(open_file: Callable[[], BinaryIO], asked: str | None = None) -> Insp
     )
 
 
-def _as_asked(stats: _ByteStats, asked: str) -> tuple[str, str, None]:
+def _as_wanted(stats: _ByteStats, wanted: str) -> tuple[str, str, None]:
     if stats.blank:
         return "", "empty", None
-    name = codecs.lookup(asked).name
+    name = codecs.lookup(wanted).name
     has_mark = stats.head.startswith(codecs.BOM_UTF8)
     if name in ("utf-16", "utf-32") and not any(stats.head.startswith(mark) for mark, _ in _BOMS):
         name = guess_utf16(stats.head) or f"{name}-le"  # as Windows writes them
