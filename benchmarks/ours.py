@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from processes import run
-from textwright.data import open_corpus
+from textwright.companion.mixing import Companion
+from textwright.data import open_corpus, prepare_tokens
+from textwright.data.training_corpus import open_training_corpus
+from textwright.models.base import load_model
+from textwright.runs import Run
+from textwright.tokenizers import Tokenizer
+from textwright.training.companion import add_companion
+from textwright.training.loop.dataset import Dataset
+from textwright.training.loop.evaluation import CompanionModel, evaluate
 
 
 class Textwright:
@@ -57,6 +65,28 @@ class Textwright:
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "textwright", *words]
+
+
+def with_companion(path: str, window: int) -> tuple[float, float]:
+    """Give a run the companion that it was trained without, as training would have.
+
+    Returns:
+        The loss of the network alone and with it, nats a token, in windows that don't overlap of
+        the second half of the validation text: on the first its weights are fitted.
+    """
+    run = Run(Path(path))
+    corpus, tokenizer = open_training_corpus(run), Tokenizer.load(run)
+    texts = (corpus.train, corpus.validation)
+    parts = (prepare_tokens(text, tokenizer, hidden=True) for text in texts)
+    dataset = Dataset(corpus, tokenizer, *parts)
+    tokens = dataset.validation.array()
+    half = tokens[len(tokens) // 2 :]
+    network = load_model(run, "cpu")
+    alone = evaluate(network, half, window=window).loss
+    if add_companion(run, dataset, "cpu") is None:  # it would help nothing
+        return alone, alone
+    companion = Companion.read(run.companion_file, tokenizer.vocab_size)
+    return alone, evaluate(CompanionModel(network, companion), half, window=window).loss
 
 
 def split_text(source: str) -> tuple[str, str]:

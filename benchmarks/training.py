@@ -14,7 +14,10 @@ Each training is a process of its own, one after the other, with the same number
 time is its user and system time from start to end: for textwright with the preparation of the text
 from an empty cache, for nanoGPT without. Losses are of what each training kept as its best, over
 the whole validation text: "at 64" in windows of nanoGPT's block, 64 characters, that don't
-overlap, for both; "own" by the model's own protocol, which `textwright eval` names.
+overlap, for both; "own" by the model's own protocol, which `textwright eval` names. What is
+compared is networks. A run also keeps n-grams of its text: what these add is told apart, "at 64"
+of the half of the validation text on which their weights were not fitted, without and with them.
+Counting them takes no part in the CPU time.
 
 `--books` trains on four books by `textwright train BOOK --minutes 5`, everything else left to the
 plan, and then by nanoGPT's recipe with as many iterations as fit into the CPU time that this took,
@@ -38,7 +41,7 @@ from typing import Any
 import nanogpt
 from books import BOOKS, books
 from nanogpt import NanoGPT
-from ours import Textwright, split_text
+from ours import Textwright, split_text, with_companion
 from processes import report, spread
 from textwright.errors import TextwrightError
 
@@ -84,6 +87,9 @@ class Outcome:
     loss_at_64: float
     loss_own: float
     protocol: str
+    loss_half: float
+    """At 64, of the second half of the validation text."""
+    loss_half_with_companion: float
 
 
 def trained(ours: Textwright, family: str, row: str, seed: int, options: str) -> Outcome:
@@ -91,6 +97,7 @@ def trained(ours: Textwright, family: str, row: str, seed: int, options: str) ->
     done = ours.train(f"{options} --seed {seed}")
     at_64 = ours.score(done["run"], "--window", str(nanogpt.BLOCK_SIZE))
     own = ours.score(done["run"])
+    half, with_it = with_companion(done["run"], nanogpt.BLOCK_SIZE)
     shutil.rmtree(done["run"])
     outcome = Outcome(
         family=family,
@@ -104,11 +111,14 @@ def trained(ours: Textwright, family: str, row: str, seed: int, options: str) ->
         loss_at_64=at_64["loss"],
         loss_own=own["loss"],
         protocol=own["protocol"],
+        loss_half=half,
+        loss_half_with_companion=with_it,
     )
     report(
         f"seed {seed}: {family}, {row}: {outcome.steps} steps, "
         f"{outcome.cpu_seconds:.1f} s of CPU time, loss {outcome.loss_at_64:.4f} at 64, "
-        f"{outcome.loss_own:.4f} own"
+        f"{outcome.loss_own:.4f} own; of the second half {half:.4f} at 64, "
+        f"{with_it:.4f} with its companion"
     )
     return outcome
 
@@ -196,7 +206,7 @@ def print_rows(peers: dict[int, nanogpt.Trained], outcomes: Sequence[Outcome]) -
     """A line a training, then a line a row over the seeds."""
     print(
         f"{'':8} {'row':14} {'seed':>4} {'params':>9} {'steps':>6} {'tokens':>10} {'CPU s':>7} "
-        f"{'of peer':>7} {'at 64':>7} {'own':>7}"
+        f"{'of peer':>7} {'at 64':>7} {'own':>7} {'half':>7} {'counted':>7}"
     )
     for seed, peer in peers.items():
         print(
@@ -209,8 +219,10 @@ def print_rows(peers: dict[int, nanogpt.Trained], outcomes: Sequence[Outcome]) -
                 print(
                     f"{o.family:8} {o.row:14} {seed:4} {o.parameters:9,} {o.steps:6,} "
                     f"{o.tokens:10,} {o.cpu_seconds:7.1f} {share:7.3f} "
-                    f"{o.loss_at_64:7.4f} {o.loss_own:7.4f}"
+                    f"{o.loss_at_64:7.4f} {o.loss_own:7.4f} "
+                    f"{o.loss_half:7.4f} {o.loss_half_with_companion:7.4f}"
                 )
+    print("half: at 64, of the second half; counted: the same, with its companion")
     print()
     print(f"nanoGPT: loss {spread([p.loss for p in peers.values()], 4)} at 64")
     for family in dict.fromkeys(o.family for o in outcomes):
@@ -227,7 +239,9 @@ def print_rows(peers: dict[int, nanogpt.Trained], outcomes: Sequence[Outcome]) -
             print(
                 f"{family}, {row}: nanoGPT's CPU time ÷ ours {spread(ratios, 2)}; "
                 f"loss {spread([o.loss_at_64 for o in own], 4)} at 64, "
-                f"{spread([o.loss_own for o in own], 4)} own"
+                f"{spread([o.loss_own for o in own], 4)} own; of the second half "
+                f"{spread([o.loss_half for o in own], 4)} at 64, "
+                f"{spread([o.loss_half_with_companion for o in own], 4)} with its companion"
                 + "".join(f"; {note}" for here, wrong, note in notes if here and wrong)
             )
     for family in dict.fromkeys(o.family for o in outcomes):
