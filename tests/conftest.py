@@ -19,7 +19,7 @@ import pytest
 
 import lent_compiler
 
-pytest_plugins = ["commands", "crew", "model_fixtures"]
+pytest_plugins = ["commands", "crew", "model_fixtures", "published"]
 
 TEXT = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics)[:12])[:40_000]
 """English prose of 40,000 characters."""

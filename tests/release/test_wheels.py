@@ -6,10 +6,10 @@ make; `make wheels` builds and checks them all.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -19,34 +19,12 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
+from published import BUILT, script, the_wheel
 from small_models import random_weights, small_config
 from textwright import kernels
 from textwright.runtimes import load_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ("manylinux_2_17_x86_64", "musllinux_1_2_aarch64", "macosx_11_0_arm64")
-
-
-def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script of `release/`, as a module."""
-    monkeypatch.syspath_prepend(str(ROOT / "release"))
-    spec = importlib.util.spec_from_file_location(f"release_{name}", ROOT / f"release/{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source archive of this checkout, and some wheels made of it."""
-    for name in ("hatchling", "ziglang"):
-        pytest.importorskip(name, reason=f"needs the package {name}")
-    folder = tmp_path_factory.mktemp("dist")
-    with pytest.MonkeyPatch.context() as patch:
-        wheels = script("wheels", patch)
-        wheels.make_wheels(wheels.make_archive(folder), folder, BUILT)
-    return folder
 
 
 @pytest.fixture
@@ -55,11 +33,6 @@ def check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ("lief", "auditwheel", "twine"):
         pytest.importorskip(name, reason=f"needs the package {name}")
     return script("check", monkeypatch)
-
-
-def the_wheel(folder: Path, tag: str) -> Path:
-    (wheel,) = folder.glob(f"*-{tag}.whl")
-    return wheel
 
 
 def changed(wheel: Path, to: Path, *, name: str = "", **files: bytes | None) -> Path:
@@ -78,6 +51,15 @@ def changed(wheel: Path, to: Path, *, name: str = "", **files: bytes | None) -> 
 def test_the_wheels_pass_every_check(published: Path, check: ModuleType) -> None:
     assert list(check.problems_of(published)) == []
     assert {wheel.stem.rpartition("-")[2] for wheel in published.glob("*.whl")} == set(BUILT)
+
+
+@pytest.mark.slow
+def test_the_archive_has_sources_alone(published: Path) -> None:
+    (archive,) = published.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = opened.getnames()
+    assert any(name.endswith("/src/textwright/kernels/gpt.c") for name in names)
+    assert not [name for name in names if name.endswith((".so", ".dylib", ".dll", ".wasm"))]
 
 
 @pytest.mark.slow
