@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from browsing import CHROMIUM, SWITCHES, Watch
+from firefox import FIREFOX, Firefox
+from studios import Studio
 
 _open = ExitStack()
 
@@ -25,9 +27,30 @@ def _browser() -> Any:
     return browser
 
 
+@pytest.fixture(scope="session", name="studio")
+def _studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """For all tests that leave in it what they found; others have their own of that name."""
+    names = ("shakespeare", "frankenstein", "chat")
+    studio = Studio("studio", *names, "--no-browser", folder=tmp_path_factory.mktemp("studio"))
+    _open.callback(studio.close)
+    request.addfinalizer(_open.close)  # where the tests are interrupted
+    return studio
+
+
+@pytest.fixture(scope="session", name="firefox")
+def _firefox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Firefox:
+    """For all tests of this folder."""
+    if not FIREFOX:
+        pytest.skip("needs firefox on PATH")
+    firefox = Firefox(tmp_path_factory.mktemp("firefox"))
+    _open.callback(firefox.close)
+    request.addfinalizer(_open.close)
+    return firefox
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
-    """Close the browser before another folder's tests; some have a driver of their own."""
+    """Close browsers and studio before another folder's tests; some have a driver of their own."""
     yield
     if nextitem is None or nextitem.path.parent != Path(__file__).parent:
         _open.close()

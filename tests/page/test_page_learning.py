@@ -298,21 +298,21 @@ def test_what_the_engine_does_not_hold_is_refused(there: Jobs) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        RecurrentConfig(vocab_size=128, block_size=64, hidden_size=[128], embedding_size=64),
+        RecurrentConfig(vocab_size=128, block_size=64, hidden_size=[80], embedding_size=32),
         RecurrentConfig(
-            vocab_size=128, block_size=64, hidden_size=[96, 96], embedding_size=64, dropout=0.1
+            vocab_size=128, block_size=64, hidden_size=[48, 64], embedding_size=32, dropout=0.1
         ),
-        GPTConfig(vocab_size=128, block_size=64, hidden_size=64, num_heads=2, num_layers=2),
+        GPTConfig(vocab_size=128, block_size=32, hidden_size=64, num_heads=2, num_layers=2),
     ],
     ids=["lstm", "lstm-layers", "gpt"],
 )
 def test_after_many_steps_the_loss_is_that_of_torch(there: Jobs, config: ModelConfig) -> None:
     """Where rounding has had its way with the weights: prose of Python's own, of characters."""
-    prose = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:370_000]
+    prose = "\n\n".join(topics.topics[name].strip() for name in sorted(topics.topics))[:65_000]
     places = {letter: place for place, letter in enumerate(sorted(set(prose)))}
     assert len(places) <= config.vocab_size
     text = np.array([places[letter] for letter in prose], dtype=np.int32)
-    learned, held_out = text[:360_000], text[360_000:]
+    learned, held_out = text[:60_000], text[60_000:]
     steps = 60
     settings = settings_of(config, batch_size=16, shards=2, steps=steps)
     learner = Learner(config, settings, learned, [(0, steps)])
@@ -324,5 +324,5 @@ def test_after_many_steps_the_loss_is_that_of_torch(there: Jobs, config: ModelCo
     job["recipe"]["course"] = [[0, steps]]
     (found,) = there(job)
     print(f"{told.loss:.4f} nats, in the tab {found['evaluated']['loss']:.4f}")
-    assert told.loss < 3
-    assert found["evaluated"]["loss"] == pytest.approx(told.loss, abs=0.005)
+    assert told.loss < 3.3
+    assert found["evaluated"]["loss"] == pytest.approx(told.loss, abs=0.002)

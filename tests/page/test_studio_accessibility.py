@@ -1,8 +1,7 @@
-"""What axe-core finds in every part of the page: nothing, in any size and in light and dark."""
+"""What axe-core finds in every part of the page: nothing, on a desktop and on a phone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ from textwright.page import write_offline_page
 
 pytestmark = pytest.mark.slow
 
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+LOOKS = {"desktop": (1280, 860, "light"), "phone": (390, 844, "dark")}
+"""A theme each: but for colours, which `test_contrast.py` has in both, they are the same."""
 HELPS = "[...document.querySelectorAll('.view:not([hidden]) .help')].forEach((one) => one.click())"
 FOUND = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
@@ -22,26 +22,18 @@ FOUND = """async () => {
 }"""
 
 
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    words = ("shakespeare", "frankenstein", "chat", "--no-browser")
-    studio = Studio("studio", *words, folder=tmp_path_factory.mktemp("studio"))
-    yield studio
-    studio.close()
-
-
-def findings(tab: Any, *, sizes: dict[str, tuple[int, int]] = SIZES) -> list[str]:
-    """Each once, with the first size and theme that it was found in."""
+def findings(tab: Any, *looks: str) -> list[str]:
+    """Each once, with the first of some `LOOKS`, or of all, that it was found in."""
     tab.wait_for_selector(".die.stale", state="detached")
     axe = pytest.importorskip("axe_playwright_python.base", reason="needs axe-playwright-python")
     tab.evaluate(axe.AXE_SCRIPT)
     found: dict[str, str] = {}
-    for size, (width, height) in sizes.items():
+    for look in looks or LOOKS:
+        width, height, theme = LOOKS[look]
         tab.set_viewport_size({"width": width, "height": height})
-        for theme in ("light", "dark"):
-            tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            for one in tab.evaluate(FOUND):
-                found.setdefault(one, f"{size}, {theme}")
+        tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        for one in tab.evaluate(FOUND):
+            found.setdefault(one, look)
     tab.set_viewport_size({"width": 1280, "height": 860})
     return [f"{where}: {one}" for one, where in found.items()]
 
@@ -64,13 +56,12 @@ def test_writing_with_all_that_opens(tab: Any, watch: Watch, studio: Studio) -> 
     tab.get_by_role("button", name="Understood").click()
     tab.evaluate(HELPS)
     tab.evaluate("document.querySelector('details.more').open = true")
-    desktop = {"desktop": SIZES["desktop"]}
-    assert findings(tab, sizes=desktop) == []
+    assert findings(tab, "desktop") == []
     tab.evaluate(HELPS)
     tab.evaluate("document.querySelector('details.more').open = false")
     token(tab, 30)
     tab.wait_for_selector(".popover .row")
-    assert findings(tab, sizes=desktop) == []
+    assert findings(tab, "desktop") == []
     assert watch.said == []
 
 
@@ -78,7 +69,7 @@ def test_the_page_as_one_file(tab: Any, watch: Watch, tmp_path: Any) -> None:
     tab.goto(write_offline_page("shakespeare", tmp_path / "page.html", dtype="int8").as_uri())
     ready(tab)
     finished(tab)
-    assert findings(tab, sizes={"phone": SIZES["phone"]}) == []
+    assert findings(tab, "phone") == []
     assert watch.said == []
 
 

@@ -29,30 +29,26 @@ def _text(tmp_path: Path, text_file: Path) -> str:
 
 
 @pytest.mark.parametrize("part", ["copied", "look"])
-def test_nothing_is_written_over_what_somebody_typed(tab: Any, tmp_path: Path, part: str) -> None:
+def test_nothing_is_written_over_what_somebody_typed(tab: Any, studio: Studio, part: str) -> None:
     """The example that opens a part is still on its way."""
-    studio = Studio("studio", "frankenstein", "--no-browser", folder=tmp_path)
     held: list[Any] = []
 
     def hold(route: Any) -> None:
         held.append(route)
 
     tab.route("**/v1/completions", hold)
-    try:
-        with tab.expect_request("**/v1/completions"):
-            tab.goto(f"{studio.page}#{part}")
-        view = tab.locator(f".view.look[aria-label^={part.capitalize()}]")
-        view.locator("textarea").fill("My own words.")
-        for route in held:
-            route.continue_()
-        tab.unroute("**/v1/completions")
-        tab.wait_for_timeout(500)
-        assert view.locator("textarea").input_value() == "My own words."
-        view.locator(".primary").click()
-        tab.wait_for_selector(".look:not(.busy) .lens:visible, .look:not(.busy) .notice:visible")
-        assert view.locator("textarea").input_value() == "My own words."
-    finally:
-        studio.close()
+    with tab.expect_request("**/v1/completions"):
+        tab.goto(f"{studio.page}#{part}/frankenstein")
+    view = tab.locator(f".view.look[aria-label^={part.capitalize()}]")
+    view.locator("textarea").fill("My own words.")
+    for route in held:
+        route.continue_()
+    tab.unroute("**/v1/completions")
+    tab.wait_for_timeout(500)
+    assert view.locator("textarea").input_value() == "My own words."
+    view.locator(".primary").click()
+    tab.wait_for_selector(".look:not(.busy) .lens:visible, .look:not(.busy) .notice:visible")
+    assert view.locator("textarea").input_value() == "My own words."
 
 
 def test_it_marks_what_is_copied(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ DROP = """() => {
 }"""
 
 READ = "document.querySelector('.letters .t').textContent !== 'The king'"
-
-
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    words = ("shakespeare", "chat", "--no-browser")
-    studio = Studio("studio", *words, folder=tmp_path_factory.mktemp("studio"))
-    yield studio
-    studio.close()
 
 
 def in_window(tab: Any, locator: Any) -> bool:

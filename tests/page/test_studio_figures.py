@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,14 +32,6 @@ FIRST_TOKEN = """() => new Promise((done) => {
     }).observe(text, { childList: true, subtree: true });
     document.querySelector(".deskbar .primary").click();
 })"""
-
-
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folder = tmp_path_factory.mktemp("studio")
-    studio = Studio("studio", "shakespeare", "--no-browser", folder=folder)
-    yield studio
-    studio.close()
 
 
 def test_it_can_be_used_at_once(tab: Any, studio: Studio) -> None:

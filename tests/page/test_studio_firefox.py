@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from firefox import FIREFOX, Firefox
+from firefox import Firefox
 from studios import Studio
 
 from textwright.page import write_offline_page
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not FIREFOX, reason="needs firefox on PATH"),
-]
+pytestmark = pytest.mark.slow
 
 TEXT = """[...document.querySelectorAll(".letters .row-of-text")]
     .map((row) => row.textContent).join("\\n")"""
@@ -28,21 +24,6 @@ LISTEN = """void (window.went_wrong = [],
 CONTROL = "\ue009"
 ENTER = "\ue007"
 END = "\ue010"
-
-
-@pytest.fixture(name="firefox")
-def _firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
-    firefox = Firefox(tmp_path_factory.mktemp("firefox"))
-    yield firefox
-    firefox.close()
-
-
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folder = tmp_path_factory.mktemp("studio")
-    studio = Studio("studio", "shakespeare", "frankenstein", "--no-browser", folder=folder)
-    yield studio
-    studio.close()
 
 
 def test_it_writes_edits_keeps_and_shows_its_parts(firefox: Firefox, studio: Studio) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ pytestmark = pytest.mark.slow
 
 LETTERS = 24
 PASSAGE = "When I do count the clock that tells the time, and see the brave day sunk"
-
-
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    words = ("shakespeare", "frankenstein", "chat", "--no-browser")
-    studio = Studio("studio", *words, folder=tmp_path_factory.mktemp("studio"))
-    yield studio
-    studio.close()
 
 
 def play(tab: Any, name: str, *, right: int) -> None:

@@ -46,14 +46,6 @@ TOO_WIDE = """() => [...document.querySelectorAll(".view:not([hidden]) *, .top *
     && getComputedStyle(one).display !== "inline").map((one) => `${one.className}: ${one.textContent.slice(0, 40)}`)"""  # noqa: E501
 
 
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    names = ("shakespeare", "frankenstein", "chat", "--no-browser")
-    studio = Studio("studio", *names, folder=tmp_path_factory.mktemp("studio"))
-    yield studio
-    studio.close()
-
-
 @pytest.fixture(name="foreign")
 def _foreign(browser: Any, watch: Watch) -> Iterator[Any]:
     """Opens a tab of a browser that wants a language."""
@@ -114,7 +106,7 @@ def test_every_word_is_the_languages_own(foreign: Any, studio: Studio) -> None:
     assert tab.evaluate("document.documentElement.lang") == "de"
 
 
-@pytest.mark.parametrize("locale", ["de-DE", "fr-FR", "es-ES", "zh-CN"])
+@pytest.mark.parametrize("locale", ["de-DE", "fr-FR", "es-ES"])  # Chinese takes less than English
 def test_there_is_room_for_every_word(
     foreign: Any, watch: Watch, studio: Studio, locale: str
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,15 +70,11 @@ def test_the_code_is_read(tab: Any, watch: Watch, server: Studio) -> None:
 
 
 @pytest.mark.slow
-def test_alone_there_is_none(tab: Any, watch: Watch, tmp_path: Path) -> None:
-    studio = Studio("studio", "shakespeare", "--no-browser", folder=tmp_path)
-    try:
-        tab.goto(studio.page)
-        finished(tab)
-        with tab.expect_response("**/api/address") as told:
-            tab.get_by_role("button", name="On stage").click()
-        assert told.value.json() == {"url": None, "rows": []}
-        assert tab.locator(".qr").is_hidden()
-    finally:
-        studio.close()
+def test_alone_there_is_none(tab: Any, watch: Watch, studio: Studio) -> None:
+    tab.goto(studio.page)
+    finished(tab)
+    with tab.expect_response("**/api/address") as told:
+        tab.get_by_role("button", name="On stage").click()
+    assert told.value.json() == {"url": None, "rows": []}
+    assert tab.locator(".qr").is_hidden()
     assert watch.said == []

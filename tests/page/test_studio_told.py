@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from browsing import Watch
 from studios import Studio, finished, put, ready, text_of, write
+
+from textwright.serving import ServerSettings
 
 pytestmark = pytest.mark.slow
 
@@ -29,14 +30,6 @@ TRAINING: dict[str, Any] = {
 EVALUATION = {
     "step": 1, "seconds": 10.0, "train_loss": 4.1, "val_loss": 4.2, "val_bits_per_char": 6.0,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", name="studio")
-def _studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folder = tmp_path_factory.mktemp("studio")
-    studio = Studio("studio", "shakespeare", "--no-browser", folder=folder)
-    yield studio
-    studio.close()
 
 
 class Told:
@@ -90,8 +83,17 @@ def test_what_goes_wrong_is_said_in_the_pages_words(tab: Any, studio: Studio) ->
 def test_a_long_text_is_asked_for_in_pieces(tab: Any, watch: Watch, studio: Studio) -> None:
     """The field takes more than one request of the server may have."""
     tab.goto(f"{studio.page}#write/shakespeare")
-    told = write(tab, "The ", Length=4500)
-    assert len(told) >= 4500
+    finished(tab)
+    asked: list[int] = []
+
+    def note(request: Any) -> None:
+        if request.url.endswith("/v1/completions"):
+            asked.append(request.post_data_json["max_tokens"])
+
+    tab.on("request", note)
+    told = write(tab, "The ", Length=2100)
+    assert len(told) >= 2100
+    assert sum(asked) >= 2100 > max(asked) and max(asked) <= ServerSettings().max_length
     assert watch.said == []
 
 
