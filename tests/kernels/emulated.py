@@ -57,15 +57,23 @@ Report = dict[str, Any]
 """What `on_processor.py` prints."""
 
 
-def prepare(folder: Path, *, training: bool = False) -> None:
-    """Make what emulated ARM processors run in `folder`; a Python that is there is kept."""
+def prepare(folder: Path, wheel: Path | None = None, *, training: bool = False) -> None:
+    """Make what emulated ARM processors run in `folder`; a Python that is there is kept.
+
+    Args:
+        folder: is made where it isn't there.
+        wheel: of this checkout; made where none is given.
+        training: with what a training needs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "root").exists():
         _fetch_python(folder)
     for part in ("wheel", "site"):
         shutil.rmtree(folder / part, ignore_errors=True)
-    _run([sys.executable, ROOT / "release" / "wheels.py", folder / "wheel", "--only", WHEEL])
-    _install(folder, *(folder / "wheel").glob("*.whl"), "-c", ROOT / "constraints.txt")
+    if wheel is None:
+        _run([sys.executable, ROOT / "release" / "wheels.py", folder / "wheel", "--only", WHEEL])
+        (wheel,) = (folder / "wheel").glob("*.whl")
+    _install(folder, wheel, "-c", ROOT / "constraints.txt")
     if training:  # without what it needs: pip would take this processor's markers for the other's
         _install(folder, "--no-deps", TORCH)
         _install(folder, *NEEDED_BY_TRAINING, "-c", ROOT / "constraints.txt")
@@ -90,6 +98,7 @@ def _install(folder: Path, *what: str | Path) -> None:
     version = _python(folder).name.removeprefix("python")
     abis = [f"cp{version.replace('.', '')}", "abi3", "none"]
     platforms = ["manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 37))]
+    platforms.append("musllinux_1_2")  # this checkout's: of the rest the first is taken
     pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--compile"]
     kind = [*(f"--abi={abi}" for abi in abis), *(f"--platform={one}_aarch64" for one in platforms)]
     kind += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]

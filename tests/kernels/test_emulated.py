@@ -9,6 +9,7 @@ from pathlib import Path
 import emulated
 import pytest
 
+from published import the_wheel
 from textwright.kernels import available
 
 pytestmark = pytest.mark.slow
@@ -17,15 +18,15 @@ REQUEST = ("20", "shakespeare", "sherlock-holmes")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the emulated ARM processors run."""
+def folder(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
+    """What the emulated ARM processors run: a wheel that is made for other tests too, whose
+    libraries take the C library of whoever loads them."""
     if platform.machine() != "x86_64" or not available()[0]:
         pytest.skip("is for Linux on x86-64, with compiled kernels")
     if not shutil.which("qemu-aarch64") or not shutil.which("apt-get"):
         pytest.skip("needs QEMU and Debian's packages: apt-get install qemu-user")
-    pytest.importorskip("ziglang", reason="needs the package ziglang")
     made = tmp_path_factory.mktemp("emulated")
-    emulated.prepare(made)
+    emulated.prepare(made, the_wheel(published, "musllinux_1_2_aarch64"))
     return made
 
 
