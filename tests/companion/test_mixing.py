@@ -218,6 +218,19 @@ def test_a_file_has_all_of_it(table: Table, tmp_path: Path) -> None:
     assert Companion.read(file, V) == Companion(0.9)
 
 
+def test_a_file_of_another_vocabulary_of_the_same_size_is_refused(
+    table: Table, tmp_path: Path
+) -> None:
+    file = tmp_path / "companion.safetensors"
+    Companion(0.6, 0.4, table).write(file, "that")
+    assert Companion.read(file, V, "that").table is not None
+    assert Companion.read(file, V).network == 0.6
+    with pytest.raises(RunError, match="another vocabulary.*delete it to go without"):
+        Companion.read(file, V, "this")
+    Companion(0.6, 0.4, table).write(file)  # as files were written before
+    assert Companion.read(file, V, "this").network == 0.6
+
+
 def test_a_file_of_before_reads_as_it_was_meant(table: Table, tmp_path: Path) -> None:
     """Its format was `textwright companion 1`: tokens as themselves, two weights, no lines."""
     file = tmp_path / "companion.safetensors"

@@ -252,6 +252,8 @@ def test_what_no_other_program_holds_is_said_and_left_out(
     assert len(said) == 1 and "the network alone is exported" in said[0]
     assert not (written / run.companion_file.name).exists()
     caplog.clear()
+    with pytest.raises(RequestError, match="holds companion|is a run"):  # nothing was exported
+        export(run, "transformers", run.path)
     export(run, "transformers", tmp_path / "transformers", companion="off")
     page = export(run, "page", tmp_path / "page")
     assert not [one for one in caplog.records if "counted" in one.getMessage()]

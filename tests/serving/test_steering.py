@@ -5,10 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from servers import Served, events, post
 
-from textwright.serving.steering import AT_ONCE
+from textwright.companion.counting import NGramModel
+from textwright.companion.mixing import Companion, with_companion
+from textwright.companion.table import make_table
+from textwright.serving.steering import AT_ONCE, Steering
 
 BODY = {"prompt": "It was", "max_tokens": 30, "seed": 3, "temperature": 0.8}
 
@@ -71,6 +75,21 @@ def test_few_are_steered_at_once(served: Served) -> None:
         for place in places:
             place.close()
     assert post(served, "/v1/completions", held)["choices"]
+
+
+@pytest.mark.parametrize("with_table", [True, False])
+def test_what_a_model_counted_stays_beside_it(served: Served, with_table: bool) -> None:
+    """Where nothing is held, a text is as likely as it was."""
+    alone = served.pool.get("lstm")
+    size = alone.tokenizer.vocab_size
+    tokens = np.random.default_rng(1).integers(0, size, 500)
+    table = make_table(NGramModel(tokens, np.zeros(1, np.int64), size, 3)) if with_table else None
+    model = alone.on(with_companion(alone.runtime, Companion(0.5, 0.8, table)))
+    expected = dict(model.next_distribution("It was", top=None))
+    held = dict(Steering().model(model, []).next_distribution("It was", top=None))
+    assert held == pytest.approx(expected, rel=1e-3)
+    other = dict(Steering().model(alone, []).next_distribution("It was", top=None))
+    assert other != pytest.approx(expected, rel=1e-3)
 
 
 def test_a_chat_knows_nothing_of_it(served: Served) -> None:

@@ -46,6 +46,7 @@ from textwright.serving.turns import SHARE, WAITING, Turns
         ("TEXTWRIGHT_HOST", "", "is empty"),
         ("TEXTWRIGHT_ROOT_PATH", "no-slash", "root_path"),
         ("TEXTWRIGHT_MEMORY", "", "is empty"),
+        ("TEXTWRIGHT_COPY_AT_MOST", "", "is empty"),
         ("TEXTWRIGHT_MAX_LENGTH", "", "is empty"),
         ("TEXTWRIGHT_DEADLINE", "nan", "deadline"),
         ("TEXTWRIGHT_LOG_PROMPTS", "", "is empty"),

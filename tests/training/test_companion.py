@@ -18,6 +18,7 @@ from textwright.engine import Engine
 from textwright.errors import RequestError, TrainingError
 from textwright.evaluation import Score, evaluate_run
 from textwright.models import build
+from textwright.page import offline_page
 from textwright.runs import Run
 from textwright.training import companion, pipeline
 from textwright.training.companion import OfOneToken, fit_weights
@@ -110,6 +111,19 @@ def test_a_damaged_one_is_named(text_file: Path) -> None:
         with pytest.raises(textwright.errors.RunError, match="delete it to go without") as caught:
             use(run)  # type: ignore[operator]
         assert str(caught.value).startswith(f"run {run.name!r}")
+
+
+def test_one_of_another_vocabulary_is_named(text_file: Path, tmp_path: Path) -> None:
+    run = train(text_file)
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text(encoding="utf-8").replace("a", "ä"), encoding="utf-8")
+    beside = train(other)
+    assert beside.config().vocab_size == run.config().vocab_size
+    run.companion_file.write_bytes(beside.companion_file.read_bytes())
+    for use in (textwright.load, evaluate_run, offline_page):
+        with pytest.raises(textwright.errors.RunError, match="tokens of another vocabulary"):
+            use(run)  # type: ignore[operator]
+        use(run, companion="off")  # type: ignore[operator]
 
 
 def test_a_wrapped_text_has_its_line_ends_by_their_length(text_file: Path) -> None:

@@ -12,7 +12,7 @@ from textwright.errors import RequestError
 
 PANELS = ("Who may ask", "Limits")
 """Of the options that guard."""
-ALSO = ("host", "log_prompts")
+ALSO = ("host", "log_prompts", "copy_at_most")
 """Others that do."""
 MAX_FILE = 1 << 20
 """Bytes of a file of keys."""

@@ -8,6 +8,7 @@ and on every processor.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,21 +52,31 @@ class Companion:
     lines: Lines | None = None
     """Where lines end; None without a table, too."""
 
-    def write(self, file: Path) -> None:
-        """Write it, whole or not at all."""
-        facts = {"network": f"{self.network:.4f}", "companion": f"{self.weight:.4f}"}
+    def write(self, file: Path, vocabulary: str = "") -> None:
+        """Write it, whole or not at all; `vocabulary` is the tokenizer's."""
+        facts = {"vocabulary": vocabulary} if vocabulary else {}
+        facts |= {"network": f"{self.network:.4f}", "companion": f"{self.weight:.4f}"}
         if self.by_context:
             facts["by_context"] = " ".join(f"{one:.4f}" for pair in self.by_context for one in pair)
         write_counts(file, self.table, self.lines, facts)
 
     @classmethod
-    def read(cls, file: Path, vocab_size: int) -> Companion:
+    def read(cls, file: Path, vocab_size: int, vocabulary: str = "") -> Companion:
         """The one in `file`.
+
+        Args:
+            file: as `write` left it.
+            vocab_size, vocabulary: of the tokenizer; files of before don't tell the latter.
 
         Raises:
             RunError: it is damaged, or of another vocabulary.
         """
         table, lines, facts = read_counts(file, vocab_size)
+        if vocabulary and facts.get("vocabulary", vocabulary) != vocabulary:
+            raise RunError(
+                f"{file.name} counts the tokens of another vocabulary; copy the one that belongs "
+                "to this model, or delete it to go without"
+            )
         try:
             network, weight = float(facts["network"]), float(facts["companion"])
             flat = [float(one) for one in facts.get("by_context", "").split()]
@@ -242,6 +253,15 @@ class ScaledRuntime:
     def batch(self, tokens: Sequence[Tokens], states: Sequence[Any]) -> tuple[Floats, list[Any]]:
         logits, after = self.network.batch(tokens, states)
         return logits * self._scale, after
+
+
+def as_beside(runtime: Runtime, network: Runtime) -> Runtime:
+    """`network` with the companion that `runtime` has beside its own, if it has one."""
+    if not isinstance(runtime, MixedRuntime | ScaledRuntime):
+        return network
+    other = copy.copy(runtime)
+    other.network = network
+    return other
 
 
 def with_companion(network: Runtime, companion: Companion) -> Runtime:

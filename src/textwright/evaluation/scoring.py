@@ -106,8 +106,8 @@ def score(
         CorpusError: the text can't be read.
         RequestError: `window` or `stride` is out of range, or int8 can't be had here.
     """
-    model = _model(run, device, precision, companion)
     tokenizer = Tokenizer.load(run)
+    model = _model(run, tokenizer, device, precision, companion)
     part = _part(run, sources, encoding, field)
     return _score(run, model, tokenizer, part, window, stride, own=not sources)
 
@@ -141,8 +141,8 @@ def evaluate_run(
         RequestError: a model of running text is to be evaluated on conversations.
         RunError, CorpusError: as `score`.
     """
-    model = _model(run, device, precision, companion)
     tokenizer = Tokenizer.load(run)
+    model = _model(run, tokenizer, device, precision, companion)
     part = _part(run, sources, encoding, field)
     loss_only = window is not None or stride is not None or precision not in _IN_TORCH
     if loss_only or not isinstance(part, ConversationPart):
@@ -161,13 +161,15 @@ def evaluate_run(
     return evaluate_chat(load(run, companion=companion), model, part, baseline)
 
 
-def _model(run: Run, device: str, precision: str, companion: str) -> LanguageModel:
+def _model(
+    run: Run, tokenizer: Tokenizer, device: str, precision: str, companion: str
+) -> LanguageModel:
     check_companion(companion)
     network = load_model(run, device) if precision in _IN_TORCH else as_torch_model(run, precision)
     if companion == "off" or not run.companion_file.is_file():
         return network
     try:
-        beside = Companion.read(run.companion_file, network.config.vocab_size)
+        beside = Companion.read(run.companion_file, network.config.vocab_size, tokenizer.vocabulary)
     except RunError as error:
         raise RunError(f"run {run.name!r}: {error}") from error
     return CompanionModel(network, beside)

@@ -55,7 +55,7 @@ def load(
         tokenizer = Tokenizer.load(run)
         runtime = load_runtime(config, read_weights(run.weights_file), precision)
         if companion == "auto" and run.companion_file.is_file():
-            beside = Companion.read(run.companion_file, config.vocab_size)
+            beside = Companion.read(run.companion_file, config.vocab_size, tokenizer.vocabulary)
             runtime = with_companion(runtime, beside)
         defaults = read_generation_config(run)
         guard = None if copy_at_most is None else _guard(run, tokenizer, copy_at_most)

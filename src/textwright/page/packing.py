@@ -84,7 +84,7 @@ def pack(run: Run, dtype: Dtype = "float16", companion: str = "auto") -> Packed:
         ),
     }
     if companion == "auto" and run.companion_file.is_file():
-        beside = Companion.read(run.companion_file, config.vocab_size)
+        beside = Companion.read(run.companion_file, config.vocab_size, tokenizer.vocabulary)
         data["companion"] = companion_data(beside, config.vocab_size)
     return Packed(data, weights)
 

@@ -75,13 +75,6 @@ def export(
         raise RunError(
             f"run {run.name!r} has no trained model yet; it comes with the first evaluation"
         )
-    if companion == "auto" and run.companion_file.is_file() and target != "page":
-        log.warning(
-            "the network alone is exported: %s can't hold what %r counted; eval and generate with "
-            "--companion off show it so",
-            target,
-            run.name,
-        )
     choices: dict[str, object] = {"dtype": dtype, "trainable": trainable or None}
     chosen = {name: choice for name, choice in choices.items() if choice is not None}
     if chosen and target != "page":
@@ -89,7 +82,15 @@ def export(
         raise RequestError(f"--{name} is for --to page; an export to {target} has one form")
     if target == "page":
         chosen["companion"] = companion
-    return write(run, Path(out), **chosen)
+    written = write(run, Path(out), **chosen)
+    if companion == "auto" and run.companion_file.is_file() and target != "page":
+        log.warning(
+            "the network alone is exported: %s can't hold what %r counted; eval and generate with "
+            "--companion off show it so",
+            target,
+            run.name,
+        )
+    return written
 
 
 def check_folder(folder: Path, files: Collection[str], run: Run) -> None:

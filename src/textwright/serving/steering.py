@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from pydantic import Field
 
+from textwright.companion.mixing import as_beside
 from textwright.engine import Work
 from textwright.errors import BusyError, RequestError
 from textwright.generation import Generator
@@ -68,14 +69,15 @@ class Steering:
         return place
 
     def model(self, model: Generator, held: Sequence[HeldUnit]) -> Generator:
-        """`model` with units held, in NumPy and float32, however it is served.
+        """`model` with units held, in NumPy and float32, however it is served; with its
+        companion, where it has that beside it.
 
         Raises:
             RequestError: it can't be steered, or has no such unit.
             RunError: its weights are gone.
         """
         holds = [Hold(one.layer, one.unit, one.value) for one in held]
-        other = model.on(steered(self._runtime(model), holds))
+        other = model.on(as_beside(model.runtime, steered(self._runtime(model), holds)))
         with self._lock:
             self._steered.add(other)
         return other

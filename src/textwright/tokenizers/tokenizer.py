@@ -304,6 +304,12 @@ class Tokenizer:
             return str(token)
         return self._pieces[id].decode("utf-8", errors="backslashreplace")
 
+    @functools.cached_property
+    def vocabulary(self) -> str:
+        """A hash of all tokens in their order: equal where ids mean the same."""
+        pieces = (str(self.backend.id_to_token(token)) for token in range(self.vocab_size))
+        return hashlib.sha256("\0".join(pieces).encode()).hexdigest()[:16]
+
     # The run folder
 
     def save(self, run: Run) -> None:

@@ -110,7 +110,7 @@ def add_companion(run: Run, dataset: Dataset, device: str = "auto") -> Gain | No
     after = evaluate(CompanionModel(network, companion), tokens[half:], limit=_MEASURED)
     if alone.loss - after.loss < worth:
         return None
-    companion.write(run.companion_file)
+    companion.write(run.companion_file, dataset.tokenizer.vocabulary)
     return replace(
         gain,
         tokens=alone.tokens,

@@ -63,6 +63,7 @@ def test_a_plan_says_where_english_would_begin(novel: Path) -> None:
     _, _, planned = plan(novel)
     assert planned.base_bits is not None
     assert 0.5 < planned.base_bits < 2.6
+    assert plan_training(novel, steps=3)[2].base_bits == planned.base_bits
 
 
 def test_a_plan_offers_nothing_where_the_text_is_no_english(dna: Path) -> None:

@@ -93,14 +93,15 @@ def plan_recipe(
     train, validation = dataset.train.array(), dataset.validation.array()
     options = size_options(request, dataset.tokenizer.vocab_size, len(train))
     training = options[0].training
-    if training.steps is None and training.epochs is None:
+    timed = training.steps is None and training.epochs is None
+    bits = base_bits(dataset) if request.parent is None and (timed or measured) else None
+    if timed:
         assert training.minutes is not None
-        bits = None if request.parent else base_bits(dataset)
         option, plan = timed_plan(options, train, validation, begin + 60 * training.minutes)
-        plan = replace(plan, base_bits=bits)
     else:  # without a time limit: the size that is soon done
         seconds = _MEASURING_SECONDS if measured else 0.0
         option, plan = counted_plan(options[0], train, validation, measured_for=seconds)
+    plan = replace(plan, base_bits=bits)
     if len(train) < _SHORT:
         log.warning(
             "the training text is short (%s, read as %s of %d a step): the model "
