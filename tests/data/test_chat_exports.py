@@ -102,6 +102,18 @@ def test_a_pause_is_found_whatever_comes_first_in_a_date(tmp_path: Path) -> None
     assert len(conversations(path)) == 3
 
 
+def test_a_pause_is_found_between_morning_and_evening_in_arabic(tmp_path: Path) -> None:
+    stamp = "١\u200f/٣\u200f/٢٠٢٤، ٩:٠{} {} - {}: {}"
+    lines = [
+        stamp.format(number, half, name, f"{name} {half}")
+        for half in "صم"
+        for number, name in enumerate(["Ben", "Anna"])
+    ]
+    path = tmp_path / "chat.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert len(conversations(path)) == 2
+
+
 def test_what_ios_says_itself_is_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "WhatsApp Chat - Ben"
     folder.mkdir()

@@ -95,8 +95,8 @@ _STAMP = re.compile(
     re.DOTALL,
 )
 _SPEAKER = re.compile(r"([^:\"“„«]{1,60}?):(?:\s(.*)|$)", re.DOTALL)
-_AFTERNOON = re.compile(r"p\.?\s?m|下午|午後|오후|μ\.?μ", re.IGNORECASE)
-_MORNING = re.compile(r"a\.?\s?m|上午|午前|오전|π\.?μ", re.IGNORECASE)
+_AFTERNOON = re.compile(r"p\.?\s?m|下午|午後|오후|μ\.?μ|م", re.IGNORECASE)
+_MORNING = re.compile(r"a\.?\s?m|上午|午前|오전|π\.?μ|ص", re.IGNORECASE)
 _ATTACHED = re.compile(r"\S.*\.\w{2,4} \([^()]{3,40}\)|<[^<>]{5,80}>|null")
 _EDITED = re.compile(r"\s*<[^<>]{8,60}>$")
 _DELETED = re.compile(
