@@ -36,6 +36,9 @@ def test_ids_are_the_tokenizers_own(part: TextPart, kind: str, lowercase: bool) 
         part.bytes,
     )
     assert tokens.unknown == {}
+    assert tokens.counts(tokenizer.vocab_size).tolist() == [
+        ids.tolist().count(token) for token in range(tokenizer.vocab_size)
+    ]
 
 
 def test_characters_without_an_id_are_counted(part: TextPart, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -256,6 +257,22 @@ def test_a_larger_vocabulary_leaves_what_was_known(model: LanguageModel) -> None
     assert any(not torch.equal(other.weights()[n], t) for n, t in grown.weights().items())
     # Read as an input, it acts about as what it is like, and no two new ones are the same
     assert not torch.equal(grown(tokens * 0 + 23)[0], grown(tokens * 0 + 4)[0])
+
+
+@torch.no_grad()
+def test_a_new_token_divides_the_chances_of_what_it_is_like() -> None:
+    """By how often both stand in the text, where an output bias can say so."""
+    model = build(CONFIGS["lstm"], 1).eval()
+    counts = np.zeros(26, np.int64)
+    counts[[4, 5, 23, 24]] = 3000, 100, 1000, 100
+    grown = resize_vocab(model, [[4], [5, 6], []], seed=1, counts=counts).eval()
+    tokens = _tokens(40)
+    before, after = model(tokens)[0].exp(), grown(tokens)[0].exp()
+    torch.testing.assert_close(after[..., 7:23], before[..., 7:23], rtol=1e-4, atol=0)
+    both = after[..., 4] + after[..., 23]
+    assert (both / before[..., 4]).mean().item() == pytest.approx(1, abs=0.05)
+    assert (after[..., 4] / after[..., 23]).mean().item() == pytest.approx(3, abs=0.3)
+    assert (after[..., 5] / before[..., 5]).mean().item() == pytest.approx(0.5, abs=0.01)
 
 
 def test_nothing_new_is_the_same_model(model: LanguageModel) -> None:

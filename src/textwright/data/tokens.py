@@ -40,6 +40,8 @@ FORMAT = 2
 """Part of every cache key; raised when the same text and tokenizer would give another file."""
 
 _WORD_CHUNK = 1 << 22
+_AT_ONCE = 1 << 22
+"""Tokens that are counted together."""
 """Bytes that a `word` or `bpe` tokenizer encodes at once, enough to keep its threads busy."""
 
 
@@ -123,6 +125,15 @@ class TokenFile:
         if not self.tokens:
             return np.empty(0, self.dtype)
         return np.memmap(self.path, self.dtype, mode="r", shape=(self.tokens,))
+
+    def counts(self, vocab_size: int) -> npt.NDArray[np.int64]:
+        """How often each token stands there, also where it doesn't count in the loss,
+        (vocab_size,)."""
+        total, tokens = np.zeros(vocab_size, np.int64), self.array()
+        for begin in range(0, len(tokens), _AT_ONCE):
+            some = tokens[begin : begin + _AT_ONCE].astype(np.int64)
+            total += np.bincount(np.where(some < 0, ~some, some), minlength=vocab_size)
+        return total
 
 
 def prepare_tokens(

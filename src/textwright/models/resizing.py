@@ -4,13 +4,19 @@ A new row (embedding or output) is the mean of the rows of the tokens that encod
 before, or of all rows if there are none. The mean of all gives the mean logit, so that new tokens
 take little probability from the old: Hewitt, "Initializing New Word Embeddings for Pretrained
 Language Models" (2021). A little noise makes the new rows differ.
+
+Where the output has a bias, an old token and the new ones like it divide its probability by how
+often each stands in the text: a text with one non-breaking space would begin with every other
+space one of those. Without a bias no parameter says that of all contexts alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from textwright.errors import RunError
@@ -19,17 +25,25 @@ from textwright.models.base import LanguageModel
 
 _NOISE = 0.1
 """Standard deviation of the noise, as a share of that over all rows."""
+_UNSEEN = 0.5
+"""Added to each count, so that a token which isn't in the text keeps a logarithm."""
 
 
 def resize_vocab(
-    model: LanguageModel, similar: Sequence[Sequence[int]], seed: int
+    model: LanguageModel,
+    similar: Sequence[Sequence[int]],
+    seed: int,
+    counts: NDArray[np.int64] | None = None,
 ) -> LanguageModel:
-    """A copy of `model` with one more token for each entry of `similar`; logits of the others stay.
+    """A copy of `model` with one more token for each entry of `similar`; logits of those that are
+    like none of them stay.
 
     Args:
         model: of any family.
         similar: ids of old tokens whose mean row the new token begins with; none: of all.
         seed: of the noise.
+        counts: of each token of the larger vocabulary in the text to come, (V,); None: new tokens
+            are as likely as those they are like, whose logits stay too.
 
     Raises:
         RunError: a weight that depends on the vocabulary isn't one row a token.
@@ -43,8 +57,25 @@ def resize_vocab(
         name: _resized(name, tensor, target[name].shape, old, similar, rng)
         for name, tensor in model.weights().items()
     }
+    if counts is not None:
+        shares = torch.from_numpy(_log_shares(similar, counts)).to(torch.float32)
+        for name, tensor in model.weights().items():
+            if tensor.shape == (old,) and weights[name].shape != tensor.shape:
+                weights[name] += shares
     resized.load_weights(weights)
     return resized
+
+
+def _log_shares(similar: Sequence[Sequence[int]], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The logarithm of each token's share in what an old token and the new ones like it count,
+    (V,): of those that begin with it; 0 for a token that shares with none."""
+    likes = np.arange(len(counts))
+    for token, ids in enumerate(similar, start=len(counts) - len(similar)):
+        if ids:
+            likes[token] = ids[0]
+    known = counts + _UNSEEN
+    totals = np.bincount(likes, known, len(counts))
+    return np.log(known / totals[likes])
 
 
 def _resized(

@@ -382,7 +382,8 @@ def _broadcast_dataset(
 def _continued_model(parent: Parent, dataset: Dataset, recipe: Recipe) -> LanguageModel:
     """The parent's model, with embedding rows for the tokens that the text added."""
     similar = encode_new_tokens(parent.tokenizer, dataset.tokenizer)
-    return resize_vocab(load_model(parent.run, "cpu"), similar, recipe.training.seed)
+    counts = dataset.train.counts(dataset.tokenizer.vocab_size) if similar else None
+    return resize_vocab(load_model(parent.run, "cpu"), similar, recipe.training.seed, counts)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ export async function prepareTraining(asked, tools, tell) {
   await pause();
   const data = tokenized(text, label, { tokens: parent?.tokens });
   const notes = given.note ? [given.note()] : [];
-  const weights = parent && grown(parent, data.characters, tools.tables, seed);
+  const weights = parent && grown(parent, data.characters, data.train, tools.tables, seed);
   const how = { ...asked, seed, parent: parent?.config ?? null, vocabSize: data.characters.size, tokens: data.train.length };
   let option = optionOf(how);
   if (data.train.length < RECIPES.short) notes.push(t("the text is short: the model will know it by heart before it knows its language; more text helps most"));
