@@ -203,7 +203,11 @@ def test_tokens_outside_the_vocabulary_are_refused(
 def test_a_file_has_all_of_it(table: Table, tmp_path: Path) -> None:
     file = tmp_path / "companion.safetensors"
     by_context = tuple((round(a, 4), round(b, 4)) for a, b in BY_CONTEXT)
-    Companion(0.6123, 0.3571, table, by_context, LINES).write(file)
+    written = set()
+    for _ in range(8):
+        Companion(0.6123, 0.3571, table, by_context, LINES).write(file)
+        written.add(file.read_bytes())
+    assert len(written) == 1, "the same counts are the same bytes"
     again = Companion.read(file, V)
     assert (again.network, again.weight) == (0.6123, 0.3571) and again.table is not None
     assert again.by_context == by_context and again.lines is not None

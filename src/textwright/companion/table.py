@@ -9,6 +9,7 @@ processor, and a page in a browser, computes the same scores.
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -241,7 +242,17 @@ def write_counts(
         tensors["lines"] = lines.terms
         facts = facts | {"newline": str(lines.newline)}
     metadata = {"format": _FORMAT + _VERSIONS[-1]} | facts
-    atomic.write_bytes(file, save(tensors, metadata=metadata))
+    atomic.write_bytes(file, _metadata_sorted(save(tensors, metadata=metadata)))
+
+
+def _metadata_sorted(data: bytes) -> bytes:
+    """A safetensors file whose metadata, which safetensors writes in any order, is in that of its
+    names, so that the same training writes the same bytes."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    return data[:8] + text.ljust(end - 8) + data[end:]
 
 
 def narrowed(numbers: NDArray[Any]) -> NDArray[Any]:
