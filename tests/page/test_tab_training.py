@@ -259,7 +259,7 @@ def test_a_tab_begins_with_a_model(tab: Jobs, tmp_path: Path) -> None:
         for name, tensor in read_weights(parent.weights_file).items()
     }
     job = {"kind": "train", "asked": {**ASKED, "steps": 1}}
-    grows = {"kind": "train", "asked": {**ASKED, "text": TEXT + "Æ𝄞“” " * 5 + TEXT, "steps": 1}}
+    grows = {"kind": "train", "asked": {**ASKED, "text": TEXT + "áÆ𝄞“” " * 5 + TEXT, "steps": 1}}
     of_run, of_page, grown = tab(
         {**job, "parent": {"zip": first["zip"]}},
         {**job, "parent": {"data": made, "weights": weights}},
@@ -274,8 +274,12 @@ def test_a_tab_begins_with_a_model(tab: Jobs, tmp_path: Path) -> None:
     own = parent.settings()["data"]["sha256"]
     assert Run(tmp_path / "of-my-novel").settings()["parent"]["texts"][0]["sha256"] == own
     larger = unpacked(grown, tmp_path / "grown")
-    assert larger.config().vocab_size == Tokenizer.load(larger).vocab_size == 24 + 4
-    assert textwright.load(larger).tokenizer.encode("Æ𝄞“") == [24, 27, 25]
+    assert larger.config().vocab_size == Tokenizer.load(larger).vocab_size == 24 + 5
+    tokenizer = Tokenizer.load(larger)
+    assert tokenizer.encode("Æá𝄞“") == [24, 25, 28, 26]
+    # By how often both stand in the text, á is far less likely than the a that it is like
+    bias = read_weights(larger.weights_file)["output.bias"]
+    assert bias[25] < bias[tokenizer.encode("a")[0]] - 1
 
 
 @pytest.mark.slow
